@@ -1,0 +1,17 @@
+/*
+ * api: the routes of the HTTP interface (docs/API.md), over a store.
+ */
+#pragma once
+#include "api/server.h"
+#include "job/language.h"
+#include "store/store.h"
+
+struct api;
+
+/* Arguments are borrowed until api_stop.  Opens a desk, starts the server; api_changed must be wired to store_watch. */
+int api_start(const struct config *config, const struct languages *languages, struct store *store, struct api **ret,
+              struct error *err);
+uint16_t api_port(const struct api *api);
+/* What store_watch told; wakes ?wait= and /ws.  Any thread, returns at once. */
+void api_changed(struct api *api, const char token[TOKEN_BYTES], enum submission_state state);
+void api_stop(struct api *api, uint64_t drain_ms);

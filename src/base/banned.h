@@ -1,0 +1,14 @@
+/*
+ * banned: functions that have a better way in this project; calling one does not compile.
+ * The replacement is named in the macro.  Included by error.h, and so everywhere.
+ * System headers may only be included before this one or not mention the names,
+ * which is why a .c file includes system headers first (see docs/STYLE.md).
+ */
+#pragma once
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#pragma GCC poison strcpy strcat strncpy strncat sprintf vsprintf strtok gets atoi atol atoll
+#pragma GCC poison gmtime localtime ctime asctime alloca tmpnam tempnam mktemp

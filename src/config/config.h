@@ -1,0 +1,88 @@
+/*
+ * config: what holds for this process, and where each value came from.
+ *
+ * Precedence: default < file (EVALX_CONFIG, else /etc/evalx/evalx.conf if it is there) < environment
+ * < command line.  Read once at start, before threads; constant afterwards.  A value that makes no
+ * sense is an ERROR_SETUP that names the value, its source and what was expected.
+ */
+#pragma once
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "base/error.h"
+
+enum config_source { CONFIG_DEFAULT, CONFIG_FILE, CONFIG_ENVIRONMENT, CONFIG_FLAG };
+
+/*
+ * One list: X(field, type, environment name, file key, default as text, help).
+ * Types: STRING (char[256]), UINT (uint64_t), BOOL (true/false, 1/0, yes/no), SECRET (a STRING never printed).
+ * Sizes in the file and environment may end in k, m, g (1024).
+ */
+#define CONFIG_LIST(X)                                                                                                 \
+    X(listen, STRING, "EVALX_LISTEN", "listen", "0.0.0.0:3000", "address and port of the HTTP API")                   \
+    X(worker_listen, STRING, "EVALX_WORKER_LISTEN", "worker_listen", "",                                               \
+      "address and port where a worker shows /metrics and /healthz; empty: nowhere")                                   \
+    X(data, STRING, "EVALX_DATA", "data", "/var/lib/evalx", "folder of the SQLite store and the artifact cache")       \
+    X(store, STRING, "EVALX_STORE", "store", "", "redis://[user@]host[:port][/db], sqlite:FILE, or empty to choose")  \
+    X(redis_host, STRING, "REDIS_HOST", "redis_host", "", "Redis host; set, it chooses the Redis store")               \
+    X(redis_port, UINT, "REDIS_PORT", "redis_port", "6379", "Redis port")                                              \
+    X(redis_password, SECRET, "REDIS_PASSWORD", "redis_password", "", "Redis password")                                \
+    X(redis_prefix, STRING, "EVALX_REDIS_PREFIX", "redis_prefix", "evalx", "first part of every Redis key")            \
+    X(languages, STRING, "EVALX_LANGUAGES", "languages", "/etc/evalx/languages", "folder of the language files")       \
+    X(images, STRING, "EVALX_IMAGES", "images", "/opt/evalx/chroots", "folder of the images")                          \
+    X(slots, UINT, "EVALX_SLOTS", "slots", "0", "runs at the same time; 0: one a processor")                           \
+    X(user, STRING, "EVALX_USER", "user", "evalx", "user to become when started as root; nobody if there is none")     \
+    X(uid_base, UINT, "EVALX_UID_BASE", "uid_base", "2000000000", "first of the user ids programs run as")             \
+    X(requests_max, UINT, "MAX_REQUESTS", "max_requests", "100", "elements of one batch, at most")                     \
+    X(body_bytes_max, UINT, "EVALX_MAX_BODY_BYTES", "max_body_bytes", "16m", "bytes of one request body, at most")     \
+    X(queue_max, UINT, "EVALX_QUEUE_MAX", "queue_max", "100000", "submissions waiting, at most; then 503")             \
+    X(result_ttl_s, UINT, "RESULT_TTL_SECONDS", "result_ttl_seconds", "3600", "how long results are kept")             \
+    X(lease_ms, UINT, "EVALX_LEASE_MS", "lease_ms", "15000", "a worker that says nothing for so long loses its work")  \
+    X(attempts_max, UINT, "EVALX_ATTEMPTS_MAX", "attempts_max", "3", "times a submission is handed out before it fails") \
+    X(drain_s, UINT, "EVALX_DRAIN_SECONDS", "drain_seconds", "60", "how long SIGTERM waits for running work")          \
+    X(wait_s_max, UINT, "EVALX_WAIT_MAX_SECONDS", "wait_max_seconds", "60", "?wait=SECONDS, at most")                  \
+    X(connections_max, UINT, "EVALX_CONNECTIONS_MAX", "connections_max", "10000", "HTTP connections, at most")         \
+    X(connections_ip_max, UINT, "EVALX_CONNECTIONS_PER_IP", "connections_per_ip", "0", "of one address; 0: no limit")  \
+    X(request_deadline_s, UINT, "EVALX_REQUEST_DEADLINE_SECONDS", "request_deadline_seconds", "30",                    \
+      "a request must have arrived whole within so long")                                                              \
+    X(cache_bytes_max, UINT, "EVALX_CACHE_BYTES", "cache_bytes", "1g", "artifact cache, at most")                      \
+    X(disk_bytes, UINT, "EVALX_DISK_BYTES", "disk_bytes", "256m", "size of a run's writable folders together")         \
+    X(cpu_ms_max, UINT, "EVALX_CPU_MS_MAX", "cpu_ms_max", "60000", "ceiling of limits.cpu_time_ms")                    \
+    X(wall_ms_max, UINT, "EVALX_WALL_MS_MAX", "wall_ms_max", "120000", "ceiling of limits.wall_time_ms")               \
+    X(memory_bytes_max, UINT, "EVALX_MEMORY_BYTES_MAX", "memory_bytes_max", "2g", "ceiling of limits.memory_bytes")    \
+    X(processes_max, UINT, "EVALX_PROCESSES_MAX", "processes_max", "256", "ceiling of limits.processes")               \
+    X(output_bytes_max, UINT, "EVALX_OUTPUT_BYTES_MAX", "output_bytes_max", "16m", "ceiling of limits.output_bytes")   \
+    X(cors_origin, STRING, "EVALX_CORS_ORIGIN", "cors_origin", "*", "Access-Control-Allow-Origin; empty: no CORS")     \
+    X(insecure_no_cgroup, BOOL, "EVALX_INSECURE_NO_CGROUP", "insecure_no_cgroup", "false",                             \
+      "run without cgroup limits; never for untrusted programs")                                                       \
+    X(log_level, STRING, "EVALX_LOG", "log", "info", "debug, info, warn or error")
+
+#define CONFIG_STRING_BYTES 256
+
+struct config {
+#define CONFIG_TYPE_STRING(name) char name[CONFIG_STRING_BYTES];
+#define CONFIG_TYPE_SECRET(name) char name[CONFIG_STRING_BYTES];
+#define CONFIG_TYPE_UINT(name) uint64_t name;
+#define CONFIG_TYPE_BOOL(name) bool name;
+#define X(field, type, env, key, def, help) CONFIG_TYPE_##type(field) enum config_source field##_source;
+    CONFIG_LIST(X)
+#undef X
+};
+
+/*
+ * `file` NULL: the file named by EVALX_CONFIG (then it must exist), else the standard one if it exists.
+ * Fills the whole struct.  An unknown key in the file is an error with file and line.
+ */
+int config_load(struct config *config, const char *file, struct error *err);
+
+/* From the command line: `key` is a file key, as in "--set listen=127.0.0.1:3000".  Checked like the others. */
+int config_set(struct config *config, const char *key, const char *value, enum config_source source,
+               struct error *err);
+
+/* One line a value: key, value, where it came from.  Secrets show as "(set)" or "(not set)". */
+void config_print(const struct config *config, FILE *out);
+int config_print_json(const struct config *config, FILE *out);
+
+/* Splits "ADDR:PORT", "[ADDR6]:PORT" or ":PORT"; host is "" for any address. */
+int config_split_listen(const char *listen, char ret_host[64], uint16_t *ret_port, struct error *err);

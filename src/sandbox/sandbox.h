@@ -1,0 +1,68 @@
+/*
+ * sandbox: all that a caller sees of it.  Boxes are made ahead (one a slot), and each run in a box is fresh.
+ *
+ *   sandbox_start   forks the launcher, the only part that stays root.  Call it first of all: as root, before any
+ *                   thread, before privileges are dropped.
+ *   sandbox_image   names an image (a read-only root) runs may use.
+ *   box_open        a prepared slot.  One thread at a time uses a box; different boxes are independent.
+ *   box_run         one program, start to end, with limits; returns the kernel's facts about it.
+ *
+ * Nothing of a run is left when box_run returns.  A program's failure is a fact, not an error; an error
+ * (ERROR_SANDBOX) means that the box broke, has been repaired if it could be, and the run may be tried again.
+ */
+#pragma once
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/buf.h"
+#include "base/error.h"
+#include "job/language.h"
+#include "job/limits.h"
+#include "job/result.h"
+
+struct sandbox;
+struct box;
+
+struct sandbox_settings {
+    const char *images_folder;
+    uint64_t uid_base;
+    bool insecure_no_cgroup;
+};
+
+/* On success the launcher runs and this host can sandbox; on error *err says what is missing and the remedy. */
+int sandbox_start(const struct sandbox_settings *settings, struct sandbox **ret, struct error *err);
+/* Makes the image usable by boxes opened from now on.  "host" is this machine's own /usr. Calling twice is fine. */
+int sandbox_image(struct sandbox *sandbox, const char *name, struct error *err);
+/* "v2", "v1" or "none". */
+const char *sandbox_cgroup(const struct sandbox *sandbox);
+/* Ends every box's program, the slots and the launcher, and removes their cgroups.  NULL is fine. */
+void sandbox_stop(struct sandbox *sandbox);
+
+int box_open(struct sandbox *sandbox, uint32_t slot, struct box **ret, struct error *err);
+void box_close(struct box *box);
+
+struct box_job {
+    const char *image;
+    enum language_class class;
+    char *const *argv; /* argv[0] is a path inside the image or the box; NULL-terminated */
+    char *const *env;  /* NULL-terminated; nothing of ours is added */
+    struct limits limits;
+    struct text input; /* stdin; borrowed */
+    int bundle_fd;     /* files to put into /box (see bundle.h), or -1; stays the caller's */
+    bool keep_files;   /* give back what /box holds at the end, if the program ended with exit code 0 */
+};
+
+struct box_outcome {
+    struct facts facts;
+    struct buf output, errors; /* cut at limits.output_bytes */
+    bool output_cut, errors_cut;
+    int bundle_fd; /* with keep_files: /box as a bundle, else -1; the caller's to close */
+};
+
+/* Blocks until the run has ended.  On success the caller ends *ret with box_outcome_done. */
+int box_run(struct box *box, const struct box_job *job, struct box_outcome *ret, struct error *err);
+void box_outcome_done(struct box_outcome *outcome);
+
+/* From any thread: ends the run that is going on in the box, if any; box_run returns with facts.cancelled. */
+void box_cancel(struct box *box);

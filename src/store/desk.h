@@ -1,0 +1,29 @@
+/*
+ * desk: the API's way to the store without blocking its HTTP thread.
+ *
+ * A caller leaves an order (add, get, cancel) and goes on; a clerk thread takes all orders that lie
+ * there, serves them as one group (one commit, one pipeline), and calls each order's `done` on its own thread.
+ * There is a clerk for writing and one for reading, so that polls do not wait for commits.
+ * An order taken is always answered, also when the store fails or the desk closes (ERROR_STORE).
+ * Bounded: beyond `orders_max` lying orders, desk_* returns -1 with ERROR_BUSY and `done` is not called.
+ */
+#pragma once
+#include "store/store.h"
+
+struct desk;
+
+/* `err` is NULL on success.  The callee may free `context`. */
+typedef void desk_added(void *context, const struct error *err);
+/* The view belongs to the callee from here on (store_view_done); its fields are zero where err is set. */
+typedef void desk_got(void *context, struct store_view *view, const struct error *err);
+typedef void desk_cancelled(void *context, bool cancelled, const struct error *err);
+
+int desk_open(struct store *store, size_t orders_max, struct desk **ret, struct error *err);
+/* The desk takes over payload (moves the buffer out of *payload) when it returns 0. */
+int desk_add(struct desk *desk, const struct store_new *entry, struct buf *payload, desk_added *done, void *context,
+             struct error *err);
+int desk_get(struct desk *desk, const char token[TOKEN_BYTES], desk_got *done, void *context, struct error *err);
+int desk_cancel(struct desk *desk, const char token[TOKEN_BYTES], desk_cancelled *done, void *context,
+                struct error *err);
+/* Serves what lies there, then ends both clerks. */
+void desk_close(struct desk *desk);

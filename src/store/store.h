@@ -1,0 +1,206 @@
+/*
+ * store: where submissions wait, are worked on, and leave their results.
+ *
+ * Two stores keep the same promises: Redis for a fleet, SQLite for one machine; a third may join by
+ * filling store_ops.  tests/contract/ checks them against each:
+ *
+ *   1. What store_add has acknowledged survives a crash of any process (SQLite: also a power cut).
+ *   2. A submission is handed to one worker at a time, for as long as its lease.
+ *   3. When a lease runs out it is handed out again with attempt + 1; when attempts_max leases have run
+ *      out it ends as Failed with a reason, and stays in the dead-letter list.
+ *   4. The first store_finish of the current attempt is kept; a late one by an old attempt changes nothing.
+ *   5. Depths come from the store itself, at a cost that grows with the languages, not the submissions.
+ *   6. store_claim wakes within milliseconds of an add, without polling; one add wakes one claimer.
+ *   7. Priorities are kept, without starvation: of every 8 claims at least one serves the lowest
+ *      priority that waits.  A claimer gets only lanes it asked for.
+ *   8. A cancelled submission that waits never runs; one that runs is told at its next heartbeat, or at once
+ *      through store_watch.
+ *   9. Results vanish result_ttl_s after the finish, with every trace.
+ *  10. Beyond queue_max waiting submissions store_add refuses with ERROR_BUSY and keeps nothing of them.
+ *
+ * Every call may be made from any thread at any time and blocks; none may be made on the HTTP thread
+ * (see store/desk.h).  An unreachable store is ERROR_STORE within a few seconds, never a hang.
+ * Times are the store's own clock in milliseconds since 1970 (Redis: TIME), so that machines need not agree.
+ */
+#pragma once
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/error.h"
+#include "base/token.h"
+#include "job/submission.h"
+
+struct config;
+struct store;
+
+struct store_new {
+    char token[TOKEN_BYTES];
+    enum submission_priority priority;
+    char lane[32];       /* NUL-terminated, [a-z0-9_+#.-] */
+    struct text payload; /* borrowed for the call */
+};
+
+struct store_claim {
+    char token[TOKEN_BYTES];
+    uint32_t attempt;    /* 1 for the first time it is handed out */
+    uint64_t waited_ms;  /* from add (or hand-back) to this claim */
+    struct buf payload;  /* owned by the claim until store_claim_done */
+};
+void store_claim_done(struct store_claim *claim);
+
+/* One held lease, as a heartbeat names it and is answered. */
+enum store_lease_state { LEASE_KEPT, LEASE_LOST, LEASE_CANCELLED };
+struct store_lease {
+    char token[TOKEN_BYTES];
+    uint32_t attempt;
+    enum store_lease_state state; /* set by store_heartbeat; after an error unchanged */
+};
+
+/* Who asks; `name` is unique among living workers (host, process id, start time). */
+struct store_worker {
+    char name[80];
+    uint32_t slots;
+    uint32_t running;         /* submissions held now */
+    const char *const *lanes; /* NULL-terminated; LANE_MIXED among them if it takes those */
+};
+
+struct store_view {
+    bool found;
+    enum submission_state state;
+    bool cancelled;
+    uint32_t attempt;
+    char lane[32];
+    uint64_t created_ms, started_ms, finished_ms; /* 0: not yet */
+    struct buf result; /* Completed: the results array as JSON text.  Failed: the reason, plain text */
+};
+void store_view_done(struct store_view *view);
+
+#define STORE_LANES_MAX 256
+struct store_depth {
+    struct {
+        char lane[32];
+        uint64_t waiting, running;
+    } lanes[STORE_LANES_MAX];
+    size_t lanes_len;
+    uint64_t waiting, running, dead;
+    uint64_t oldest_wait_ms; /* of what waits; 0 if nothing does */
+    uint32_t workers, slots; /* of workers whose heartbeat is not older than a lease */
+};
+
+/* Called from a thread of the store, whenever it learns that a submission changed its state, in whatever process. */
+typedef void store_watcher(void *context, const char token[TOKEN_BYTES], enum submission_state state, bool cancelled);
+
+struct store_ops {
+    int (*add)(struct store *, const struct store_new news[], size_t len, struct error *);
+    int (*claim)(struct store *, const struct store_worker *, size_t max, uint32_t wait_ms,
+                 struct store_claim ret_claims[], size_t *ret_len, struct error *);
+    int (*heartbeat)(struct store *, const struct store_worker *, struct store_lease leases[], size_t len,
+                     struct error *);
+    int (*finish)(struct store *, const char *token, uint32_t attempt, enum submission_state state,
+                  struct text result, bool *ret_kept, struct error *);
+    int (*hand_back)(struct store *, const char *token, uint32_t attempt, struct error *);
+    int (*cancel)(struct store *, const char *token, bool *ret_cancelled, struct error *);
+    int (*get)(struct store *, const char *const tokens[], size_t len, struct store_view ret_views[], struct error *);
+    int (*depth)(struct store *, struct store_depth *ret, struct error *);
+    int (*sweep)(struct store *, struct error *);
+    int (*forget_worker)(struct store *, const char *name, struct error *);
+    void (*wake)(struct store *);
+    int (*watch)(struct store *, store_watcher *, void *context, struct error *);
+    void (*close)(struct store *);
+};
+
+struct store {
+    const struct store_ops *ops;
+    const char *kind; /* "sqlite" or "redis" */
+};
+
+/* Chooses by config: store, else redis_host, else SQLite at DATA/evalx.db (made with its folder if missing). */
+int store_open(const struct config *config, struct store **ret, struct error *err);
+
+/* All or nothing: either every one is kept durably, or none is and *err says why. */
+static inline int store_add(struct store *store, const struct store_new news[], size_t len, struct error *err)
+{
+    return store->ops->add(store, news, len, err);
+}
+
+/*
+ * Up to `max` submissions, oldest first within a priority; waits up to wait_ms for the first.  *ret_len 0 is a
+ * time-out or store_wake.  Each claim's lease begins now and lasts config->lease_ms.  The caller ends each with
+ * finish or hand_back, and store_claim_done.
+ */
+static inline int store_claim(struct store *store, const struct store_worker *worker, size_t max, uint32_t wait_ms,
+                              struct store_claim ret_claims[], size_t *ret_len, struct error *err)
+{
+    return store->ops->claim(store, worker, max, wait_ms, ret_claims, ret_len, err);
+}
+
+/* Says the worker lives, renews its leases, and answers for each whether it is still its own. len may be 0. */
+static inline int store_heartbeat(struct store *store, const struct store_worker *worker, struct store_lease leases[],
+                                  size_t len, struct error *err)
+{
+    return store->ops->heartbeat(store, worker, leases, len, err);
+}
+
+/* `state` is COMPLETED or FAILED.  *ret_kept is false where the attempt is no longer the current one or it has ended. */
+static inline int store_finish(struct store *store, const char *token, uint32_t attempt, enum submission_state state,
+                               struct text result, bool *ret_kept, struct error *err)
+{
+    return store->ops->finish(store, token, attempt, state, result, ret_kept, err);
+}
+
+/* Back to the front of its queue, without counting the attempt as failed (a worker that drains). */
+static inline int store_hand_back(struct store *store, const char *token, uint32_t attempt, struct error *err)
+{
+    return store->ops->hand_back(store, token, attempt, err);
+}
+
+/* *ret_cancelled is false where it is unknown or has ended. It ends as Failed, reason "cancelled". */
+static inline int store_cancel(struct store *store, const char *token, bool *ret_cancelled, struct error *err)
+{
+    return store->ops->cancel(store, token, ret_cancelled, err);
+}
+
+/* Fills a view for each token; the caller ends each with store_view_done.  On error none needs it. */
+static inline int store_get(struct store *store, const char *const tokens[], size_t len, struct store_view ret_views[],
+                            struct error *err)
+{
+    return store->ops->get(store, tokens, len, ret_views, err);
+}
+
+static inline int store_depth(struct store *store, struct store_depth *ret, struct error *err)
+{
+    return store->ops->depth(store, ret, err);
+}
+
+/* Hands out again what has lost its lease, fails what has lost too many, forgets old results and dead workers.
+ * Cheap when there is nothing to do; every worker and API server calls it about once a second. */
+static inline int store_sweep(struct store *store, struct error *err)
+{
+    return store->ops->sweep(store, err);
+}
+
+/* A worker that stops says so, and is no longer counted.  Its leases must have ended. */
+static inline int store_forget_worker(struct store *store, const char *name, struct error *err)
+{
+    return store->ops->forget_worker(store, name, err);
+}
+
+/* Makes a waiting store_claim of this process return at once (to stop); async-signal-safe it is not. */
+static inline void store_wake(struct store *store)
+{
+    store->ops->wake(store);
+}
+
+/* One watcher a store; called once, before claims and gets begin. */
+static inline int store_watch(struct store *store, store_watcher *watcher, void *context, struct error *err)
+{
+    return store->ops->watch(store, watcher, context, err);
+}
+
+/* No other call may be running.  NULL is fine. */
+static inline void store_close(struct store *store)
+{
+    if (store != NULL)
+        store->ops->close(store);
+}

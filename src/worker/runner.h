@@ -1,0 +1,31 @@
+/*
+ * runner: one step of a submission in a box: compile a program, or run a test.  Knows no store and no threads.
+ */
+#pragma once
+#include "job/submission.h"
+#include "job/result.h"
+#include "sandbox/sandbox.h"
+
+struct compiled {
+    bool ok;
+    bool cached;
+    int bundle_fd;          /* what a run starts from: sources, or the compiler's products; -1 if !ok */
+    uint64_t compile_us;
+    struct facts facts;     /* of the compile step */
+    enum verdict verdict;   /* ACCEPTED if ok; else COMPILE_ERROR, or INTERNAL_ERROR */
+    struct buf output;      /* what the compiler printed */
+    bool output_cut;
+    char message[160];
+};
+void compiled_done(struct compiled *compiled);
+
+struct artifact_cache;
+
+/* Looks in the cache, compiles on a miss, stores in the cache.  cache may be NULL. */
+int runner_compile(struct box *box, struct artifact_cache *cache, const struct program *program,
+                   struct compiled *ret, struct error *err);
+
+/* One test.  Strings of *ret point into *outcome, which the caller ends after encoding. */
+int runner_run(struct box *box, const struct submission *submission, const struct test *test,
+               const struct compiled *compiled, struct box_outcome *ret_outcome, struct result *ret,
+               struct error *err);
