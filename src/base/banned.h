@@ -10,5 +10,6 @@
 #include <string.h>
 #include <time.h>
 
+#undef alloca /* a macro in glibc, and a macro cannot be poisoned */
 #pragma GCC poison strcpy strcat strncpy strncat sprintf vsprintf strtok gets atoi atol atoll
 #pragma GCC poison gmtime localtime ctime asctime alloca tmpnam tempnam mktemp

@@ -1,6 +1,7 @@
 /*
  * buf: bytes that are owned and grow, up to a maximum given at birth.
- * Appending beyond the maximum, or with no memory left, is an error and leaves the buffer as it was.
+ * Appending beyond the maximum (ERROR_REQUEST: what fills a buffer is what a client or its program sent), or with no
+ * memory left (ERROR_BUSY), is an error and leaves the buffer as it was.
  * Empty is {0} with a maximum.  One owner, one thread at a time.
  */
 #pragma once
@@ -19,6 +20,7 @@ struct buf {
 void buf_init(struct buf *buf, size_t max);
 void buf_done(struct buf *buf); /* frees, leaves an empty buffer with the same maximum */
 void buf_clear(struct buf *buf); /* len = 0, keeps the memory */
+void buf_cut(struct buf *buf, size_t len); /* back to `len` bytes, at most what there is; keeps the memory */
 
 /* Room for `len` more bytes at buf->at + buf->len; the caller writes them and adds to buf->len. */
 int buf_reserve(struct buf *buf, size_t len, struct error *err);

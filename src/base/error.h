@@ -6,6 +6,8 @@
  * takes `struct error *err` last and returns 0, or -1 with *err filled.  On
  * success *err is left alone.  A function that returns an error does not log it:
  * only the outermost function of a request or a thread does.
+ *
+ * Texts and fields are always well-formed UTF-8 without control characters, whatever was quoted in them.
  */
 #pragma once
 #include <stddef.h>

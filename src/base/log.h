@@ -1,11 +1,14 @@
 /*
  * log: one line, one write(2), to stderr; journald or a terminal reads it.
  *
- * Form: `ts=2026-01-31T12:00:00.123Z level=info msg="..." key=value` (logfmt).  Values are quoted
- * and escaped where needed, so a program's output can never forge a line.  Any thread.
+ * Form: `ts=2026-01-31T12:00:00.123Z level=info pid=123 msg="..."` (logfmt).  The whole text of the call is the
+ * message, quoted and escaped, so a program's output can never forge a line or a key.  Any thread; errno is kept.
+ * A text over LOG_TEXT_MAX bytes is cut, and says so.
  * Never pass a secret: passwords, keys and URLs with user info stay out of every call.
  */
 #pragma once
+
+#define LOG_TEXT_MAX 2000
 
 enum log_level { LOG_LEVEL_DEBUG, LOG_LEVEL_INFO, LOG_LEVEL_WARN, LOG_LEVEL_ERROR };
 

@@ -1,0 +1,48 @@
+/*
+ * utf8: one step through bytes that may or may not be UTF-8.
+ *
+ * What makes a sequence ill-formed beyond missing continuation bytes (overlong forms, surrogates, values over
+ * U+10FFFF) shows in the range of its second byte, so one row a lead byte says it all.
+ */
+#include "base/utf8.h"
+
+#include <assert.h>
+#include <stdint.h>
+
+struct lead {
+    uint8_t first, last; /* lead bytes of this row */
+    uint8_t len;
+    uint8_t second_first, second_last; /* what may follow the lead byte */
+};
+
+static const struct lead leads[] = {
+    { 0xc2, 0xdf, 2, 0x80, 0xbf }, { 0xe0, 0xe0, 3, 0xa0, 0xbf }, { 0xe1, 0xec, 3, 0x80, 0xbf },
+    { 0xed, 0xed, 3, 0x80, 0x9f }, { 0xee, 0xef, 3, 0x80, 0xbf }, { 0xf0, 0xf0, 4, 0x90, 0xbf },
+    { 0xf1, 0xf3, 4, 0x80, 0xbf }, { 0xf4, 0xf4, 4, 0x80, 0x8f },
+};
+
+static const struct lead *find_lead(unsigned char byte)
+{
+    for (size_t i = 0; i < sizeof leads / sizeof *leads; i++)
+        if (byte >= leads[i].first && byte <= leads[i].last)
+            return &leads[i];
+    return NULL;
+}
+
+size_t utf8_step(const unsigned char *at, size_t len, size_t *ret_bad)
+{
+    assert(len > 0);
+    if (at[0] < 0x80)
+        return 1;
+
+    const struct lead *lead = find_lead(at[0]);
+    *ret_bad = 1;
+    if (lead == NULL || len < 2 || at[1] < lead->second_first || at[1] > lead->second_last)
+        return 0;
+    for (size_t i = 2; i < lead->len; i++)
+        if (i >= len || (at[i] & 0xc0) != 0x80) {
+            *ret_bad = i;
+            return 0;
+        }
+    return lead->len;
+}
