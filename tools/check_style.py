@@ -1,0 +1,249 @@
+#!/usr/bin/python3
+"""The rules of docs/STYLE.md that a machine can check.
+
+Usage: check_style.py [ROOT].  Prints "path:line: rule: what is wrong" and ends with 1 if anything was found.
+Each rule is a small function over one file; tools/test_check_style.py shows that each catches a bad file.
+A rule here must be right every time: what needs judgement belongs to review.
+"""
+import os
+import re
+import subprocess
+import sys
+
+FILE_LINES_MAX = 600
+FUNCTION_LINES_MAX = 80
+LINE_COLUMNS_MAX = 120
+
+# A folder may include from itself and from these.
+INCLUDES = {
+    "base": set(),
+    "config": {"base"},
+    "job": {"base", "config"},
+    "sandbox": {"base", "config", "job"},
+    "store": {"base", "config", "job"},
+    "metrics": {"base", "config", "job"},
+    "worker": {"base", "config", "job", "sandbox", "store", "metrics"},
+    "api": {"base", "config", "job", "sandbox", "store", "metrics"},
+    "cli": {"base", "config", "job", "sandbox", "store", "metrics", "worker", "api"},
+}
+# Single headers that may be included in spite of the table above.
+INCLUDES_ALSO = {("metrics", "store/store.h")}
+
+# Which files may know a library: a second file that includes it would spread its types.
+LIBRARIES = {
+    "microhttpd.h": r"api/server\.c",
+    "hiredis/": r"store/redis_\w+\.[ch]",
+    "sqlite3.h": r"store/sqlite_\w+\.[ch]",
+    "jansson.h": r"(\w+/\w*json\.[ch]|cli/\w+\.[ch])",
+    "curl/": r"cli/\w+\.[ch]",
+    "seccomp.h": r"sandbox/seccomp\w*\.[ch]",
+    "wslay/": r"api/websocket\w*\.[ch]",
+}
+
+BANNED = ("strcpy strcat strncpy strncat sprintf vsprintf strtok gets atoi atol atoll gmtime localtime ctime asctime "
+          "alloca tmpnam tempnam mktemp system popen signal").split()
+BANNED_CALL = re.compile(r"(?<![\w.>])(" + "|".join(BANNED) + r")\s*\(")
+# Written in two parts, so that this file does not catch itself.
+UNFINISHED = re.compile(r"\b(TO" r"DO|FIX" r"ME|XX" r"X|HA" r"CK)\b")
+TEXT_SUFFIXES = (".c", ".h", ".py", ".sh", ".md", ".build", ".conf", ".lua", ".txt", ".ini", ".json", ".yaml", ".yml")
+WELL_KNOWN = ("_init", "_done", "_free", "_close", "_name")
+LENGTH_SUFFIXES = (".c", ".h", ".py", ".sh")
+
+
+def code_only(text):
+    """The text with comments and the insides of strings blanked, line breaks kept."""
+    def blank(match):
+        found = match.group(0)
+        if found[0] in "\"'":
+            return found[0] + " " * (len(found) - 2) + found[-1]
+        return re.sub(r"[^\n]", " ", found)
+    return re.sub(r"/\*.*?\*/|//[^\n]*|\"(?:\\.|[^\"\\\n])*\"|'(?:\\.|[^'\\\n])*'", blank, text, flags=re.S)
+
+
+def line_of(text, offset):
+    return text.count("\n", 0, offset) + 1
+
+
+def check_length(path, text):
+    lines = text.count("\n")
+    if path.endswith(LENGTH_SUFFIXES) and lines > FILE_LINES_MAX:
+        yield FILE_LINES_MAX + 1, "file-length", f"{lines} lines, at most {FILE_LINES_MAX}: split it by duty"
+
+
+def check_lines(path, text):
+    columns = LINE_COLUMNS_MAX if path.endswith(LENGTH_SUFFIXES) else None
+    for number, line in enumerate(text.split("\n"), 1):
+        if columns and len(line) > columns:
+            yield number, "line-length", f"{len(line)} columns, at most {columns}"
+        if "\t" in line and path.endswith((".c", ".h", ".py")):
+            yield number, "tab", "a tab: indent with 4 spaces"
+        if line != line.rstrip() and not path.endswith(".md"):
+            yield number, "trailing-blank", "blanks at the end of the line"
+
+
+def check_unfinished(_path, text):
+    for match in UNFINISHED.finditer(text):
+        yield line_of(text, match.start()), "unfinished", f"{match.group(0)}: finish it, or open an issue"
+
+
+def check_head(path, text):
+    if path.endswith((".c", ".h")) and not text.startswith("/*"):
+        yield 1, "head-comment", "the file does not open with a comment that says what it is for"
+    if path.endswith(".h") and not re.search(r"^#pragma once$", text, re.M):
+        yield 1, "pragma-once", "a header says #pragma once"
+
+
+def check_functions(path, text):
+    """A function's braces stand in column 0, so it can be measured without parsing C."""
+    if not path.endswith((".c", ".h")):
+        return
+    lines = code_only(text).split("\n")
+    begin = None
+    for i, line in enumerate(lines):
+        if line.rstrip() == "{":
+            begin = i
+        elif line.startswith("}") and begin is not None:
+            if i - begin + 1 > FUNCTION_LINES_MAX:
+                head = next((l for l in reversed(lines[:begin]) if re.search(r"\w\s*\(", l)), "")
+                name = re.search(r"(\w+)\s*\(", head)
+                what = name.group(1) if name else "function"
+                yield begin + 1, "function-length", f"{what} has {i - begin + 1} lines, at most {FUNCTION_LINES_MAX}"
+            begin = None
+
+
+def check_banned(path, text):
+    if not path.endswith((".c", ".h")) or path.endswith("base/banned.h"):
+        return
+    code = code_only(text)
+    for match in BANNED_CALL.finditer(code):
+        yield line_of(code, match.start()), "banned", f"{match.group(1)}() is banned (base/banned.h, docs/STYLE.md)"
+
+
+def check_includes(path, text):
+    """Direction between the folders of src/, and which file may know which library."""
+    match = re.fullmatch(r"src/(\w+)/(.+)", path)
+    if not match or not path.endswith((".c", ".h")):
+        return
+    folder, name = match.group(1), match.group(1) + "/" + match.group(2)
+    for found in re.finditer(r"^[ \t]*#[ \t]*include[ \t]+[<\"]([^>\"]+)[>\"]", text, re.M):
+        line, included = line_of(text, found.start()), found.group(1)
+        for library, allowed in LIBRARIES.items():
+            if included.startswith(library) and not re.fullmatch(allowed, name):
+                yield line, "library", f"{included} is only for {allowed}"
+        other = included.split("/")[0] if "/" in included else folder
+        if other in INCLUDES and other != folder and other not in INCLUDES.get(folder, set()):
+            if (folder, included) not in INCLUDES_ALSO:
+                yield line, "include-direction", f"{folder}/ must not include {included}"
+        if included.startswith(".."):
+            yield line, "include-path", f"{included}: write includes from src/"
+
+
+def check_own_header(path, text):
+    """A .c with a header of its name includes it first: so each header is known to stand on its own."""
+    match = re.fullmatch(r"src/(\w+/\w+)\.c", path)
+    if not match:
+        return
+    first = re.search(r"^#include [<\"]([^>\"]+)[>\"]", text, re.M)
+    own = match.group(1) + ".h"
+    if f'#include "{own}"' in text and first and first.group(1) != own:
+        yield line_of(text, first.start()), "own-header", f"include {own} first"
+
+
+def check_contracts(path, text):
+    """A block of prototypes needs a comment in it, or the head comment right above, or naming a function of it.
+
+    Pairs whose contract is the house's own (x_free, x_name, ...) need none.
+    """
+    if not re.fullmatch(r"src/.+\.h", path):
+        return
+    head = text[:text.find("*/")] if text.startswith("/*") else ""
+    body_at = len(head) + 2
+    line = text.count("\n", 0, body_at) + 1
+    depth = 0
+    block, block_line, blocks = [], line, []
+    for raw in text[body_at:].split("\n") + [""]:
+        if raw.strip() == "" and depth == 0:
+            blocks.append((block_line, "\n".join(block)))
+            block, block_line = [], line + 1
+        else:
+            block.append(raw)
+            depth = max(0, depth + code_only(raw).count("{") - code_only(raw).count("}"))
+        line += 1
+    not_one = r"static|struct \w+ \{|enum \w* ?\{|typedef|#|\}|__attribute"
+    prototype = re.compile(rf"^(?!{not_one})\w[\w \t*]*?[ *](\w+)\(", re.M)
+    first = True
+    for at, content in blocks:
+        names = prototype.findall(code_only(content))
+        told = "/*" in content or first or any(name in head for name in names)
+        first = first and not re.sub(r"^#.*$", "", content, flags=re.M).strip()
+        if names and not told and not all(name.endswith(WELL_KNOWN) for name in names):
+            yield at, "contract", f"{names[0]}() has no comment that states its contract"
+
+
+RULES = [check_length, check_lines, check_unfinished, check_head, check_functions, check_banned, check_includes,
+         check_own_header, check_contracts]
+
+
+def check_text(path, text):
+    return [(path, *finding) for rule in RULES for finding in rule(path, text)]
+
+
+def check_machine_paths(path, text, root):
+    """A path of the machine this is checked on has no business in the tree."""
+    home = os.path.expanduser("~").rstrip("/")
+    for own in {root, home}:
+        if own.count("/") < 2 and own != home or len(own) < 4:
+            continue
+        for match in re.finditer(r"(?<![\w.}])" + re.escape(own) + r"/", text):
+            yield path, line_of(text, match.start()), "machine-path", f"{own}/ is a path of one machine"
+    for match in re.finditer(r"(?<![\w.}/])/(home|Users)/(?!\$|\{|<)\w+/", text):
+        yield path, line_of(text, match.start()), "machine-path", f"{match.group(0)} is a path of one machine"
+
+
+def tracked_files(root):
+    """What git knows, and what is about to be added; all files where there is no git (an exported tree)."""
+    try:
+        out = subprocess.run(["git", "-C", root, "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+                             check=True, capture_output=True).stdout
+        names = [name for name in out.decode().split("\0") if name]
+        if names:
+            return sorted(set(names))
+    except (OSError, subprocess.CalledProcessError):
+        pass
+    found = []
+    for folder, folders, names in os.walk(root):
+        folders[:] = [f for f in folders if not f.startswith("build") and f not in (".git", "__pycache__")]
+        found += [os.path.relpath(os.path.join(folder, name), root) for name in names]
+    return sorted(found)
+
+
+def is_text(path):
+    return path.endswith(TEXT_SUFFIXES) or os.path.basename(path) in ("dev", "run", ".clang-format", ".clang-tidy")
+
+
+def check_tree(root):
+    root = os.path.abspath(root)
+    findings = []
+    for path in tracked_files(root):
+        full = os.path.join(root, path)
+        if not is_text(path) or not os.path.isfile(full):
+            continue
+        with open(full, encoding="utf-8", errors="replace") as file:
+            text = file.read()
+        findings += check_machine_paths(path, text, root)
+        if "/corpus/" not in path:
+            findings += check_text(path, text)
+    return findings
+
+
+def main(argv):
+    root = argv[1] if len(argv) > 1 else os.path.join(os.path.dirname(os.path.abspath(__file__)), "..")
+    findings = check_tree(root)
+    for path, line, rule, what in findings:
+        print(f"{path}:{line}: {rule}: {what}")
+    print(f"check_style: {len(findings)} finding{'' if len(findings) == 1 else 's'}")
+    return 1 if findings else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv))

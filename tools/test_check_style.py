@@ -1,0 +1,87 @@
+"""Each rule of check_style.py catches a bad file, and a good file passes them all."""
+import os
+import sys
+
+import pytest
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import check_style  # noqa: E402
+
+HEAD = "/* thing: what it is for. */\n"
+
+
+def rules_of(path, text):
+    return {finding[2] for finding in check_style.check_text(path, text)}
+
+
+def function(lines):
+    return "int thing_do(void)\n{\n" + "    ;\n" * (lines - 2) + "}\n"
+
+
+BAD = [
+    ("file-length", "src/job/thing.c", HEAD + "\n" * 600),
+    ("file-length", "tests/integration/test_thing.py", "\n" * 601),
+    ("function-length", "src/job/thing.c", HEAD + function(81)),
+    ("line-length", "src/job/thing.c", HEAD + "int a;" + " " * 120 + "int b;\n"),
+    ("tab", "src/job/thing.c", HEAD + "\tint a;\n"),
+    ("trailing-blank", "src/job/thing.c", HEAD + "int a; \n"),
+    ("unfinished", "src/job/thing.c", HEAD + "/* TO" "DO: the rest */\n"),
+    ("unfinished", "docs/API.md", "FIX" "ME\n"),
+    ("head-comment", "src/job/thing.c", "#include <stdio.h>\n"),
+    ("pragma-once", "src/job/thing.h", HEAD),
+    ("include-direction", "src/base/thing.c", HEAD + '#include "job/limits.h"\n'),
+    ("include-direction", "src/job/thing.c", HEAD + '#include "store/store.h"\n'),
+    ("include-direction", "src/store/thing.c", HEAD + '#include "sandbox/sandbox.h"\n'),
+    ("include-direction", "src/sandbox/thing.c", HEAD + '#include "metrics/metrics.h"\n'),
+    ("include-direction", "src/metrics/thing.c", HEAD + '#include "store/desk.h"\n'),
+    ("include-direction", "src/worker/thing.c", HEAD + '#include "api/api.h"\n'),
+    ("include-direction", "src/api/thing.c", HEAD + '#include "worker/worker.h"\n'),
+    ("include-direction", "src/api/thing.c", HEAD + '#include "cli/cli.h"\n'),
+    ("include-path", "src/api/thing.c", HEAD + '#include "../base/error.h"\n'),
+    ("own-header", "src/job/thing.c", HEAD + '#include <stdio.h>\n#include "job/thing.h"\n'),
+    ("library", "src/api/route.c", HEAD + "#include <microhttpd.h>\n"),
+    ("library", "src/worker/worker.c", HEAD + "#include <hiredis/hiredis.h>\n"),
+    ("library", "src/store/redis_link.c", HEAD + "#include <sqlite3.h>\n"),
+    ("library", "src/job/language.c", HEAD + "#include <jansson.h>\n"),
+    ("library", "src/api/api.c", HEAD + "#include <curl/curl.h>\n"),
+    ("library", "src/sandbox/stage.c", HEAD + "#include <seccomp.h>\n"),
+    ("library", "src/api/server.c", HEAD + "#include <wslay/wslay.h>\n"),
+    ("contract", "src/job/thing.h", HEAD + "#pragma once\n\nstruct a;\n\nint other_do(int a,\n             int b);\n"),
+] + [("banned", "src/job/thing.c", HEAD + f"int a = {name}(x);\n") for name in check_style.BANNED]
+
+
+@pytest.mark.parametrize("rule,path,text", BAD, ids=[f"{i}-{bad[0]}" for i, bad in enumerate(BAD)])
+def test_bad_file_is_caught(rule, path, text):
+    assert rule in rules_of(path, text)
+
+
+GOOD = [
+    ("src/job/thing.c", HEAD + '#include "job/thing.h"\n\n#include <stdio.h>\n' + function(80)),
+    ("src/job/thing.c", HEAD + '/* strcpy(a, b) */\nconst char *why = "strcpy(";\nint a = event.signal(3);\n'),
+    ("src/job/thing.h", HEAD + "#pragma once\n\nvoid first_of_file(void);\n\nvoid thing_free(void *thing);\n"),
+    ("src/job/thing.h", HEAD + "#pragma once\n\n/* Does it. */\nint other_do(int a);\nint other_undo(int a);\n"),
+    ("src/job/thing.h", "/* thing: thing_do does it. */\n#pragma once\n\nint thing_do(int a);\n"),
+    ("src/metrics/thing.c", HEAD + '#include "store/store.h"\n'),
+    ("src/api/server.c", HEAD + "#include <microhttpd.h>\n"),
+    ("src/store/redis_link.c", HEAD + "#include <hiredis/hiredis.h>\n"),
+    ("src/job/request_json.c", HEAD + "#include <jansson.h>\n"),
+    ("src/cli/submit.c", HEAD + '#include <curl/curl.h>\n#include <jansson.h>\n\n#include "worker/worker.h"\n'),
+]
+
+
+@pytest.mark.parametrize("path,text", GOOD, ids=[str(i) for i in range(len(GOOD))])
+def test_good_file_passes(path, text):
+    assert check_style.check_text(path, text) == []
+
+
+def test_path_of_this_machine_is_caught(tmp_path):
+    (tmp_path / "notes.md").write_text(f"see {tmp_path}/notes.md\n")
+    assert {finding[2] for finding in check_style.check_tree(str(tmp_path))} == {"machine-path"}
+
+
+def test_main_fails_on_findings_only(tmp_path, capsys):
+    (tmp_path / "good.md").write_text("good\n")
+    assert check_style.main(["check_style.py", str(tmp_path)]) == 0
+    (tmp_path / "bad.c").write_text("int a;\n")
+    assert check_style.main(["check_style.py", str(tmp_path)]) == 1
+    assert "bad.c:1: head-comment" in capsys.readouterr().out
