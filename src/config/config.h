@@ -39,7 +39,8 @@ enum config_source { CONFIG_DEFAULT, CONFIG_FILE, CONFIG_ENVIRONMENT, CONFIG_FLA
     X(queue_max, UINT, "EVALX_QUEUE_MAX", "queue_max", "100000", "submissions waiting, at most; then 503")             \
     X(result_ttl_s, UINT, "RESULT_TTL_SECONDS", "result_ttl_seconds", "3600", "how long results are kept")             \
     X(lease_ms, UINT, "EVALX_LEASE_MS", "lease_ms", "15000", "a worker that says nothing for so long loses its work")  \
-    X(attempts_max, UINT, "EVALX_ATTEMPTS_MAX", "attempts_max", "3", "times a submission is handed out before it fails") \
+    X(attempts_max, UINT, "EVALX_ATTEMPTS_MAX", "attempts_max", "3",                                                   \
+      "times a submission is handed out before it fails")                                                              \
     X(drain_s, UINT, "EVALX_DRAIN_SECONDS", "drain_seconds", "60", "how long SIGTERM waits for running work")          \
     X(wait_s_max, UINT, "EVALX_WAIT_MAX_SECONDS", "wait_max_seconds", "60", "?wait=SECONDS, at most")                  \
     X(connections_max, UINT, "EVALX_CONNECTIONS_MAX", "connections_max", "10000", "HTTP connections, at most")         \
@@ -72,7 +73,8 @@ struct config {
 
 /*
  * `file` NULL: the file named by EVALX_CONFIG (then it must exist), else the standard one if it exists.
- * Fills the whole struct.  An unknown key in the file is an error with file and line.
+ * Fills the whole struct.  An unknown key in the file is an error with file and line.  An environment variable
+ * that is empty counts as not set.
  */
 int config_load(struct config *config, const char *file, struct error *err);
 
@@ -80,9 +82,12 @@ int config_load(struct config *config, const char *file, struct error *err);
 int config_set(struct config *config, const char *key, const char *value, enum config_source source,
                struct error *err);
 
-/* One line a value: key, value, where it came from.  Secrets show as "(set)" or "(not set)". */
+/*
+ * One line a value: key, value, where it came from.  Secrets show as "(set)" or "(not set)", passwords in URLs
+ * as ***.
+ */
 void config_print(const struct config *config, FILE *out);
-int config_print_json(const struct config *config, FILE *out);
+int config_print_json(const struct config *config, FILE *out); /* -1, without *err: out of memory, or *out failed */
 
 /* Splits "ADDR:PORT", "[ADDR6]:PORT" or ":PORT"; host is "" for any address. */
 int config_split_listen(const char *listen, char ret_host[64], uint16_t *ret_port, struct error *err);

@@ -32,7 +32,10 @@ struct limits {
     X(output_bytes, "output_bytes", 1, 0)                                                                              \
     X(file_bytes, "file_bytes", 1, 0)
 
-/* cpu 5 s, wall 10 s, memory 256 MiB, stack 64 MiB, 64 processes, output 1 MiB, file 64 MiB, disk config->disk_bytes. */
+/*
+ * cpu 5 s, wall 10 s, memory 256 MiB, stack 64 MiB, 64 processes, output 1 MiB, file 64 MiB, disk config->disk_bytes;
+ * each at most its ceiling.
+ */
 void limits_default(const struct config *config, struct limits *ret);
 /* The largest value of each that is accepted; stack and file are bounded by the memory and disk ceilings. */
 void limits_ceiling(const struct config *config, struct limits *ret);

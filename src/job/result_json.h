@@ -1,8 +1,8 @@
 /*
  * result_json: encodes results once, in the worker; the API splices the text into its answers.
  * Fields: reference-api's compile_time, stdout, stderr (null when empty), exit_code, run_time,
- * space_consumed ("12.34 MB", MB = 2^20), and ours: status, cpu_time, wall_time (seconds), memory_bytes, signal (name or
- * null), output_truncated, stderr_truncated, output_replaced (invalid UTF-8 was replaced),
+ * space_consumed ("12.34 MB", MB = 2^20), and ours: status, cpu_time, wall_time (seconds), memory_bytes, signal (name
+ * or null), output_truncated, stderr_truncated, output_replaced (invalid UTF-8 was replaced),
  * stdout_base64/stderr_base64 (on request), compile_output, compile_cached, message, language, version, test, element.
  */
 #pragma once

@@ -1,0 +1,272 @@
+/*
+ * config: default < file < environment < command line, each value checked where it comes in, so that the error
+ * can name its source; then what only shows once all are known.
+ */
+#include "config/config.h"
+
+#include <arpa/inet.h>
+#include <assert.h>
+#include <errno.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/text.h"
+#include "config/fields.h"
+#include "config/ini_file.h"
+
+#define STANDARD_FILE "/etc/evalx/evalx.conf"
+
+static const struct config_field *find_field(const char *key)
+{
+    for (size_t i = 0; i < config_fields_len; i++)
+        if (strcmp(config_fields[i].key, key) == 0)
+            return &config_fields[i];
+    return NULL;
+}
+
+static void *slot_of(struct config *config, const struct config_field *field)
+{
+    return (char *)config + field->at;
+}
+
+/* A number, perhaps with k, m or g behind it. */
+static int parse_uint(const char *value, uint64_t *ret)
+{
+    struct text digits = text_of(value);
+    unsigned shift = 0;
+    uint64_t number;
+
+    if (digits.len > 0) {
+        switch (digits.at[digits.len - 1]) {
+        case 'k': case 'K': shift = 10; break;
+        case 'm': case 'M': shift = 20; break;
+        case 'g': case 'G': shift = 30; break;
+        }
+        digits.len -= shift != 0;
+    }
+    if (text_parse_u64(digits, &number) < 0 || __builtin_mul_overflow(number, UINT64_C(1) << shift, &number))
+        return -1;
+    *ret = number;
+    return 0;
+}
+
+static int parse_bool(const char *value, bool *ret)
+{
+    static const char *const words[][2] = { { "false", "true" }, { "0", "1" }, { "no", "yes" }, { "off", "on" } };
+
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        for (int truth = 0; truth < 2; truth++)
+            if (strcmp(value, words[i][truth]) == 0) {
+                *ret = truth == 1;
+                return 0;
+            }
+    return -1;
+}
+
+static int check_string(const struct config_field *field, const char *value, struct error *err)
+{
+    if (strlen(value) >= CONFIG_STRING_BYTES)
+        return error_set(err, ERROR_SETUP, 0, "%s: expected at most %d bytes, got %zu", field->key,
+                         CONFIG_STRING_BYTES - 1, strlen(value));
+    if (!text_is_utf8(text_of(value)))
+        return error_set(err, ERROR_SETUP, 0, "%s: expected UTF-8 text", field->key);
+    for (const char *at = value; *at != '\0'; at++)
+        if ((unsigned char)*at < 0x20 || *at == 0x7f)
+            return error_set(err, ERROR_SETUP, 0, "%s: expected text without control characters", field->key);
+    return 0;
+}
+
+/* What a number may be; everything not listed may be anything up to 2^53 (what JSON readers keep exactly). */
+#define NUMBER_MAX (UINT64_C(1) << 53)
+static const struct {
+    const char *key;
+    uint64_t min, max;
+} ranges[] = {
+    { "redis_port", 1, 65535 },
+    { "slots", 0, 4096 },
+    /* Above every account of the host, and below the ids the kernel keeps for "nobody knows" (-1, -2). */
+    { "uid_base", 65536, UINT32_MAX - 65536 },
+    { "max_requests", 1, 1000 },
+    { "max_body_bytes", 1024, UINT64_C(1) << 30 },
+    { "queue_max", 1, NUMBER_MAX },
+    { "result_ttl_seconds", 1, 366 * 86400 },
+    { "lease_ms", 1000, 3600000 },
+    { "attempts_max", 1, 100 },
+    { "drain_seconds", 0, 86400 },
+    { "wait_max_seconds", 1, 3600 },
+    { "connections_max", 1, 1000000 },
+    { "connections_per_ip", 0, 1000000 },
+    { "request_deadline_seconds", 1, 3600 },
+    { "disk_bytes", 1 << 20, UINT64_C(1) << 40 },
+    { "cpu_ms_max", 1, 86400000 },
+    { "wall_ms_max", 1, 86400000 },
+    { "memory_bytes_max", 1 << 20, UINT64_C(1) << 42 },
+    { "processes_max", 1, 32768 },
+    { "output_bytes_max", 0, 256 << 20 },
+};
+
+static int check_range(const struct config_field *field, uint64_t value, struct error *err)
+{
+    uint64_t min = 0, max = NUMBER_MAX;
+
+    for (size_t i = 0; i < sizeof ranges / sizeof *ranges; i++)
+        if (strcmp(ranges[i].key, field->key) == 0) {
+            min = ranges[i].min;
+            max = ranges[i].max;
+        }
+    if (value < min || value > max)
+        return error_set(err, ERROR_SETUP, 0, "%s = %llu: expected %llu to %llu", field->key,
+                         (unsigned long long)value, (unsigned long long)min, (unsigned long long)max);
+    return 0;
+}
+
+/* Words whose form is known beforehand. */
+static int check_form(const struct config_field *field, const char *value, struct error *err)
+{
+    char host[64], shown[CONFIG_SHOWN_BYTES];
+    enum log_level level;
+    uint16_t port;
+
+    if (strcmp(field->key, "listen") == 0 || (strcmp(field->key, "worker_listen") == 0 && value[0] != '\0'))
+        return config_split_listen(value, host, &port, err) < 0 ? error_within(err, "%s", field->key) : 0;
+    if (strcmp(field->key, "log") == 0 && log_level_parse(value, &level) < 0)
+        return error_set(err, ERROR_SETUP, 0, "log = %s: expected debug, info, warn or error", value);
+    if (strcmp(field->key, "store") == 0 && value[0] != '\0' && strncmp(value, "redis://", 8) != 0 &&
+        strncmp(value, "rediss://", 9) != 0 && (strncmp(value, "sqlite:", 7) != 0 || value[7] == '\0')) {
+        config_mask(value, shown);
+        return error_set(err, ERROR_SETUP, 0, "store = %s: expected redis://..., rediss://..., sqlite:FILE or nothing",
+                         shown);
+    }
+    if ((strcmp(field->key, "data") == 0 || strcmp(field->key, "user") == 0) && value[0] == '\0')
+        return error_set(err, ERROR_SETUP, 0, "%s: expected a name, got nothing", field->key);
+    return 0;
+}
+
+static int assign(struct config *config, const struct config_field *field, const char *value,
+                  enum config_source source, struct error *err)
+{
+    uint64_t number;
+    bool truth;
+
+    switch (field->type) {
+    case CONFIG_TYPE_OF_STRING:
+    case CONFIG_TYPE_OF_SECRET:
+        if (check_string(field, value, err) < 0 || check_form(field, value, err) < 0)
+            return -1;
+        (void)snprintf(slot_of(config, field), CONFIG_STRING_BYTES, "%s", value);
+        break;
+    case CONFIG_TYPE_OF_UINT:
+        if (parse_uint(value, &number) < 0)
+            return error_set(err, ERROR_SETUP, 0, "%s = %.64s: expected a whole number, perhaps with k, m or g",
+                             field->key, value);
+        if (check_range(field, number, err) < 0)
+            return -1;
+        memcpy(slot_of(config, field), &number, sizeof number);
+        break;
+    case CONFIG_TYPE_OF_BOOL:
+        if (parse_bool(value, &truth) < 0)
+            return error_set(err, ERROR_SETUP, 0, "%s = %.64s: expected true or false", field->key, value);
+        memcpy(slot_of(config, field), &truth, sizeof truth);
+        break;
+    }
+    memcpy((char *)config + field->source_at, &source, sizeof source);
+    return 0;
+}
+
+int config_set(struct config *config, const char *key, const char *value, enum config_source source,
+               struct error *err)
+{
+    const struct config_field *field = find_field(key);
+
+    if (field == NULL)
+        return error_set(err, ERROR_SETUP, 0, "there is no setting \"%.64s\"; evalx check --config lists them all",
+                         key);
+    if (assign(config, field, value, source, err) < 0)
+        return source == CONFIG_FLAG ? error_within(err, "command line") : -1;
+    return 0;
+}
+
+static int take_file_entry(void *context, const struct ini_entry *entry, struct error *err)
+{
+    if (entry->section[0] != '\0')
+        return error_set(err, ERROR_SETUP, 0, "the file has no sections, got [%.40s]", entry->section);
+    if (entry->continues)
+        return error_set(err, ERROR_SETUP, 0, "%.64s: expected its value on one line", entry->key);
+    return config_set(context, entry->key, entry->value, CONFIG_FILE, err);
+}
+
+/* The standard file may be missing; one that was asked for may not. */
+static int load_file(struct config *config, const char *file, struct error *err)
+{
+    if (file == NULL) {
+        file = getenv("EVALX_CONFIG");
+        if (file == NULL || file[0] == '\0') {
+            if (access(STANDARD_FILE, F_OK) < 0 && (errno == ENOENT || errno == ENOTDIR))
+                return 0;
+            file = STANDARD_FILE;
+        }
+    }
+    return ini_file_read(file, take_file_entry, config, err);
+}
+
+int config_load(struct config *config, const char *file, struct error *err)
+{
+    struct config loaded = { 0 };
+
+    for (size_t i = 0; i < config_fields_len; i++)
+        if (assign(&loaded, &config_fields[i], config_fields[i].standard, CONFIG_DEFAULT, err) < 0)
+            assert(!"a default that its own check refuses");
+    if (load_file(&loaded, file, err) < 0)
+        return -1;
+    for (size_t i = 0; i < config_fields_len; i++) {
+        const char *value = getenv(config_fields[i].env);
+        /* Empty counts as not there: that is how compose files and units pass what nobody set. */
+        if (value != NULL && value[0] != '\0' &&
+            assign(&loaded, &config_fields[i], value, CONFIG_ENVIRONMENT, err) < 0)
+            return error_within(err, "environment variable %s", config_fields[i].env);
+    }
+    *config = loaded;
+    return 0;
+}
+
+void config_print(const struct config *config, FILE *out)
+{
+    char shown[CONFIG_SHOWN_BYTES];
+
+    for (size_t i = 0; i < config_fields_len; i++) {
+        const struct config_field *field = &config_fields[i];
+        config_field_show(config, field, shown);
+        (void)fprintf(out, "%-26s %-32s %s\n", field->key, shown,
+                      config_source_name(config_field_source(config, field)));
+    }
+}
+
+int config_split_listen(const char *listen, char ret_host[64], uint16_t *ret_port, struct error *err)
+{
+    const char *host = listen, *colon = strrchr(listen, ':');
+    struct in6_addr ignored;
+    char name[64];
+    uint64_t port;
+
+    if (colon == NULL || text_parse_u64(text_of(colon + 1), &port) < 0 || port > UINT16_MAX)
+        goto wrong;
+    size_t len = (size_t)(colon - host);
+    bool is_ip6 = len >= 2 && host[0] == '[' && host[len - 1] == ']';
+    if (is_ip6) {
+        host++;
+        len -= 2;
+    }
+    if (len >= sizeof name)
+        goto wrong;
+    memcpy(name, host, len);
+    name[len] = '\0';
+    if (is_ip6 ? inet_pton(AF_INET6, name, &ignored) != 1
+               : strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_") != len)
+        goto wrong;
+    memcpy(ret_host, name, len + 1);
+    *ret_port = (uint16_t)port;
+    return 0;
+
+wrong:
+    return error_set(err, ERROR_SETUP, 0, "%.64s: expected ADDRESS:PORT, [ADDRESS6]:PORT or :PORT", listen);
+}

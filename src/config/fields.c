@@ -1,0 +1,87 @@
+/* fields: the list of config.h as a table, and how a value is shown. */
+#include "config/fields.h"
+
+#include <assert.h>
+#include <inttypes.h>
+
+const struct config_field config_fields[] = {
+#define X(field, kind, env_name, file_key, def, text)                                                                  \
+    { .key = file_key,                                                                                                 \
+      .env = env_name,                                                                                                 \
+      .standard = def,                                                                                                 \
+      .help = text,                                                                                                    \
+      .type = CONFIG_TYPE_OF_##kind,                                                                                   \
+      .at = offsetof(struct config, field),                                                                            \
+      .source_at = offsetof(struct config, field##_source) },
+    CONFIG_LIST(X)
+#undef X
+};
+const size_t config_fields_len = sizeof config_fields / sizeof *config_fields;
+
+const char *config_source_name(enum config_source source)
+{
+    switch (source) {
+    case CONFIG_DEFAULT: return "default";
+    case CONFIG_FILE: return "file";
+    case CONFIG_ENVIRONMENT: return "environment";
+    case CONFIG_FLAG: return "flag";
+    }
+    assert(!"a source without a name");
+    return "";
+}
+
+enum config_source config_field_source(const struct config *config, const struct config_field *field)
+{
+    enum config_source source;
+
+    memcpy(&source, (const char *)config + field->source_at, sizeof source);
+    return source;
+}
+
+/*
+ * A password may hold any character, also '@', ',' and '/', where its writer forgot to escape it.  So the user
+ * part of one URL is taken to end at the last '@' before the next URL begins: rather a host too few than a password.
+ */
+void config_mask(const char *value, char ret[CONFIG_SHOWN_BYTES])
+{
+    size_t len = 0;
+    const char *at = value, *start;
+
+    ret[0] = '\0';
+    while ((start = strstr(at, "://")) != NULL) {
+        const char *user = start + 3;
+        const char *next = strstr(user, "://");
+        const char *end = next != NULL ? next : user + strlen(user);
+        const char *sign = memrchr(user, '@', (size_t)(end - user));
+        const char *colon = sign != NULL ? memchr(user, ':', (size_t)(sign - user)) : NULL;
+        const char *kept = colon != NULL ? colon + 1 : user;
+        len += (size_t)snprintf(ret + len, CONFIG_SHOWN_BYTES - len, "%.*s%s", (int)(kept - at), at,
+                                colon != NULL ? "***" : "");
+        at = colon != NULL ? sign : kept;
+        if (len >= CONFIG_SHOWN_BYTES)
+            return;
+    }
+    (void)snprintf(ret + len, CONFIG_SHOWN_BYTES - len, "%s", at);
+}
+
+void config_field_show(const struct config *config, const struct config_field *field, char ret[CONFIG_SHOWN_BYTES])
+{
+    const void *slot = (const char *)config + field->at;
+    uint64_t number;
+
+    switch (field->type) {
+    case CONFIG_TYPE_OF_STRING:
+        config_mask(slot, ret);
+        break;
+    case CONFIG_TYPE_OF_SECRET:
+        (void)snprintf(ret, CONFIG_SHOWN_BYTES, "%s", *(const char *)slot != '\0' ? "(set)" : "(not set)");
+        break;
+    case CONFIG_TYPE_OF_UINT:
+        memcpy(&number, slot, sizeof number);
+        (void)snprintf(ret, CONFIG_SHOWN_BYTES, "%" PRIu64, number);
+        break;
+    case CONFIG_TYPE_OF_BOOL:
+        (void)snprintf(ret, CONFIG_SHOWN_BYTES, "%s", *(const bool *)slot ? "true" : "false");
+        break;
+    }
+}

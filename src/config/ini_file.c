@@ -1,0 +1,151 @@
+/*
+ * ini_file: inih behind a reader of our own.
+ *
+ * inih calls its handler without a line number (as distributions build it) and splits long lines silently.  It does
+ * ask for its lines one by one, though, so the reader below counts and checks them: while a handler runs, the
+ * line it is about is the one handed out last.
+ */
+#include "config/ini_file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <ini.h>
+#include <sys/stat.h>
+
+#include "base/buf.h"
+#include "base/scope.h"
+
+#define LINE_BYTES_MAX 198
+
+struct reading {
+    struct text rest; /* what was not handed out yet */
+    unsigned line;    /* number of the line handed out last */
+    bool is_indented; /* it begins with a blank, so it continues an entry if there is one */
+    bool has_entry;   /* an entry was seen since the last [section] */
+    ini_entry_handler *handler;
+    void *context;
+    bool failed;
+    struct error *err;
+};
+
+static int fail(struct reading *reading, const char *why)
+{
+    reading->failed = true;
+    return error_set(reading->err, ERROR_SETUP, 0, "%s", why);
+}
+
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t';
+}
+
+static void note_line(struct reading *reading, struct text line)
+{
+    size_t at = 0;
+
+    while (at < line.len && is_blank(line.at[at]))
+        at++;
+    reading->is_indented = at > 0;
+    if (at < line.len && line.at[at] == '[' && !(reading->is_indented && reading->has_entry))
+        reading->has_entry = false;
+}
+
+/* inih's fgets: the next line, or NULL at the end and after a failure. */
+static char *next_line(char *line, int bytes, void *stream)
+{
+    struct reading *reading = stream;
+
+    if (reading->failed || reading->rest.len == 0)
+        return NULL;
+    const char *end = memchr(reading->rest.at, '\n', reading->rest.len);
+    size_t len = end != NULL ? (size_t)(end - reading->rest.at) : reading->rest.len;
+    struct text found = { reading->rest.at, len };
+
+    reading->line++;
+    if (len > LINE_BYTES_MAX || (int)len + 2 > bytes) {
+        fail(reading, "the line is longer than 198 bytes; continue it on an indented line");
+        return NULL;
+    }
+    if (memchr(found.at, '\0', len) != NULL || !text_is_utf8(found)) {
+        fail(reading, "the line is not UTF-8 text");
+        return NULL;
+    }
+    note_line(reading, found);
+    memcpy(line, found.at, len);
+    line[len] = '\n';
+    line[len + 1] = '\0';
+
+    size_t taken = end != NULL ? len + 1 : len;
+    reading->rest.at += taken;
+    reading->rest.len -= taken;
+    return line;
+}
+
+/* inih's handler: 1 is success. */
+static int take_entry(void *user, const char *section, const char *key, const char *value)
+{
+    struct reading *reading = user;
+
+    if (reading->failed)
+        return 0;
+    if (key[0] == '\0') {
+        fail(reading, "expected \"key = value\", got a value without a key");
+        return 0;
+    }
+    struct ini_entry entry = {
+        .section = section, .key = key, .value = value, .continues = reading->is_indented && reading->has_entry
+    };
+    reading->has_entry = true;
+    if (reading->handler(reading->context, &entry, reading->err) < 0) {
+        reading->failed = true;
+        return 0;
+    }
+    return 1;
+}
+
+int ini_text_read(struct text text, const char *name, ini_entry_handler *handler, void *context, struct error *err)
+{
+    struct reading reading = { .rest = text, .handler = handler, .context = context, .err = err };
+    /* inih goes on behind a line it does not understand; where ours failed first, ours is the one to tell. */
+    int line = ini_parse_stream(next_line, &reading, take_entry, &reading);
+
+    if (reading.failed && (line <= 0 || (unsigned)line >= reading.line))
+        return error_within(err, "%s:%u", name, reading.line);
+    if (line > 0)
+        return error_set(err, ERROR_SETUP, 0, "%s:%d: expected \"key = value\", \"[section]\" or a comment", name,
+                         line);
+    if (line < 0)
+        return error_set(err, ERROR_SETUP, 0, "%s: out of memory", name);
+    return 0;
+}
+
+int ini_file_read(const char *path, ini_entry_handler *handler, void *context, struct error *err)
+{
+    auto_buf struct buf text = { .max = INI_FILE_BYTES_MAX };
+    struct stat about;
+
+    /* O_NONBLOCK: a FIFO in the folder must not stop the start. */
+    auto_close int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0)
+        return error_set(err, ERROR_SETUP, errno, "open %s", path);
+    if (fstat(fd, &about) < 0)
+        return error_set(err, ERROR_SETUP, errno, "look at %s", path);
+    if (!S_ISREG(about.st_mode))
+        return error_set(err, ERROR_SETUP, 0, "%s is not a regular file", path);
+    if (about.st_size > INI_FILE_BYTES_MAX)
+        return error_set(err, ERROR_SETUP, 0, "%s is larger than %u bytes", path, INI_FILE_BYTES_MAX);
+
+    for (;;) {
+        if (buf_reserve(&text, 4096 < text.max - text.len ? 4096 : text.max - text.len, err) < 0)
+            return error_within(err, "read %s", path);
+        ssize_t len = read(fd, text.at + text.len, text.cap - 1 - text.len);
+        if (len < 0 && errno == EINTR)
+            continue;
+        if (len < 0)
+            return error_set(err, ERROR_SETUP, errno, "read %s", path);
+        if (len == 0)
+            break;
+        text.len += (size_t)len;
+    }
+    return ini_text_read(buf_text(&text), path, handler, context, err);
+}
