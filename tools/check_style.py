@@ -36,7 +36,7 @@ LIBRARIES = {
     "sqlite3.h": r"store/sqlite_\w+\.[ch]",
     "jansson.h": r"(\w+/\w*json\.[ch]|cli/\w+\.[ch])",
     "curl/": r"cli/\w+\.[ch]",
-    "seccomp.h": r"sandbox/seccomp\w*\.[ch]",
+    "seccomp.h": r"sandbox/(launcher/)?seccomp\w*\.[ch]",
     "wslay/": r"api/websocket\w*\.[ch]",
 }
 
@@ -140,7 +140,7 @@ def check_includes(path, text):
 
 def check_own_header(path, text):
     """A .c with a header of its name includes it first: so each header is known to stand on its own."""
-    match = re.fullmatch(r"src/(\w+/\w+)\.c", path)
+    match = re.fullmatch(r"src/([\w/]+)\.c", path)
     if not match:
         return
     first = re.search(r"^#include [<\"]([^>\"]+)[>\"]", text, re.M)

@@ -1,0 +1,3 @@
+"""Writes for ever: the output limit ends it."""
+while True:
+    print("and another thing, " * 50)

@@ -1,0 +1,8 @@
+/* Does not compile. */
+#include <stdio.h>
+
+int main(void)
+{
+    puts("never")
+    return 0;
+}

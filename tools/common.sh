@@ -1,0 +1,106 @@
+# common: what the steps of ./dev share.  Sourced by sh with the repository's root as working folder.
+# shellcheck shell=sh
+export LC_ALL=C.UTF-8
+export PATH="$PATH:/usr/sbin:/sbin"
+build=${EVALX_BUILD:-build}
+# shellcheck disable=SC2034 # used by dev
+build_asan=$build-asan
+dev_started=${dev_started:-$(date +%s)}
+export dev_started
+
+say()
+{
+    printf '[%4d s] %s\n' $(($(date +%s) - dev_started)) "$*"
+}
+
+fail()
+{
+    printf 'dev: %s\n' "$*" >&2
+    exit 1
+}
+
+need_root()
+{
+    [ "$(id -u)" -eq 0 ] || fail "$1 needs root: run it again as  sudo ./dev ${command:-}"
+}
+
+# quietly LOG COMMAND...: the output goes to LOG, and is shown only if the command fails.
+quietly()
+{
+    quietly_log=$1
+    shift
+    if ! "$@" </dev/null >"$quietly_log" 2>&1; then
+        printf '%s\n' "--- failed: $*" >&2
+        tail -n 60 "$quietly_log" >&2
+        return 1
+    fi
+}
+
+# Packages of the distribution, by what needs them.  --no-install-recommends: so libc6-dev and the like are named.
+packages_build="gcc g++ libc6-dev meson ninja-build pkg-config python3 libmicrohttpd-dev libjansson-dev libhiredis-dev
+    libsqlite3-dev libinih-dev nettle-dev libseccomp-dev libcurl4-gnutls-dev libwslay-dev"
+packages_test="libcmocka-dev python3-pytest python3-hypothesis python3-websockets redis-server"
+packages_lint="shellcheck clang-tidy clang-format python3-pytest libcmocka-dev"
+
+packages_of()
+{
+    case $1 in
+    demo) echo "$packages_build" ;;
+    bench) echo "$packages_build" redis-server ;;
+    test) echo "$packages_build" "$packages_test" nodejs default-jdk-headless ;;
+    lint) echo "$packages_build" "$packages_lint" ;;
+    fuzz) echo "$packages_build" clang libcmocka-dev ;;
+    fresh) echo mmdebstrap ;;
+    *) fail "install: no step called '$1'" ;;
+    esac
+}
+
+# A package counts as there when dpkg has it, or when something else provides it (nodejs and JDKs of other sources).
+has_package()
+{
+    case $1 in
+    default-jdk-headless) [ -x /usr/bin/javac ] && return 0 ;;
+    pkg-config) [ -x /usr/bin/pkg-config ] && return 0 ;;
+    libcurl4-gnutls-dev) has_package libcurl4-openssl-dev && return 0 ;;
+    esac
+    dpkg-query -W -f '${Status}\n' "$1" 2>/dev/null | grep -q 'ok installed'
+}
+
+install_for()
+{
+    missing=
+    for package in $(packages_of "$1"); do
+        has_package "$package" || missing="$missing $package"
+    done
+    if [ -n "$missing" ]; then
+        install_packages "$missing"
+    fi
+    if [ "$1" = fuzz ]; then
+        # libFuzzer's run-time library carries the version of clang in its package name.
+        version=$(clang -dumpversion | cut -d. -f1)
+        has_package "libclang-rt-$version-dev" || install_packages "libclang-rt-$version-dev"
+    fi
+}
+
+install_packages()
+{
+    command -v apt-get >/dev/null || fail "no apt-get here; install by hand:$1"
+    [ "$(id -u)" -eq 0 ] || fail "packages are missing and installing them needs root: sudo apt-get install $1"
+    say "installing:$1"
+    # shellcheck disable=SC2086 # a list of words
+    sh tools/apt_install.sh $1 || fail "the packages could not be installed"
+}
+
+# build_in FOLDER [MESON OPTIONS]
+build_in()
+{
+    folder=$1
+    shift
+    if [ ! -f "$folder/build.ninja" ]; then
+        say "configuring $folder"
+        mkdir -p "$folder"
+        quietly "$folder/setup.log" meson setup "$folder" "$@" || fail "meson setup failed"
+    fi
+    say "building $folder"
+    quietly "$folder/ninja.log" ninja -C "$folder" || fail "the build failed"
+}

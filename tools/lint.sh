@@ -1,0 +1,76 @@
+#!/bin/sh
+# lint: what a machine can say about the tree without running it.  Ends with 1 if any check found something.
+# shellcheck disable=SC2317 # the checks are called through check()
+set -u
+. tools/common.sh
+failures=0
+
+check()
+{
+    name=$1
+    shift
+    if "$@"; then
+        say "ok: $name"
+    else
+        say "FAILED: $name"
+        failures=$((failures + 1))
+    fi
+}
+
+scripts()
+{
+    if [ -d .git ] && command -v git >/dev/null; then
+        git ls-files -- '*.sh' dev .ci/run
+    else
+        find dev .ci/run tools tests bench -name '*.sh' -o -name dev -o -name run
+    fi
+}
+
+compiles()
+{
+    # To memory only: no __pycache__ beside the sources.
+    /usr/bin/python3 - <<'END'
+import ast, pathlib, sys
+bad = 0
+for folder in ("tools", "tests", "bench", "demo"):
+    for path in sorted(pathlib.Path(folder).rglob("*.py")):
+        try:
+            ast.parse(path.read_text(encoding="utf-8"), str(path))
+        except SyntaxError as error:
+            print(f"{path}:{error.lineno}: {error.msg}")
+            bad = 1
+sys.exit(bad)
+END
+}
+
+# Layout differs from version to version of clang-format; the tree is written with 14.
+layout()
+{
+    if ! clang-format --version | grep -q 'version 14\.'; then
+        say "skipped: layout (needs clang-format 14)"
+        return 0
+    fi
+    find src tests bench -name '*.[ch]' -print0 2>/dev/null | xargs -0 -r clang-format --dry-run -Werror --style=file
+}
+
+tidy()
+{
+    [ -f "$build/compile_commands.json" ] || build_in "$build"
+    find src -name '*.c' -print0 | xargs -0 -r -n 4 -P "$(nproc)" clang-tidy --quiet -p "$build" 2>"$build/tidy.log"
+}
+
+pycheck()
+{
+    PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 -m pytest -q -p no:cacheprovider tools
+}
+
+check "house style" /usr/bin/python3 tools/check_style.py
+check "the style check catches bad files" pycheck
+# shellcheck disable=SC2046 # a list of names without blanks
+check "shell scripts" shellcheck -x $(scripts)
+check "python files parse" compiles
+check "demo/batch.json belongs to its sources" /usr/bin/python3 tools/make_demo.py --check
+check "layout" layout
+check "clang-tidy" tidy
+[ "$failures" -eq 0 ] || say "lint: $failures failed"
+exit $((failures > 0))
