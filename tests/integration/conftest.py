@@ -1,0 +1,109 @@
+"""Fixtures of the black-box tests.  Each test gets processes and a folder of its own, and after each nothing is left:
+no process, no program of a run, no cgroup, no mount, no file.  That is asserted, not hoped for."""
+import os
+
+import pytest
+
+import harness
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "slow: minutes of load; left out of the sanitized build")
+
+
+def pytest_collection_modifyitems(items):
+    if os.geteuid() != 0:
+        for item in items:
+            item.add_marker(pytest.mark.skip(reason="the sandbox needs root"))
+
+
+@pytest.hookimpl(tryfirst=True, hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    outcome = yield
+    setattr(item, "report_" + call.when, outcome.get_result())
+
+
+@pytest.fixture(scope="session")
+def evalx_binary():
+    assert os.access(harness.BINARY, os.X_OK), f"{harness.BINARY} is not there: build it, or set EVALX_BINARY"
+    return harness.BINARY
+
+
+@pytest.fixture
+def free_port():
+    return harness.free_port()
+
+
+@pytest.fixture
+def folder():
+    """An empty folder every user can enter; gone afterwards, with proof that nothing was mounted in it."""
+    made = harness.make_folder()
+    yield made
+    harness.remove_folder(made)
+
+
+@pytest.fixture
+def leave_nothing(request, folder):
+    """start(process) puts a harness process under watch; at the end all are stopped and looked after."""
+    watched = []
+
+    def watch(process):
+        watched.append(process)
+        return process
+
+    yield watch
+    problems = []
+    for thing in reversed(watched):
+        if isinstance(thing, harness.Fleet):
+            problems += thing.stop()
+        else:
+            problems += harness.stop_all([thing], [thing] if isinstance(thing, harness.Evalx) else [])
+    report = getattr(request.node, "report_call", None)
+    if problems or (report is not None and report.failed):
+        for thing in watched:
+            processes = [*thing.processes(), thing.redis] if isinstance(thing, harness.Fleet) else [thing]
+            for process in processes:
+                print(f"--- log of {process.name}\n{process.log()[-6000:]}")
+    assert not problems, "\n".join(problems)
+    evalxes = [p for t in watched for p in (t.processes() if isinstance(t, harness.Fleet) else [t])
+               if isinstance(p, harness.Evalx)]
+    left = harness.cgroups_of(set().union(*(p.seen_pids for p in evalxes)))
+    assert not left, f"cgroups left behind: {left}"
+
+
+@pytest.fixture
+def start_evalx(evalx_binary, folder, leave_nothing):
+    """start_evalx(env={}, name="server"): a ready embedded server with settings of the test's own."""
+
+    def start(env=None, name="server", ready="/readyz"):
+        server = leave_nothing(harness.Evalx(name, ["server"], folder, env))
+        server.start()
+        return server.wait_ready(ready)
+
+    return start
+
+
+@pytest.fixture
+def embedded(start_evalx):
+    """The whole engine in one process tree: url, pid, client(), stop(), kill9(), restart(), log()."""
+    return start_evalx()
+
+
+@pytest.fixture
+def redis_server(folder, leave_nothing):
+    return leave_nothing(harness.Redis(folder)).start()
+
+
+@pytest.fixture
+def start_fleet(evalx_binary, folder, leave_nothing):
+    """start_fleet(workers=2, env={}): API server and workers over a Redis of the test's own."""
+
+    def start(workers=2, env=None):
+        return leave_nothing(harness.Fleet(folder, workers, env)).start()
+
+    return start
+
+
+@pytest.fixture
+def fleet(start_fleet):
+    return start_fleet()

@@ -1,0 +1,419 @@
+"""harness: the real evalx and a real redis-server, started, killed and looked after for the black-box tests.
+
+Every process started here carries EVALX_TEST_ID in its environment, and its programs run as user ids of a range of
+its own; so what is left of it can be found without touching a process of anybody else.  Standard library only.
+"""
+import http.client
+import json
+import os
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+import uuid
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+BINARY = os.path.abspath(os.environ.get("EVALX_BINARY", os.path.join(ROOT, "build", "evalx")))
+# Sanitized builds and loaded machines: all patience here is multiplied by this.
+SLOWNESS = float(os.environ.get("EVALX_TEST_SLOWNESS", "1"))
+UID_SPAN = 10000
+FINAL = ("Completed", "Failed")
+
+
+def wait_until(what, condition, seconds=10.0, step=0.02):
+    """Waits until condition() is true and returns its value; fails in words otherwise."""
+    end = time.monotonic() + seconds * SLOWNESS
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > end:
+            raise AssertionError(f"after {seconds * SLOWNESS:.0f} s still not: {what}")
+        time.sleep(step)
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Answer:
+    """Status, headers and body of one HTTP answer."""
+
+    def __init__(self, status, headers, body):
+        self.status, self.headers, self.body = status, headers, body
+
+    @property
+    def text(self):
+        return self.body.decode("utf-8", "replace")
+
+    def json(self):
+        return json.loads(self.body)
+
+
+class Client:
+    """One keep-alive connection; not shared between threads."""
+
+    def __init__(self, url, timeout=30.0):
+        self.host, port = url.split("://")[1].split(":")
+        self.port = int(port)
+        self.timeout = timeout * SLOWNESS
+        self.connection = None
+
+    def request(self, method, path, body=None, headers=None):
+        """body: bytes as they are, anything else as JSON."""
+        if body is not None and not isinstance(body, (bytes, bytearray)):
+            body = json.dumps(body).encode()
+        sent = {"Content-Type": "application/json", **(headers or {})} if body is not None else dict(headers or {})
+        reused = self.connection is not None
+        try:
+            return self._once(method, path, body, sent)
+        except (http.client.HTTPException, ConnectionError):
+            # A kept connection may have been closed between two requests; a GET may then be sent again.
+            if not reused or method != "GET":
+                raise
+            return self._once(method, path, body, sent)
+
+    def _once(self, method, path, body, headers):
+        try:
+            if self.connection is None:
+                self.connection = http.client.HTTPConnection(self.host, self.port, timeout=self.timeout)
+            self.connection.request(method, path, body, headers)
+            answer = self.connection.getresponse()
+            found = Answer(answer.status, answer.headers, answer.read())
+            if answer.will_close:
+                self.close()
+            return found
+        except BaseException:
+            self.close()
+            raise
+
+    def get(self, path, headers=None):
+        return self.request("GET", path, headers=headers)
+
+    def post(self, path, body, headers=None):
+        return self.request("POST", path, body, headers)
+
+    def submit(self, batch, path="/execute/batch"):
+        """Submits and returns the token."""
+        answer = self.post(path, batch)
+        assert answer.status in (200, 202), f"{answer.status}: {answer.text[:500]}"
+        return answer.json()["token"]
+
+    def poll(self, token, seconds=60.0, every=0.05):
+        """Polls as existing clients do, until Completed or Failed; returns the whole answer."""
+        end = time.monotonic() + seconds * SLOWNESS
+        while True:
+            answer = self.get(f"/submissions/{token}")
+            assert answer.status == 200, f"{answer.status}: {answer.text[:500]}"
+            found = answer.json()
+            if found["status"] in FINAL:
+                return found
+            assert time.monotonic() < end, f"{token} is still {found['status']} after {seconds * SLOWNESS:.0f} s"
+            time.sleep(every)
+
+    def run(self, batch, seconds=60.0, path="/execute/batch"):
+        return self.poll(self.submit(batch, path), seconds)
+
+    def close(self):
+        if self.connection is not None:
+            self.connection.close()
+            self.connection = None
+
+
+class Process:
+    """One long-running program with its log in a file; the base of servers, workers and Redis."""
+
+    def __init__(self, name, command, env, folder):
+        self.name, self.command, self.env, self.folder = name, command, env, folder
+        self.log_path = os.path.join(folder, f"{name}.log")
+        self.process = None
+
+    @property
+    def pid(self):
+        return self.process.pid
+
+    def start(self):
+        assert not self.running(), f"{self.name} is running already"
+        with open(self.log_path, "ab") as log:
+            # A session of its own: signals for the test runner's terminal do not reach it.
+            self.process = subprocess.Popen(self.command, env=self.env, stdin=subprocess.DEVNULL, stdout=log,
+                                            stderr=log, start_new_session=True)
+        return self
+
+    def running(self):
+        return self.process is not None and self.process.poll() is None
+
+    def log(self):
+        if not os.path.exists(self.log_path):
+            return ""
+        with open(self.log_path, encoding="utf-8", errors="replace") as file:
+            return file.read()
+
+    def terminate(self):
+        """SIGTERM, without waiting."""
+        self.process.send_signal(signal.SIGTERM)
+
+    def wait(self, seconds=30.0):
+        """Waits for the end; the exit status."""
+        try:
+            return self.process.wait(seconds * SLOWNESS)
+        except subprocess.TimeoutExpired:
+            log = self.log()[-4000:]
+            raise AssertionError(f"{self.name} still runs after {seconds * SLOWNESS:.0f} s:\n{log}") from None
+
+    def stop(self, seconds=30.0):
+        """SIGTERM and wait; the exit status."""
+        if not self.running():
+            return self.process.returncode if self.process else None
+        self.terminate()
+        try:
+            return self.wait(seconds)
+        except AssertionError:
+            self.kill9()
+            raise
+
+    def kill9(self):
+        """SIGKILL to the one process; what it started must notice by itself."""
+        if self.running():
+            self.process.kill()
+            self.process.wait()
+
+
+class Evalx(Process):
+    """evalx as server (embedded or API of a fleet) or as worker."""
+
+    def __init__(self, name, arguments, folder, env=None, port=None):
+        self.port = port or free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        # Far from the default range, and far from other test runs on this machine.
+        self.uid_base = 1_000_000_000 + random.randrange(80_000) * UID_SPAN
+        self.test_id = uuid.uuid4().hex
+        self.data = os.path.join(folder, f"{name}-data")
+        os.makedirs(self.data, exist_ok=True)
+        base = {key: value for key, value in os.environ.items()
+                if not key.startswith(("EVALX_", "REDIS_")) and key not in ("MAX_REQUESTS", "RESULT_TTL_SECONDS")}
+        base.update(EVALX_DATA=self.data, EVALX_LANGUAGES=os.path.join(ROOT, "languages"), EVALX_SLOTS="2",
+                    EVALX_UID_BASE=str(self.uid_base), EVALX_TEST_ID=self.test_id)
+        base["EVALX_WORKER_LISTEN" if "worker" in arguments else "EVALX_LISTEN"] = f"127.0.0.1:{self.port}"
+        base.update(env or {})
+        self.seen_pids = set()
+        super().__init__(name, [BINARY, *arguments], base, folder)
+
+    def remember(self):
+        """Notes the processes that live now: cgroups are named by one of them."""
+        self.seen_pids.update(pid for pid, _, _ in self.leftovers())
+
+    def terminate(self):
+        self.remember()
+        super().terminate()
+
+    def kill9(self):
+        self.remember()
+        super().kill9()
+
+    def client(self, timeout=30.0):
+        return Client(self.url, timeout)
+
+    def answers(self, path):
+        """True when GET path gives 200; fails at once if the process has ended."""
+        assert self.running(), f"{self.name} ended with {self.process.returncode}:\n{self.log()[-4000:]}"
+        client = Client(self.url, timeout=5)
+        try:
+            return client.get(path).status == 200
+        except (OSError, http.client.HTTPException):
+            return False
+        finally:
+            client.close()
+
+    def wait_ready(self, path="/readyz", seconds=20.0):
+        wait_until(f"{self.name} answers 200 at {path}\n{self.log()[-2000:]}", lambda: self.answers(path), seconds)
+        self.remember()
+        return self
+
+    def restart(self, path="/readyz"):
+        self.stop()
+        self.start()
+        return self.wait_ready(path)
+
+    def leftovers(self):
+        """Processes of this evalx, or of programs it ran, that still live."""
+        marker = f"EVALX_TEST_ID={self.test_id}".encode()
+        found = []
+        for pid in filter(str.isdigit, os.listdir("/proc")):
+            try:
+                with open(f"/proc/{pid}/status", encoding="utf-8", errors="replace") as file:
+                    status = dict(line.split(":", 1) for line in file.read().splitlines() if ":" in line)
+                with open(f"/proc/{pid}/environ", "rb") as file:
+                    marked = marker in file.read().split(b"\0")
+            except OSError:
+                continue
+            if status["State"].strip().startswith("Z"):
+                continue
+            uid = int(status["Uid"].split()[0])
+            if marked or self.uid_base <= uid < self.uid_base + UID_SPAN:
+                found.append((int(pid), status["Name"].strip(), uid))
+        return found
+
+    def assert_nothing_left(self, seconds=10.0):
+        """Called when the process has ended, by whatever cause."""
+        wait_until(f"{self.name} left no process: {self.leftovers()}", lambda: not self.leftovers(), seconds, 0.05)
+
+
+class Redis(Process):
+    """A redis-server of our own, on a free loopback port, with every write in its append-only file."""
+
+    def __init__(self, folder):
+        self.port = free_port()
+        self.data = os.path.join(folder, "redis-data")
+        os.makedirs(self.data, exist_ok=True)
+        command = ["redis-server", "--bind", "127.0.0.1", "--port", str(self.port), "--dir", self.data,
+                   "--appendonly", "yes", "--appendfsync", "always", "--save", "", "--daemonize", "no"]
+        super().__init__("redis", command, dict(os.environ), folder)
+
+    def env(self):
+        return {"REDIS_HOST": "127.0.0.1", "REDIS_PORT": str(self.port)}
+
+    def command(self, *words):
+        """One command, its raw answer (enough for PING, DBSIZE and the like)."""
+        with socket.create_connection(("127.0.0.1", self.port), timeout=10 * SLOWNESS) as link:
+            parts = [str(word).encode() for word in words]
+            link.sendall(b"*%d\r\n" % len(parts) + b"".join(b"$%d\r\n%s\r\n" % (len(part), part) for part in parts))
+            return link.recv(65536)
+
+    def answers(self):
+        assert self.running(), f"redis-server ended:\n{self.log()[-2000:]}"
+        try:
+            return self.command("PING") == b"+PONG\r\n"
+        except OSError:
+            return False
+
+    def start(self):
+        super().start()
+        wait_until("redis-server answers PING", self.answers)
+        return self
+
+
+class Fleet:
+    """Redis, one API server, and workers that can be killed one by one."""
+
+    def __init__(self, folder, workers=2, env=None):
+        self.folder = folder
+        self.redis = Redis(folder)
+        self.extra = {"EVALX_LEASE_MS": "3000", **(env or {})}
+        self.api = None
+        self.workers = []
+        self.ended = []
+        self.wanted = workers
+
+    @property
+    def url(self):
+        return self.api.url
+
+    def client(self, timeout=30.0):
+        return self.api.client(timeout)
+
+    def start(self):
+        self.redis.start()
+        self.api = Evalx("api", ["server"], self.folder, {**self.redis.env(), **self.extra}).start()
+        self.api.wait_ready("/healthz")
+        for _ in range(self.wanted):
+            self.add_worker()
+        self.api.wait_ready()
+        return self
+
+    def add_worker(self, env=None):
+        number = len(self.workers) + len(self.ended)
+        worker = Evalx(f"worker{number}", ["worker"], self.folder, {**self.redis.env(), **self.extra, **(env or {})})
+        self.workers.append(worker)
+        worker.start()
+        return worker.wait_ready("/healthz")
+
+    def kill_worker(self, index=0):
+        """kill -9 of a worker's main process; its launcher and programs must then end by themselves."""
+        worker = self.workers.pop(index)
+        self.ended.append(worker)
+        worker.kill9()
+        return worker
+
+    def restart_redis(self, pause=0.0):
+        self.redis.stop()
+        time.sleep(pause)
+        self.redis.start()
+
+    def processes(self):
+        return [p for p in [*self.workers, *self.ended, self.api] if p is not None]
+
+    def stop(self):
+        """Everything, in the order an operator would; problems are collected and told at the end."""
+        return stop_all([*self.workers, self.api, self.redis], self.processes())
+
+
+def stop_all(running, evalxes):
+    problems = []
+    for process in running:
+        try:
+            if process is not None:
+                process.stop()
+        except AssertionError as error:
+            problems.append(str(error))
+    for process in evalxes:
+        try:
+            process.assert_nothing_left()
+        except AssertionError as error:
+            problems.append(f"{error}\n{process.log()[-2000:]}")
+            for pid, _, _ in process.leftovers():
+                os.kill(pid, signal.SIGKILL)
+    return problems
+
+
+def cgroups_of(process_ids):
+    """Cgroups that launchers with these process ids made and did not remove (named evalx-PIDNS-PID-START)."""
+    found = []
+    names = {str(pid) for pid in process_ids}
+    for folder, folders, _ in os.walk("/sys/fs/cgroup"):
+        found += [os.path.join(folder, name) for name in folders
+                  if name.startswith("evalx-") and name.split("-")[2:3] and name.split("-")[2] in names]
+    return found
+
+
+def make_folder():
+    """Below the system's temporary folder and not pytest's own, which other users cannot enter."""
+    folder = tempfile.mkdtemp(prefix="evalx-test-")
+    os.chmod(folder, 0o755)
+    return folder
+
+
+def remove_folder(folder):
+    """Removes the folder; first the mounts that would be below it are reported, since there must be none."""
+    with open("/proc/mounts", encoding="utf-8") as file:
+        mounts = [line.split()[1] for line in file if line.split()[1].startswith(folder + "/")]
+    assert not mounts, f"mounts left behind: {mounts}"
+    shutil.rmtree(folder)
+    assert not os.path.exists(folder)
+
+
+def in_threads(count, work):
+    """work(i) for i in 0..count-1, each in its thread; the results in order, the first failure raised."""
+    results, failures = [None] * count, []
+
+    def one(i):
+        try:
+            results[i] = work(i)
+        except BaseException as error:  # noqa: B902 - handed to the caller's thread
+            failures.append(error)
+
+    threads = [threading.Thread(target=one, args=(i,), daemon=True) for i in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if failures:
+        raise failures[0]
+    return results
