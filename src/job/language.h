@@ -7,7 +7,8 @@
  *   {memory_mb}  the run's memory limit in MiB                {heap_mb}  about 60 % of it, for heap flags
  *   {main}       the source's name without its suffix
  *   a word that is exactly {args} becomes the test's arguments (or nothing); {files} the other source
- *   files with the main one's suffix (or nothing)
+ *   files with the main one's suffix (or nothing).  A name is put in as it is; one that begins with '-' gets "./"
+ *   before it, so that no file name is ever taken for an option
  * Read once at start; constant afterwards, so any thread may read.
  */
 #pragma once
@@ -59,10 +60,15 @@ struct language {
 struct languages {
     struct language *list; /* sorted by id */
     size_t len;
+    bool require_available; /* requests for a language that is not available are refused; set by who runs them itself */
     struct arena arena;
 };
 
-/* Reads every *.conf of the folder.  A mistake is an ERROR_SETUP with file, line and what was expected. */
+/*
+ * Reads every *.conf of the folder.  A mistake is an ERROR_SETUP with file, line and what was expected, and so are
+ * two files that claim one name.  Limits a file asks for are cut to the ceilings of `config`; a compile step's are not.
+ * On error nothing is left to free.
+ */
 int languages_load(const char *folder, const struct config *config, struct languages *ret, struct error *err);
 void languages_done(struct languages *languages);
 

@@ -3,6 +3,7 @@
  * [floor, ceiling] is refused, never bent silently, so that a verdict means what the client asked for.
  */
 #pragma once
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/error.h"
@@ -31,6 +32,20 @@ struct limits {
     X(processes, "processes", 1, 1)                                                                                    \
     X(output_bytes, "output_bytes", 1, 0)                                                                              \
     X(file_bytes, "file_bytes", 1, 0)
+
+/* The same list as a table, in the order of LIMITS_LIST. */
+struct limit_field {
+    const char *key;
+    uint64_t factor; /* units of the field per unit of the key */
+    uint64_t floor;  /* in units of the key */
+};
+#define X(field, key, factor, floor) +1
+enum { LIMIT_FIELDS_LEN = 0 LIMITS_LIST(X) };
+#undef X
+extern const struct limit_field limit_fields[LIMIT_FIELDS_LEN];
+/* In the field's own units. */
+uint64_t limits_get(const struct limits *limits, size_t field);
+void limits_set(struct limits *limits, size_t field, uint64_t value);
 
 /*
  * cpu 5 s, wall 10 s, memory 256 MiB, stack 64 MiB, 64 processes, output 1 MiB, file 64 MiB, disk config->disk_bytes;

@@ -51,5 +51,9 @@ struct result {
     bool wants_base64;
 };
 
-/* The exit code clients see: 124 for a time limit, 128+signal for a signal, 1 for an internal error. */
+/*
+ * The exit code clients see: 124 for a time limit, 128+signal for a signal, 1 for an internal error.  Never 0 unless
+ * the program really ended well: a memory limit or a cancel whose main process ended with 0 shows 137, an output
+ * limit 1.
+ */
 int result_exit_code(const struct result *result);

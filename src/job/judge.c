@@ -1,0 +1,61 @@
+/*
+ * judge: facts -> verdict.  Pure.
+ *
+ * Order matters.  A run that was killed by the memory controller also has signal 9, and one stopped for its time
+ * may have written too much on the way: the first cause that explains the others wins.
+ */
+#include "job/judge.h"
+
+/* Flags say who was stopped; the figures catch what ended by itself, past its limit but before anyone looked. */
+static bool is_over_time(const struct facts *facts, const struct limits *limits)
+{
+    return facts->cpu_exceeded || facts->wall_exceeded || facts->cpu_us > limits->cpu_us ||
+           facts->wall_us > limits->wall_us;
+}
+
+enum verdict judge_run(const struct facts *facts, const struct limits *limits, struct text output,
+                       const struct text *expected)
+{
+    if (facts->cancelled)
+        return VERDICT_CANCELLED;
+    if (facts->oom_kills > 0)
+        return VERDICT_MEMORY_LIMIT;
+    if (is_over_time(facts, limits))
+        return VERDICT_TIME_LIMIT;
+    if (facts->output_exceeded)
+        return VERDICT_OUTPUT_LIMIT;
+    if (facts->signal != 0 || facts->exit_code != 0)
+        return VERDICT_RUNTIME_ERROR;
+    if (expected != NULL && !judge_same_output(output, *expected))
+        return VERDICT_WRONG_ANSWER;
+    return VERDICT_ACCEPTED;
+}
+
+static struct text without_blanks_at_end(struct text line)
+{
+    while (line.len > 0 && (line.at[line.len - 1] == ' ' || line.at[line.len - 1] == '\t' ||
+                            line.at[line.len - 1] == '\r'))
+        line.len--;
+    return line;
+}
+
+/* Cuts the first line off; at the end of the text every further line is empty. */
+static struct text take_line(struct text *rest)
+{
+    const char *end = rest->len > 0 ? memchr(rest->at, '\n', rest->len) : NULL;
+    size_t len = end != NULL ? (size_t)(end - rest->at) : rest->len;
+    struct text line = { rest->at, len };
+    size_t taken = end != NULL ? len + 1 : len;
+
+    if (taken > 0)
+        *rest = (struct text){ rest->at + taken, rest->len - taken };
+    return without_blanks_at_end(line);
+}
+
+bool judge_same_output(struct text a, struct text b)
+{
+    while (a.len > 0 || b.len > 0)
+        if (!text_equal(take_line(&a), take_line(&b)))
+            return false;
+    return true;
+}
