@@ -6,6 +6,9 @@
  * A lost or cancelled lease stops its runs at once.
  */
 #pragma once
+#include <stdbool.h>
+#include <stdint.h>
+
 #include "base/error.h"
 #include "config/config.h"
 #include "job/language.h"
@@ -17,6 +20,11 @@ struct worker;
 /* All arguments are borrowed until worker_stop.  The sandbox has been started; images are named by worker_start. */
 int worker_start(const struct config *config, const struct languages *languages, struct sandbox *sandbox,
                  struct store *store, struct worker **ret, struct error *err);
+
+/* No slot has had a working box for long, and none could be opened: only a new start, as root, can help. */
+bool worker_is_broken(struct worker *worker);
+/* How many slots the worker has, once started. */
+uint32_t worker_slots(const struct worker *worker);
 
 /* What store_watch told: a submission was cancelled.  Any thread; returns at once. */
 void worker_cancelled(struct worker *worker, const char token[TOKEN_BYTES]);

@@ -1,0 +1,117 @@
+/*
+ * claimer: takes from the store what the slots can soon run, and no more.
+ *
+ * What is claimed here and waits could run on another worker.  So a claim asks for as many submissions as there are
+ * slots without a step.  Only while steps are short (a fetch takes about as long as a run) one step a slot is fetched
+ * ahead, so that slots do not stand idle between two; it then waits for milliseconds.
+ */
+#include <inttypes.h>
+
+#include "base/log.h"
+#include "metrics/metrics.h"
+#include "worker/crew.h"
+
+#define CLAIMS_MAX 64u
+#define CLAIM_WAIT_MS 5000u
+#define SHORT_STEP_US 20000u
+#define HELD_SPARE 4u /* submissions that are being finished, beyond two a slot */
+
+/* With the lock held: how many submissions to ask for. */
+static size_t room(const struct worker *worker)
+{
+    size_t steps_max = worker->slots_open;
+    size_t steps = worker->steps_ready + worker->steps_running;
+    size_t held_max = 2 * (size_t)worker->slots_len + HELD_SPARE;
+
+    if (worker->slots_open == 0)
+        return 0;
+    if (worker->step_us < SHORT_STEP_US)
+        steps_max *= 2;
+    if (steps >= steps_max || worker->held_len >= held_max)
+        return 0;
+    size_t wanted = steps_max - steps;
+    if (wanted > held_max - worker->held_len)
+        wanted = held_max - worker->held_len;
+    return wanted < CLAIMS_MAX ? wanted : CLAIMS_MAX;
+}
+
+/* Waits until there is room; 0 when no more may be claimed. */
+static size_t wait_for_room(struct worker *worker, struct store_worker *ret_description)
+{
+    size_t wanted = 0;
+
+    (void)pthread_mutex_lock(&worker->lock);
+    while (!worker->stopping && (wanted = room(worker)) == 0)
+        (void)pthread_cond_wait(&worker->room, &worker->lock);
+    if (worker->stopping)
+        wanted = 0;
+    *ret_description = crew_describe(worker);
+    (void)pthread_mutex_unlock(&worker->lock);
+    return wanted;
+}
+
+static void count_wait(const struct held *held, uint64_t waited_ms)
+{
+    char language[64];
+
+    if (held->submission.programs_len == 0)
+        return;
+    (void)snprintf(language, sizeof language, "%.*s", TEXT_ARG(held->submission.programs[0].language->id));
+    metrics_queue_wait(language, waited_ms);
+}
+
+static void take(struct worker *worker, struct store_claim *claim)
+{
+    uint64_t waited_ms = claim->waited_ms;
+    struct held *held = held_new(claim, worker->languages, worker->config->attempts_max);
+
+    count_wait(held, waited_ms);
+    if (held->end == HELD_FAIL || held->end == HELD_FORGET)
+        log_warn("submission %s, attempt %" PRIu32 ": %s%s", held->token, held->attempt, held->reason,
+                 held->end == HELD_FORGET ? "; left to another worker" : "");
+    (void)pthread_mutex_lock(&worker->lock);
+    crew_add_held(worker, held);
+    if (worker->stopping && held->end == HELD_FINISH)
+        crew_give_up(worker, held, HELD_HAND_BACK); /* it came while the worker was told to stop */
+    (void)pthread_mutex_unlock(&worker->lock);
+}
+
+static void wait_after_error(struct worker *worker, uint32_t errors)
+{
+    uint64_t wait_ms = crew_backoff_ms(errors);
+
+    (void)pthread_mutex_lock(&worker->lock);
+    if (!worker->stopping)
+        (void)crew_wait(worker, &worker->room, wait_ms);
+    (void)pthread_mutex_unlock(&worker->lock);
+}
+
+void *claimer_main(void *context)
+{
+    struct worker *worker = context;
+    struct store_claim claims[CLAIMS_MAX];
+    struct store_worker description;
+    uint32_t errors = 0; /* in a row */
+
+    (void)pthread_setname_np(pthread_self(), "claimer");
+    for (size_t wanted; (wanted = wait_for_room(worker, &description)) > 0;) {
+        struct error err;
+        size_t len = 0;
+        if (store_claim(worker->store, &description, wanted, CLAIM_WAIT_MS, claims, &len, &err) < 0) {
+            if (errors++ == 0)
+                log_error("claim: %s; trying again until it works", err.text);
+            wait_after_error(worker, errors);
+            continue;
+        }
+        if (errors > 0)
+            log_info("claim: the store answers again after %" PRIu32 " failed tries", errors);
+        errors = 0;
+        for (size_t i = 0; i < len; i++)
+            take(worker, &claims[i]);
+    }
+    (void)pthread_mutex_lock(&worker->lock);
+    worker->claimer_ended = true;
+    (void)pthread_cond_broadcast(&worker->changed);
+    (void)pthread_mutex_unlock(&worker->lock);
+    return NULL;
+}

@@ -1,0 +1,96 @@
+/*
+ * crew: the threads of one worker and what they share.  Internal to src/worker.
+ *
+ *   claimer     takes submissions from the store, as many as the slots can soon run        claimer.c
+ *   slots       one thread each, with a box of its own: compile and run steps              slot.c
+ *   finishers   tell the store how a submission ended, again and again while it is away    finisher.c
+ *   keeper      heartbeats, and the store's sweep                                          lease.c
+ *   warden      ends the runs of submissions that were given up                            lease.c
+ *
+ * One lock guards everything below it in struct worker, every `held` and every slot; no call to the store and no run is
+ * made under it (box_cancel is: it returns at once, and the lock is what keeps it from hitting a box's next run).
+ */
+#pragma once
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "worker/artifact_cache.h"
+#include "worker/held.h"
+#include "worker/worker.h"
+
+#define FINISHERS_MAX 8u
+
+struct slot {
+    struct worker *worker;
+    uint32_t number;
+    pthread_t thread;
+    /* Under the lock. */
+    struct box *box;   /* NULL while it could not be opened */
+    struct held *held; /* whose step runs in it, or NULL */
+};
+
+struct worker {
+    const struct config *config;
+    const struct languages *languages;
+    struct sandbox *sandbox;
+    struct store *store;
+    struct artifact_cache *cache; /* NULL: artifacts are not kept */
+    char name[80];
+    const char **lanes;           /* NULL-terminated; the strings are the languages' */
+
+    pthread_mutex_t lock;
+    pthread_cond_t work;     /* slots: a step is ready, or the end */
+    pthread_cond_t room;     /* claimer: a slot is free, or no more claims */
+    pthread_cond_t ended;    /* finishers: a submission has ended, or the end */
+    pthread_cond_t retry;    /* cuts back-offs of finishers and slots short */
+    pthread_cond_t beat;     /* keeper: the end */
+    pthread_cond_t given_up; /* warden: something must be stopped, or the end */
+    pthread_cond_t changed;  /* worker_start, worker_stop: a slot tried to open, a submission or the claimer is gone */
+
+    struct held *held;       /* all, oldest claim first */
+    size_t held_len;
+    struct held *finish_first, *finish_last;
+    size_t steps_ready, steps_running;
+    uint64_t step_us;        /* what a step takes lately */
+    struct slot *slots;
+    uint32_t slots_len;
+    uint32_t slots_tried;    /* have opened their box, or could not */
+    uint32_t slots_open;     /* have a box */
+    uint64_t no_slot_since_us; /* 0 while one has a box */
+    struct error slot_error; /* why the latest box could not be opened */
+    bool stopping;           /* no more claims */
+    bool claimer_ended;
+    bool impatient;          /* the drain is over: nothing is tried again */
+    bool ending;             /* all threads leave */
+
+    pthread_t claimer, keeper, warden, finishers[FINISHERS_MAX];
+    uint32_t finishers_len;
+};
+
+/* Threads. */
+void *claimer_main(void *worker);
+void *slot_main(void *slot);
+void *finisher_main(void *worker);
+void *keeper_main(void *worker);
+void *warden_main(void *worker);
+
+/* ---- with the lock held ---- */
+
+/* Waits for the condition, at most so long (0: for ever); true if it was signalled, false on the time-out. */
+bool crew_wait(struct worker *worker, pthread_cond_t *condition, uint64_t wait_ms);
+
+void crew_add_held(struct worker *worker, struct held *held);
+/* Its last word is said: takes it off all lists and frees it. */
+void crew_remove_held(struct worker *worker, struct held *held);
+/* To be called whenever a submission may have come to its end: hands it to the finishers if so. */
+void crew_check_end(struct worker *worker, struct held *held);
+/* Stops its runs and drops its steps; nothing more of it is told to the store than `end` says. */
+void crew_give_up(struct worker *worker, struct held *held, enum held_end end);
+/* Gives up whatever is held. */
+void crew_give_up_all(struct worker *worker, enum held_end end);
+/* Back-off after the try-th failure in a row (1, 2, ...): 50 ms doubling to 5 s, half of it by chance. */
+uint64_t crew_backoff_ms(uint32_t try);
+
+/* Who this worker is, for the store. */
+struct store_worker crew_describe(const struct worker *worker);

@@ -1,0 +1,395 @@
+/*
+ * runner: puts together what a step needs (bundle, argv, env, limits), gives it to a box, and turns the
+ * kernel's facts into what the submission's client reads.
+ */
+#include "worker/runner.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+#include "base/hash.h"
+#include "base/scope.h"
+#include "job/judge.h"
+#include "sandbox/bundle.h"
+#include "worker/artifact_cache.h"
+
+#define ARGUMENTS_BYTES_MAX (256u << 10) /* argv and env of one step */
+#define KEY_VERSION "evalx artifact 1"   /* changes when artifacts of an older evalx must not be used */
+
+static_assert(RUNNER_COMPILE_TEXT_MAX == ARTIFACT_OUTPUT_BYTES_MAX, "a compiler's text is kept whole with its artifact");
+
+void compiled_init(struct compiled *compiled)
+{
+    *compiled = (struct compiled){ .bundle_fd = -1, .verdict = VERDICT_INTERNAL_ERROR };
+    buf_init(&compiled->output, RUNNER_COMPILE_TEXT_MAX);
+}
+
+void compiled_done(struct compiled *compiled)
+{
+    scope_close(&compiled->bundle_fd);
+    compiled->bundle_fd = -1;
+    buf_done(&compiled->output);
+}
+
+/* The language's environment as execve takes it. */
+static int environment_of(const struct language *language, struct arena *arena, char ***ret_env, struct error *err)
+{
+    char **env = arena_alloc_array(arena, language->env_len + 1, sizeof *env, err);
+
+    if (env == NULL)
+        return -1;
+    for (size_t i = 0; i < language->env_len; i++) {
+        struct text copy;
+        if (arena_copy(arena, language->env[i], &copy, err) < 0)
+            return -1;
+        env[i] = (char *)copy.at; /* the arena's own bytes, which execve does not change */
+    }
+    *ret_env = env;
+    return 0;
+}
+
+/* argv and env of one of the language's commands for this program. */
+static int expand(const struct program *program, const struct command *command, uint64_t memory_bytes,
+                  const struct test *test, struct arena *arena, char ***ret_argv, char ***ret_env, struct error *err)
+{
+    size_t others_len = program->files_len - 1;
+    struct text *others = arena_alloc_array(arena, others_len + 1, sizeof *others, err);
+
+    if (others == NULL)
+        return -1;
+    for (size_t i = 0; i < others_len; i++)
+        others[i] = program->files[i + 1].name;
+    struct command_values values = {
+        .source = program->files[0].name,
+        .binary = program->language->binary_file,
+        .memory_bytes = memory_bytes,
+        .args = test == NULL ? NULL : test->args,
+        .args_len = test == NULL ? 0 : test->args_len,
+        .files = others,
+        .files_len = others_len,
+    };
+    if (command_expand(command, &values, arena, ret_argv, err) < 0)
+        return -1;
+    return environment_of(program->language, arena, ret_env, err);
+}
+
+/*
+ * All that goes into an artifact.  On the image "host" the compiler changes when the operator upgrades packages, while
+ * the language file's version stays "12": so the file of the compiler itself (size, time, inode) is part of the key.
+ * Other images are never changed in place; they are replaced under another name.
+ */
+static void key_of(const struct program *program, char *const *argv, char ret_key[HASH_HEX_BYTES])
+{
+    const struct language *language = program->language;
+    struct hash hash;
+    struct stat compiler;
+
+    hash_start(&hash);
+    hash_add(&hash, TEXT(KEY_VERSION));
+    hash_add(&hash, language->id);
+    hash_add(&hash, language->version);
+    hash_add(&hash, language->image);
+    if (text_equal(language->image, TEXT("host")) && stat(argv[0], &compiler) == 0) {
+        hash_add_u64(&hash, (uint64_t)compiler.st_ino);
+        hash_add_u64(&hash, (uint64_t)compiler.st_size);
+        hash_add_u64(&hash, (uint64_t)compiler.st_mtim.tv_sec);
+    }
+    for (char *const *word = argv; *word != NULL; word++)
+        hash_add(&hash, text_of(*word));
+    hash_add_u64(&hash, language->env_len);
+    for (size_t i = 0; i < language->env_len; i++)
+        hash_add(&hash, language->env[i]);
+    hash_add_u64(&hash, program->files_len);
+    for (size_t i = 0; i < program->files_len; i++) {
+        hash_add(&hash, program->files[i].name);
+        hash_add(&hash, program->files[i].content);
+    }
+    hash_finish(&hash, ret_key);
+}
+
+/* What the compiler printed: errors first, because that is what its reader looks for; cut at the maximum. */
+static void take_compiler_text(struct compiled *compiled, const struct box_outcome *outcome)
+{
+    struct text parts[] = { buf_text(&outcome->errors), buf_text(&outcome->output) };
+    struct error ignored; /* the lengths were cut to fit: only memory can be short, and then the text is left out */
+
+    compiled->output_cut = outcome->errors_cut || outcome->output_cut;
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        size_t room = RUNNER_COMPILE_TEXT_MAX - compiled->output.len;
+        if (parts[i].len > room) {
+            parts[i].len = room;
+            compiled->output_cut = true;
+        }
+        if (parts[i].len > 0)
+            (void)buf_append_text(&compiled->output, parts[i], &ignored);
+    }
+}
+
+static double seconds(uint64_t microseconds)
+{
+    return (double)microseconds / 1e6;
+}
+
+/* A compiler that did not end well: says why where its own text cannot. */
+static void explain_failure(struct compiled *compiled, enum verdict cause, const struct limits *limits)
+{
+    char *message = compiled->message;
+    size_t size = sizeof compiled->message;
+
+    compiled->verdict = VERDICT_COMPILE_ERROR;
+    switch (cause) {
+    case VERDICT_TIME_LIMIT:
+        if (compiled->facts.cpu_exceeded)
+            (void)snprintf(message, size, "compilation used more than its %g s of CPU time", seconds(limits->cpu_us));
+        else
+            (void)snprintf(message, size, "compilation took longer than %g s", seconds(limits->wall_us));
+        break;
+    case VERDICT_MEMORY_LIMIT:
+        (void)snprintf(message, size, "compilation needed more memory than its %" PRIu64 " MiB",
+                       limits->memory_bytes >> 20);
+        break;
+    case VERDICT_OUTPUT_LIMIT:
+        (void)snprintf(message, size, "the compiler printed more than its %" PRIu64 " bytes", limits->output_bytes);
+        break;
+    case VERDICT_CANCELLED:
+        compiled->verdict = VERDICT_CANCELLED;
+        break;
+    case VERDICT_ACCEPTED:
+    case VERDICT_WRONG_ANSWER:
+    case VERDICT_COMPILE_ERROR:
+    case VERDICT_RUNTIME_ERROR:
+    case VERDICT_INTERNAL_ERROR:
+    case VERDICT_COUNT_:
+        if (compiled->facts.signal != 0)
+            (void)snprintf(message, size, "the compiler was ended by signal %d", compiled->facts.signal);
+        else
+            (void)snprintf(message, size, "the compiler ended with exit code %d", compiled->facts.exit_code);
+        break;
+    }
+}
+
+/* Nobody may change what later runs start from: sealed, or copied and then sealed. */
+static int seal(int *bundle_fd, struct error *err)
+{
+    const int seals = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE;
+    struct stat status;
+    int copy_fd = -1;
+
+    if (fcntl(*bundle_fd, F_ADD_SEALS, seals) == 0 || (fcntl(*bundle_fd, F_GET_SEALS) & seals) == seals)
+        return lseek(*bundle_fd, 0, SEEK_SET) < 0 ? error_set(err, ERROR_SANDBOX, errno, "rewind bundle") : 0;
+    if (fstat(*bundle_fd, &status) < 0)
+        return error_set(err, ERROR_SANDBOX, errno, "look at bundle");
+    if (artifact_memfd_copy(*bundle_fd, 0, (uint64_t)status.st_size, &copy_fd, err) < 0) {
+        err->kind = ERROR_SANDBOX;
+        return -1;
+    }
+    scope_close(bundle_fd);
+    *bundle_fd = copy_fd;
+    return 0;
+}
+
+static int compile_in(struct box *box, const struct program *program, char *const *argv, char *const *env,
+                      struct compiled *ret, struct error *err)
+{
+    const struct language *language = program->language;
+    auto_close int sources_fd = -1;
+    struct box_outcome outcome;
+
+    if (bundle_of_files(program->files, program->files_len, &sources_fd, err) < 0)
+        return -1;
+    struct box_job job = {
+        .image = language->image.at,
+        .class = LANGUAGE_CLASS_COMPILER,
+        .argv = argv,
+        .env = env,
+        .limits = language->compile_limits,
+        .bundle_fd = sources_fd,
+        .keep_files = true,
+    };
+    if (box_run(box, &job, &outcome, err) < 0)
+        return -1;
+
+    enum verdict cause = judge_run(&outcome.facts, &job.limits, buf_text(&outcome.output), NULL);
+    ret->facts = outcome.facts;
+    ret->compile_us = outcome.facts.wall_us;
+    take_compiler_text(ret, &outcome);
+    if (cause == VERDICT_ACCEPTED && outcome.bundle_fd < 0) {
+        box_outcome_done(&outcome);
+        return error_set(err, ERROR_SANDBOX, 0, "the compiler ended well but its files did not come out of the box");
+    }
+    if (cause != VERDICT_ACCEPTED) {
+        explain_failure(ret, cause, &job.limits);
+        box_outcome_done(&outcome);
+        return 0;
+    }
+    ret->bundle_fd = take_fd(&outcome.bundle_fd);
+    box_outcome_done(&outcome);
+    if (seal(&ret->bundle_fd, err) < 0)
+        return -1;
+    ret->ok = true;
+    ret->verdict = VERDICT_ACCEPTED;
+    return 0;
+}
+
+static int compile_cached(struct box *box, struct artifact_cache *cache, const struct program *program,
+                          struct compiled *ret, struct error *err)
+{
+    char key[HASH_HEX_BYTES];
+    struct artifact artifact;
+    struct arena arena;
+    char **argv = NULL, **env = NULL;
+    int outcome = -1;
+
+    arena_init(&arena, ARGUMENTS_BYTES_MAX);
+    if (expand(program, &program->language->compile, program->language->compile_limits.memory_bytes, NULL, &arena,
+               &argv, &env, err) < 0)
+        goto done;
+    key_of(program, argv, key);
+    if (cache != NULL && artifact_cache_get(cache, key, &artifact)) {
+        buf_done(&ret->output);
+        ret->bundle_fd = artifact.bundle_fd;
+        ret->output = artifact.output;
+        ret->output_cut = artifact.output_cut;
+        ret->ok = ret->cached = true;
+        ret->verdict = VERDICT_ACCEPTED;
+        outcome = 0;
+        goto done;
+    }
+    outcome = compile_in(box, program, argv, env, ret, err);
+    if (cache != NULL && outcome == 0 && ret->ok)
+        artifact_cache_put(cache, key, ret->bundle_fd, buf_text(&ret->output), ret->output_cut);
+    else if (cache != NULL)
+        artifact_cache_abandon(cache, key);
+done:
+    arena_done(&arena);
+    return outcome;
+}
+
+int runner_compile(struct box *box, struct artifact_cache *cache, const struct program *program, struct compiled *ret,
+                   struct error *err)
+{
+    struct compiled compiled;
+
+    assert(program->files_len > 0);
+    compiled_init(&compiled);
+    if (program->language->compile.words_len > 0) {
+        if (compile_cached(box, cache, program, &compiled, err) < 0)
+            goto undo;
+    } else {
+        if (bundle_of_files(program->files, program->files_len, &compiled.bundle_fd, err) < 0)
+            goto undo;
+        compiled.ok = true;
+        compiled.verdict = VERDICT_ACCEPTED;
+    }
+    *ret = compiled;
+    return 0;
+
+undo:
+    compiled_done(&compiled);
+    return -1;
+}
+
+/* For people; what a program did by itself (exit code, signal, output) needs no words of ours. */
+static struct text message_of(enum verdict verdict, const struct facts *facts)
+{
+    switch (verdict) {
+    case VERDICT_TIME_LIMIT:
+        return facts->cpu_exceeded ? TEXT("the CPU time limit was reached") : TEXT("the wall time limit was reached");
+    case VERDICT_MEMORY_LIMIT:
+        return TEXT("the memory limit was reached");
+    case VERDICT_OUTPUT_LIMIT:
+        return TEXT("the output limit was reached; what came after it was cut");
+    case VERDICT_CANCELLED:
+        return TEXT("the submission was cancelled");
+    case VERDICT_RUNTIME_ERROR:
+        if (facts->process_refusals > 0)
+            return TEXT("the limit of processes was reached");
+        break;
+    case VERDICT_ACCEPTED:
+    case VERDICT_WRONG_ANSWER:
+    case VERDICT_COMPILE_ERROR:
+    case VERDICT_INTERNAL_ERROR:
+    case VERDICT_COUNT_:
+        break;
+    }
+    return (struct text){ 0 };
+}
+
+/* What every result says about its test and its program. */
+static struct result result_of(const struct submission *submission, const struct test *test,
+                               const struct compiled *compiled)
+{
+    const struct program *program = &submission->programs[test->program];
+
+    return (struct result){
+        .element = test->element,
+        .index = test->index,
+        .compile_us = compiled->cached ? 0 : compiled->compile_us,
+        .compile_cached = compiled->cached,
+        .language = program->language->id,
+        .version = program->language->version,
+        .wants_base64 = test->wants_base64,
+    };
+}
+
+int runner_run(struct box *box, const struct submission *submission, const struct test *test,
+               const struct compiled *compiled, struct box_outcome *ret_outcome, struct result *ret,
+               struct error *err)
+{
+    const struct program *program = &submission->programs[test->program];
+    const struct language *language = program->language;
+    struct arena arena;
+    char **argv = NULL, **env = NULL;
+    int outcome = -1;
+
+    assert(compiled->ok && compiled->bundle_fd >= 0);
+    arena_init(&arena, ARGUMENTS_BYTES_MAX);
+    if (expand(program, &language->run, test->limits.memory_bytes, test, &arena, &argv, &env, err) < 0)
+        goto done;
+    struct box_job job = {
+        .image = language->image.at,
+        .class = language->class,
+        .argv = argv,
+        .env = env,
+        .limits = test->limits,
+        .input = test->input,
+        .bundle_fd = compiled->bundle_fd,
+    };
+    if (box_run(box, &job, ret_outcome, err) < 0)
+        goto done;
+
+    *ret = result_of(submission, test, compiled);
+    ret->facts = ret_outcome->facts;
+    ret->output = buf_text(&ret_outcome->output);
+    ret->errors = buf_text(&ret_outcome->errors);
+    ret->output_cut = ret_outcome->output_cut;
+    ret->errors_cut = ret_outcome->errors_cut;
+    ret->compile_output = buf_text(&compiled->output);
+    ret->verdict = judge_run(&ret->facts, &test->limits, ret->output, test->has_expected ? &test->expected : NULL);
+    ret->message = message_of(ret->verdict, &ret->facts);
+    outcome = 0;
+done:
+    arena_done(&arena);
+    return outcome;
+}
+
+void runner_not_compiled(const struct submission *submission, const struct test *test, const struct compiled *compiled,
+                         struct result *ret)
+{
+    assert(!compiled->ok);
+    *ret = result_of(submission, test, compiled);
+    ret->verdict = compiled->verdict;
+    ret->facts = compiled->facts;
+    ret->errors = buf_text(&compiled->output);
+    ret->errors_cut = compiled->output_cut;
+    ret->message = text_of(compiled->message);
+    /* Clients that know nothing of verdicts take an empty stderr and exit code 0 as passed. */
+    if (ret->errors.len == 0)
+        ret->errors = ret->message;
+    if (ret->facts.exit_code == 0 && ret->facts.signal == 0)
+        ret->facts.exit_code = 1;
+}

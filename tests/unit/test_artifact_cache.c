@@ -1,0 +1,428 @@
+/* artifact_cache: what it gives back, what it keeps on the disk, and what it does when the disk is full or lies. */
+#include "worker/artifact_cache.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/log.h"
+#include "base/scope.h"
+
+struct place {
+    char folder[64];
+    struct artifact_cache *cache;
+};
+
+static void key_number(unsigned number, char ret_key[ARTIFACT_KEY_BYTES])
+{
+    (void)snprintf(ret_key, ARTIFACT_KEY_BYTES, "%02x%062x", number % 256, number);
+}
+
+static struct artifact_cache *open_cache(const struct place *place, uint64_t bytes_max)
+{
+    struct artifact_cache *cache = NULL;
+    struct error err = { 0 };
+
+    if (artifact_cache_open(place->folder, bytes_max, &cache, &err) < 0)
+        fail_msg("open: %s", err.text);
+    return cache;
+}
+
+static int set_up(void **state)
+{
+    static struct place place;
+
+    (void)snprintf(place.folder, sizeof place.folder, "test-artifacts-XXXXXX");
+    if (mkdtemp(place.folder) == NULL)
+        return -1;
+    place.cache = open_cache(&place, 1u << 20);
+    *state = &place;
+    return 0;
+}
+
+static void remove_folder(const char *folder)
+{
+    DIR *groups = opendir(folder);
+
+    for (const struct dirent *group; groups != NULL && (group = readdir(groups)) != NULL;) {
+        if (group->d_name[0] == '.')
+            continue;
+        int fd = openat(dirfd(groups), group->d_name, O_RDONLY | O_DIRECTORY);
+        DIR *files = fdopendir(fd);
+        for (const struct dirent *file; files != NULL && (file = readdir(files)) != NULL;)
+            (void)unlinkat(dirfd(files), file->d_name, 0);
+        (void)closedir(files);
+        (void)unlinkat(dirfd(groups), group->d_name, AT_REMOVEDIR);
+    }
+    (void)closedir(groups);
+    (void)rmdir(folder);
+}
+
+static int tear_down(void **state)
+{
+    struct place *place = *state;
+
+    artifact_cache_close(place->cache);
+    remove_folder(place->folder);
+    return 0;
+}
+
+static int bundle_with(const void *bytes, size_t len)
+{
+    int fd = memfd_create("test", MFD_CLOEXEC);
+
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, bytes, len), (ssize_t)len);
+    return fd;
+}
+
+/* Makes the artifact, as a compile would. */
+static void make(struct artifact_cache *cache, const char *key, const void *bytes, size_t len, const char *output)
+{
+    struct artifact artifact;
+    auto_close int fd = bundle_with(bytes, len);
+
+    assert_false(artifact_cache_get(cache, key, &artifact));
+    artifact_cache_put(cache, key, fd, text_of(output), false);
+}
+
+static void assert_has(struct artifact_cache *cache, const char *key, const void *bytes, size_t len,
+                       const char *output)
+{
+    struct artifact artifact;
+    struct stat status;
+    char *got = malloc(len);
+
+    assert_true(artifact_cache_get(cache, key, &artifact));
+    assert_int_equal(fstat(artifact.bundle_fd, &status), 0);
+    assert_int_equal(status.st_size, (off_t)len);
+    assert_int_equal(pread(artifact.bundle_fd, got, len, 0), (ssize_t)len);
+    assert_memory_equal(got, bytes, len);
+    assert_true(text_equal(buf_text(&artifact.output), text_of(output)));
+    artifact_done(&artifact);
+    free(got);
+}
+
+static void assert_lacks(struct artifact_cache *cache, const char *key)
+{
+    struct artifact artifact;
+
+    assert_false(artifact_cache_get(cache, key, &artifact));
+    artifact_cache_abandon(cache, key);
+}
+
+/* So that all that waits is on the disk. */
+static void reopen(struct place *place, uint64_t bytes_max)
+{
+    artifact_cache_close(place->cache);
+    place->cache = open_cache(place, bytes_max);
+}
+
+static void gives_back_what_was_put(void **state)
+{
+    struct place *place = *state;
+    char key[ARTIFACT_KEY_BYTES], other[ARTIFACT_KEY_BYTES];
+
+    key_number(1, key);
+    key_number(2, other);
+    make(place->cache, key, "bundle\0bytes", 12, "a warning");
+    assert_has(place->cache, key, "bundle\0bytes", 12, "a warning"); /* from memory or disk */
+    assert_lacks(place->cache, other);
+    reopen(place, 1u << 20);
+    assert_has(place->cache, key, "bundle\0bytes", 12, "a warning"); /* from the disk */
+    assert_has(place->cache, key, "bundle\0bytes", 12, "a warning");
+}
+
+static void keeps_large_bundles_whole(void **state)
+{
+    struct place *place = *state;
+    size_t len = (5u << 20) + 7; /* above what is hashed */
+    char *bytes = malloc(len);
+    char key[ARTIFACT_KEY_BYTES];
+
+    for (size_t i = 0; i < len; i++)
+        bytes[i] = (char)(i * 31 + i / 4096);
+    key_number(3, key);
+    reopen(place, 64u << 20);
+    make(place->cache, key, bytes, len, "");
+    reopen(place, 64u << 20);
+    assert_has(place->cache, key, bytes, len, "");
+    free(bytes);
+}
+
+/* The artifact cannot be changed by whoever holds it: it is what everybody else's run starts from. */
+static void artifacts_are_sealed(void **state)
+{
+    struct place *place = *state;
+    struct artifact artifact;
+    char key[ARTIFACT_KEY_BYTES];
+
+    key_number(4, key);
+    make(place->cache, key, "bundle", 6, "");
+    reopen(place, 1u << 20);
+    assert_true(artifact_cache_get(place->cache, key, &artifact));
+    assert_int_equal(write(artifact.bundle_fd, "x", 1), -1);
+    assert_int_equal(errno, EPERM);
+    assert_int_equal(ftruncate(artifact.bundle_fd, 0), -1);
+    artifact_done(&artifact);
+}
+
+static void path_of(const struct place *place, const char *key, char ret_path[160])
+{
+    (void)snprintf(ret_path, 160, "%s/%.2s/%s", place->folder, key, key + 2);
+}
+
+/* Every way a file can be torn or changed makes it vanish; it is never given back. */
+static void torn_files_are_not_given_back(void **state)
+{
+    struct place *place = *state;
+    char key[ARTIFACT_KEY_BYTES], path[160];
+    struct stat status;
+
+    for (unsigned damage = 0; damage < 6; damage++) {
+        key_number(100 + damage, key);
+        path_of(place, key, path);
+        make(place->cache, key, "bundle of some length", 21, "warning");
+        reopen(place, 1u << 20);
+        auto_close int fd = open(path, O_RDWR);
+        assert_true(fd >= 0);
+        assert_int_equal(fstat(fd, &status), 0);
+        switch (damage) {
+        case 0: assert_int_equal(ftruncate(fd, 0), 0); break;
+        case 1: assert_int_equal(ftruncate(fd, 20), 0); break;
+        case 2: assert_int_equal(ftruncate(fd, status.st_size - 1), 0); break;
+        case 3: assert_int_equal(ftruncate(fd, status.st_size + 1), 0); break;
+        case 4: assert_int_equal(pwrite(fd, "X", 1, status.st_size - 3), 1); break; /* one byte of the bundle */
+        default: assert_int_equal(pwrite(fd, "X", 1, 0), 1); break;                /* the magic */
+        }
+        assert_lacks(place->cache, key);
+        assert_int_equal(access(path, F_OK), -1);
+        make(place->cache, key, "made anew", 9, "");
+        reopen(place, 1u << 20);
+        assert_has(place->cache, key, "made anew", 9, "");
+    }
+}
+
+static uint64_t bytes_on_disk(const struct place *place)
+{
+    uint64_t bytes = 0;
+    DIR *groups = opendir(place->folder);
+
+    for (const struct dirent *group; (group = readdir(groups)) != NULL;) {
+        if (group->d_name[0] == '.')
+            continue;
+        DIR *files = fdopendir(openat(dirfd(groups), group->d_name, O_RDONLY | O_DIRECTORY));
+        struct stat status;
+        for (const struct dirent *file; (file = readdir(files)) != NULL;)
+            if (file->d_name[0] != '.' && fstatat(dirfd(files), file->d_name, &status, 0) == 0)
+                bytes += (uint64_t)status.st_blocks * 512;
+        (void)closedir(files);
+    }
+    (void)closedir(groups);
+    return bytes;
+}
+
+/* Says when the file was used last, in seconds since 1970. */
+static void set_used(const struct place *place, const char *key, time_t when)
+{
+    char path[160];
+    struct timespec times[2] = { { .tv_sec = when }, { .tv_sec = when } };
+
+    path_of(place, key, path);
+    assert_int_equal(utimensat(AT_FDCWD, path, times, 0), 0);
+}
+
+static void least_recently_used_leave_first(void **state)
+{
+    struct place *place = *state;
+    char *bytes = calloc(1, 60000), key[ARTIFACT_KEY_BYTES];
+    const uint64_t bytes_max = 640u << 10; /* ten files of 64 KiB, a little less */
+
+    reopen(place, bytes_max);
+    for (unsigned i = 0; i < 10; i++) {
+        key_number(i, key);
+        make(place->cache, key, bytes, 60000, "");
+    }
+    reopen(place, bytes_max);
+    for (unsigned i = 0; i < 10; i++) {
+        key_number(i, key);
+        set_used(place, key, 1000000 + (time_t)i);
+    }
+    key_number(0, key);
+    assert_has(place->cache, key, bytes, 60000, ""); /* the oldest has just been used */
+    for (unsigned i = 10; i < 12; i++) {
+        key_number(i, key);
+        make(place->cache, key, bytes, 60000, "");
+    }
+    reopen(place, bytes_max);
+    assert_true(bytes_on_disk(place) <= bytes_max);
+    key_number(0, key);
+    assert_has(place->cache, key, bytes, 60000, "");
+    key_number(11, key);
+    assert_has(place->cache, key, bytes, 60000, "");
+    key_number(1, key);
+    assert_lacks(place->cache, key);
+    free(bytes);
+}
+
+/* A smaller maximum than what is there: it shrinks at the start. */
+static void shrinks_to_a_new_maximum(void **state)
+{
+    struct place *place = *state;
+    char *bytes = calloc(1, 60000), key[ARTIFACT_KEY_BYTES];
+
+    for (unsigned i = 0; i < 10; i++) {
+        key_number(i, key);
+        make(place->cache, key, bytes, 60000, "");
+    }
+    reopen(place, 200u << 10);
+    reopen(place, 200u << 10); /* closing waits for the thread that evicts */
+    assert_true(bytes_on_disk(place) > 0);
+    assert_true(bytes_on_disk(place) <= 200u << 10);
+    free(bytes);
+}
+
+struct racer {
+    struct artifact_cache *cache;
+    const char *key;
+    _Atomic unsigned *made;
+    bool abandons;
+};
+
+static void *race(void *context)
+{
+    struct racer *racer = context;
+    struct artifact artifact;
+
+    if (artifact_cache_get(racer->cache, racer->key, &artifact)) {
+        artifact_done(&artifact);
+        return NULL;
+    }
+    (void)usleep(20000); /* the others arrive meanwhile */
+    if (racer->abandons) {
+        artifact_cache_abandon(racer->cache, racer->key);
+        return NULL;
+    }
+    int fd = bundle_with("bundle", 6);
+    atomic_fetch_add(racer->made, 1);
+    artifact_cache_put(racer->cache, racer->key, fd, TEXT(""), false);
+    (void)close(fd);
+    return NULL;
+}
+
+/* Eight want the same: one makes it.  If that one gives up, exactly one other does. */
+static void equal_keys_are_made_once(void **state)
+{
+    struct place *place = *state;
+
+    for (unsigned first_abandons = 0; first_abandons < 2; first_abandons++) {
+        char key[ARTIFACT_KEY_BYTES];
+        _Atomic unsigned made = 0;
+        pthread_t threads[9];
+        key_number(500 + first_abandons, key);
+        struct racer maker = { place->cache, key, &made, false };
+        struct racer quitter = { place->cache, key, &made, true };
+        assert_int_equal(pthread_create(&threads[0], NULL, race, first_abandons ? &quitter : &maker), 0);
+        (void)usleep(5000);
+        for (size_t i = 1; i < 9; i++)
+            assert_int_equal(pthread_create(&threads[i], NULL, race, &maker), 0);
+        for (size_t i = 0; i < 9; i++)
+            assert_int_equal(pthread_join(threads[i], NULL), 0);
+        assert_int_equal(made, 1);
+    }
+}
+
+/* RLIMIT_FSIZE stands in for a full disk: writes fail in the same place.  SIGXFSZ is ignored, as in evalx itself. */
+static void full_disk_stops_keeping_not_running(void **state)
+{
+    struct place *place = *state;
+    struct rlimit before, tight = { .rlim_cur = 1024, .rlim_max = RLIM_INFINITY };
+    char *bytes = calloc(1, 60000), key[ARTIFACT_KEY_BYTES];
+    auto_close int fd = bundle_with(bytes, 60000);
+    struct artifact artifact;
+
+    key_number(600, key);
+    struct sigaction ignore = { .sa_handler = SIG_IGN }, old;
+    assert_int_equal(sigaction(SIGXFSZ, &ignore, &old), 0);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    tight.rlim_max = before.rlim_max;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &tight), 0);
+    assert_false(artifact_cache_get(place->cache, key, &artifact));
+    artifact_cache_put(place->cache, key, fd, TEXT(""), false);
+    artifact_cache_close(place->cache);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+    assert_int_equal(sigaction(SIGXFSZ, &old, NULL), 0);
+
+    assert_int_equal(bytes_on_disk(place), 0); /* nothing half-written is left */
+    place->cache = open_cache(place, 1u << 20);
+    make(place->cache, key, bytes, 60000, ""); /* and it works again */
+    reopen(place, 1u << 20);
+    assert_has(place->cache, key, bytes, 60000, "");
+    free(bytes);
+}
+
+/* A folder that others can write is one where others choose what submissions run. */
+static void refuses_a_folder_open_to_others(void **state)
+{
+    struct place *place = *state;
+    struct artifact_cache *cache = NULL;
+    struct error err = { 0 };
+
+    artifact_cache_close(place->cache);
+    place->cache = NULL;
+    assert_int_equal(chmod(place->folder, 0755), 0);
+    assert_int_equal(artifact_cache_open(place->folder, 1u << 20, &cache, &err), -1);
+    assert_int_equal(err.kind, ERROR_SETUP);
+    assert_non_null(strstr(err.text, "0700"));
+    assert_int_equal(artifact_cache_open("no/such/folder", 1u << 20, &cache, &err), -1);
+    assert_int_equal(err.os, ENOENT);
+}
+
+/* What a writer that died left behind is removed once it is old; another process's fresh one is not. */
+static void old_temporary_files_are_removed(void **state)
+{
+    struct place *place = *state;
+    char group[100], old[160], fresh[160];
+    struct timespec times[2] = { { .tv_sec = 1000 }, { .tv_sec = 1000 } };
+
+    (void)snprintf(group, sizeof group, "%s/ab", place->folder);
+    (void)snprintf(old, sizeof old, "%s/" ARTIFACT_TEMPORARY "1-1", group);
+    (void)snprintf(fresh, sizeof fresh, "%s/" ARTIFACT_TEMPORARY "2-2", group);
+    assert_int_equal(mkdir(group, 0700), 0);
+    (void)close(open(old, O_WRONLY | O_CREAT, 0600));
+    (void)close(open(fresh, O_WRONLY | O_CREAT, 0600));
+    assert_int_equal(utimensat(AT_FDCWD, old, times, 0), 0);
+    reopen(place, 1u << 20);
+    reopen(place, 1u << 20);
+    assert_int_equal(access(old, F_OK), -1);
+    assert_int_equal(access(fresh, F_OK), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(gives_back_what_was_put, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(keeps_large_bundles_whole, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(artifacts_are_sealed, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(torn_files_are_not_given_back, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(least_recently_used_leave_first, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(shrinks_to_a_new_maximum, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(equal_keys_are_made_once, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(full_disk_stops_keeping_not_running, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(refuses_a_folder_open_to_others, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(old_temporary_files_are_removed, set_up, tear_down),
+    };
+    log_set_level(LOG_LEVEL_ERROR);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
