@@ -1,0 +1,189 @@
+#!/usr/bin/python3
+"""Submit-to-result latency and throughput of evalx beside the floor of plain posix_spawn: run.py --build BUILD.
+
+Rounds of floor and evalx alternate, so that what else the machine does falls on both alike; medians and p99 are over
+all rounds.  bench/README.md says what each figure means.  --json FILE keeps them.
+"""
+import argparse
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+C_CODE = "#include <stdio.h>\nint main(void)\n{\n    puts(\"hello\");\n    return 0;\n}\n"
+PYTHON_CODE = "print('hello')\n"
+BASH_CODE = "echo hello\n"
+
+
+def compile_c(cc, source, target, *flags):
+    subprocess.run([cc, "-O2", *flags, "-o", target, source], check=True, stdin=subprocess.DEVNULL)
+
+
+def write(path, text):
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(text)
+    return path
+
+
+def programs(folder):
+    """(name, language, code, the same program as an argument list for the floor)"""
+    binary = os.path.join(folder, "hello")
+    compile_c("gcc", write(os.path.join(folder, "hello.c"), C_CODE), binary)
+    return [
+        ("c", "c", C_CODE, [binary]),
+        ("python", "python", PYTHON_CODE, ["/usr/bin/python3", write(os.path.join(folder, "hello.py"), PYTHON_CODE)]),
+        ("bash", "bash", BASH_CODE, ["/bin/bash", write(os.path.join(folder, "hello.sh"), BASH_CODE)]),
+    ]
+
+
+def element(language, code):
+    return {"language": language, "version": "latest", "code": code, "timeout": 10, "memory_limit": "256m"}
+
+
+def right(found, count):
+    results = found["results"] or []
+    bad = [r for r in results if r["stdout"] != "hello\n" or r["exit_code"] != 0]
+    if found["status"] != "Completed" or len(results) != count or bad:
+        raise SystemExit(f"bench: wrong answer: {json.dumps(found)[:1000]}")
+
+
+def once(client, body):
+    """Milliseconds from the submit to the result in our hands."""
+    begin = time.perf_counter()
+    token = client.submit([body])
+    while True:
+        found = client.get(f"/submissions/{token}?wait=30").json()
+        if found["status"] in ("Completed", "Failed"):
+            break
+    spent = (time.perf_counter() - begin) * 1000
+    right(found, 1)
+    return spent, found["results"][0]["wall_time"] * 1000
+
+
+def p99(values):
+    return sorted(values)[max(0, int(len(values) * 0.99) - 1)]
+
+
+def latency(harness, server, floor, program, rounds, each):
+    name, language, code, argv = program
+    client = server.client()
+    body = element(language, code)
+    for _ in range(3):
+        once(client, body)
+    floor_ms, evalx_ms, run_ms = [], [], []
+    for _ in range(rounds):
+        out = subprocess.run([floor, str(each), "1", *argv], check=True, capture_output=True, text=True).stdout
+        floor_ms += [float(line) / 1000 for line in out.split()]
+        for _ in range(each):
+            spent, ran = once(client, body)
+            evalx_ms.append(spent)
+            run_ms.append(ran)
+    client.close()
+    base, ours, run = (statistics.median(values) for values in (floor_ms, evalx_ms, run_ms))
+    return {"program": name, "runs": rounds * each, "floor_ms": base, "floor_p99_ms": p99(floor_ms), "run_ms": run,
+            "submit_to_result_ms": ours, "submit_to_result_p99_ms": p99(evalx_ms), "around_the_run_ms": ours - run,
+            "run_over_floor_ms": run - base, "ratio": ours / base}
+
+
+def throughput(harness, server, floor, program, clients, batch, seconds):
+    name, language, code, argv = program
+    cores = os.cpu_count() or 1
+    each = 200 if name == "c" else 60
+    command = [floor, str(each), str(max(2, cores)), *argv]
+    base = float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    body = [element(language, code)] + [{"stdin": ""}] * (batch - 1)
+    end = time.perf_counter() + seconds
+
+    def user(_):
+        client, done = server.client(), 0
+        while time.perf_counter() < end:
+            token = client.submit(body)
+            while True:
+                found = client.get(f"/submissions/{token}?wait=30").json()
+                if found["status"] in ("Completed", "Failed"):
+                    break
+            right(found, batch)
+            done += batch
+        client.close()
+        return done
+
+    begin = time.perf_counter()
+    done = sum(harness.in_threads(clients, user))
+    ours = done / (time.perf_counter() - begin)
+    return {"program": name, "clients": clients, "batch": batch, "floor_runs_per_s": base, "runs_per_s": ours,
+            "ratio": ours / base}
+
+
+def table(rows):
+    head = list(rows[0])
+    cells = [[f"{row[key]:.2f}" if isinstance(row[key], float) else str(row[key]) for key in head] for row in rows]
+    widths = [max(len(key), *(len(line[i]) for line in cells)) for i, key in enumerate(head)]
+    for line in [head, *cells]:
+        print("  ".join(cell.rjust(width) for cell, width in zip(line, widths)), flush=True)
+
+
+def measure(harness, server, floor, folder, wanted, args):
+    rows = {"latency": [], "throughput": []}
+    for program in programs(folder):
+        rows["latency"].append(latency(harness, server, floor, program, args.rounds, args.each))
+    for program in programs(folder):
+        rows["throughput"].append(throughput(harness, server, floor, program, args.clients, args.batch, args.seconds))
+    for kind, found in rows.items():
+        print(f"\n{wanted}: {kind}")
+        table(found)
+    return rows
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("store", nargs="*", choices=["sqlite", "redis", []], help="default: both")
+    parser.add_argument("--build", default="build")
+    parser.add_argument("--rounds", type=int, default=10)
+    parser.add_argument("--each", type=int, default=10, help="runs of each side in a round")
+    parser.add_argument("--clients", type=int, default=8)
+    parser.add_argument("--batch", type=int, default=20)
+    parser.add_argument("--seconds", type=float, default=8)
+    parser.add_argument("--json", help="keep the figures in this file")
+    args = parser.parse_args()
+    build = os.path.abspath(args.build)
+    os.environ["EVALX_BINARY"] = os.path.join(build, "evalx")
+    sys.path.insert(0, os.path.join(ROOT, "tests", "integration"))
+    import harness
+
+    floor = os.path.join(build, "bench-floor")
+    compile_c("gcc", os.path.join(ROOT, "bench", "floor.c"), floor, "-D_GNU_SOURCE", "-Wall", "-Wextra")
+    folder = harness.make_folder()
+    kept = {}
+    try:
+        for wanted in args.store or ["sqlite", "redis"]:
+            slots = {"EVALX_SLOTS": str(os.cpu_count() or 1), "EVALX_LOG": "warn"}
+            if wanted == "sqlite":
+                fleet, server = None, harness.Evalx("bench", ["server"], folder, slots).start().wait_ready()
+            else:
+                fleet = harness.Fleet(folder, workers=1, env=slots).start()
+                server = fleet.api
+            try:
+                kept[wanted] = measure(harness, server, floor, folder, wanted, args)
+            finally:
+                if fleet:
+                    fleet.stop()
+                else:
+                    server.stop()
+        store = os.path.join(build, "bench", "bench_store")
+        if os.access(store, os.X_OK) and not args.store:
+            print("\nstore: bench_store", flush=True)
+            subprocess.run([store], check=True, stdin=subprocess.DEVNULL)
+        if args.json:
+            write(args.json, json.dumps(kept, indent=1) + "\n")
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
