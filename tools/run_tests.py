@@ -46,14 +46,27 @@ class Tally:
         return f"{self.passed} passed, {len(self.failed)} failed{skipped}"
 
 
-def listed(kind, text):
-    """Names that cmocka lists at a group's end as failed or skipped."""
-    names = []
-    block = rf"^\[  {kind} *\] (\d+) test\(s\), listed below:\n((?:\[  {kind} *\] .*\n?)*)"
-    for match in re.finditer(block, text, re.M):
-        found = re.findall(rf"^\[  {kind} *\] (.*)$", match.group(2), re.M)
-        names += found + ["(unnamed)"] * (int(match.group(1)) - len(found))
-    return names
+def count_cmocka(name, stdout):
+    """Each test between its RUN line and its OK, FAILED or SKIPPED; one that never ended took the program with it."""
+    tally, running = Tally(), None
+
+    def unfinished():
+        if running is not None:
+            tally.failed.append((f"{name}: {running}", "did not end"))
+
+    for word, test in re.findall(r"\[ +(RUN|OK|FAILED|SKIPPED) +\] (.*)", stdout):
+        if word == "RUN":
+            unfinished()
+            running = test
+        elif test == running:
+            running = None
+            if word == "OK":
+                tally.passed += 1
+            else:
+                where, why = (tally.failed, "") if word == "FAILED" else (tally.skipped, "skipped by the test")
+                where.append((f"{name}: {test}", why))
+    unfinished()
+    return tally
 
 
 def count_program(entry):
@@ -67,9 +80,7 @@ def count_program(entry):
         return tally
     tap = re.findall(r"^(not )?ok \d+(?: -)? ?([^#\n]*)(# SKIP ?(.*))?$", text, re.M | re.I)
     if re.search(r"^\[==========\] Running", text, re.M):
-        tally.passed = len(re.findall(r"^\[ +OK \]", text, re.M))
-        tally.failed = [(f"{name}: {test}", "") for test in listed("FAILED", text)]
-        tally.skipped = [(f"{name}: {test}", "skipped by the test") for test in listed("SKIPPED", text)]
+        tally = count_cmocka(name, entry.get("stdout", ""))
     elif tap:
         for bad, test, skip, why in tap:
             if bad:
