@@ -280,7 +280,7 @@ class Redis(Process):
     def env(self):
         return {"REDIS_HOST": "127.0.0.1", "REDIS_PORT": str(self.port)}
 
-    def command(self, *words):
+    def call(self, *words):
         """One command, its raw answer (enough for PING, DBSIZE and the like)."""
         with socket.create_connection(("127.0.0.1", self.port), timeout=10 * SLOWNESS) as link:
             parts = [str(word).encode() for word in words]
@@ -290,7 +290,7 @@ class Redis(Process):
     def answers(self):
         assert self.running(), f"redis-server ended:\n{self.log()[-2000:]}"
         try:
-            return self.command("PING") == b"+PONG\r\n"
+            return self.call("PING") == b"+PONG\r\n"
         except OSError:
             return False
 
