@@ -1,0 +1,369 @@
+/*
+ * box: the worker's half of a run: hand over the descriptors, read what the program writes, take the facts.
+ *
+ * The streams are pipes read here with a bound.  Beyond the bound bytes are read and dropped, so that the program cannot
+ * block the way, and the slot is told to end the run.  The slot answers when nothing of the run lives any more; what is
+ * then still in the pipes is read to the end.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/scope.h"
+#include "sandbox/message.h"
+#include "sandbox/sandbox_internal.h"
+
+/* How long beyond the wall limit a slot may take to answer before it counts as broken. */
+#define ANSWER_GRACE_US 40000000ull
+
+struct box {
+    struct sandbox *sandbox;
+    uint32_t slot;
+    int socket; /* -1: broken, to be opened again */
+    uint32_t runs;
+    pthread_mutex_t lock; /* guards running and sends on the socket by box_cancel */
+    bool running;
+    struct slot_request request;
+    struct slot_request kill; /* guarded by lock */
+};
+
+/* One stream of the program while it is read. */
+struct stream {
+    int fd; /* -1 when it has ended */
+    struct buf *into;
+    bool cut;
+};
+
+int box_open(struct sandbox *sandbox, uint32_t slot, struct box **ret, struct error *err)
+{
+    struct box *box = calloc(1, sizeof *box);
+    if (box == NULL)
+        return error_set(err, ERROR_SANDBOX, ENOMEM, "open box %" PRIu32, slot);
+    if (sandbox_open_slot(sandbox, slot, &box->socket, err) < 0) {
+        free(box);
+        return -1;
+    }
+    box->sandbox = sandbox;
+    box->slot = slot;
+    (void)pthread_mutex_init(&box->lock, NULL);
+    *ret = box;
+    return 0;
+}
+
+void box_close(struct box *box)
+{
+    if (box == NULL)
+        return;
+    if (box->socket >= 0)
+        (void)close(box->socket);
+    (void)pthread_mutex_destroy(&box->lock);
+    free(box);
+}
+
+/* ---- the request ---- */
+
+static int add_words(struct slot_request *request, char *const *words, uint32_t *ret_count, struct error *err)
+{
+    uint32_t count = 0;
+    for (; words[count] != NULL; count++) {
+        size_t len = strlen(words[count]) + 1;
+        if (len > SLOT_STRINGS_BYTES - request->strings_len || request->words + count >= SLOT_WORDS_MAX)
+            return error_set(err, ERROR_SANDBOX, E2BIG, "arguments and environment take more than %u bytes or %u words",
+                             SLOT_STRINGS_BYTES, SLOT_WORDS_MAX);
+        memcpy(request->strings + request->strings_len, words[count], len);
+        request->strings_len += (uint32_t)len;
+    }
+    *ret_count = count;
+    return 0;
+}
+
+static int fill_request(struct box *box, const struct box_job *job, struct error *err)
+{
+    static const uint32_t classes[] = {
+        [LANGUAGE_CLASS_NATIVE] = SLOT_CLASS_NATIVE,
+        [LANGUAGE_CLASS_RUNTIME] = SLOT_CLASS_RUNTIME,
+        [LANGUAGE_CLASS_COMPILER] = SLOT_CLASS_COMPILER,
+    };
+    struct slot_request *request = &box->request;
+    const struct limits *l = &job->limits;
+    request->op = SLOT_RUN;
+    request->run = ++box->runs;
+    request->flags = (job->bundle_fd >= 0 ? SLOT_HAS_BUNDLE : 0) | (job->keep_files ? SLOT_KEEP_FILES : 0);
+    request->class = classes[job->class];
+    request->words = request->variables = request->strings_len = 0;
+    request->limits = (struct slot_limits){
+        .cpu_us = l->cpu_us, .wall_us = l->wall_us, .memory_bytes = l->memory_bytes, .stack_bytes = l->stack_bytes,
+        .file_bytes = l->file_bytes, .disk_bytes = l->disk_bytes, .processes = l->processes,
+        .open_files = l->open_files,
+    };
+    memset(request->image, 0, sizeof request->image);
+    if (snprintf(request->image, sizeof request->image, "%s", job->image) >= (int)sizeof request->image)
+        return error_set(err, ERROR_SANDBOX, 0, "the name of image %s is too long", job->image);
+    if (add_words(request, job->argv, &request->words, err) < 0)
+        return -1;
+    return add_words(request, job->env, &request->variables, err);
+}
+
+static int open_input(struct text input, struct error *err)
+{
+    if (input.len == 0) {
+        int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+        return null >= 0 ? null : error_set(err, ERROR_SANDBOX, errno, "open /dev/null");
+    }
+    auto_close int fd = memfd_create("stdin", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    if (fd < 0)
+        return error_set(err, ERROR_SANDBOX, errno, "memfd for the input");
+    for (size_t at = 0; at < input.len;) {
+        ssize_t wrote = write(fd, input.at + at, input.len - at);
+        if (wrote < 0 && errno == EINTR)
+            continue;
+        if (wrote <= 0)
+            return error_set(err, ERROR_SANDBOX, errno, "write the input");
+        at += (size_t)wrote;
+    }
+    if (lseek(fd, 0, SEEK_SET) < 0 ||
+        fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) < 0)
+        return error_set(err, ERROR_SANDBOX, errno, "seal the input");
+    return take_fd(&fd);
+}
+
+/* The read end does not block; the write end is the program's, and does. */
+static int open_stream(int *ret_read, int *ret_write, struct error *err)
+{
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC) < 0)
+        return error_set(err, ERROR_SANDBOX, errno, "pipe for the output");
+    if (fcntl(ends[0], F_SETFL, O_NONBLOCK) < 0) {
+        (void)close(ends[0]);
+        (void)close(ends[1]);
+        return error_set(err, ERROR_SANDBOX, errno, "pipe for the output");
+    }
+    *ret_read = ends[0];
+    *ret_write = ends[1];
+    return 0;
+}
+
+/* ---- while it runs ---- */
+
+static void send_kill(struct box *box, uint32_t reason)
+{
+    (void)pthread_mutex_lock(&box->lock);
+    if (box->running) {
+        box->kill.op = SLOT_KILL;
+        box->kill.run = box->request.run;
+        box->kill.reason = reason;
+        (void)message_send(box->socket, &box->kill, sizeof box->kill, NULL, 0); /* gone: box_run sees it too */
+    }
+    (void)pthread_mutex_unlock(&box->lock);
+}
+
+static void set_running(struct box *box, bool running)
+{
+    (void)pthread_mutex_lock(&box->lock);
+    box->running = running;
+    (void)pthread_mutex_unlock(&box->lock);
+}
+
+void box_cancel(struct box *box)
+{
+    send_kill(box, SLOT_KILL_CANCEL);
+}
+
+/* Reads what is there.  Returns true when bytes had to be dropped for the first time. */
+static bool read_stream(struct stream *stream)
+{
+    static _Thread_local char bytes[65536];
+    bool first_drop = false;
+    for (;;) {
+        ssize_t got = read(stream->fd, bytes, sizeof bytes);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0 && errno == EAGAIN)
+            return first_drop;
+        if (got <= 0) {
+            (void)close(stream->fd);
+            stream->fd = -1;
+            return first_drop;
+        }
+        size_t room = stream->into->max - stream->into->len;
+        size_t kept = (size_t)got < room ? (size_t)got : room;
+        struct error ignored; /* no memory: the rest is dropped, and the cut is told */
+        if (kept > 0 && buf_append(stream->into, bytes, kept, &ignored) < 0)
+            kept = 0;
+        if (kept < (size_t)got) {
+            first_drop |= !stream->cut;
+            stream->cut = true;
+        }
+    }
+}
+
+/* Until the slot has answered and both streams have ended. */
+static int follow(struct box *box, struct stream streams[2], struct slot_reply *reply, struct error *err)
+{
+    uint64_t deadline = clock_mono_us() + box->request.limits.wall_us + ANSWER_GRACE_US;
+    bool answered = false;
+    while (!answered || streams[0].fd >= 0 || streams[1].fd >= 0) {
+        struct pollfd polled[3] = {
+            { .fd = streams[0].fd, .events = POLLIN },
+            { .fd = streams[1].fd, .events = POLLIN },
+            { .fd = answered ? -1 : box->socket, .events = POLLIN },
+        };
+        uint64_t now = clock_mono_us();
+        if (now >= deadline)
+            return error_set(err, ERROR_SANDBOX, ETIMEDOUT, "slot %" PRIu32 " does not answer", box->slot);
+        if (poll(polled, 3, (int)((deadline - now) / 1000) + 1) < 0 && errno != EINTR)
+            return error_set(err, ERROR_SANDBOX, errno, "poll");
+        for (int i = 0; i < 2; i++)
+            if (polled[i].revents != 0 && read_stream(&streams[i]))
+                send_kill(box, SLOT_KILL_OUTPUT);
+        if (polled[2].revents == 0)
+            continue;
+        int got = message_receive(box->socket, reply, sizeof *reply, NULL, 0, NULL, 0);
+        if (got <= 0)
+            return error_set(err, ERROR_SANDBOX, got < 0 ? errno : 0, "slot %" PRIu32 " has ended", box->slot);
+        answered = reply->op == SLOT_DONE && reply->run == box->request.run;
+        if (answered)
+            set_running(box, false);
+    }
+    return 0;
+}
+
+/* ---- the end ---- */
+
+static void take_facts(const struct box *box, const struct slot_reply *reply, struct box_outcome *outcome)
+{
+    const struct slot_facts *f = &reply->facts;
+    outcome->facts = (struct facts){
+        .cpu_us = f->cpu_us, .wall_us = f->wall_us, .memory_bytes = f->memory_bytes, .exit_code = f->exit_code,
+        .signal = f->signal, .oom_kills = f->oom_kills, .process_refusals = f->process_refusals,
+        .cpu_exceeded = f->cpu_exceeded || f->cpu_us >= box->request.limits.cpu_us,
+        .wall_exceeded = f->wall_exceeded || f->wall_us >= box->request.limits.wall_us,
+        .output_exceeded = outcome->output_cut || outcome->errors_cut, .cancelled = f->cancelled,
+    };
+    struct error ignored;
+    if (f->exec_os != 0)
+        (void)buf_printf(&outcome->errors, &ignored, "evalx: cannot execute %s: %s\n", box->request.strings,
+                         strerror(f->exec_os));
+    if (reply->text[0] != '\0')
+        (void)buf_printf(&outcome->errors, &ignored, "evalx: %.*s\n", (int)sizeof reply->text - 1, reply->text);
+}
+
+/* Opens the slot again, so that the next run finds a whole one.  Failing is not final: the next run tries too. */
+static void repair(struct box *box)
+{
+    struct error ignored; /* the run's own error is what the caller hears */
+    int fresh = -1;
+    int result = sandbox_open_slot(box->sandbox, box->slot, &fresh, &ignored);
+    (void)pthread_mutex_lock(&box->lock);
+    if (box->socket >= 0)
+        (void)close(box->socket);
+    box->socket = result < 0 ? -1 : fresh;
+    box->running = false;
+    (void)pthread_mutex_unlock(&box->lock);
+}
+
+struct descriptors {
+    int input, output_read, output_write, errors_read, errors_write, keep;
+};
+
+static void descriptors_close(struct descriptors *d)
+{
+    const int all[] = { d->input, d->output_read, d->output_write, d->errors_read, d->errors_write, d->keep };
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        if (all[i] >= 0)
+            (void)close(all[i]);
+}
+
+static int descriptors_open(struct descriptors *d, const struct box_job *job, struct error *err)
+{
+    *d = (struct descriptors){ -1, -1, -1, -1, -1, -1 };
+    d->input = open_input(job->input, err);
+    if (d->input < 0 || open_stream(&d->output_read, &d->output_write, err) < 0 ||
+        open_stream(&d->errors_read, &d->errors_write, err) < 0)
+        return -1;
+    if (job->keep_files) {
+        d->keep = memfd_create("kept", MFD_CLOEXEC);
+        if (d->keep < 0)
+            return error_set(err, ERROR_SANDBOX, errno, "memfd for the files of the box");
+    }
+    return 0;
+}
+
+static int hand_over(struct box *box, const struct box_job *job, const struct descriptors *d, struct error *err)
+{
+    int fds[SLOT_FDS_MAX] = { d->input, d->output_write, d->errors_write };
+    size_t len = SLOT_FD_BASE_COUNT_;
+    if (job->bundle_fd >= 0)
+        fds[len++] = job->bundle_fd;
+    if (job->keep_files)
+        fds[len++] = d->keep;
+    (void)pthread_mutex_lock(&box->lock);
+    int result = message_send(box->socket, &box->request, sizeof box->request, fds, len);
+    int os = errno;
+    box->running = result == 0;
+    (void)pthread_mutex_unlock(&box->lock);
+    return result == 0 ? 0 : error_set(err, ERROR_SANDBOX, os, "slot %" PRIu32 " has ended", box->slot);
+}
+
+int box_run(struct box *box, const struct box_job *job, struct box_outcome *ret, struct error *err)
+{
+    if (box->socket < 0 && sandbox_open_slot(box->sandbox, box->slot, &box->socket, err) < 0)
+        return -1;
+    if (fill_request(box, job, err) < 0)
+        return -1;
+    struct box_outcome outcome = { .bundle_fd = -1 };
+    buf_init(&outcome.output, job->limits.output_bytes);
+    buf_init(&outcome.errors, job->limits.output_bytes);
+    struct descriptors d;
+    struct slot_reply reply = { 0 };
+    int result = descriptors_open(&d, job, err);
+    bool handed_over = false;
+    if (result == 0) {
+        result = hand_over(box, job, &d, err);
+        handed_over = true;
+    }
+    if (result == 0) {
+        (void)close(d.output_write);
+        (void)close(d.errors_write);
+        struct stream streams[2] = { { take_fd(&d.output_read), &outcome.output, false },
+                                     { take_fd(&d.errors_read), &outcome.errors, false } };
+        d.output_write = d.errors_write = -1;
+        result = follow(box, streams, &reply, err);
+        outcome.output_cut = streams[0].cut;
+        outcome.errors_cut = streams[1].cut;
+        for (int i = 0; i < 2; i++)
+            if (streams[i].fd >= 0)
+                (void)close(streams[i].fd);
+    }
+    if (result < 0 && handed_over)
+        repair(box);
+    reply.text[sizeof reply.text - 1] = '\0';
+    if (result == 0 && reply.os != 0)
+        result = error_set(err, ERROR_SANDBOX, reply.os, "%s", reply.text);
+    if (result == 0) {
+        take_facts(box, &reply, &outcome);
+        if (reply.facts.files_kept)
+            outcome.bundle_fd = take_fd(&d.keep);
+        *ret = outcome;
+    } else {
+        box_outcome_done(&outcome);
+    }
+    descriptors_close(&d);
+    return result;
+}
+
+void box_outcome_done(struct box_outcome *outcome)
+{
+    buf_done(&outcome->output);
+    buf_done(&outcome->errors);
+    if (outcome->bundle_fd >= 0)
+        (void)close(outcome->bundle_fd);
+    outcome->bundle_fd = -1;
+}

@@ -1,0 +1,251 @@
+/*
+ * cgroup: the groups of a slot and of its runs.
+ *
+ * Reading the figures: v2 cpu.stat/usage_usec, memory.peak, memory.events/oom_kill, pids.events/max
+ * (Documentation/admin-guide/cgroup-v2.rst); v1 cpuacct.usage (ns), memory.max_usage_in_bytes, memory.oom_control/oom_kill,
+ * pids.events/max (Documentation/admin-guide/cgroup-v1/).
+ */
+#include "sandbox/launcher/cgroup.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/scope.h"
+#include "sandbox/launcher/cgroup_file.h"
+
+static int places(const struct cgroup *group)
+{
+    return group->version == CGROUP_V1 ? CGROUP_PLACES : group->version == CGROUP_V2 ? 1 : 0;
+}
+
+static void group_init(const struct cgroup *parent, struct cgroup *group)
+{
+    memset(group, 0, sizeof *group);
+    group->version = parent->version;
+    for (int i = 0; i < CGROUP_PLACES; i++) {
+        group->dirs[i] = -1;
+        group->parents[i] = parent->dirs[i];
+    }
+}
+
+static void group_close(struct cgroup *group)
+{
+    for (int i = 0; i < CGROUP_PLACES; i++) {
+        if (group->dirs[i] >= 0)
+            (void)close(group->dirs[i]);
+        group->dirs[i] = -1;
+    }
+}
+
+/* -1 with errno of the last folder that stayed. */
+static int group_remove(struct cgroup *group)
+{
+    int os = 0;
+    for (int i = 0; i < places(group); i++)
+        if (unlinkat(group->parents[i], group->name, AT_REMOVEDIR) < 0 && errno != ENOENT)
+            os = errno;
+    errno = os;
+    return os == 0 ? 0 : -1;
+}
+
+static int group_make(const struct cgroup *parent, struct cgroup *group, struct error *err)
+{
+    for (int i = 0; i < places(group); i++) {
+        /* EEXIST: two controllers of one v1 hierarchy, or what a crashed slot left; both are fine */
+        if (mkdirat(parent->dirs[i], group->name, 0755) < 0 && errno != EEXIST) {
+            error_set(err, ERROR_SANDBOX, errno, "make cgroup %s", group->name);
+            goto undo;
+        }
+        group->dirs[i] = openat(parent->dirs[i], group->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        if (group->dirs[i] < 0) {
+            error_set(err, ERROR_SANDBOX, errno, "open cgroup %s", group->name);
+            goto undo;
+        }
+    }
+    return 0;
+
+undo:
+    group_close(group);
+    (void)group_remove(group);
+    return -1;
+}
+
+int cgroup_slot_open(const struct cgroup *tree, uint32_t slot, struct cgroup *ret, struct error *err)
+{
+    group_init(tree, ret);
+    (void)snprintf(ret->name, sizeof ret->name, "slot-%" PRIu32, slot);
+    if (group_make(tree, ret, err) < 0)
+        return -1;
+    if (ret->version == CGROUP_V2 &&
+        ((mkdirat(ret->dirs[0], "keeper", 0755) < 0 && errno != EEXIST) ||
+         cgroup_file_write_text(ret->dirs[0], "cgroup.subtree_control", "+memory +pids", err) < 0))
+        return error_within(err, "prepare cgroup %s", ret->name);
+    return 0;
+}
+
+int cgroup_slot_enter(const struct cgroup *slot, struct error *err)
+{
+    if (slot->version == CGROUP_V2)
+        return cgroup_file_write_text(slot->dirs[0], "keeper/cgroup.procs", "0", err);
+    for (int i = 0; i < places(slot); i++)
+        if (cgroup_file_write_text(slot->dirs[i], "tasks", "0", err) < 0)
+            return -1;
+    return 0;
+}
+
+int cgroup_slot_close(struct cgroup *slot, unsigned wait_ms)
+{
+    int left = 0;
+    for (unsigned waited = 0;; waited += 2) {
+        unsigned stayed = 0;
+        for (int i = 0; i < places(slot); i++) {
+            if (slot->dirs[i] < 0)
+                continue;
+            stayed += cgroup_kill_members(slot->dirs[i]);
+            stayed += cgroup_clear_children(slot->dirs[i]);
+        }
+        left = stayed == 0 ? group_remove(slot) : -1;
+        if (left == 0 || waited >= wait_ms)
+            break;
+        (void)nanosleep(&(struct timespec){ .tv_nsec = 2000000 }, NULL);
+    }
+    group_close(slot);
+    return left;
+}
+
+/* v1 tells of memory running out by an eventfd; where that is not to be had, the count at the end remains. */
+static int listen_for_oom(int memory_dir)
+{
+    auto_close int event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    auto_close int control = openat(memory_dir, "memory.oom_control", O_RDONLY | O_CLOEXEC);
+    if (event < 0 || control < 0)
+        return -1;
+    char text[32];
+    (void)snprintf(text, sizeof text, "%d %d", event, control);
+    struct error ignored;
+    if (cgroup_file_write_text(memory_dir, "cgroup.event_control", text, &ignored) < 0)
+        return -1;
+    return take_fd(&event);
+}
+
+int cgroup_run_open(const struct cgroup *slot, uint64_t sequence, struct cgroup_run *ret, struct error *err)
+{
+    group_init(slot, &ret->group);
+    for (int i = 0; i < CGROUP_PLACES; i++)
+        ret->tasks[i] = -1;
+    ret->usage = ret->oom_event = -1;
+    (void)snprintf(ret->group.name, sizeof ret->group.name, "run-%" PRIu64, sequence);
+    if (ret->group.version == CGROUP_NONE)
+        return 0;
+    if (group_make(slot, &ret->group, err) < 0)
+        return -1;
+
+    const int *dirs = ret->group.dirs;
+    if (ret->group.version == CGROUP_V2) {
+        ret->usage = cgroup_file_open(dirs[0], "cpu.stat", O_RDONLY, err);
+    } else {
+        ret->usage = cgroup_file_open(dirs[CGROUP_CPU], "cpuacct.usage", O_RDONLY, err);
+        for (int i = 0; i < CGROUP_PLACES && ret->usage >= 0; i++) {
+            ret->tasks[i] = cgroup_file_open(dirs[i], "tasks", O_WRONLY, err);
+            if (ret->tasks[i] < 0)
+                goto undo;
+        }
+        ret->oom_event = listen_for_oom(dirs[CGROUP_MEMORY]);
+    }
+    if (ret->usage >= 0)
+        return 0;
+
+undo:
+    (void)cgroup_run_close(ret);
+    return error_within(err, "prepare cgroup %s", ret->group.name);
+}
+
+static int limit_memory_v1(int dir, uint64_t bytes, struct error *err)
+{
+    if (cgroup_file_write(dir, "memory.limit_in_bytes", bytes, err) < 0)
+        return -1;
+    /* Memory and swap together: the same, so no swap.  Absent where the kernel does not account swap. */
+    if (faccessat(dir, "memory.memsw.limit_in_bytes", W_OK, 0) == 0)
+        return cgroup_file_write(dir, "memory.memsw.limit_in_bytes", bytes, err);
+    return cgroup_file_write(dir, "memory.swappiness", 0, err);
+}
+
+int cgroup_run_limit(const struct cgroup_run *run, const struct slot_limits *limits, struct error *err)
+{
+    const int *dirs = run->group.dirs;
+    if (run->group.version == CGROUP_V1) {
+        if (limit_memory_v1(dirs[CGROUP_MEMORY], limits->memory_bytes, err) < 0)
+            return -1;
+        return cgroup_file_write(dirs[CGROUP_PIDS], "pids.max", limits->processes, err);
+    }
+    if (run->group.version == CGROUP_V2) {
+        if (cgroup_file_write(dirs[0], "memory.max", limits->memory_bytes, err) < 0 ||
+            cgroup_file_write(dirs[0], "memory.oom.group", 1, err) < 0 ||
+            cgroup_file_write(dirs[0], "pids.max", limits->processes, err) < 0)
+            return -1;
+        if (faccessat(dirs[0], "memory.swap.max", W_OK, 0) == 0)
+            return cgroup_file_write(dirs[0], "memory.swap.max", 0, err);
+    }
+    return 0;
+}
+
+int cgroup_run_enter(const struct cgroup_run *run)
+{
+    for (int i = 0; i < CGROUP_PLACES; i++)
+        if (run->tasks[i] >= 0 && write(run->tasks[i], "0", 1) < 0)
+            return errno;
+    return 0;
+}
+
+uint64_t cgroup_run_cpu_us(const struct cgroup_run *run)
+{
+    if (run->usage < 0)
+        return 0;
+    return run->group.version == CGROUP_V2 ? cgroup_fd_number(run->usage, "usage_usec")
+                                           : cgroup_fd_number(run->usage, NULL) / 1000;
+}
+
+uint32_t cgroup_run_oom_kills(const struct cgroup_run *run)
+{
+    if (run->group.version == CGROUP_V2)
+        return (uint32_t)cgroup_file_keyed(run->group.dirs[0], "memory.events", "oom_kill");
+    if (run->group.version == CGROUP_V1)
+        return (uint32_t)cgroup_file_keyed(run->group.dirs[CGROUP_MEMORY], "memory.oom_control", "oom_kill");
+    return 0;
+}
+
+void cgroup_run_facts(const struct cgroup_run *run, struct slot_facts *facts)
+{
+    const int *dirs = run->group.dirs;
+    if (run->group.version == CGROUP_NONE)
+        return;
+    bool v2 = run->group.version == CGROUP_V2;
+    facts->cpu_us = cgroup_run_cpu_us(run);
+    facts->memory_bytes = v2 ? cgroup_file_number(dirs[0], "memory.peak")
+                             : cgroup_file_number(dirs[CGROUP_MEMORY], "memory.max_usage_in_bytes");
+    facts->oom_kills = cgroup_run_oom_kills(run);
+    facts->process_refusals = (uint32_t)cgroup_file_keyed(dirs[v2 ? 0 : CGROUP_PIDS], "pids.events", "max");
+}
+
+int cgroup_run_close(struct cgroup_run *run)
+{
+    for (int i = 0; i < CGROUP_PLACES; i++) {
+        if (run->tasks[i] >= 0)
+            (void)close(run->tasks[i]);
+        run->tasks[i] = -1;
+    }
+    if (run->usage >= 0)
+        (void)close(run->usage);
+    if (run->oom_event >= 0)
+        (void)close(run->oom_event);
+    run->usage = run->oom_event = -1;
+    group_close(&run->group);
+    return group_remove(&run->group);
+}

@@ -1,0 +1,60 @@
+/*
+ * cgroup: groups that limit, measure and end runs; v2 or v1 behind one interface.
+ *
+ *   tree   one of ours per launcher: evalx-PID-START below the group this process lives in
+ *          (v2: below the root where that group has other processes in it and so cannot have children).
+ *   slot   tree/slot-N: the slot's own processes.  v2: in its child "keeper", because a v2 group with limits on its
+ *          children may hold no process itself.
+ *   run    slot-N/run-K: one program and its children.  Made ahead and used once, because a used memory group
+ *          keeps a false peak (v2 can reset it only from 6.12).
+ *
+ * Root side only.  A group that cannot be removed yet is tried again later, never leaked silently.
+ */
+#pragma once
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "sandbox/protocol.h"
+
+enum cgroup_version { CGROUP_NONE, CGROUP_V1, CGROUP_V2 };
+
+/* v1 has a hierarchy each (two may be the same one); v2 uses only the first place. */
+enum cgroup_place { CGROUP_MEMORY, CGROUP_PIDS, CGROUP_CPU, CGROUP_PLACES };
+
+struct cgroup {
+    enum cgroup_version version;
+    int parents[CGROUP_PLACES]; /* where the group's folder stands; borrowed */
+    int dirs[CGROUP_PLACES];    /* the group's own folder; -1 where unused */
+    char name[48];
+};
+
+/* Finds the hierarchies, removes what dead launchers left, makes the tree and moves this process out of the way. */
+int cgroup_tree_open(struct cgroup *tree, struct error *err);
+/* Kills everything below and removes the tree.  `wait_ms` bounds it.  Returns -1 if something stayed. */
+int cgroup_tree_close(struct cgroup *tree, unsigned wait_ms);
+
+int cgroup_slot_open(const struct cgroup *tree, uint32_t slot, struct cgroup *ret, struct error *err);
+/* The calling process becomes a member (the slot's first process, before it makes others). */
+int cgroup_slot_enter(const struct cgroup *slot, struct error *err);
+/* Kills every process in the slot and its runs, removes all groups.  Returns -1 if something stayed. */
+int cgroup_slot_close(struct cgroup *slot, unsigned wait_ms);
+
+struct cgroup_run {
+    struct cgroup group;
+    int tasks[CGROUP_PLACES]; /* v1: "tasks" of each hierarchy, to enter by writing "0"; -1 where unused */
+    int usage;                /* CPU time: cpuacct.usage or cpu.stat */
+    int oom_event;            /* v1: an eventfd that fires when memory runs out; -1 on v2 */
+};
+
+int cgroup_run_open(const struct cgroup *slot, uint64_t sequence, struct cgroup_run *ret, struct error *err);
+/* Before the program starts. */
+int cgroup_run_limit(const struct cgroup_run *run, const struct slot_limits *limits, struct error *err);
+/* v1, in the child between clone and exec: system calls only.  0 or errno.  v2 is entered by CLONE_INTO_CGROUP. */
+int cgroup_run_enter(const struct cgroup_run *run);
+uint64_t cgroup_run_cpu_us(const struct cgroup_run *run);
+uint32_t cgroup_run_oom_kills(const struct cgroup_run *run);
+/* Fills cpu_us, memory_bytes, oom_kills, process_refusals. */
+void cgroup_run_facts(const struct cgroup_run *run, struct slot_facts *facts);
+/* Closes and removes; the run's processes have ended.  -1 with errno EBUSY: call again later. */
+int cgroup_run_close(struct cgroup_run *run);

@@ -1,0 +1,289 @@
+/*
+ * image: the builder's work, in a child process that ends when the namespace stands.
+ *
+ * Sources are opened before anything is mounted over, never through a symbolic link below the images folder, and
+ * attached as detached copies (open_tree, mount_setattr, move_mount; Linux 5.12), so that no path is resolved twice.
+ */
+#include "sandbox/launcher/image.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <fnmatch.h>
+#include <linux/openat2.h>
+#include <sched.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/scope.h"
+#include "sandbox/message.h"
+
+/* Where the new root is put together; any folder will do, and it is hidden only inside the builder's namespace. */
+#define STAGE "/tmp"
+
+/* Of a host's /etc: what programs need to start, and nothing that tells about the host. */
+static const char *const host_etc[] = { "alternatives", "ld.so.cache", "java-*-openjdk", "R", "php", "mono" };
+
+/* Top-level names of an image that are never taken over. */
+static const char *const never[] = { "dev", "proc", "sys", "tmp", "box", "run", "mnt", "media", "boot", "root", "home",
+                                     "srv", "lost+found" };
+
+struct build {
+    int source; /* the image's root */
+    bool is_host;
+    struct error *err;
+};
+
+static int fail(struct build *b, const char *what, const char *name)
+{
+    return error_set(b->err, ERROR_SANDBOX, errno, "%s %s", what, name);
+}
+
+static int write_file(struct build *b, const char *path, const char *content)
+{
+    auto_close int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0444);
+    if (fd < 0 || write(fd, content, strlen(content)) < 0)
+        return fail(b, "write", path);
+    return 0;
+}
+
+/* Attaches dir/name read-only at `target`, which is made first. */
+static int attach(struct build *b, int dir, const char *name, const char *target, bool is_folder)
+{
+    auto_close int tree = open_tree(dir, name, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE |
+                                                   AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT);
+    if (tree < 0)
+        return fail(b, "open", name);
+    struct mount_attr attr = { .attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV,
+                               .propagation = MS_PRIVATE };
+    if (mount_setattr(tree, "", AT_EMPTY_PATH | AT_RECURSIVE, &attr, sizeof attr) < 0)
+        return fail(b, "make read-only", name);
+    if (is_folder) {
+        if (mkdir(target, 0755) < 0)
+            return fail(b, "make", target);
+    } else if (write_file(b, target, "") < 0) {
+        return -1;
+    }
+    if (move_mount(tree, "", AT_FDCWD, target, MOVE_MOUNT_F_EMPTY_PATH) < 0)
+        return fail(b, "attach", target);
+    return 0;
+}
+
+static int take_over(struct build *b, int dir, const char *name, const char *target)
+{
+    struct stat st;
+    if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+        return errno == ENOENT ? 0 : fail(b, "look at", name);
+    if (S_ISLNK(st.st_mode)) {
+        char link[256];
+        ssize_t len = readlinkat(dir, name, link, sizeof link - 1);
+        if (len < 0)
+            return fail(b, "read link", name);
+        link[len] = '\0';
+        return symlink(link, target) < 0 ? fail(b, "link", target) : 0;
+    }
+    if (!S_ISDIR(st.st_mode) && !S_ISREG(st.st_mode))
+        return 0;
+    return attach(b, dir, name, target, S_ISDIR(st.st_mode));
+}
+
+static bool is_never(const char *name)
+{
+    for (size_t i = 0; i < sizeof never / sizeof *never; i++)
+        if (strcmp(name, never[i]) == 0)
+            return true;
+    return false;
+}
+
+/* Every entry of `folder` (opened) for which `wanted` says so, below STAGE/prefix. */
+static int take_over_some(struct build *b, int folder, const char *prefix, bool (*wanted)(const char *name))
+{
+    int listing = openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *entries = listing < 0 ? NULL : fdopendir(listing);
+    if (entries == NULL)
+        return fail(b, "list", prefix);
+    int result = 0;
+    struct dirent *entry;
+    while (result == 0 && (entry = readdir(entries)) != NULL) {
+        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 || !wanted(entry->d_name))
+            continue;
+        char target[sizeof STAGE + 300];
+        (void)snprintf(target, sizeof target, STAGE "%s/%s", prefix, entry->d_name);
+        result = take_over(b, folder, entry->d_name, target);
+    }
+    (void)closedir(entries);
+    return result;
+}
+
+static bool wanted_of_host(const char *name)
+{
+    return strcmp(name, "usr") == 0 || strcmp(name, "bin") == 0 || strcmp(name, "sbin") == 0 ||
+           strncmp(name, "lib", 3) == 0;
+}
+
+static bool wanted_of_host_etc(const char *name)
+{
+    for (size_t i = 0; i < sizeof host_etc / sizeof *host_etc; i++)
+        if (fnmatch(host_etc[i], name, 0) == 0)
+            return true;
+    return false;
+}
+
+static bool wanted_of_image(const char *name)
+{
+    return !is_never(name);
+}
+
+static int fill_etc_of_host(struct build *b)
+{
+    if (mkdir(STAGE "/etc", 0755) < 0)
+        return fail(b, "make", STAGE "/etc");
+    auto_close int etc = openat(b->source, "etc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (etc < 0)
+        return fail(b, "open", "/etc");
+    if (take_over_some(b, etc, "/etc", wanted_of_host_etc) < 0)
+        return -1;
+    if (write_file(b, STAGE "/etc/passwd", "root:x:0:0:root:/:/usr/sbin/nologin\nbox:x:1000:1000:box:/box:/bin/sh\n") < 0 ||
+        write_file(b, STAGE "/etc/group", "root:x:0:\nbox:x:1000:\n") < 0 ||
+        write_file(b, STAGE "/etc/hosts", "127.0.0.1 localhost\n::1 localhost\n") < 0 ||
+        write_file(b, STAGE "/etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files\n") < 0)
+        return -1;
+    return 0;
+}
+
+static int fill_dev(struct build *b)
+{
+    static const struct {
+        const char *path;
+        unsigned minor;
+    } nodes[] = { { STAGE "/dev/null", 3 }, { STAGE "/dev/zero", 5 }, { STAGE "/dev/full", 7 },
+                  { STAGE "/dev/random", 8 }, { STAGE "/dev/urandom", 9 } };
+    static const char *const links[][2] = { { "/proc/self/fd", STAGE "/dev/fd" },
+                                            { "/proc/self/fd/0", STAGE "/dev/stdin" },
+                                            { "/proc/self/fd/1", STAGE "/dev/stdout" },
+                                            { "/proc/self/fd/2", STAGE "/dev/stderr" } };
+
+    if (mkdir(STAGE "/dev", 0755) < 0 ||
+        mount("tmpfs", STAGE "/dev", "tmpfs", MS_NOSUID | MS_NOEXEC, "mode=0755,size=64k,nr_inodes=64") < 0)
+        return fail(b, "mount", "/dev");
+    for (size_t i = 0; i < sizeof nodes / sizeof *nodes; i++)
+        if (mknod(nodes[i].path, S_IFCHR | 0666, makedev(1, nodes[i].minor)) < 0 || chmod(nodes[i].path, 0666) < 0)
+            return fail(b, "make device", nodes[i].path);
+    for (size_t i = 0; i < sizeof links / sizeof *links; i++)
+        if (symlink(links[i][0], links[i][1]) < 0)
+            return fail(b, "link", links[i][1]);
+    if (mkdir(STAGE "/dev/shm", 0755) < 0)
+        return fail(b, "make", "/dev/shm");
+    if (mount(NULL, STAGE "/dev", NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NOEXEC, NULL) < 0)
+        return fail(b, "make read-only", "/dev");
+    return 0;
+}
+
+static int assemble(struct build *b)
+{
+    if (mount("tmpfs", STAGE, "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755,size=1m,nr_inodes=4096") < 0)
+        return fail(b, "mount", "the new root");
+    if (take_over_some(b, b->source, "", b->is_host ? wanted_of_host : wanted_of_image) < 0)
+        return -1;
+    if (b->is_host && fill_etc_of_host(b) < 0)
+        return -1;
+    static const char *const folders[] = { STAGE "/proc", STAGE "/box", STAGE "/tmp", STAGE "/.run" };
+    for (size_t i = 0; i < sizeof folders / sizeof *folders; i++)
+        if (mkdir(folders[i], 0755) < 0)
+            return fail(b, "make", folders[i]);
+    if (fill_dev(b) < 0)
+        return -1;
+
+    if (chdir(STAGE) < 0)
+        return fail(b, "enter", STAGE);
+    /* Onto itself: the old root ends up stacked on the new one, and is let go (pivot_root(2), NOTES). */
+    if (syscall(SYS_pivot_root, ".", ".") < 0)
+        return error_set(b->err, ERROR_SETUP, errno,
+                         "pivot_root (evalx cannot sandbox inside a chroot: run it in a container with its own "
+                         "root mount, or on the host)");
+    if (umount2(".", MNT_DETACH) < 0 || chdir("/") < 0)
+        return fail(b, "let go of", "the old root");
+    if (mount(NULL, "/", NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV, NULL) < 0)
+        return fail(b, "make read-only", "/");
+    return 0;
+}
+
+static int open_source(const char *images_folder, const char *name, bool *ret_is_host, struct error *err)
+{
+    *ret_is_host = strcmp(name, "host") == 0;
+    if (*ret_is_host) {
+        int fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+        return fd >= 0 ? fd : error_set(err, ERROR_SANDBOX, errno, "open /");
+    }
+    auto_close int folder = open(images_folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (folder < 0)
+        return error_set(err, ERROR_SETUP, errno, "open images folder %s", images_folder);
+    struct open_how how = { .flags = O_PATH | O_DIRECTORY | O_CLOEXEC,
+                            .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS };
+    long fd = syscall(SYS_openat2, folder, name, &how, sizeof how);
+    if (fd < 0)
+        return error_set(err, ERROR_SETUP, errno, "open image %s in %s", name, images_folder);
+    return (int)fd;
+}
+
+/* The builder process: answers {ok, descriptor of the namespace} or {error}. */
+static void build_and_answer(const char *images_folder, const char *name, int answer)
+{
+    struct error err = { 0 };
+    struct build b = { .source = -1, .err = &err };
+    int mount_ns = -1;
+    int result = 0;
+    if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+        result = error_set(&err, ERROR_SETUP, errno, "make a mount namespace (is CAP_SYS_ADMIN missing?)");
+    if (result == 0) {
+        mount_ns = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
+        if (mount_ns < 0)
+            result = error_set(&err, ERROR_SETUP, errno, "open /proc/self/ns/mnt (is /proc mounted?)");
+    }
+    if (result == 0) {
+        b.source = open_source(images_folder, name, &b.is_host, &err);
+        result = b.source < 0 ? -1 : assemble(&b);
+    }
+    (void)message_send(answer, &err, sizeof err, result == 0 ? &mount_ns : NULL, result == 0 ? 1 : 0);
+    _exit(0);
+}
+
+int image_build(const char *images_folder, const char *name, int *ret_mount_ns, struct error *err)
+{
+    int pair[2];
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+        return error_set(err, ERROR_SANDBOX, errno, "socketpair");
+    pid_t builder = fork();
+    if (builder == 0) {
+        (void)close(pair[0]);
+        build_and_answer(images_folder, name, pair[1]);
+    }
+    (void)close(pair[1]);
+    if (builder < 0) {
+        (void)close(pair[0]);
+        return error_set(err, ERROR_SANDBOX, errno, "fork image builder");
+    }
+    struct error answer;
+    int fd = -1;
+    size_t fds = 0;
+    int got = message_receive(pair[0], &answer, sizeof answer, &fd, 1, &fds, 0);
+    (void)close(pair[0]);
+    while (waitpid(builder, NULL, 0) < 0 && errno == EINTR)
+        ;
+    if (got != 1)
+        return error_set(err, ERROR_SANDBOX, got < 0 ? errno : 0, "the builder of image %s ended without an answer", name);
+    if (fds != 1) {
+        *err = answer;
+        return error_within(err, "image %s", name);
+    }
+    *ret_mount_ns = fd;
+    return 0;
+}

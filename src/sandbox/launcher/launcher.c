@@ -1,0 +1,290 @@
+/*
+ * launcher: the program that stays root.  A separate small static executable inside the evalx binary (see
+ * sandbox/sandbox.c), so that it holds no secret, no HTTP, no JSON, no store, and forks quickly.
+ *
+ *   evalx-launcher CONTROL_FD UID_BASE INSECURE_NO_CGROUP IMAGES_FOLDER
+ *
+ * It speaks protocol.h on CONTROL_FD: names images, opens slots (a process each, see slot.c), repairs broken ones, and
+ * when the worker is gone ends everything and removes every group it made.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <inttypes.h>
+#include <linux/capability.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/scope.h"
+#include "sandbox/launcher/cgroup.h"
+#include "sandbox/launcher/image.h"
+#include "sandbox/launcher/seccomp_filter.h"
+#include "sandbox/launcher/slot.h"
+#include "sandbox/message.h"
+#include "sandbox/protocol.h"
+
+#define CLEAN_UP_MS 2000u
+
+struct launcher {
+    int control;
+    uint64_t uid_base;
+    const char *images_folder;
+    struct cgroup tree;
+    struct seccomp_filters filters;
+    struct image images[IMAGES_MAX];
+    size_t images_len;
+    struct {
+        pid_t process; /* 0: none */
+        struct cgroup group;
+    } slots[SLOTS_MAX];
+};
+
+static struct launcher launcher; /* large, one a process, and slots inherit it */
+
+/* Only what slots and image builders use; the bounding set follows, so no child has more. */
+static int keep_few_capabilities(struct error *err)
+{
+    static const int kept[] = { CAP_CHOWN, CAP_KILL, CAP_SETGID, CAP_SETUID, CAP_SETPCAP, CAP_SYS_CHROOT, CAP_SYS_ADMIN,
+                                CAP_MKNOD, CAP_DAC_OVERRIDE };
+    uint64_t set = 0;
+    for (size_t i = 0; i < sizeof kept / sizeof *kept; i++)
+        set |= 1ull << kept[i];
+    for (int cap = 0; cap < 64; cap++)
+        if ((set >> cap & 1) == 0 && prctl(PR_CAPBSET_DROP, cap) < 0 && errno != EINVAL)
+            return error_set(err, ERROR_SETUP, errno, "drop capability %d from the bounding set", cap);
+    struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
+    struct __user_cap_data_struct sets[2] = {
+        { .permitted = (uint32_t)set, .effective = (uint32_t)set },
+        { .permitted = (uint32_t)(set >> 32), .effective = (uint32_t)(set >> 32) },
+    };
+    if (syscall(SYS_capset, &head, sets) < 0)
+        return error_set(err, ERROR_SETUP, errno, "keep the launcher's capabilities (run as root; in a container it "
+                                                  "needs SYS_ADMIN, SETUID, SETGID, SETPCAP, KILL, CHOWN, MKNOD, "
+                                                  "SYS_CHROOT, DAC_OVERRIDE)");
+    return 0;
+}
+
+static int prepare(bool insecure_no_cgroup, struct error *err)
+{
+    if (geteuid() != 0)
+        return error_set(err, ERROR_SETUP, 0, "the sandbox must be started as root (sudo evalx ...)");
+    (void)setsid(); /* a terminal's Ctrl-C is for the worker, which then drains */
+    if (setgroups(0, NULL) < 0)
+        return error_set(err, ERROR_SETUP, errno, "drop groups");
+    if (keep_few_capabilities(err) < 0)
+        return -1;
+    if (seccomp_filters_build(&launcher.filters, err) < 0)
+        return -1;
+    if (!insecure_no_cgroup && cgroup_tree_open(&launcher.tree, err) < 0)
+        return -1;
+    return 0;
+}
+
+static void answer(uint32_t op, const struct error *err, uint32_t value, int fd)
+{
+    struct control_reply reply = { .op = op, .value = value };
+    if (err != NULL) {
+        reply.os = err->os != 0 ? err->os : EIO;
+        (void)snprintf(reply.text, sizeof reply.text, "%s", err->text);
+    }
+    (void)message_send(launcher.control, &reply, sizeof reply, &fd, fd >= 0 ? 1 : 0);
+}
+
+static int check_image_name(const char name[CONTROL_IMAGE_BYTES], struct error *err)
+{
+    size_t len = strnlen(name, CONTROL_IMAGE_BYTES);
+    bool plain = len > 0 && len < CONTROL_IMAGE_BYTES && name[0] != '.' && name[0] != '-';
+    for (size_t i = 0; plain && i < len; i++)
+        plain = (name[i] >= 'a' && name[i] <= 'z') || (name[i] >= '0' && name[i] <= '9') || name[i] == '.' ||
+                name[i] == '_' || name[i] == '-' || name[i] == '+';
+    return plain ? 0 : error_set(err, ERROR_SETUP, EINVAL, "an image's name is made of a-z, 0-9, '.', '_', '-', '+'");
+}
+
+static int add_image(const char name[CONTROL_IMAGE_BYTES], struct error *err)
+{
+    if (check_image_name(name, err) < 0)
+        return -1;
+    for (size_t i = 0; i < launcher.images_len; i++)
+        if (strcmp(launcher.images[i].name, name) == 0)
+            return 0;
+    if (launcher.images_len == IMAGES_MAX)
+        return error_set(err, ERROR_SETUP, ENOSPC, "more than %u images", IMAGES_MAX);
+    struct image *image = &launcher.images[launcher.images_len];
+    if (image_build(launcher.images_folder, name, &image->mount_ns, err) < 0)
+        return -1;
+    (void)snprintf(image->name, sizeof image->name, "%s", name);
+    launcher.images_len++;
+    return 0;
+}
+
+static void slot_clean(uint32_t number)
+{
+    if (launcher.tree.version != CGROUP_NONE)
+        (void)cgroup_slot_close(&launcher.slots[number].group, CLEAN_UP_MS);
+    launcher.slots[number].process = 0;
+}
+
+static void slot_end(uint32_t number)
+{
+    pid_t process = launcher.slots[number].process;
+    if (process == 0)
+        return;
+    (void)kill(process, SIGKILL);
+    while (waitpid(process, NULL, 0) < 0 && errno == EINTR)
+        ;
+    slot_clean(number);
+}
+
+static _Noreturn void become_slot(uint32_t number, int socket)
+{
+    /* Nothing of the launcher's may be spoken for by a slot: the control line, the other slots' groups. */
+    (void)close(launcher.control);
+    for (uint32_t i = 0; i < SLOTS_MAX; i++)
+        for (int place = 0; i != number && launcher.slots[i].process != 0 && place < CGROUP_PLACES; place++)
+            if (launcher.slots[i].group.dirs[place] >= 0)
+                (void)close(launcher.slots[i].group.dirs[place]);
+    struct slot_settings settings = {
+        .number = number,
+        .uid_first = (uint32_t)(launcher.uid_base + (uint64_t)number * SLOT_UIDS),
+        .images = launcher.images,
+        .images_len = launcher.images_len,
+        .filters = &launcher.filters,
+        .group = launcher.slots[number].group,
+    };
+    slot_main(&settings, socket);
+}
+
+static int open_slot(uint32_t number, int *ret_socket, struct error *err)
+{
+    if (number >= SLOTS_MAX)
+        return error_set(err, ERROR_SETUP, EINVAL, "slot %" PRIu32 ": there are at most %u", number, SLOTS_MAX);
+    slot_end(number);
+    if (launcher.tree.version != CGROUP_NONE &&
+        cgroup_slot_open(&launcher.tree, number, &launcher.slots[number].group, err) < 0)
+        return -1;
+    int pair[2];
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0) {
+        error_set(err, ERROR_SANDBOX, errno, "socketpair for slot %" PRIu32, number);
+        slot_clean(number);
+        return -1;
+    }
+    pid_t process = fork();
+    if (process == 0) {
+        (void)close(pair[0]);
+        become_slot(number, pair[1]);
+    }
+    (void)close(pair[1]);
+    if (process < 0) {
+        (void)close(pair[0]);
+        error_set(err, ERROR_SANDBOX, errno, "fork slot %" PRIu32, number);
+        slot_clean(number);
+        return -1;
+    }
+    launcher.slots[number].process = process;
+    *ret_socket = pair[0];
+    return 0;
+}
+
+/* 0 when the worker is gone. */
+static int serve(void)
+{
+    struct control_request request;
+    int got = message_receive(launcher.control, &request, sizeof request, NULL, 0, NULL, 0);
+    if (got == 0 || (got < 0 && errno != EBADMSG))
+        return 0;
+    struct error err = { 0 };
+    if (got < 0) {
+        error_set(&err, ERROR_BUG, EBADMSG, "a control message of the wrong size");
+        answer(0, &err, 0, -1);
+    } else if (request.op == CONTROL_IMAGE) {
+        answer(CONTROL_IMAGE, add_image(request.image, &err) < 0 ? &err : NULL, 0, -1);
+    } else if (request.op == CONTROL_SLOT) {
+        int socket = -1;
+        int result = open_slot(request.slot, &socket, &err);
+        answer(CONTROL_SLOT, result < 0 ? &err : NULL, 0, socket);
+        if (socket >= 0)
+            (void)close(socket);
+    } else {
+        error_set(&err, ERROR_BUG, EINVAL, "control request %" PRIu32 " is unknown", request.op);
+        answer(request.op, &err, 0, -1);
+    }
+    return 1;
+}
+
+static void reap_slots(void)
+{
+    pid_t process;
+    while ((process = waitpid(-1, NULL, WNOHANG)) > 0)
+        for (uint32_t i = 0; i < SLOTS_MAX; i++)
+            if (launcher.slots[i].process == process)
+                slot_clean(i);
+}
+
+static int watch_children(void)
+{
+    sigset_t watched;
+    sigemptyset(&watched);
+    sigaddset(&watched, SIGCHLD);
+    sigaddset(&watched, SIGTERM); /* held back, never taken, in slots too: the worker decides when it is over */
+    sigaddset(&watched, SIGINT);
+    sigaddset(&watched, SIGHUP);
+    if (sigprocmask(SIG_SETMASK, &watched, NULL) < 0)
+        return -1;
+    sigset_t children;
+    sigemptyset(&children);
+    sigaddset(&children, SIGCHLD);
+    return signalfd(-1, &children, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+static void work(int children)
+{
+    struct pollfd polled[2] = { { .fd = launcher.control, .events = POLLIN }, { .fd = children, .events = POLLIN } };
+    for (;;) {
+        if (poll(polled, 2, -1) < 0 && errno != EINTR)
+            return;
+        if (polled[1].revents != 0) {
+            struct signalfd_siginfo info;
+            (void)!read(children, &info, sizeof info);
+            reap_slots();
+        }
+        if (polled[0].revents != 0 && serve() == 0)
+            return;
+    }
+}
+
+int main(int argc, char **argv)
+{
+    if (argc != 5) {
+        dprintf(STDERR_FILENO, "evalx-launcher is started by evalx, not by hand\n");
+        return 2;
+    }
+    char *end;
+    launcher.control = (int)strtol(argv[1], &end, 10);
+    launcher.uid_base = strtoull(argv[2], &end, 10);
+    launcher.images_folder = argv[4];
+    (void)fcntl(launcher.control, F_SETFD, FD_CLOEXEC);
+
+    struct error err = { 0 };
+    if (prepare(strcmp(argv[3], "1") == 0, &err) < 0) {
+        answer(CONTROL_HELLO, &err, 0, -1);
+        (void)cgroup_tree_close(&launcher.tree, CLEAN_UP_MS);
+        return 1;
+    }
+    int children = watch_children();
+    answer(CONTROL_HELLO, NULL, launcher.tree.version, -1);
+    work(children);
+    for (uint32_t i = 0; i < SLOTS_MAX; i++)
+        slot_end(i);
+    if (cgroup_tree_close(&launcher.tree, CLEAN_UP_MS) < 0)
+        dprintf(STDERR_FILENO, "evalx-launcher: cgroup %s could not be removed; the next start tries again\n",
+                launcher.tree.name);
+    return 0;
+}

@@ -1,0 +1,20 @@
+/*
+ * seccomp_filter: which system calls a program may make, by class.
+ *
+ * Built once by the launcher with libseccomp (which is not async-signal-safe), kept as plain BPF, loaded in each
+ * run's processes by the raw system call.  docs/SANDBOX.md says why each call is refused.
+ */
+#pragma once
+#include <linux/filter.h>
+
+#include "base/error.h"
+#include "sandbox/protocol.h"
+
+struct seccomp_filters {
+    struct sock_fprog programs[SLOT_CLASS_COUNT_];
+};
+
+int seccomp_filters_build(struct seccomp_filters *ret, struct error *err);
+
+/* In the child: system calls only.  no_new_privs has been set.  0 or errno. */
+int seccomp_filter_load(const struct sock_fprog *program);

@@ -1,0 +1,411 @@
+/*
+ * slot: theory of operation.
+ *
+ * The worker holds the other end of `socket`.  A SLOT_RUN carries the program's limits, words and descriptors; the slot
+ * clones init into fresh namespaces and then watches four things with one ppoll: the socket (a kill, or the worker
+ * gone), init's pidfd (the run has ended), the clock (wall limit, and when the CPU limit could be reached at the
+ * earliest), and on cgroup v1 the out-of-memory event.  To end a run it kills init: the kernel then kills and reaps
+ * everything in the pid namespace before init is gone, so when the pidfd fires nothing of the run lives.
+ *
+ * The cgroup of the next run is made after the answer has been sent, off the path.
+ * Limits are clamped to the ceilings of protocol.h: this side trusts no number it is told.
+ */
+#include "sandbox/launcher/slot.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/sched.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/scope.h"
+#include "sandbox/launcher/stage.h"
+#include "sandbox/message.h"
+
+/* The CPU clock is looked at no more often than this, and no later than this after it could have run out. */
+#define CPU_CHECK_US_MIN 1000u
+/* How long init may take before and after the program itself: to unpack and pack files. */
+#define INIT_GRACE_US 10000000u
+#define LEFTOVERS_MAX 16
+
+struct slot {
+    const struct slot_settings *settings;
+    int socket;
+    uint64_t runs;
+    unsigned processors;
+    struct cgroup_run next; /* made ahead */
+    struct cgroup_run leftovers[LEFTOVERS_MAX]; /* removed later: the kernel was not done with them */
+    size_t leftovers_len;
+    struct slot_request request;
+    char *words[SLOT_WORDS_MAX + 2]; /* argv, NULL, env, NULL */
+};
+
+/* One run while it goes on. */
+struct watch {
+    pid_t init;
+    int pidfd;
+    int report;
+    uint64_t begun_us;
+    struct slot_facts facts;
+};
+
+static uint64_t now_us(void)
+{
+    struct timespec now;
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
+static int refuse(struct slot_reply *reply, int os, const char *text)
+{
+    reply->os = os;
+    (void)snprintf(reply->text, sizeof reply->text, "%s", text);
+    return -1;
+}
+
+/* ---- the request ---- */
+
+/* argv and env point into the request's strings. */
+static int read_words(struct slot *slot, struct slot_reply *reply)
+{
+    struct slot_request *r = &slot->request;
+    if (r->words == 0 || r->words > SLOT_WORDS_MAX || r->variables > SLOT_WORDS_MAX - r->words ||
+        r->strings_len > SLOT_STRINGS_BYTES)
+        return refuse(reply, EINVAL, "the request's word counts make no sense");
+    char *at = r->strings, *end = r->strings + r->strings_len;
+    size_t out = 0;
+    for (uint32_t i = 0; i < r->words + r->variables; i++) {
+        char *stop = memchr(at, '\0', (size_t)(end - at));
+        if (stop == NULL)
+            return refuse(reply, EINVAL, "the request's words do not end");
+        slot->words[out++] = at;
+        at = stop + 1;
+        if (i + 1 == r->words)
+            slot->words[out++] = NULL;
+    }
+    slot->words[out] = NULL;
+    return 0;
+}
+
+static uint64_t at_most(uint64_t value, uint64_t ceiling)
+{
+    return value < ceiling ? value : ceiling;
+}
+
+static void clamp(struct slot_limits *l)
+{
+    l->cpu_us = at_most(l->cpu_us, SLOT_CPU_US_MAX);
+    l->wall_us = at_most(l->wall_us, SLOT_WALL_US_MAX);
+    l->disk_bytes = at_most(l->disk_bytes, SLOT_DISK_BYTES_MAX);
+    l->processes = (uint32_t)at_most(l->processes, SLOT_PROCESSES_MAX);
+    l->open_files = (uint32_t)at_most(l->open_files, SLOT_OPEN_FILES_MAX);
+    if (l->disk_bytes < 4096) /* 0 would mean "no limit" to tmpfs */
+        l->disk_bytes = 4096;
+}
+
+static const struct image *find_image(const struct slot_settings *settings, const char name[CONTROL_IMAGE_BYTES])
+{
+    for (size_t i = 0; i < settings->images_len; i++)
+        if (strncmp(settings->images[i].name, name, CONTROL_IMAGE_BYTES) == 0)
+            return &settings->images[i];
+    return NULL;
+}
+
+static int check(struct slot *slot, const int fds[], size_t fds_len, struct slot_reply *reply)
+{
+    struct slot_request *r = &slot->request;
+    size_t expected = SLOT_FD_BASE_COUNT_ + ((r->flags & SLOT_HAS_BUNDLE) != 0) + ((r->flags & SLOT_KEEP_FILES) != 0);
+    if (fds_len != expected || r->class >= SLOT_CLASS_COUNT_)
+        return refuse(reply, EINVAL, "the request has the wrong number of descriptors, or an unknown class");
+    for (size_t i = 0; i < fds_len; i++)
+        if (fds[i] <= STDERR_FILENO)
+            return refuse(reply, EINVAL, "a descriptor arrived in the place of a standard stream");
+    if (find_image(slot->settings, r->image) == NULL)
+        return refuse(reply, ENOENT, "the slot does not know this image; it was named after the slot was opened");
+    clamp(&r->limits);
+    return read_words(slot, reply);
+}
+
+/* ---- groups ---- */
+
+static void remove_later(struct slot *slot, struct cgroup_run *run)
+{
+    if (cgroup_run_close(run) < 0 && slot->leftovers_len < LEFTOVERS_MAX)
+        slot->leftovers[slot->leftovers_len++] = *run;
+    /* More than that: the launcher removes them with the slot. */
+}
+
+static void remove_leftovers(struct slot *slot)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < slot->leftovers_len; i++)
+        if (cgroup_run_close(&slot->leftovers[i]) < 0)
+            slot->leftovers[kept++] = slot->leftovers[i];
+    slot->leftovers_len = kept;
+}
+
+/* ---- the run ---- */
+
+static int start(struct slot *slot, const int fds[], struct watch *watch, struct slot_reply *reply)
+{
+    const struct slot_settings *settings = slot->settings;
+    const struct slot_request *r = &slot->request;
+    struct error err;
+    if (cgroup_run_limit(&slot->next, &r->limits, &err) < 0)
+        return refuse(reply, err.os != 0 ? err.os : EIO, err.text);
+
+    int pipe_ends[2];
+    if (pipe2(pipe_ends, O_CLOEXEC) < 0)
+        return refuse(reply, errno, "make the report pipe");
+    struct stage_plan plan = {
+        .argv = slot->words,
+        .env = slot->words + r->words + 1,
+        .limits = &r->limits,
+        .run = &slot->next,
+        .filter = &settings->filters->programs[r->class],
+        .mount_ns = find_image(settings, r->image)->mount_ns,
+        .stdio = { fds[SLOT_FD_STDIN], fds[SLOT_FD_STDOUT], fds[SLOT_FD_STDERR] },
+        .bundle = (r->flags & SLOT_HAS_BUNDLE) ? fds[SLOT_FD_BASE_COUNT_] : -1,
+        .keep = (r->flags & SLOT_KEEP_FILES) ? fds[SLOT_FD_BASE_COUNT_ + ((r->flags & SLOT_HAS_BUNDLE) != 0)] : -1,
+        .report = pipe_ends[1],
+        .uid = settings->uid_first + (uint32_t)(slot->runs++ % SLOT_UIDS),
+    };
+    struct clone_args args = {
+        .flags = CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_PIDFD,
+        .pidfd = (uint64_t)(uintptr_t)&watch->pidfd,
+        .exit_signal = SIGCHLD,
+    };
+    watch->begun_us = now_us();
+    watch->init = (pid_t)syscall(SYS_clone3, &args, sizeof args);
+    if (watch->init == 0)
+        stage_init(&plan);
+    (void)close(pipe_ends[1]);
+    if (watch->init < 0) {
+        (void)close(pipe_ends[0]);
+        return refuse(reply, errno, "clone the run's first process (are user, pid, ipc and uts namespaces enabled?)");
+    }
+    watch->report = pipe_ends[0];
+    return 0;
+}
+
+static void end_run(const struct watch *watch)
+{
+    (void)syscall(SYS_pidfd_send_signal, watch->pidfd, SIGKILL, NULL, 0);
+}
+
+/* What the worker has to say during a run; -1 when the worker is gone. */
+static int hear_worker(struct slot *slot, struct watch *watch)
+{
+    static struct slot_request message;
+    int fds[SLOT_FDS_MAX];
+    size_t fds_len = 0;
+    int got = message_receive(slot->socket, &message, sizeof message, fds, SLOT_FDS_MAX, &fds_len, MSG_DONTWAIT);
+    if (got == 0)
+        return -1;
+    for (size_t i = 0; got > 0 && i < fds_len; i++)
+        (void)close(fds[i]);
+    if (got > 0 && message.op == SLOT_KILL && message.run == slot->request.run) {
+        if (message.reason == SLOT_KILL_OUTPUT)
+            watch->facts.output_exceeded = 1;
+        else
+            watch->facts.cancelled = 1;
+        end_run(watch);
+    }
+    return 0;
+}
+
+/* Ends the run if a clock has run out; otherwise how long until one could. */
+static uint64_t check_clocks(const struct slot *slot, struct watch *watch, uint64_t *cpu_check_us)
+{
+    const struct slot_limits *l = &slot->request.limits;
+    uint64_t now = now_us(), wall = now - watch->begun_us;
+    if (wall >= l->wall_us) {
+        watch->facts.wall_exceeded = 1;
+        end_run(watch);
+        return INIT_GRACE_US;
+    }
+    if (now >= *cpu_check_us && slot->next.group.version != CGROUP_NONE) {
+        uint64_t used = cgroup_run_cpu_us(&slot->next);
+        if (used >= l->cpu_us) {
+            watch->facts.cpu_exceeded = 1;
+            end_run(watch);
+            return INIT_GRACE_US;
+        }
+        uint64_t left = (l->cpu_us - used) / slot->processors;
+        *cpu_check_us = now + (left > CPU_CHECK_US_MIN ? left : CPU_CHECK_US_MIN);
+    }
+    uint64_t until_wall = l->wall_us - wall;
+    uint64_t until_cpu = *cpu_check_us > now ? *cpu_check_us - now : 0;
+    return slot->next.group.version != CGROUP_NONE && until_cpu < until_wall ? until_cpu : until_wall;
+}
+
+static bool ended(const struct slot_facts *facts)
+{
+    return facts->wall_exceeded || facts->cpu_exceeded || facts->cancelled || facts->output_exceeded;
+}
+
+/* Until init is gone.  -1 when the worker is gone (the run has been ended then). */
+static int watch_run(struct slot *slot, struct watch *watch)
+{
+    struct pollfd polled[3] = {
+        { .fd = watch->pidfd, .events = POLLIN },
+        { .fd = slot->socket, .events = POLLIN },
+        { .fd = slot->next.oom_event, .events = POLLIN },
+    };
+    uint64_t cpu_check_us = watch->begun_us + CPU_CHECK_US_MIN + slot->request.limits.cpu_us / slot->processors;
+    int result = 0;
+    for (;;) {
+        uint64_t wait_us = ended(&watch->facts) ? INIT_GRACE_US : check_clocks(slot, watch, &cpu_check_us);
+        struct timespec wait = { .tv_sec = (time_t)(wait_us / 1000000), .tv_nsec = (long)(wait_us % 1000000) * 1000 };
+        int ready = ppoll(polled, 3, &wait, NULL);
+        if (ready < 0 && errno != EINTR)
+            end_run(watch);
+        if (ready <= 0)
+            continue;
+        if (polled[0].revents != 0)
+            return result;
+        if (polled[1].revents != 0 && hear_worker(slot, watch) < 0) {
+            result = -1;
+            polled[1].fd = -1;
+            watch->facts.cancelled = 1;
+            end_run(watch);
+        }
+        if (polled[2].revents != 0) {
+            uint64_t count;
+            (void)!read(polled[2].fd, &count, sizeof count);
+            if (cgroup_run_oom_kills(&slot->next) > 0)
+                end_run(watch);
+        }
+    }
+}
+
+/* What the steps reported.  The program's end, if there is one, comes last; a step that failed before it explains it. */
+static int read_reports(struct watch *watch, struct slot *slot, struct slot_reply *reply)
+{
+    struct stage_report report, end = { 0 };
+    bool has_end = false;
+    while (read(watch->report, &report, sizeof report) == (ssize_t)sizeof report) {
+        if (report.kind == STAGE_FAILED) {
+            (void)snprintf(reply->text, sizeof reply->text, "step '%s'", stage_step_name(report.step));
+            reply->os = report.os != 0 ? report.os : EIO;
+            return -1;
+        }
+        if (report.kind == STAGE_NOT_EXECUTABLE) {
+            watch->facts.exec_os = report.os;
+        } else {
+            end = report;
+            has_end = true;
+        }
+    }
+    struct slot_facts *facts = &watch->facts;
+    uint64_t wall_us = now_us() - watch->begun_us;
+    cgroup_run_facts(&slot->next, facts);
+    if (has_end) {
+        facts->wall_us = end.wall_us;
+        facts->exit_code = WIFEXITED(end.wait_status) ? WEXITSTATUS(end.wait_status) : 0;
+        facts->signal = WIFSIGNALED(end.wait_status) ? WTERMSIG(end.wait_status) : 0;
+        facts->files_kept = end.files_kept;
+        if (end.pack_os != 0) {
+            (void)snprintf(reply->text, sizeof reply->text, "keep the files of the box: %s", strerror(end.pack_os));
+        }
+        if (slot->next.group.version == CGROUP_NONE) {
+            facts->cpu_us = end.cpu_us;
+            facts->memory_bytes = end.memory_bytes;
+            facts->cpu_exceeded |= end.cpu_us >= slot->request.limits.cpu_us;
+        }
+        return 0;
+    }
+    facts->wall_us = wall_us;
+    facts->signal = SIGKILL;
+    if (ended(facts) || facts->oom_kills > 0)
+        return 0;
+    return refuse(reply, EIO, "the run's first process ended without a report");
+}
+
+static int run(struct slot *slot, const int fds[], size_t fds_len)
+{
+    struct slot_reply reply = { .op = SLOT_DONE, .run = slot->request.run };
+    struct watch watch = { .init = -1, .pidfd = -1, .report = -1 };
+    int gone = 0;
+    bool started = false;
+    if (check(slot, fds, fds_len, &reply) == 0 && start(slot, fds, &watch, &reply) == 0)
+        started = true;
+    /* Our copies must go before the end is awaited: the worker reads the streams until nobody can write to them. */
+    for (size_t i = 0; i < fds_len; i++)
+        (void)close(fds[i]);
+    if (started) {
+        gone = watch_run(slot, &watch);
+        while (waitpid(watch.init, NULL, 0) < 0 && errno == EINTR)
+            ;
+        (void)read_reports(&watch, slot, &reply);
+        (void)close(watch.report);
+        (void)close(watch.pidfd);
+    }
+    reply.facts = watch.facts;
+    if (message_send(slot->socket, &reply, sizeof reply, NULL, 0) < 0)
+        gone = -1;
+    return gone;
+}
+
+/* ---- the process ---- */
+
+static void prepare_next(struct slot *slot)
+{
+    struct error err;
+    remove_leftovers(slot);
+    if (cgroup_run_open(&slot->settings->group, slot->runs, &slot->next, &err) < 0) {
+        dprintf(STDERR_FILENO, "evalx slot %u: %s\n", slot->settings->number, err.text);
+        _exit(1); /* the launcher cleans up, the worker asks for a new slot */
+    }
+}
+
+static void settle(const struct slot_settings *settings)
+{
+    struct error err = { 0 };
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || unshare(CLONE_NEWNET) < 0) {
+        dprintf(STDERR_FILENO, "evalx slot %u: make a network namespace: %s\n", settings->number, strerror(errno));
+        _exit(1);
+    }
+    if (settings->group.version != CGROUP_NONE && cgroup_slot_enter(&settings->group, &err) < 0) {
+        dprintf(STDERR_FILENO, "evalx slot %u: %s\n", settings->number, err.text);
+        _exit(1);
+    }
+}
+
+_Noreturn void slot_main(const struct slot_settings *settings, int socket)
+{
+    static struct slot slot;
+    settle(settings);
+    cpu_set_t set;
+    slot.settings = settings;
+    slot.socket = socket;
+    slot.processors = sched_getaffinity(0, sizeof set, &set) == 0 ? (unsigned)CPU_COUNT(&set) : 1;
+    prepare_next(&slot);
+    for (;;) {
+        int fds[SLOT_FDS_MAX];
+        size_t fds_len = 0;
+        int got = message_receive(socket, &slot.request, sizeof slot.request, fds, SLOT_FDS_MAX, &fds_len, 0);
+        if (got == 0 || (got < 0 && errno != EBADMSG))
+            _exit(0);
+        if (got < 0)
+            continue;
+        if (slot.request.op != SLOT_RUN) { /* a kill that came too late */
+            for (size_t i = 0; i < fds_len; i++)
+                (void)close(fds[i]);
+            continue;
+        }
+        if (run(&slot, fds, fds_len) < 0)
+            _exit(0);
+        remove_later(&slot, &slot.next);
+        prepare_next(&slot);
+    }
+}

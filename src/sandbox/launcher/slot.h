@@ -1,0 +1,27 @@
+/*
+ * slot: a prepared place for runs, one after the other, and the root process that keeps it.
+ *
+ * It has its own empty network namespace, its own range of user ids and its own cgroup, all kept for its life; every
+ * run in it gets the rest fresh.  The process does one thing at a time: wait for a request, run it, answer.
+ */
+#pragma once
+#include <stdint.h>
+
+#include "sandbox/launcher/cgroup.h"
+#include "sandbox/launcher/image.h"
+#include "sandbox/launcher/seccomp_filter.h"
+
+/* A slot takes this many user ids from uid_base + slot * SLOT_UIDS, one after the other, a new one for each run. */
+#define SLOT_UIDS 1000u
+
+struct slot_settings {
+    uint32_t number;
+    uint32_t uid_first;
+    const struct image *images;
+    size_t images_len;
+    const struct seccomp_filters *filters;
+    struct cgroup group;
+};
+
+/* The process's whole life; `socket` is its end of the line to the worker.  Ends when the worker closes the other. */
+_Noreturn void slot_main(const struct slot_settings *settings, int socket);

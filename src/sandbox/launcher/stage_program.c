@@ -1,0 +1,235 @@
+/*
+ * stage_program: from a copy of the root side to the untrusted program.
+ *
+ * By the order of the steps nothing is lost that a later one needs, and the last that is loaded, the filter, forbids
+ * all that came before it.
+ */
+#include "sandbox/launcher/stage_program.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <linux/capability.h>
+#include <linux/close_range.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/scope.h"
+#include "sandbox/launcher/seccomp_filter.h"
+
+/* Who the program believes to be. */
+#define UID_INSIDE 1000
+
+static int set_capabilities(uint64_t permitted, uint64_t effective)
+{
+    struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
+    struct __user_cap_data_struct sets[2] = {
+        { .permitted = (uint32_t)permitted, .effective = (uint32_t)effective },
+        { .permitted = (uint32_t)(permitted >> 32), .effective = (uint32_t)(effective >> 32) },
+    };
+    return syscall(SYS_capset, &head, sets) < 0 ? errno : 0;
+}
+
+int stage_become(uid_t uid, bool keep_admin)
+{
+    if (setgroups(0, NULL) < 0 || setresgid(uid, uid, uid) < 0)
+        return errno;
+    if (keep_admin && prctl(PR_SET_KEEPCAPS, 1) < 0)
+        return errno;
+    if (setresuid(uid, uid, uid) < 0)
+        return errno;
+    return keep_admin ? set_capabilities(1ull << CAP_SYS_ADMIN, 1ull << CAP_SYS_ADMIN) : 0;
+}
+
+int stage_drop_capabilities(void)
+{
+    for (int cap = 0; cap < 64; cap++) {
+        if (prctl(PR_CAPBSET_DROP, cap) == 0)
+            continue;
+        if (errno == EINVAL) /* behind the kernel's last one */
+            break;
+        if (errno != EPERM) /* EPERM: no CAP_SETPCAP any more, and so none to gain them with */
+            return errno;
+    }
+    if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0)
+        return errno;
+    return set_capabilities(0, 0);
+}
+
+static int join_cgroup(const struct stage_plan *p)
+{
+    return p->run->group.version == CGROUP_V1 ? cgroup_run_enter(p->run) : 0;
+}
+
+static int hide_cgroups(const struct stage_plan *p)
+{
+    (void)p;
+    return unshare(CLONE_NEWCGROUP) < 0 ? errno : 0;
+}
+
+static int new_session(const struct stage_plan *p)
+{
+    (void)p;
+    return setsid() < 0 ? errno : 0;
+}
+
+static int connect_streams(const struct stage_plan *p)
+{
+    /* The slot keeps descriptors above 2, so none of these can overwrite another's source. */
+    for (int i = 0; i < SLOT_FD_BASE_COUNT_; i++)
+        if (dup2(p->stdio[i], i) < 0)
+            return errno;
+    return 0;
+}
+
+static int set_limits(const struct stage_plan *p)
+{
+    const struct slot_limits *l = p->limits;
+    bool no_cgroup = p->run->group.version == CGROUP_NONE;
+    /* CPU seconds round up, one more: the cgroup's clock decides, this stays behind it in case the slot is stopped. */
+    const struct {
+        int what;
+        rlim_t value;
+    } limits[] = {
+        { RLIMIT_CPU, l->cpu_us / 1000000 + 2 },
+        { RLIMIT_FSIZE, l->file_bytes },
+        { RLIMIT_STACK, l->stack_bytes },
+        { RLIMIT_NOFILE, l->open_files },
+        { RLIMIT_CORE, 0 },
+        { RLIMIT_MEMLOCK, 64 << 10 },
+        { RLIMIT_NICE, 0 },
+        { RLIMIT_RTPRIO, 0 },
+        { no_cgroup ? RLIMIT_AS : RLIMIT_CORE, no_cgroup ? l->memory_bytes : 0 },
+        { no_cgroup ? RLIMIT_NPROC : RLIMIT_CORE, no_cgroup ? l->processes + 1 : 0 },
+    };
+    for (size_t i = 0; i < sizeof limits / sizeof *limits; i++) {
+        struct rlimit limit;
+        if (getrlimit(limits[i].what, &limit) < 0)
+            return errno;
+        if (limits[i].value < limit.rlim_max) /* the operator's own ceiling stands: no CAP_SYS_RESOURCE here */
+            limit.rlim_max = limits[i].value;
+        limit.rlim_cur = limit.rlim_max;
+        if (setrlimit(limits[i].what, &limit) < 0)
+            return errno;
+    }
+    (void)umask(022);
+    return 0;
+}
+
+static int default_signals(const struct stage_plan *p)
+{
+    (void)p;
+    const struct sigaction standard = { .sa_handler = SIG_DFL };
+    for (int number = 1; number < NSIG; number++)
+        (void)sigaction(number, &standard, NULL); /* fails for KILL, STOP and two of libc's own: never changed */
+    sigset_t none;
+    sigemptyset(&none);
+    return sigprocmask(SIG_SETMASK, &none, NULL) < 0 ? errno : 0;
+}
+
+static int become_user(const struct stage_plan *p)
+{
+    int os = stage_become(p->uid, true);
+    /* Files of /proc/self belong to root while this is off, and the next step writes two of them. */
+    return os != 0 ? os : prctl(PR_SET_DUMPABLE, 1) < 0 ? errno : 0;
+}
+
+static int write_proc(const char *path, const char *text, size_t len)
+{
+    auto_close int fd = open(path, O_WRONLY | O_CLOEXEC);
+    return fd < 0 || write(fd, text, len) < 0 ? errno : 0;
+}
+
+static int new_user_namespace(const struct stage_plan *p)
+{
+    if (unshare(CLONE_NEWUSER) < 0)
+        return errno;
+    char map[48];
+    size_t len = (size_t)snprintf(map, sizeof map, "%d %u 1", UID_INSIDE, (unsigned)p->uid);
+    int os = write_proc("/proc/self/setgroups", "deny", 4);
+    if (os == 0)
+        os = write_proc("/proc/self/uid_map", map, len);
+    return os != 0 ? os : write_proc("/proc/self/gid_map", map, len);
+}
+
+static int drop_capabilities(const struct stage_plan *p)
+{
+    (void)p;
+    return stage_drop_capabilities();
+}
+
+static int no_new_privileges(const struct stage_plan *p)
+{
+    (void)p;
+    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ? errno : 0;
+}
+
+static int enter_box(const struct stage_plan *p)
+{
+    (void)p;
+    return chdir("/box") < 0 ? errno : 0;
+}
+
+static int close_descriptors(const struct stage_plan *p)
+{
+    /* Marked rather than closed: the report pipe must live until execve succeeds. */
+    (void)p;
+    return close_range(3, ~0u, CLOSE_RANGE_CLOEXEC) < 0 ? errno : 0;
+}
+
+static int load_filter(const struct stage_plan *p)
+{
+    return seccomp_filter_load(p->filter);
+}
+
+static int become_program(const struct stage_plan *p)
+{
+    execve(p->argv[0], p->argv, p->env);
+    return errno;
+}
+
+static const struct {
+    const char *name;
+    int (*take)(const struct stage_plan *plan);
+} steps[] = {
+    { "join the cgroup", join_cgroup },
+    { "hide the cgroups", hide_cgroups },
+    { "start a session", new_session },
+    { "connect the streams", connect_streams },
+    { "set the limits", set_limits },
+    { "reset the signals", default_signals },
+    { "become the program's user", become_user },
+    { "enter a user namespace", new_user_namespace },
+    { "drop the capabilities", drop_capabilities },
+    { "renounce new privileges", no_new_privileges },
+    { "enter the box", enter_box },
+    { "close the descriptors", close_descriptors },
+    { "load the filter", load_filter },
+    { "execute the program", become_program },
+};
+#define STEPS ((uint32_t)(sizeof steps / sizeof *steps))
+
+const uint32_t stage_program_exec_step = STEPS - 1;
+
+const char *stage_program_step_name(uint32_t step)
+{
+    return step < STEPS ? steps[step].name : "an unknown step";
+}
+
+int stage_program(const struct stage_plan *plan, uint32_t *ret_step)
+{
+    for (uint32_t i = 0;; i++) {
+        int os = steps[i].take(plan);
+        if (os != 0 || i + 1 == STEPS) {
+            *ret_step = i;
+            return os;
+        }
+    }
+}

@@ -1,0 +1,21 @@
+/*
+ * stage_program: the steps of the process that becomes the program, and the pieces init shares with it.
+ */
+#pragma once
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "sandbox/launcher/stage.h"
+
+/* Takes all steps; returns only on failure: errno, and which step. */
+int stage_program(const struct stage_plan *plan, uint32_t *ret_step);
+const char *stage_program_step_name(uint32_t step);
+/* The last step, execve: its failure is the program's own, not the box's. */
+extern const uint32_t stage_program_exec_step;
+#define STAGE_PROGRAM_EXEC_STEP stage_program_exec_step
+
+/* No groups, then this group and user, for good.  keep_admin: CAP_SYS_ADMIN stays, for one more step.  0 or errno. */
+int stage_become(uid_t uid, bool keep_admin);
+/* Bounding set, ambient, permitted, effective, inheritable: all empty.  0 or errno. */
+int stage_drop_capabilities(void);

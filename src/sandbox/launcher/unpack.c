@@ -1,0 +1,221 @@
+/*
+ * unpack: see the header, and sandbox/bundle.h for the format.
+ */
+#include "sandbox/launcher/unpack.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/sendfile.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/scope.h"
+#include "sandbox/bundle.h"
+
+static int open_beneath(int folder, const char *name, uint64_t flags, uint64_t mode)
+{
+    struct open_how how = { .flags = flags | O_CLOEXEC | O_NOFOLLOW, .mode = mode,
+                            .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV };
+    return (int)syscall(SYS_openat2, folder, name, &how, sizeof how);
+}
+
+/* pread all of it; EBADMSG at a premature end. */
+static int read_at(int fd, void *into, size_t len, off_t at)
+{
+    for (char *to = into; len > 0;) {
+        ssize_t got = pread(fd, to, len, at);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0)
+            return got < 0 ? errno : EBADMSG;
+        to += got;
+        at += got;
+        len -= (size_t)got;
+    }
+    return 0;
+}
+
+/* The folders of a name like "a/b/c.h"; beneath the box whatever the name says. */
+static int make_folders(int folder, char *name)
+{
+    for (char *slash = strchr(name, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
+        *slash = '\0';
+        /* The folders are our own making and hold no links: nobody has run here yet. */
+        int os = mkdirat(folder, name, 0755) < 0 && errno != EEXIST ? errno : 0;
+        *slash = '/';
+        if (os != 0)
+            return os;
+    }
+    return 0;
+}
+
+static bool name_is_plain(const char *name, size_t len)
+{
+    if (len == 0 || len > BUNDLE_NAME_MAX || memchr(name, '\0', len) != NULL || name[0] == '/' || name[len - 1] == '/')
+        return false;
+    for (const char *part = name; part != NULL;) {
+        const char *end = memchr(part, '/', len - (size_t)(part - name));
+        size_t part_len = end == NULL ? len - (size_t)(part - name) : (size_t)(end - part);
+        if (part_len == 0 || (part_len == 1 && part[0] == '.') || (part_len == 2 && part[0] == '.' && part[1] == '.'))
+            return false;
+        part = end == NULL ? NULL : end + 1;
+    }
+    return true;
+}
+
+static int copy_out(int bundle, off_t *at, uint64_t size, int to)
+{
+    while (size > 0) {
+        ssize_t sent = sendfile(to, bundle, at, size > 1u << 30 ? 1u << 30 : (size_t)size);
+        if (sent < 0 && errno == EINTR)
+            continue;
+        if (sent <= 0)
+            return sent < 0 ? errno : EBADMSG;
+        size -= (uint64_t)sent;
+    }
+    return 0;
+}
+
+static int unpack_entry(int bundle, off_t *at, int folder)
+{
+    struct bundle_entry entry;
+    int os = read_at(bundle, &entry, sizeof entry, *at);
+    if (os != 0)
+        return os;
+    *at += sizeof entry;
+    if (entry.name_len == 0 || entry.name_len > BUNDLE_NAME_MAX || (entry.mode != 0644 && entry.mode != 0755))
+        return EBADMSG;
+    char name[BUNDLE_NAME_MAX + 1];
+    os = read_at(bundle, name, entry.name_len, *at);
+    if (os != 0)
+        return os;
+    *at += entry.name_len;
+    name[entry.name_len] = '\0';
+    if (!name_is_plain(name, entry.name_len))
+        return EBADMSG;
+    os = make_folders(folder, name);
+    if (os != 0)
+        return os;
+
+    auto_close int to = open_beneath(folder, name, O_WRONLY | O_CREAT | O_EXCL, entry.mode);
+    if (to < 0)
+        return errno;
+    return copy_out(bundle, at, entry.size, to);
+}
+
+int unpack(int bundle, int folder)
+{
+    struct stat st;
+    if (fstat(bundle, &st) < 0)
+        return errno;
+    if (!S_ISREG(st.st_mode))
+        return EBADMSG;
+    char magic[sizeof BUNDLE_MAGIC - 1];
+    off_t at = sizeof magic;
+    int os = read_at(bundle, magic, sizeof magic, 0);
+    if (os == 0 && memcmp(magic, BUNDLE_MAGIC, sizeof magic) != 0)
+        os = EBADMSG;
+    for (unsigned files = 0; os == 0 && at < st.st_size; files++)
+        os = files >= BUNDLE_FILES_MAX ? EBADMSG : unpack_entry(bundle, &at, folder);
+    return os;
+}
+
+struct packing {
+    int bundle;
+    uint64_t bytes_left;
+    unsigned files_left;
+    char name[BUNDLE_NAME_MAX + 1]; /* of what is being packed, from the box's top */
+};
+
+static int write_all(int fd, const void *bytes, size_t len)
+{
+    for (const char *at = bytes; len > 0;) {
+        ssize_t wrote = write(fd, at, len);
+        if (wrote < 0 && errno == EINTR)
+            continue;
+        if (wrote <= 0)
+            return wrote < 0 ? errno : EIO;
+        at += wrote;
+        len -= (size_t)wrote;
+    }
+    return 0;
+}
+
+static int pack_file(struct packing *p, int fd, const struct stat *st)
+{
+    if (p->files_left == 0 || (uint64_t)st->st_size > p->bytes_left)
+        return EFBIG;
+    p->files_left--;
+    p->bytes_left -= (uint64_t)st->st_size;
+    struct bundle_entry entry = { .name_len = (uint32_t)strlen(p->name), .mode = (st->st_mode & 0111) ? 0755 : 0644,
+                                  .size = (uint64_t)st->st_size };
+    int os = write_all(p->bundle, &entry, sizeof entry);
+    if (os == 0)
+        os = write_all(p->bundle, p->name, entry.name_len);
+    off_t at = 0;
+    return os != 0 ? os : copy_out(fd, &at, entry.size, p->bundle);
+}
+
+/* As the kernel lays it out (getdents64(2)); opendir would allocate. */
+struct folder_entry {
+    uint64_t inode;
+    int64_t offset;
+    unsigned short len;
+    unsigned char type;
+    char name[];
+};
+
+static int pack_folder(struct packing *p, int folder, size_t name_len, unsigned depth);
+
+static int pack_entry(struct packing *p, int folder, const char *name, size_t prefix_len, unsigned depth)
+{
+    size_t len = strlen(name);
+    if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
+        return 0;
+    if (prefix_len + len + 1 > BUNDLE_NAME_MAX)
+        return ENAMETOOLONG;
+    memcpy(p->name + prefix_len, name, len + 1);
+
+    /* O_NONBLOCK: a FIFO must not hold us up; what is not a plain file or folder is left behind. */
+    auto_close int fd = open_beneath(folder, name, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
+    if (fd < 0)
+        return errno == ELOOP || errno == ENXIO || errno == EACCES ? 0 : errno;
+    struct stat st;
+    if (fstat(fd, &st) < 0)
+        return errno;
+    if (S_ISREG(st.st_mode))
+        return pack_file(p, fd, &st);
+    if (!S_ISDIR(st.st_mode) || depth >= PACK_DEPTH_MAX)
+        return 0;
+    p->name[prefix_len + len] = '/';
+    p->name[prefix_len + len + 1] = '\0';
+    return pack_folder(p, fd, prefix_len + len + 1, depth + 1);
+}
+
+static int pack_folder(struct packing *p, int folder, size_t name_len, unsigned depth)
+{
+    _Alignas(struct folder_entry) char entries[4096];
+    for (;;) {
+        long got = syscall(SYS_getdents64, folder, entries, sizeof entries);
+        if (got <= 0)
+            return got < 0 ? errno : 0;
+        for (long at = 0; at < got;) {
+            const struct folder_entry *entry = (const void *)(entries + at);
+            int os = pack_entry(p, folder, entry->name, name_len, depth);
+            if (os != 0)
+                return os;
+            at += entry->len;
+        }
+    }
+}
+
+int pack(int folder, int bundle, uint64_t bytes_max)
+{
+    struct packing p = { .bundle = bundle, .bytes_left = bytes_max, .files_left = BUNDLE_FILES_MAX };
+    int os = write_all(bundle, BUNDLE_MAGIC, sizeof BUNDLE_MAGIC - 1);
+    return os != 0 ? os : pack_folder(&p, folder, 0, 0);
+}

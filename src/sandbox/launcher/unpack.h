@@ -1,0 +1,19 @@
+/*
+ * unpack: a bundle into the box, and the box into a bundle.  Runs inside the box's namespaces with the file-system identity
+ * of the program's own user, so whatever a bundle or a box holds, no more can be reached than the program could reach.
+ */
+#pragma once
+#include <stdint.h>
+
+/*
+ * Reads the bundle with pread (its position is shared with other boxes) and makes its files below `folder`, which no
+ * program has touched yet.  0 or errno: EBADMSG for a bundle that is not one, ENOSPC where the box is full.
+ */
+int unpack(int bundle, int folder);
+
+/*
+ * Regular files below `folder` (no links followed, at most BUNDLE_FILES_MAX, PACK_DEPTH_MAX folders deep, bytes_max in all)
+ * appended to the empty `bundle`.  Every other process of the box has ended.  0 or errno.
+ */
+#define PACK_DEPTH_MAX 8
+int pack(int folder, int bundle, uint64_t bytes_max);

@@ -1,0 +1,95 @@
+/*
+ * protocol: what the worker and the root side of the sandbox say to each other.
+ *
+ * Two kinds of SOCK_SEQPACKET sockets, one message a packet, every message of a fixed size:
+ *   control  worker <-> launcher: name an image, open a slot (the answer carries the slot's socket).
+ *   slot     worker <-> slot:     run a program (descriptors ride along), kill it, here are the facts.
+ * The root side trusts nothing in a message: sizes, counts, names and numbers are checked on arrival, and the worst a
+ * worker can ask for is a program, under limits below the ceilings here, inside a slot.  Both ends are the same build
+ * (the launcher is part of the binary), so no versions are needed.
+ */
+#pragma once
+#include <stdint.h>
+
+#define CONTROL_IMAGE_BYTES 64
+#define CONTROL_TEXT_BYTES 400
+#define SLOTS_MAX 1024u
+#define IMAGES_MAX 128u
+
+enum control_op {
+    CONTROL_HELLO = 1, /* launcher -> worker, once: ready (cgroup version in value) or why not */
+    CONTROL_IMAGE,     /* make the image usable by slots opened from now on */
+    CONTROL_SLOT,      /* open slot number `slot`, or replace a broken one; the reply carries its socket */
+};
+
+struct control_request {
+    uint32_t op;
+    uint32_t slot;
+    char image[CONTROL_IMAGE_BYTES]; /* NUL-terminated */
+};
+
+struct control_reply {
+    uint32_t op;
+    int32_t os;                    /* 0 if all went well, else an errno; then text says what failed */
+    uint32_t value;                /* HELLO: cgroup version 0, 1, 2 */
+    char text[CONTROL_TEXT_BYTES]; /* NUL-terminated */
+};
+
+enum slot_op { SLOT_RUN = 1, SLOT_KILL, SLOT_DONE };
+
+enum slot_class { SLOT_CLASS_NATIVE, SLOT_CLASS_RUNTIME, SLOT_CLASS_COMPILER, SLOT_CLASS_COUNT_ };
+
+/* Why the worker wants a run ended. */
+enum slot_kill_reason { SLOT_KILL_CANCEL = 1, SLOT_KILL_OUTPUT };
+
+/* Ceilings of the root side: whatever a worker is told or made to say, a slot gives no run more than this. */
+#define SLOT_CPU_US_MAX (3600ull * 1000000)
+#define SLOT_WALL_US_MAX (7200ull * 1000000)
+#define SLOT_DISK_BYTES_MAX (64ull << 30)
+#define SLOT_PROCESSES_MAX 32768u
+#define SLOT_OPEN_FILES_MAX 65536u
+
+struct slot_limits {
+    uint64_t cpu_us, wall_us;
+    uint64_t memory_bytes, stack_bytes, file_bytes, disk_bytes;
+    uint32_t processes, open_files;
+};
+
+#define SLOT_STRINGS_BYTES (32u * 1024)
+#define SLOT_WORDS_MAX 512u
+
+/* Descriptors of a SLOT_RUN, in this order; the last two only where the flags say so. */
+enum slot_fd { SLOT_FD_STDIN, SLOT_FD_STDOUT, SLOT_FD_STDERR, SLOT_FD_BASE_COUNT_ };
+#define SLOT_FDS_MAX 5
+#define SLOT_HAS_BUNDLE 1u /* a descriptor to unpack into the box */
+#define SLOT_KEEP_FILES 2u /* a descriptor to pack the box into */
+
+struct slot_request {
+    uint32_t op;
+    uint32_t run;    /* the worker's number for it; comes back in the reply; a KILL of another run is ignored */
+    uint32_t reason; /* SLOT_KILL */
+    uint32_t flags;
+    uint32_t class;
+    uint32_t words, variables; /* of argv and env; their strings follow one another in `strings` */
+    uint32_t strings_len;
+    struct slot_limits limits;
+    char image[CONTROL_IMAGE_BYTES];
+    char strings[SLOT_STRINGS_BYTES];
+};
+
+struct slot_facts {
+    uint64_t cpu_us, wall_us, memory_bytes;
+    int32_t exit_code, signal;
+    int32_t exec_os;    /* errno of a failed execve, else 0 */
+    uint32_t oom_kills, process_refusals;
+    uint32_t cpu_exceeded, wall_exceeded, output_exceeded, cancelled;
+    uint32_t files_kept; /* the bundle was written */
+};
+
+struct slot_reply {
+    uint32_t op;
+    uint32_t run;
+    int32_t os;                    /* 0: facts are valid.  Else the box could not be built: text says which step */
+    struct slot_facts facts;
+    char text[CONTROL_TEXT_BYTES];
+};

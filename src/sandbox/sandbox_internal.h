@@ -1,0 +1,17 @@
+/* sandbox_internal: what sandbox.c and box.c share. */
+#pragma once
+#include <pthread.h>
+#include <sys/types.h>
+
+#include "sandbox/protocol.h"
+#include "sandbox/sandbox.h"
+
+struct sandbox {
+    pthread_mutex_t lock; /* one question at a time on the control line */
+    int control;
+    pid_t launcher;
+    unsigned cgroup_version;
+};
+
+/* Asks the launcher for a slot; *ret_socket is the caller's.  Replaces the slot if it is there. */
+int sandbox_open_slot(struct sandbox *sandbox, uint32_t slot, int *ret_socket, struct error *err);
