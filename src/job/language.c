@@ -270,7 +270,7 @@ int command_expand(const struct command *command, const struct command_values *v
             for (size_t k = 0; k < values->files_len; k++) {
                 struct text name = values->files[k];
                 if (text_equal(suffix_of(name), suffix_of(values->source)) &&
-                    copy_word(name, name.at[0] == '-' ? "./" : "", arena, &argv[len++], err) < 0)
+                    copy_word(name, name.at[0] == '-' || name.at[0] == '@' ? "./" : "", arena, &argv[len++], err) < 0)
                     return -1;
             }
         } else if (expand_word(word, values, arena, &argv[len++], err) < 0) {

@@ -7,8 +7,8 @@
  *   {memory_mb}  the run's memory limit in MiB                {heap_mb}  about 60 % of it, for heap flags
  *   {main}       the source's name without its suffix
  *   a word that is exactly {args} becomes the test's arguments (or nothing); {files} the other source
- *   files with the main one's suffix (or nothing).  A name is put in as it is; one that begins with '-' gets "./"
- *   before it, so that no file name is ever taken for an option
+ *   files with the main one's suffix (or nothing).  A name is put in as it is; one that begins with '-' or '@' gets
+ *   "./" before it, so that no file name is ever taken for an option or a file of options
  * Read once at start; constant afterwards, so any thread may read.
  */
 #pragma once
