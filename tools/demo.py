@@ -55,8 +55,9 @@ def submit(binary, url):
             print("    " + line, end="", flush=True)
             found = re.search(r"\b[0-9A-Z]{26}\b", line)
             token = token or (found and found.group(0))
-    if not token:
-        raise RuntimeError(f"evalx submit ended with status {client.returncode} and named no token")
+    # 3 says that all have ended and not every one is "accepted", as it must be here.
+    if not token or client.returncode != 3:
+        raise RuntimeError(f"evalx submit ended with status {client.returncode} and token {token}")
     return token
 
 
