@@ -36,9 +36,10 @@ size_t utf8_step(const unsigned char *at, size_t len, size_t *ret_bad)
         return 1;
 
     const struct lead *lead = find_lead(at[0]);
-    *ret_bad = 1;
-    if (lead == NULL || len < 2 || at[1] < lead->second_first || at[1] > lead->second_last)
+    if (lead == NULL || len < 2 || at[1] < lead->second_first || at[1] > lead->second_last) {
+        *ret_bad = 1;
         return 0;
+    }
     for (size_t i = 2; i < lead->len; i++)
         if (i >= len || (at[i] & 0xc0) != 0x80) {
             *ret_bad = i;
