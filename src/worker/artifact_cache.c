@@ -44,7 +44,7 @@ struct flight {
 struct artifact_cache {
     int folder_fd;
     uint64_t bytes_max;
-    pthread_mutex_t lock; /* all below */
+    pthread_mutex_t lock;  /* all below */
     pthread_cond_t landed; /* a flight changed or went */
     pthread_cond_t work;   /* for the keeper */
     pthread_t keeper;
@@ -133,9 +133,9 @@ bool artifact_cache_get(struct artifact_cache *cache, const char key[ARTIFACT_KE
     assert(strlen(key) == ARTIFACT_KEY_LEN);
     (void)pthread_mutex_lock(&cache->lock);
     for (struct flight *flight; (flight = *flight_find(cache, key)) != NULL;) {
-        if (flight->state == FLIGHT_WRITING && artifact_copy(ret, flight->artifact.bundle_fd,
-                                                             buf_text(&flight->artifact.output),
-                                                             flight->artifact.output_cut)) {
+        if (flight->state == FLIGHT_WRITING &&
+            artifact_copy(ret, flight->artifact.bundle_fd, buf_text(&flight->artifact.output),
+                          flight->artifact.output_cut)) {
             (void)pthread_mutex_unlock(&cache->lock);
             return true;
         }

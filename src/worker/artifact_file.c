@@ -173,9 +173,9 @@ int artifact_file_load(int folder_fd, const char *key, int *ret_bundle_fd, struc
 static int write_artifact(int fd, int bundle_fd, uint64_t bundle_bytes, struct text output, bool output_cut,
                           struct error *err)
 {
-    struct header header = {
-        .bundle_bytes = bundle_bytes, .output_bytes = (uint32_t)output.len, .output_cut = output_cut
-    };
+    struct header header = { .bundle_bytes = bundle_bytes,
+                             .output_bytes = (uint32_t)output.len,
+                             .output_cut = output_cut };
 
     memcpy(header.magic, MAGIC, sizeof header.magic);
     if (!sum_of(bundle_fd, 0, bundle_bytes, output, header.sum))

@@ -37,7 +37,7 @@ struct worker {
     struct store *store;
     struct artifact_cache *cache; /* NULL: artifacts are not kept */
     char name[80];
-    const char **lanes;           /* NULL-terminated; the strings are the languages' */
+    const char **lanes; /* NULL-terminated; the strings are the languages' */
 
     pthread_mutex_t lock;
     pthread_cond_t work;     /* slots: a step is ready, or the end */
@@ -48,21 +48,21 @@ struct worker {
     pthread_cond_t given_up; /* warden: something must be stopped, or the end */
     pthread_cond_t changed;  /* worker_start, worker_stop: a slot tried to open, a submission or the claimer is gone */
 
-    struct held *held;       /* all, oldest claim first */
+    struct held *held; /* all, oldest claim first */
     size_t held_len;
     struct held *finish_first, *finish_last;
     size_t steps_ready, steps_running;
-    uint64_t step_us;        /* what a step takes lately */
+    uint64_t step_us; /* what a step takes lately */
     struct slot *slots;
     uint32_t slots_len;
-    uint32_t slots_tried;    /* have opened their box, or could not */
-    uint32_t slots_open;     /* have a box */
+    uint32_t slots_tried;      /* have opened their box, or could not */
+    uint32_t slots_open;       /* have a box */
     uint64_t no_slot_since_us; /* 0 while one has a box */
-    struct error slot_error; /* why the latest box could not be opened */
-    bool stopping;           /* no more claims */
+    struct error slot_error;   /* why the latest box could not be opened */
+    bool stopping;             /* no more claims */
     bool claimer_ended;
-    bool impatient;          /* the drain is over: nothing is tried again */
-    bool ending;             /* all threads leave */
+    bool impatient; /* the drain is over: nothing is tried again */
+    bool ending;    /* all threads leave */
 
     pthread_t claimer, keeper, warden, finishers[FINISHERS_MAX];
     uint32_t finishers_len;

@@ -35,7 +35,7 @@ enum held_end {
 struct held_test {
     struct box_outcome outcome; /* what the result's texts point into */
     bool has_outcome;
-    char message[200];          /* of an internal error */
+    char message[200]; /* of an internal error */
 };
 
 struct held {
@@ -44,7 +44,7 @@ struct held {
     char token[TOKEN_BYTES];
     uint32_t attempt;
     enum held_end end;
-    bool with_finisher;       /* queued for one, or in its hands */
+    bool with_finisher;                           /* queued for one, or in its hands */
     char reason[sizeof((struct error *)0)->text]; /* HELD_FAIL */
 
     struct submission submission; /* zeros where it could not be decoded */
@@ -54,8 +54,8 @@ struct held {
     struct step *steps;           /* a ring: every step is in it at most once, so programs + tests are room enough */
     size_t steps_room, steps_first, steps_len;
     size_t tests_left;
-    uint32_t running;             /* steps in the hands of slots */
-    uint64_t output_bytes;        /* kept in outcomes */
+    uint32_t running;      /* steps in the hands of slots */
+    uint64_t output_bytes; /* kept in outcomes */
 };
 
 /* Decodes the claim's payload and queues the compile steps; never fails: one that cannot be run is born with its end.

@@ -22,7 +22,7 @@
 struct beating {
     struct store_lease *leases;
     size_t room;
-    bool failing;       /* said once */
+    bool failing; /* said once */
     bool sweep_failing;
 };
 

@@ -20,7 +20,8 @@
 #define ARGUMENTS_BYTES_MAX (256u << 10) /* argv and env of one step */
 #define KEY_VERSION "evalx artifact 1"   /* changes when artifacts of an older evalx must not be used */
 
-static_assert(RUNNER_COMPILE_TEXT_MAX == ARTIFACT_OUTPUT_BYTES_MAX, "a compiler's text is kept whole with its artifact");
+static_assert(RUNNER_COMPILE_TEXT_MAX == ARTIFACT_OUTPUT_BYTES_MAX,
+              "a compiler's text is kept whole with its artifact");
 
 void compiled_init(struct compiled *compiled)
 {
@@ -337,8 +338,7 @@ static struct result result_of(const struct submission *submission, const struct
 }
 
 int runner_run(struct box *box, const struct submission *submission, const struct test *test,
-               const struct compiled *compiled, struct box_outcome *ret_outcome, struct result *ret,
-               struct error *err)
+               const struct compiled *compiled, struct box_outcome *ret_outcome, struct result *ret, struct error *err)
 {
     const struct program *program = &submission->programs[test->program];
     const struct language *language = program->language;

@@ -11,13 +11,13 @@
 struct compiled {
     bool ok;
     bool cached;
-    int bundle_fd;          /* what a run starts from: sources, or the compiler's products; -1 if !ok */
+    int bundle_fd; /* what a run starts from: sources, or the compiler's products; -1 if !ok */
     uint64_t compile_us;
-    struct facts facts;     /* of the compile step */
-    enum verdict verdict;   /* ACCEPTED if ok; else COMPILE_ERROR, INTERNAL_ERROR, or CANCELLED (box_cancel) */
-    struct buf output;      /* what the compiler printed: its errors, then its output; RUNNER_COMPILE_TEXT_MAX at most */
+    struct facts facts;   /* of the compile step */
+    enum verdict verdict; /* ACCEPTED if ok; else COMPILE_ERROR, INTERNAL_ERROR, or CANCELLED (box_cancel) */
+    struct buf output;    /* what the compiler printed: its errors, then its output; RUNNER_COMPILE_TEXT_MAX at most */
     bool output_cut;
-    char message[160];      /* why there is no artifact where the compiler's text does not say it, or "" */
+    char message[160]; /* why there is no artifact where the compiler's text does not say it, or "" */
 };
 /* Nothing compiled yet: what compiled_done accepts. */
 void compiled_init(struct compiled *compiled);
@@ -29,14 +29,13 @@ struct artifact_cache;
  * Looks in the cache, compiles on a miss, stores in the cache.  cache may be NULL.
  * A program that does not compile is a result, not an error; ERROR_SANDBOX means the step may be tried again.
  */
-int runner_compile(struct box *box, struct artifact_cache *cache, const struct program *program,
-                   struct compiled *ret, struct error *err);
+int runner_compile(struct box *box, struct artifact_cache *cache, const struct program *program, struct compiled *ret,
+                   struct error *err);
 
 /* One test.  Strings of *ret point into *outcome, which the caller ends after encoding. */
 int runner_run(struct box *box, const struct submission *submission, const struct test *test,
-               const struct compiled *compiled, struct box_outcome *ret_outcome, struct result *ret,
-               struct error *err);
+               const struct compiled *compiled, struct box_outcome *ret_outcome, struct result *ret, struct error *err);
 
-/* The result of a test whose program could not be compiled: the compiler's text is its stderr.  Points into *compiled. */
+/* The result of a test whose program could not be compiled: the compiler's text is its stderr.  Borrows *compiled. */
 void runner_not_compiled(const struct submission *submission, const struct test *test, const struct compiled *compiled,
                          struct result *ret);

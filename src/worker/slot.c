@@ -23,7 +23,7 @@ struct doing {
     struct compiled compiled;   /* STEP_COMPILE */
     struct box_outcome outcome; /* STEP_RUN */
     struct result result;
-    bool failed;                /* error says why */
+    bool failed; /* error says why */
     struct error error;
 };
 
@@ -111,8 +111,8 @@ static int do_step(struct slot *slot, struct doing *doing)
     struct submission *submission = &doing->held->submission;
 
     if (doing->step.kind == STEP_COMPILE)
-        return runner_compile(slot->box, slot->worker->cache, &submission->programs[doing->step.at],
-                              &doing->compiled, &doing->error);
+        return runner_compile(slot->box, slot->worker->cache, &submission->programs[doing->step.at], &doing->compiled,
+                              &doing->error);
     /* A program's artifact is not changed any more once its run steps are queued, so it is read without the lock. */
     const struct test *test = &submission->tests[doing->step.at];
     return runner_run(slot->box, submission, test, &doing->held->programs[test->program], &doing->outcome,
@@ -136,8 +136,8 @@ static bool do_step_safely(struct slot *slot, struct doing *doing)
             return true;
         if (doing->error.kind != ERROR_SANDBOX)
             break; /* the box is well: this step can never be built */
-        log_warn("slot %u: %s of submission %s: %s", slot->number,
-                 doing->step.kind == STEP_COMPILE ? "compile" : "run", doing->held->token, doing->error.text);
+        log_warn("slot %u: %s of submission %s: %s", slot->number, doing->step.kind == STEP_COMPILE ? "compile" : "run",
+                 doing->held->token, doing->error.text);
         if (is_given_up(slot, doing->held))
             break;
         if (try == 2) {

@@ -97,8 +97,7 @@ static void make(struct artifact_cache *cache, const char *key, const void *byte
     artifact_cache_put(cache, key, fd, text_of(output), false);
 }
 
-static void assert_has(struct artifact_cache *cache, const char *key, const void *bytes, size_t len,
-                       const char *output)
+static void assert_has(struct artifact_cache *cache, const char *key, const void *bytes, size_t len, const char *output)
 {
     struct artifact artifact;
     struct stat status;
@@ -199,12 +198,24 @@ static void torn_files_are_not_given_back(void **state)
         assert_true(fd >= 0);
         assert_int_equal(fstat(fd, &status), 0);
         switch (damage) {
-        case 0: assert_int_equal(ftruncate(fd, 0), 0); break;
-        case 1: assert_int_equal(ftruncate(fd, 20), 0); break;
-        case 2: assert_int_equal(ftruncate(fd, status.st_size - 1), 0); break;
-        case 3: assert_int_equal(ftruncate(fd, status.st_size + 1), 0); break;
-        case 4: assert_int_equal(pwrite(fd, "X", 1, status.st_size - 3), 1); break; /* one byte of the bundle */
-        default: assert_int_equal(pwrite(fd, "X", 1, 0), 1); break;                /* the magic */
+        case 0:
+            assert_int_equal(ftruncate(fd, 0), 0);
+            break;
+        case 1:
+            assert_int_equal(ftruncate(fd, 20), 0);
+            break;
+        case 2:
+            assert_int_equal(ftruncate(fd, status.st_size - 1), 0);
+            break;
+        case 3:
+            assert_int_equal(ftruncate(fd, status.st_size + 1), 0);
+            break;
+        case 4:
+            assert_int_equal(pwrite(fd, "X", 1, status.st_size - 3), 1);
+            break; /* one byte of the bundle */
+        default:
+            assert_int_equal(pwrite(fd, "X", 1, 0), 1);
+            break; /* the magic */
         }
         assert_lacks(place->cache, key);
         assert_int_equal(access(path, F_OK), -1);

@@ -1,0 +1,69 @@
+# bash completion for evalx(1)
+
+_evalx_settings()
+{
+    evalx check --config 2>/dev/null | awk '{ print $1 "=" }'
+}
+
+_evalx_languages()
+{
+    evalx languages 2>/dev/null | awk 'NR > 1 { print $1 }'
+}
+
+_evalx()
+{
+    local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} command= i
+    local commands="server worker run submit status languages check version help"
+    local common="--config --set --help"
+    COMPREPLY=()
+
+    for ((i = 1; i < COMP_CWORD; i++)); do
+        case " $commands " in
+        *" ${COMP_WORDS[i]} "*)
+            command=${COMP_WORDS[i]}
+            break
+            ;;
+        esac
+    done
+
+    case $before in
+    --set)
+        compopt -o nospace
+        mapfile -t COMPREPLY < <(compgen -W "$(_evalx_settings)" -- "$word")
+        return
+        ;;
+    --language)
+        mapfile -t COMPREPLY < <(compgen -W "$(_evalx_languages)" -- "$word")
+        return
+        ;;
+    --config | --stdin | --expected)
+        mapfile -t COMPREPLY < <(compgen -f -- "$word")
+        return
+        ;;
+    --timeout | --memory | --server)
+        return
+        ;;
+    esac
+
+    local options=$common
+    case $command in
+    run) options="--stdin --language --timeout --memory --expected --json $common" ;;
+    submit) options="--language --stdin --timeout --memory --expected --wait --server --json $common" ;;
+    status) options="--wait --server --json $common" ;;
+    languages | check | version) options="--json $common" ;;
+    esac
+
+    case $word in
+    -*) mapfile -t COMPREPLY < <(compgen -W "$options" -- "$word") ;;
+    *)
+        case $command in
+        "") mapfile -t COMPREPLY < <(compgen -W "$commands" -- "$word") ;;
+        help) mapfile -t COMPREPLY < <(compgen -W "${commands% help}" -- "$word") ;;
+        languages) mapfile -t COMPREPLY < <(compgen -W "verify $(_evalx_languages)" -- "$word") ;;
+        run | submit) mapfile -t COMPREPLY < <(compgen -f -- "$word") ;;
+        esac
+        ;;
+    esac
+}
+
+complete -o filenames -F _evalx evalx

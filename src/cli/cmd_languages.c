@@ -1,0 +1,183 @@
+/* evalx languages: what can be run here, what is missing, and whether it really works. */
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/commands.h"
+#include "cli/local.h"
+#include "cli/settings.h"
+
+enum { OPTION_JSON };
+
+static const struct option_spec options[] = {
+    [OPTION_JSON] = { "json", OPTION_ALONE, NULL, "as JSON" },
+};
+
+/* The first needed file that is not there, or an empty text. */
+static struct text missing_file(const struct config *config, const struct language *language)
+{
+    bool host = text_equal(language->image, TEXT("host"));
+
+    for (size_t i = 0; i < language->needs_len; i++) {
+        char path[1024];
+        (void)snprintf(path, sizeof path, "%s%s%.*s%.*s", host ? "" : config->images, host ? "" : "/",
+                       host ? 0 : (int)language->image.len, language->image.at, TEXT_ARG(language->needs[i]));
+        if (access(path, F_OK) < 0)
+            return language->needs[i];
+    }
+    return (struct text){ 0 };
+}
+
+static void print_table(const struct config *config, const struct languages *languages)
+{
+    (void)printf("%-14s %-12s %-10s %s\n", "LANGUAGE", "VERSION", "IMAGE", "AVAILABLE");
+    for (size_t i = 0; i < languages->len; i++) {
+        const struct language *language = &languages->list[i];
+        struct text missing = missing_file(config, language);
+        (void)printf("%-14s %-12s %-10s %s%.*s\n", language->id.at, language->version.at, language->image.at,
+                     language->available ? "yes" : "no: there is no ", language->available ? 0 : (int)missing.len,
+                     missing.at != NULL ? missing.at : "");
+    }
+}
+
+static json_t *texts_to_json(const struct text *texts, size_t len)
+{
+    json_t *array = json_array();
+
+    for (size_t i = 0; i < len; i++)
+        (void)json_array_append_new(array, json_stringn(texts[i].at, texts[i].len));
+    return array;
+}
+
+static int print_json(json_t *value)
+{
+    int outcome = json_dumpf(value, stdout, JSON_INDENT(2));
+
+    (void)putchar('\n');
+    json_decref(value);
+    return outcome < 0 ? EXIT_ERROR : EXIT_FINE;
+}
+
+static int list(const struct config *config, const struct languages *languages, bool as_json)
+{
+    if (!as_json) {
+        print_table(config, languages);
+        return EXIT_FINE;
+    }
+    json_t *array = json_array();
+    for (size_t i = 0; i < languages->len; i++) {
+        const struct language *language = &languages->list[i];
+        struct text missing = missing_file(config, language);
+        (void)json_array_append_new(array,
+                                    json_pack("{s:s, s:s, s:s, s:s, s:b, s:o, s:o, s:o}", "id", language->id.at, "name",
+                                              language->name.at, "version", language->version.at, "image",
+                                              language->image.at, "available", language->available, "missing",
+                                              language->available ? json_null() : json_stringn(missing.at, missing.len),
+                                              "aliases", texts_to_json(language->aliases, language->aliases_len),
+                                              "versions", texts_to_json(language->versions, language->versions_len)));
+    }
+    return print_json(array);
+}
+
+/* Those named, or all that are available. */
+static int choose(const struct invocation *invocation, const struct languages *languages,
+                  const struct language **ret_chosen, size_t *ret_len, struct error *err)
+{
+    size_t len = 0;
+
+    for (int i = 1; i < invocation->operands_len; i++) {
+        const struct language *language = languages_find(languages, text_of(invocation->operands[i]));
+        if (language == NULL)
+            return error_set(err, ERROR_MISSING, 0, "there is no language \"%s\"", invocation->operands[i]);
+        if (len < languages->len)
+            ret_chosen[len++] = language;
+    }
+    for (size_t i = 0; invocation->operands_len == 1 && i < languages->len; i++)
+        if (languages->list[i].available)
+            ret_chosen[len++] = &languages->list[i];
+    if (len == 0)
+        return error_set(err, ERROR_SETUP, 0, "no language is installed: `evalx languages` says what is missing");
+    *ret_len = len;
+    return 0;
+}
+
+/* true if its hello test gave the right output. */
+static bool verify_one(struct local *local, const struct config *config, const struct languages *languages,
+                       const struct language *language, json_t *report)
+{
+    struct error err = { 0 };
+    uint64_t took_us = 0;
+
+    bool works = local_hello(local, config, languages, language, &took_us, &err) == 0;
+    if (report != NULL)
+        (void)json_array_append_new(report,
+                                    json_pack("{s:s, s:b, s:f, s:s?}", "id", language->id.at, "works", works, "seconds",
+                                              (double)took_us / 1e6, "reason", works ? NULL : err.text));
+    else if (works)
+        (void)printf("%-14s works (%.0f ms)\n", language->id.at, (double)took_us / 1e3);
+    else
+        (void)printf("%-14s FAILS: %s\n", language->id.at, err.text);
+    (void)fflush(stdout);
+    return works;
+}
+
+static int verify(const struct invocation *invocation, const struct config *config, const struct languages *languages,
+                  bool as_json)
+{
+    const struct language **chosen = calloc(languages->len + 1, sizeof *chosen);
+    json_t *report = as_json ? json_array() : NULL;
+    struct local local;
+    struct error err = { 0 };
+    size_t len = 0, working = 0;
+
+    if (chosen == NULL || choose(invocation, languages, chosen, &len, &err) < 0 ||
+        local_open(config, languages, &local, &err) < 0) {
+        free(chosen);
+        json_decref(report);
+        return command_failed(&err);
+    }
+    for (size_t i = 0; i < len; i++)
+        working += verify_one(&local, config, languages, chosen[i], report);
+    local_close(&local);
+    free(chosen);
+    if (report != NULL && print_json(report) != EXIT_FINE)
+        return EXIT_ERROR;
+    return working == len ? EXIT_FINE : EXIT_ERROR;
+}
+
+static int run(const struct invocation *invocation)
+{
+    bool as_json = invocation_has(invocation, OPTION_JSON);
+    struct config config;
+    struct languages languages;
+    struct error err = { 0 };
+    int status;
+
+    if (invocation->operands_len > 0 && strcmp(invocation->operands[0], "verify") != 0)
+        return usage_error(invocation->command, "unexpected \"%s\"", invocation->operands[0]);
+    if (settings_load(invocation, &config, &err) < 0 || settings_languages(&config, &languages, &err) < 0)
+        return command_failed(&err);
+    if (invocation->operands_len == 0) {
+        status = list(&config, &languages, as_json);
+    } else {
+        languages.require_available = true;
+        status = verify(invocation, &config, &languages, as_json);
+    }
+    languages_done(&languages);
+    return status;
+}
+
+const struct subcommand languages_command = {
+    .name = "languages",
+    .operands = "[verify [ID...]]",
+    .summary = "what can be run on this machine, and what is missing",
+    .details = "\n`verify` runs the hello test of each available language (or of those named) in the sandbox; for\n"
+               "that it must be started as root.",
+    .options = options,
+    .options_len = sizeof options / sizeof *options,
+    .operands_max = -1,
+    .run = run,
+};

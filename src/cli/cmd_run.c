@@ -1,0 +1,147 @@
+/* evalx run: one program in the sandbox, here and now. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/commands.h"
+#include "cli/local.h"
+#include "cli/program.h"
+#include "cli/settings.h"
+#include "job/request_json.h"
+#include "job/result_json.h"
+
+#define RESULT_BYTES_MAX (256u << 20)
+
+enum { OPTION_STDIN, OPTION_LANGUAGE, OPTION_TIMEOUT, OPTION_MEMORY, OPTION_EXPECTED, OPTION_JSON };
+
+static const struct option_spec options[] = {
+    [OPTION_STDIN] = { "stdin", OPTION_VALUE, "FILE",
+                       "what the program reads (-: this command's stdin); else nothing" },
+    [OPTION_LANGUAGE] = { "language", OPTION_VALUE, "NAME", "else by the file's suffix" },
+    [OPTION_TIMEOUT] = { "timeout", OPTION_VALUE, "SECONDS", "CPU time; the wall clock gets half as much again" },
+    [OPTION_MEMORY] = { "memory", OPTION_VALUE, "SIZE", "as 128m or 1g" },
+    [OPTION_EXPECTED] = { "expected", OPTION_VALUE, "FILE", "what it should print" },
+    [OPTION_JSON] = { "json", OPTION_ALONE, NULL, "the result as the HTTP API gives it" },
+};
+
+static int write_bytes(int fd, struct text bytes)
+{
+    while (bytes.len > 0) {
+        ssize_t put = write(fd, bytes.at, bytes.len);
+        if (put <= 0)
+            return -1;
+        bytes.at += put;
+        bytes.len -= (size_t)put;
+    }
+    return 0;
+}
+
+/* The array's one element, without its brackets. */
+static int print_json(const struct result *result, struct error *err)
+{
+    auto_buf struct buf encoded = { .max = RESULT_BYTES_MAX };
+
+    if (results_encode(result, 1, &encoded, err) < 0)
+        return command_failed(err);
+    (void)printf("%.*s\n", (int)encoded.len - 2, encoded.at + 1);
+    return result->verdict == VERDICT_ACCEPTED ? EXIT_FINE : EXIT_NOT_ACCEPTED;
+}
+
+/* Output to stdout, errors to stderr, as if the program had been called; then a line on why, where it is not plain. */
+static int pass_on(const struct result *result)
+{
+    if (write_bytes(STDOUT_FILENO, result->output) < 0)
+        return EXIT_ERROR;
+    if (result->compile_output.len > 0)
+        (void)write_bytes(STDERR_FILENO, result->compile_output);
+    (void)write_bytes(STDERR_FILENO, result->errors);
+    if (result->verdict != VERDICT_ACCEPTED)
+        (void)fprintf(stderr, "evalx: %s%s%.*s\n", verdict_name(result->verdict), result->message.len > 0 ? ": " : "",
+                      TEXT_ARG(result->message));
+    if (result->verdict == VERDICT_WRONG_ANSWER)
+        return EXIT_NOT_ACCEPTED;
+    if (result->verdict == VERDICT_INTERNAL_ERROR)
+        return EXIT_ERROR;
+    return result_exit_code(result);
+}
+
+static int decode(const struct invocation *invocation, const struct config *config, const struct languages *languages,
+                  struct submission *ret, struct error *err)
+{
+    struct program_files files = {
+        .source = invocation->operands[0],
+        .language = invocation->values[OPTION_LANGUAGE],
+        .input = invocation->values[OPTION_STDIN],
+        .expected = invocation->values[OPTION_EXPECTED],
+        .timeout = invocation->values[OPTION_TIMEOUT],
+        .memory = invocation->values[OPTION_MEMORY],
+        .args = invocation->operands + 1,
+        .args_len = invocation->operands_len - 1,
+    };
+    json_t *object = NULL;
+
+    if (program_to_json(&files, languages, &object, err) < 0)
+        return -1;
+    char *text = json_dumps(object, JSON_COMPACT);
+    json_decref(object);
+    if (text == NULL)
+        return error_set(err, ERROR_BUG, 0, "encode the program");
+    int outcome = request_decode(text_of(text), REQUEST_SINGLE, languages, config, ret, err);
+    free(text);
+    return outcome;
+}
+
+static int run_in_box(const struct invocation *invocation, const struct config *config,
+                      const struct languages *languages, const struct submission *submission, struct error *err)
+{
+    struct local local;
+    struct local_result result;
+    int status = EXIT_ERROR;
+
+    if (local_open(config, languages, &local, err) < 0)
+        return command_failed(err);
+    if (local_run(&local, submission, &result, err) < 0) {
+        (void)command_failed(err);
+    } else {
+        status = invocation_has(invocation, OPTION_JSON) ? print_json(&result.result, err) : pass_on(&result.result);
+        local_result_done(&result);
+    }
+    local_close(&local);
+    return status;
+}
+
+static int run(const struct invocation *invocation)
+{
+    struct config config;
+    struct languages languages;
+    struct submission submission;
+    struct error err = { 0 };
+
+    if (settings_load(invocation, &config, &err) < 0 || settings_languages(&config, &languages, &err) < 0)
+        return command_failed(&err);
+    languages.require_available = true;
+    int status = EXIT_ERROR;
+    if (decode(invocation, &config, &languages, &submission, &err) < 0) {
+        (void)command_failed(&err);
+    } else {
+        status = run_in_box(invocation, &config, &languages, &submission, &err);
+        submission_done(&submission);
+    }
+    languages_done(&languages);
+    return status;
+}
+
+const struct subcommand run_command = {
+    .name = "run",
+    .operands = "FILE [-- ARGUMENT...]",
+    .summary = "one program in the sandbox, here and now (root)",
+    .details = "\nIts exit status is the program's: 124 when it ran out of time, 128+N when signal N ended it, the\n"
+               "compiler's when it does not compile, 3 when it printed something else than --expected.\n"
+               "With --json: 0 if the result is \"accepted\", else 3.",
+    .options = options,
+    .options_len = sizeof options / sizeof *options,
+    .operands_min = 1,
+    .operands_max = -1,
+    .run = run,
+};

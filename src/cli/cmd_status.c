@@ -1,0 +1,49 @@
+/* evalx status: what became of a submission. */
+#include <jansson.h>
+
+#include "cli/commands.h"
+#include "cli/waiting.h"
+
+enum { OPTION_WAIT, OPTION_SERVER, OPTION_JSON };
+
+static const struct option_spec options[] = {
+    [OPTION_WAIT] = { "wait", OPTION_MAYBE_VALUE, "=SECONDS", "until it has ended (300 s)" },
+    [OPTION_SERVER] = { "server", OPTION_VALUE, "URL", "else EVALX_SERVER, else http://127.0.0.1:3000" },
+    [OPTION_JSON] = { "json", OPTION_ALONE, NULL, "the server's answer as it is" },
+};
+
+static int run(const struct invocation *invocation)
+{
+    auto_buf struct buf body = { 0 };
+    struct http *http = NULL;
+    struct error err = { 0 };
+    json_t *answer = NULL;
+    uint32_t wait_s;
+    int status;
+
+    if (wait_seconds(invocation, OPTION_WAIT, &wait_s) < 0)
+        return EXIT_USAGE;
+    if (http_open(invocation->values[OPTION_SERVER], &http, &err) < 0)
+        return command_failed(&err);
+    if (submission_ask(http, invocation->operands[0], wait_s, &body, &answer, &err) < 0)
+        status = command_failed(&err);
+    else
+        status = submission_show(answer, &body, invocation_has(invocation, OPTION_JSON), wait_s > 0);
+    json_decref(answer);
+    http_close(http);
+    return status;
+}
+
+const struct subcommand status_command = {
+    .name = "status",
+    .operands = "TOKEN",
+    .summary = "what became of a submission",
+    .details =
+        "\nThe exit status is 0 if every result is \"accepted\" or it has not ended, 3 if some are not, 1 if it\n"
+        "could not be run, is unknown, or has not ended within --wait.",
+    .options = options,
+    .options_len = sizeof options / sizeof *options,
+    .operands_min = 1,
+    .operands_max = 1,
+    .run = run,
+};

@@ -1,0 +1,174 @@
+/* evalx submit: a source file, or a batch as it is, to a server. */
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/commands.h"
+#include "cli/program.h"
+#include "cli/settings.h"
+#include "cli/waiting.h"
+
+#define SUBMIT_S 120u
+
+enum {
+    OPTION_LANGUAGE,
+    OPTION_STDIN,
+    OPTION_TIMEOUT,
+    OPTION_MEMORY,
+    OPTION_EXPECTED,
+    OPTION_WAIT,
+    OPTION_SERVER,
+    OPTION_JSON
+};
+
+static const struct option_spec options[] = {
+    [OPTION_LANGUAGE] = { "language", OPTION_VALUE, "NAME", "of a source file; else by its suffix" },
+    [OPTION_STDIN] = { "stdin", OPTION_VALUE, "FILE", "what the program reads; else nothing" },
+    [OPTION_TIMEOUT] = { "timeout", OPTION_VALUE, "SECONDS", "CPU time; the wall clock gets half as much again" },
+    [OPTION_MEMORY] = { "memory", OPTION_VALUE, "SIZE", "as 128m or 1g" },
+    [OPTION_EXPECTED] = { "expected", OPTION_VALUE, "FILE", "what it should print" },
+    [OPTION_WAIT] = { "wait", OPTION_MAYBE_VALUE, "=SECONDS", "until it has ended (300 s), then show the results" },
+    [OPTION_SERVER] = { "server", OPTION_VALUE, "URL", "else EVALX_SERVER, else http://127.0.0.1:3000" },
+    [OPTION_JSON] = { "json", OPTION_ALONE, NULL, "the server's answer as it is" },
+};
+
+static bool is_source_option(size_t option)
+{
+    return option <= OPTION_EXPECTED;
+}
+
+/* A batch is what ends in .json, or comes from stdin without a language. */
+static bool is_batch(const struct invocation *invocation)
+{
+    const char *file = invocation->operands[0];
+    size_t len = strlen(file);
+
+    if (invocation_has(invocation, OPTION_LANGUAGE))
+        return false;
+    return strcmp(file, "-") == 0 || (len > 5 && strcmp(file + len - 5, ".json") == 0);
+}
+
+/* A batch of one, of the source file.  The language files of this machine are a help, no need. */
+static int batch_of_source(const struct invocation *invocation, struct buf *ret, struct error *err)
+{
+    struct program_files files = {
+        .source = invocation->operands[0],
+        .language = invocation->values[OPTION_LANGUAGE],
+        .input = invocation->values[OPTION_STDIN],
+        .expected = invocation->values[OPTION_EXPECTED],
+        .timeout = invocation->values[OPTION_TIMEOUT],
+        .memory = invocation->values[OPTION_MEMORY],
+        .args = invocation->operands + 1,
+        .args_len = invocation->operands_len - 1,
+    };
+    struct config config;
+    struct languages languages = { 0 };
+    struct error no_languages;
+    json_t *program = NULL;
+
+    if (settings_load(invocation, &config, err) < 0)
+        return -1;
+    bool here = settings_languages(&config, &languages, &no_languages) == 0;
+    int outcome = program_to_json(&files, here ? &languages : NULL, &program, err);
+    if (here)
+        languages_done(&languages);
+    if (outcome < 0)
+        return -1;
+    json_t *batch = json_pack("[o]", program);
+    char *text = batch == NULL ? NULL : json_dumps(batch, JSON_COMPACT);
+    json_decref(batch);
+    if (text == NULL)
+        return error_set(err, ERROR_BUG, 0, "encode the batch");
+    ret->max = SIZE_MAX / 2;
+    outcome = buf_append_text(ret, text_of(text), err);
+    free(text);
+    return outcome;
+}
+
+/* Sends it; *ret_token is the server's. */
+static int send_batch(struct http *http, struct text batch, struct buf *ret_body, char ret_token[64], struct error *err)
+{
+    struct http_answer answer;
+    const char *token = NULL;
+
+    if (http_request(http, "/execute/batch", &batch, SUBMIT_S, &answer, err) < 0)
+        return -1;
+    if (answer.status < 200 || answer.status > 299) {
+        (void)http_refused(&answer, err);
+        http_answer_done(&answer);
+        return -1;
+    }
+    json_t *decoded = json_loadb(answer.body.at != NULL ? answer.body.at : "", answer.body.len, 0, NULL);
+    (void)json_unpack(decoded, "{s:s}", "token", &token);
+    if (token != NULL)
+        (void)snprintf(ret_token, 64, "%s", token);
+    json_decref(decoded);
+    *ret_body = answer.body;
+    return token != NULL ? 0 : error_set(err, ERROR_BUG, 0, "the server's answer has no token");
+}
+
+static int submit(const struct invocation *invocation, struct http *http, uint32_t wait_s)
+{
+    bool as_json = invocation_has(invocation, OPTION_JSON);
+    auto_buf struct buf batch = { 0 };
+    auto_buf struct buf body = { 0 };
+    struct error err = { 0 };
+    char token[64] = "";
+    json_t *answer = NULL;
+
+    int outcome = is_batch(invocation) ? read_whole_file(invocation->operands[0], &batch, &err)
+                                       : batch_of_source(invocation, &batch, &err);
+    if (outcome < 0 || send_batch(http, buf_text(&batch), &body, token, &err) < 0)
+        return command_failed(&err);
+    if (wait_s == 0) {
+        if (as_json)
+            (void)printf("%.*s\n", TEXT_ARG(buf_text(&body)));
+        else
+            (void)printf("%s\n", token);
+        return EXIT_FINE;
+    }
+    if (submission_ask(http, token, wait_s, &body, &answer, &err) < 0) {
+        (void)fprintf(stderr, "evalx: submitted as %s\n", token);
+        return command_failed(&err);
+    }
+    int status = submission_show(answer, &body, as_json, true);
+    json_decref(answer);
+    return status;
+}
+
+static int run(const struct invocation *invocation)
+{
+    struct http *http = NULL;
+    struct error err = { 0 };
+    uint32_t wait_s;
+
+    if (wait_seconds(invocation, OPTION_WAIT, &wait_s) < 0)
+        return EXIT_USAGE;
+    for (size_t i = 0; i < invocation->command->options_len; i++)
+        if (is_batch(invocation) && is_source_option(i) && invocation_has(invocation, i))
+            return usage_error(invocation->command, "--%s is for a source file; a batch says it itself",
+                               options[i].name);
+    if (is_batch(invocation) && invocation->operands_len > 1)
+        return usage_error(invocation->command, "unexpected \"%s\"", invocation->operands[1]);
+    if (http_open(invocation->values[OPTION_SERVER], &http, &err) < 0)
+        return command_failed(&err);
+    int status = submit(invocation, http, wait_s);
+    http_close(http);
+    return status;
+}
+
+const struct subcommand submit_command = {
+    .name = "submit",
+    .operands = "FILE|BATCH.json|- [-- ARGUMENT...]",
+    .summary = "a program or a batch of them to a server",
+    .details =
+        "\nPrints the token; with --wait the results, and the exit status is 0 if every one is \"accepted\", 3 if\n"
+        "not, 1 if it could not be run or has not ended in time.  `-` reads a batch from stdin (with\n"
+        "--language: a source).",
+    .options = options,
+    .options_len = sizeof options / sizeof *options,
+    .operands_min = 1,
+    .operands_max = -1,
+    .run = run,
+};

@@ -1,0 +1,241 @@
+/*
+ * command_line: getopt_long over the tables of command_line.h.
+ *
+ * Options before the subcommand's name may only be those that all have, so that what a word means never depends on
+ * what follows it.
+ */
+#include "cli/command_line.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <getopt.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { CODE_HELP = 1000, CODE_CONFIG, CODE_SET, CODE_OWN };
+
+#define COMMON_OPTIONS 3
+
+int usage_error(const struct subcommand *command, const char *fmt, ...)
+{
+    va_list args;
+
+    (void)fputs("evalx: ", stderr);
+    va_start(args, fmt);
+    (void)vfprintf(stderr, fmt, args);
+    va_end(args);
+    if (command == NULL)
+        (void)fputs("\nTry 'evalx help'.\n", stderr);
+    else
+        (void)fprintf(stderr, "\nusage: evalx %s [OPTIONS]%s%s\nTry 'evalx %s --help'.\n", command->name,
+                      command->operands[0] != '\0' ? " " : "", command->operands, command->name);
+    return EXIT_USAGE;
+}
+
+int command_failed(const struct error *err)
+{
+    if (err->field[0] != '\0')
+        (void)fprintf(stderr, "evalx: %s: %s\n", err->field, err->text);
+    else
+        (void)fprintf(stderr, "evalx: %s\n", err->text);
+    return EXIT_ERROR;
+}
+
+static void print_option(const char *name, enum option_value kind, const char *value, const char *help)
+{
+    char left[64];
+
+    (void)snprintf(left, sizeof left, "--%s%s%s%s", name,
+                   kind == OPTION_ALONE   ? ""
+                   : kind == OPTION_VALUE ? " "
+                                          : "[=",
+                   kind == OPTION_ALONE ? "" : value, kind == OPTION_MAYBE_VALUE ? "]" : "");
+    (void)printf("  %-20s  %s\n", left, help);
+}
+
+static void print_common_options(bool own_config)
+{
+    if (!own_config)
+        print_option("config", OPTION_VALUE, "FILE", "settings file instead of /etc/evalx/evalx.conf");
+    print_option("set", OPTION_VALUE, "KEY=VALUE", "one setting, over file and environment; may be repeated");
+    print_option("help", OPTION_ALONE, NULL, "this text");
+}
+
+static bool has_option(const struct subcommand *command, const char *name)
+{
+    for (size_t i = 0; i < command->options_len; i++)
+        if (strcmp(command->options[i].name, name) == 0)
+            return true;
+    return false;
+}
+
+static int help_on(const struct subcommand *command)
+{
+    (void)printf("usage: evalx %s [OPTIONS]%s%s\n\n%s\n", command->name, command->operands[0] != '\0' ? " " : "",
+                 command->operands, command->summary);
+    if (command->details != NULL)
+        (void)printf("%s\n", command->details);
+    (void)printf("\nOptions:\n");
+    for (size_t i = 0; i < command->options_len; i++) {
+        const struct option_spec *option = &command->options[i];
+        print_option(option->name, option->kind, option->value, option->help);
+    }
+    print_common_options(has_option(command, "config"));
+    return EXIT_FINE;
+}
+
+static const struct subcommand *find_command(const struct subcommand *commands, const char *name)
+{
+    for (const struct subcommand *command = commands; command->name != NULL; command++)
+        if (strcmp(command->name, name) == 0)
+            return command;
+    return NULL;
+}
+
+int command_line_help(const struct subcommand *commands, const char *name)
+{
+    if (name != NULL) {
+        const struct subcommand *command = find_command(commands, name);
+        return command != NULL ? help_on(command) : usage_error(NULL, "there is no command \"%s\"", name);
+    }
+    (void)printf("usage: evalx [OPTIONS] [COMMAND] [...]\n\n"
+                 "evalx runs programs it does not trust, in a sandbox, and says what became of them.\n"
+                 "Without a command it is the server: HTTP on port 3000.\n\nCommands:\n");
+    for (const struct subcommand *command = commands; command->name != NULL; command++)
+        (void)printf("  %-10s  %s\n", command->name, command->summary);
+    (void)printf("\nOptions of every command:\n");
+    print_common_options(false);
+    (void)printf("\n'evalx COMMAND --help' tells more; so does the manual, evalx(1).\n");
+    return EXIT_FINE;
+}
+
+static int add_set(struct invocation *invocation, char *word)
+{
+    if (strchr(word, '=') == NULL)
+        return usage_error(invocation->command, "--set: expected KEY=VALUE, got \"%s\"", word);
+    if (invocation->sets_len == SETS_MAX)
+        return usage_error(invocation->command, "--set: at most %d times", SETS_MAX);
+    invocation->sets[invocation->sets_len++] = word;
+    return EXIT_FINE;
+}
+
+/* The subcommand's own options, then those of all; its own win where a name is in both (check's --config). */
+static void fill_long_options(const struct subcommand *command, struct option ret_options[])
+{
+    static const struct option common[COMMON_OPTIONS] = {
+        { "help", no_argument, NULL, CODE_HELP },
+        { "config", required_argument, NULL, CODE_CONFIG },
+        { "set", required_argument, NULL, CODE_SET },
+    };
+    size_t len = 0;
+
+    assert(command->options_len <= OPTIONS_MAX);
+    for (size_t i = 0; i < command->options_len; i++) {
+        static const int has_value[] = {
+            [OPTION_ALONE] = no_argument, [OPTION_VALUE] = required_argument, [OPTION_MAYBE_VALUE] = optional_argument
+        };
+        ret_options[len++] =
+            (struct option){ command->options[i].name, has_value[command->options[i].kind], NULL, CODE_OWN + (int)i };
+    }
+    for (size_t i = 0; i < COMMON_OPTIONS; i++)
+        if (!has_option(command, common[i].name))
+            ret_options[len++] = common[i];
+    ret_options[len] = (struct option){ 0 };
+}
+
+/* Parses argv[1..] for the invocation's command; -1 to go on, else the exit status. */
+static int parse_options(int argc, char **argv, struct invocation *invocation)
+{
+    const struct subcommand *command = invocation->command;
+    struct option options[OPTIONS_MAX + COMMON_OPTIONS + 1];
+
+    fill_long_options(command, options);
+    opterr = 0;
+    optind = 0; /* glibc: start anew */
+    for (int code; (code = getopt_long(argc, argv, ":h", options, NULL)) != -1;) {
+        int status = EXIT_FINE;
+        if (code == 'h' || code == CODE_HELP)
+            return help_on(command);
+        if (code == CODE_CONFIG)
+            invocation->config_file = optarg;
+        else if (code == CODE_SET)
+            status = add_set(invocation, optarg);
+        else if (code >= CODE_OWN)
+            invocation->values[code - CODE_OWN] = optarg != NULL ? optarg : "";
+        else if (code == ':')
+            status = usage_error(command, "%s needs a value", argv[optind - 1]);
+        else if (optopt >= CODE_HELP)
+            status = usage_error(command, "%s takes no value", argv[optind - 1]);
+        else if (optopt != 0)
+            status = usage_error(command, "unknown option -%c", optopt);
+        else
+            status = usage_error(command, "unknown option %s", argv[optind - 1]);
+        if (status != EXIT_FINE)
+            return status;
+    }
+    invocation->operands = argv + optind;
+    invocation->operands_len = argc - optind;
+    if (invocation->operands_len < command->operands_min)
+        return usage_error(command, "%s is missing", command->operands);
+    if (command->operands_max >= 0 && invocation->operands_len > command->operands_max)
+        return usage_error(command, "unexpected \"%s\"", invocation->operands[command->operands_max]);
+    return -1;
+}
+
+/* Options before the subcommand; how many words they are, or -1 with *ret_status. */
+static int parse_leading(int argc, char **argv, struct invocation *invocation, int *ret_status)
+{
+    int at = 1;
+
+    for (; at < argc && argv[at][0] == '-'; at++) {
+        bool is_set = strncmp(argv[at], "--set", 5) == 0 && (argv[at][5] == '\0' || argv[at][5] == '=');
+        bool is_config = strncmp(argv[at], "--config", 8) == 0 && (argv[at][8] == '\0' || argv[at][8] == '=');
+        if (!is_set && !is_config)
+            break;
+        char *value = strchr(argv[at], '=');
+        if (value != NULL)
+            value++;
+        else if (++at < argc)
+            value = argv[at];
+        if (value == NULL) {
+            *ret_status = usage_error(NULL, "%s needs a value", argv[at - 1]);
+            return -1;
+        }
+        if (is_config)
+            invocation->config_file = value;
+        else if ((*ret_status = add_set(invocation, value)) != EXIT_FINE)
+            return -1;
+    }
+    return at - 1;
+}
+
+int command_line_run(int argc, char **argv, const struct subcommand *commands)
+{
+    static char *no_words[] = { (char *)"evalx", NULL };
+    struct invocation invocation = { .command = commands };
+    int status = EXIT_FINE;
+
+    if (argc < 1) {
+        argc = 1;
+        argv = no_words;
+    }
+    int leading = parse_leading(argc, argv, &invocation, &status);
+    if (leading < 0)
+        return status;
+    argc -= leading;
+    argv += leading;
+    if (argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0))
+        return command_line_help(commands, NULL);
+    if (argc > 1 && strcmp(argv[1], "--version") == 0)
+        argv[1] = (char *)"version";
+    if (argc > 1 && argv[1][0] != '-') {
+        invocation.command = find_command(commands, argv[1]);
+        if (invocation.command == NULL)
+            return usage_error(NULL, "there is no command \"%s\"", argv[1]);
+        argc--;
+        argv++;
+    }
+    status = parse_options(argc, argv, &invocation);
+    return status >= 0 ? status : invocation.command->run(&invocation);
+}

@@ -1,0 +1,6 @@
+/* commands: the subcommands, one a file; main.c lists them. */
+#pragma once
+#include "cli/command_line.h"
+
+extern const struct subcommand server_command, worker_command, run_command, submit_command, status_command,
+    languages_command, check_command, version_command;

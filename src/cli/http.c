@@ -1,0 +1,139 @@
+/* http: see the header. */
+#include "cli/http.h"
+
+#include <curl/curl.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SERVER_DEFAULT "http://127.0.0.1:3000"
+#define ANSWER_BYTES_MAX (1u << 30)
+#define CONNECT_S 10L
+
+struct http {
+    CURL *curl;
+    char server[256];
+    char reason[CURL_ERROR_SIZE];
+};
+
+void http_answer_done(struct http_answer *answer)
+{
+    buf_done(&answer->body);
+}
+
+static size_t take_bytes(char *bytes, size_t one, size_t len, void *context)
+{
+    struct error ignored;
+
+    return buf_append(context, bytes, one * len, &ignored) < 0 ? 0 : one * len;
+}
+
+/* A proxy cannot reach this machine's own addresses. */
+static bool is_loopback(const char *server)
+{
+    const char *host = strstr(server, "://");
+
+    host = host != NULL ? host + 3 : server;
+    return strncmp(host, "127.", 4) == 0 || strncmp(host, "localhost", 9) == 0 || strncmp(host, "[::1]", 5) == 0;
+}
+
+int http_open(const char *server, struct http **ret, struct error *err)
+{
+    if (server == NULL)
+        server = getenv("EVALX_SERVER");
+    if (server == NULL || server[0] == '\0')
+        server = SERVER_DEFAULT;
+    if (strncmp(server, "http://", 7) != 0 && strncmp(server, "https://", 8) != 0)
+        return error_set(err, ERROR_REQUEST, 0, "server: expected http://HOST:PORT, got \"%s\"", server);
+    struct http *http = calloc(1, sizeof *http);
+    if (http == NULL)
+        abort();
+    size_t len = strlen(server);
+    while (len > 0 && server[len - 1] == '/')
+        len--;
+    if (len >= sizeof http->server || curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK ||
+        (http->curl = curl_easy_init()) == NULL) {
+        free(http);
+        return error_set(err, ERROR_SETUP, 0, "cannot prepare a request to %s", server);
+    }
+    memcpy(http->server, server, len);
+    *ret = http;
+    return 0;
+}
+
+void http_close(struct http *http)
+{
+    if (http == NULL)
+        return;
+    curl_easy_cleanup(http->curl);
+    curl_global_cleanup();
+    free(http);
+}
+
+static void set_up(struct http *http, const char *url, const struct text *body, struct curl_slist *headers,
+                   uint32_t timeout_s, struct buf *ret_body)
+{
+    CURL *curl = http->curl;
+
+    curl_easy_reset(curl); /* keeps the connection */
+    (void)curl_easy_setopt(curl, CURLOPT_URL, url);
+    (void)curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, http->reason);
+    (void)curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+    (void)curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, CONNECT_S);
+    (void)curl_easy_setopt(curl, CURLOPT_TIMEOUT, (long)timeout_s);
+    (void)curl_easy_setopt(curl, CURLOPT_USERAGENT, "evalx/" EVALX_VERSION);
+    (void)curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_bytes);
+    (void)curl_easy_setopt(curl, CURLOPT_WRITEDATA, ret_body);
+    (void)curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
+    if (is_loopback(http->server))
+        (void)curl_easy_setopt(curl, CURLOPT_PROXY, "");
+    if (body != NULL) {
+        (void)curl_easy_setopt(curl, CURLOPT_POST, 1L);
+        (void)curl_easy_setopt(curl, CURLOPT_POSTFIELDS, body->at != NULL ? body->at : "");
+        (void)curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)body->len);
+    }
+}
+
+int http_request(struct http *http, const char *path, const struct text *body, uint32_t timeout_s,
+                 struct http_answer *ret, struct error *err)
+{
+    char url[1024];
+    long status = 0;
+    struct curl_slist *headers = NULL;
+
+    if (snprintf(url, sizeof url, "%s%s", http->server, path) >= (int)sizeof url)
+        return error_set(err, ERROR_REQUEST, 0, "the address is too long");
+    *ret = (struct http_answer){ .body = { .max = ANSWER_BYTES_MAX } };
+    if (body != NULL) {
+        headers = curl_slist_append(headers, "Content-Type: application/json");
+        headers = curl_slist_append(headers, "Expect:"); /* no pause before a large body */
+    }
+    http->reason[0] = '\0';
+    set_up(http, url, body, headers, timeout_s, &ret->body);
+    CURLcode code = curl_easy_perform(http->curl);
+    curl_slist_free_all(headers);
+    if (code != CURLE_OK) {
+        http_answer_done(ret);
+        return error_set(err, ERROR_STORE, 0, "%s: %s", http->server,
+                         http->reason[0] != '\0' ? http->reason : curl_easy_strerror(code));
+    }
+    (void)curl_easy_getinfo(http->curl, CURLINFO_RESPONSE_CODE, &status);
+    ret->status = (unsigned)status;
+    return 0;
+}
+
+int http_refused(const struct http_answer *answer, struct error *err)
+{
+    const char *message = NULL, *field = NULL;
+    json_t *body = json_loadb(answer->body.at != NULL ? answer->body.at : "", answer->body.len, 0, NULL);
+
+    (void)json_unpack(body, "{s:{s:s}}", "error", "message", &message);
+    (void)json_unpack(body, "{s:{s:s}}", "error", "field", &field);
+    (void)error_set(err, answer->status == 404 ? ERROR_MISSING : ERROR_REQUEST, 0,
+                    "the server refused (HTTP %u): %.240s", answer->status,
+                    message != NULL ? message : "it says not why");
+    if (field != NULL)
+        (void)snprintf(err->field, sizeof err->field, "%s", field);
+    json_decref(body);
+    return -1;
+}

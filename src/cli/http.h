@@ -1,0 +1,25 @@
+/*
+ * http: one request to an evalx server, by libcurl, which is included nowhere else.
+ */
+#pragma once
+#include "base/buf.h"
+#include "base/error.h"
+
+struct http;
+
+struct http_answer {
+    unsigned status;
+    struct buf body;
+};
+void http_answer_done(struct http_answer *answer);
+
+/* `server` as in "http://127.0.0.1:3000"; NULL: EVALX_SERVER, else that one. */
+int http_open(const char *server, struct http **ret, struct error *err);
+void http_close(struct http *http); /* NULL is fine */
+
+/* -1 where no answer came; a status of 4xx or 5xx is an answer.  `body` of NULL is a GET. */
+int http_request(struct http *http, const char *path, const struct text *body, uint32_t timeout_s,
+                 struct http_answer *ret, struct error *err);
+
+/* What an answer that is no 2xx says, as an error: the server's own words if it sent some. */
+int http_refused(const struct http_answer *answer, struct error *err);

@@ -1,0 +1,41 @@
+/*
+ * main: evalx and its subcommands.
+ */
+#include <stdio.h>
+
+#include "cli/commands.h"
+
+static int help_run(const struct invocation *invocation);
+
+static const struct subcommand help_command = {
+    .name = "help",
+    .operands = "[COMMAND]",
+    .summary = "what evalx can do, or one command in detail",
+    .operands_max = 1,
+    .run = help_run,
+};
+
+static struct subcommand commands[10]; /* the first is what evalx does without a command; the last stays empty */
+
+static int help_run(const struct invocation *invocation)
+{
+    return command_line_help(commands, invocation->operands[0]);
+}
+
+int main(int argc, char **argv)
+{
+    const struct subcommand *const all[] = { &server_command, &worker_command,  &run_command,
+                                             &submit_command, &status_command,  &languages_command,
+                                             &check_command,  &version_command, &help_command };
+
+    _Static_assert(sizeof all / sizeof *all + 1 == sizeof commands / sizeof *commands, "the table has an end");
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        commands[i] = *all[i];
+    int status = command_line_run(argc, argv, commands);
+    /* What was printed to a full disk or a closed pipe was not printed. */
+    if (fflush(stdout) != 0 && status == EXIT_FINE) {
+        (void)fputs("evalx: cannot write the output\n", stderr);
+        return EXIT_ERROR;
+    }
+    return status;
+}

@@ -1,0 +1,204 @@
+/*
+ * service: see the header for the order, which is the point of this file.
+ *
+ * The launcher is forked first because a process with threads cannot fork safely and one without root cannot make
+ * sandboxes.  Signals are blocked, and SIGPIPE ignored, only after that: both would be inherited by every program run.
+ */
+#include "cli/service.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/scope.h"
+#include "cli/privileges.h"
+#include "cli/settings.h"
+#include "cli/signals.h"
+#include "metrics/metrics.h"
+
+static void init_metrics(const struct languages *languages)
+{
+    const char **ids = calloc(languages->len + 1, sizeof *ids);
+
+    if (ids == NULL)
+        abort();
+    for (size_t i = 0; i < languages->len; i++)
+        ids[i] = languages->list[i].id.at;
+    metrics_init(ids, languages->len);
+    free(ids);
+}
+
+int service_begin(struct service *service, const struct invocation *invocation, struct error *err)
+{
+    *service = (struct service){ .is_root = geteuid() == 0 };
+    (void)pthread_mutex_init(&service->wiring.lock, NULL);
+    (void)sigemptyset(&service->stop_signals);
+    (void)sigaddset(&service->stop_signals, SIGTERM);
+    (void)sigaddset(&service->stop_signals, SIGINT);
+    if (settings_load(invocation, &service->config, err) < 0 ||
+        settings_languages(&service->config, &service->languages, err) < 0)
+        return -1;
+    init_metrics(&service->languages);
+    return 0;
+}
+
+int service_start_sandbox(struct service *service, struct error *err)
+{
+    struct sandbox_settings settings = {
+        .images_folder = service->config.images,
+        .uid_base = service->config.uid_base,
+        .insecure_no_cgroup = service->config.insecure_no_cgroup,
+    };
+
+    if (!service->is_root)
+        return error_set(err, ERROR_SETUP, 0,
+                         "sandboxes need root: start it by sudo or as a service (it gives root up before it opens a "
+                         "port), or set REDIS_HOST to have an API server whose workers are elsewhere");
+    if (sandbox_start(&settings, &service->sandbox, err) < 0)
+        return error_within(err, "start the sandbox");
+    if (service->config.insecure_no_cgroup)
+        log_warn("insecure_no_cgroup is set: programs run without limits of memory and processes");
+    return 0;
+}
+
+/* Every connection, run and store takes descriptors; the usual soft limit of 1024 is for programs that use select. */
+static void raise_file_limit(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    (void)setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+int service_become_user(struct service *service, bool needs_data, struct error *err)
+{
+    struct identity identity;
+    const char *data = service->config.data;
+
+    raise_file_limit();
+    if (service->is_root) {
+        if (identity_find(&service->config, &identity, err) < 0)
+            return -1;
+        if (needs_data && data_folder_prepare(data, &identity, err) < 0)
+            return -1;
+        if (privileges_drop(&identity, err) < 0)
+            return -1;
+        if (needs_data && access(data, R_OK | W_OK | X_OK) < 0)
+            return error_set(err, ERROR_SETUP, errno,
+                             "user %s cannot reach data folder %s (is a folder above it closed?)", identity.name, data);
+    }
+    signal_ignore(SIGPIPE);
+    signal_ignore(SIGXFSZ); /* a file limit of the operator's is an error where it is met, not the end */
+    (void)pthread_sigmask(SIG_BLOCK, &service->stop_signals, NULL);
+    return 0;
+}
+
+static void hear(void *context, const char token[TOKEN_BYTES], enum submission_state state, bool cancelled)
+{
+    struct wiring *wiring = context;
+
+    (void)pthread_mutex_lock(&wiring->lock);
+    if (wiring->api != NULL)
+        api_changed(wiring->api, token, state);
+    if (cancelled && wiring->worker != NULL)
+        worker_cancelled(wiring->worker, token);
+    (void)pthread_mutex_unlock(&wiring->lock);
+}
+
+static void wire(struct service *service, struct api *api, struct worker *worker)
+{
+    (void)pthread_mutex_lock(&service->wiring.lock);
+    service->wiring.api = api;
+    service->wiring.worker = worker;
+    (void)pthread_mutex_unlock(&service->wiring.lock);
+}
+
+int service_open_store(struct service *service, struct error *err)
+{
+    if (store_open(&service->config, &service->store, err) < 0)
+        return error_within(err, "open the store");
+    return store_watch(service->store, hear, &service->wiring, err);
+}
+
+int service_start_worker(struct service *service, struct error *err)
+{
+    if (worker_start(&service->config, &service->languages, service->sandbox, service->store, &service->worker, err) <
+        0)
+        return error_within(err, "start the worker");
+    wire(service, service->api, service->worker);
+    return 0;
+}
+
+int service_start_api(struct service *service, struct error *err)
+{
+    if (api_start(&service->config, &service->languages, service->store, &service->api, err) < 0)
+        return error_within(err, "listen on %s", service->config.listen);
+    wire(service, service->api, service->worker);
+    return 0;
+}
+
+void service_say_ready(const struct service *service, const char *what, const char *address)
+{
+    char languages[512] = "", sandbox[64] = "";
+    size_t len = 0;
+
+    for (size_t i = 0; i < service->languages.len; i++) {
+        const struct language *language = &service->languages.list[i];
+        if (language->available && len < sizeof languages)
+            len += (size_t)snprintf(languages + len, sizeof languages - len, "%s%.*s", len > 0 ? "," : "",
+                                    TEXT_ARG(language->id));
+    }
+    if (service->worker != NULL)
+        (void)snprintf(sandbox, sizeof sandbox, " slots=%" PRIu32 " cgroup=%s", worker_slots(service->worker),
+                       sandbox_cgroup(service->sandbox));
+    log_info("%s address=%s version=" EVALX_VERSION " store=%s%s languages=%s", what,
+             address[0] != '\0' ? address : "none", service->store->kind, sandbox, languages);
+}
+
+int service_wait(struct service *service)
+{
+    const struct timespec second = { .tv_sec = 1 };
+    int status = EXIT_FINE, signal_number;
+
+    while ((signal_number = sigtimedwait(&service->stop_signals, NULL, &second)) < 0) {
+        if (errno != EAGAIN)
+            continue;
+        if (service->worker != NULL && worker_is_broken(service->worker)) {
+            log_error("no box could be opened for long: ending, so that a new start can help");
+            status = EXIT_ERROR;
+            break;
+        }
+    }
+    if (signal_number > 0)
+        log_info("%s: draining for at most %" PRIu64 " s; once more to end at once", strsignal(signal_number),
+                 service->config.drain_s);
+    /* From now on the default action: the second signal ends the process, and the launcher cleans up by itself. */
+    (void)pthread_sigmask(SIG_UNBLOCK, &service->stop_signals, NULL);
+    return status;
+}
+
+void service_end(struct service *service)
+{
+    uint64_t drain_ms = service->config.drain_s * 1000;
+
+    /* The API's waiters look at the store by themselves while it drains. */
+    wire(service, NULL, service->worker);
+    if (service->api != NULL)
+        api_stop(service->api, drain_ms);
+    worker_stop(service->worker, drain_ms);
+    wire(service, NULL, NULL);
+    if (service->page != NULL)
+        server_stop(service->page, 0);
+    store_close(service->store);
+    sandbox_stop(service->sandbox);
+    languages_done(&service->languages);
+    (void)pthread_mutex_destroy(&service->wiring.lock);
+}

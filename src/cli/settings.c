@@ -1,0 +1,119 @@
+/*
+ * settings: see the header.  Runs before any thread, so the environment may be changed.
+ */
+#include "cli/settings.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/log.h"
+
+/* EVALX_STORE may carry a password: redis://:secret@host. */
+static const char *const secret_variables[] = {
+#define IS_SECRET_STRING(env)
+#define IS_SECRET_UINT(env)
+#define IS_SECRET_BOOL(env)
+#define IS_SECRET_SECRET(env) env,
+#define X(field, type, env, key, def, help) IS_SECRET_##type(env)
+    CONFIG_LIST(X)
+#undef X
+        "EVALX_STORE",
+};
+
+/* The variable's bytes lie where the kernel put them; unsetenv alone would leave them for /proc/PID/environ. */
+static void forget_variable(const char *name)
+{
+    char *value = getenv(name);
+
+    if (value != NULL)
+        explicit_bzero(value, strlen(value));
+    (void)unsetenv(name);
+}
+
+static void forget_secrets(const struct invocation *invocation)
+{
+    for (size_t i = 0; i < sizeof secret_variables / sizeof *secret_variables; i++)
+        forget_variable(secret_variables[i]);
+    for (size_t i = 0; i < invocation->sets_len; i++) {
+        char *value = strchr(invocation->sets[i], '=') + 1;
+        if (strstr(invocation->sets[i], "password") != NULL || strchr(value, '@') != NULL)
+            memset(value, '*', strlen(value));
+    }
+}
+
+/* So that build/evalx works in a clone: BUILD/evalx, BUILD/../languages. */
+static void find_languages_of_clone(struct config *config)
+{
+    char folder[PATH_MAX];
+    struct stat status;
+    struct error ignored;
+
+    if (config->languages_source != CONFIG_DEFAULT || access(config->languages, F_OK) == 0)
+        return;
+    ssize_t len = readlink("/proc/self/exe", folder, sizeof folder - sizeof "/languages");
+    if (len <= 0)
+        return;
+    folder[len] = '\0';
+    for (int up = 0; up < 2; up++) {
+        char *slash = strrchr(folder, '/');
+        if (slash == NULL)
+            return;
+        *slash = '\0';
+    }
+    (void)snprintf(folder + strlen(folder), sizeof "/languages", "/languages");
+    if (stat(folder, &status) == 0 && S_ISDIR(status.st_mode))
+        (void)config_set(config, "languages", folder, CONFIG_DEFAULT, &ignored);
+}
+
+static int apply_sets(const struct invocation *invocation, struct config *config, struct error *err)
+{
+    for (size_t i = 0; i < invocation->sets_len; i++) {
+        char key[64];
+        const char *equals = strchr(invocation->sets[i], '=');
+        size_t len = (size_t)(equals - invocation->sets[i]);
+        if (len >= sizeof key)
+            return error_set(err, ERROR_SETUP, 0, "--set: there is no setting with so long a name");
+        memcpy(key, invocation->sets[i], len);
+        key[len] = '\0';
+        if (config_set(config, key, equals + 1, CONFIG_FLAG, err) < 0)
+            return error_within(err, "--set");
+    }
+    return 0;
+}
+
+int settings_load(const struct invocation *invocation, struct config *config, struct error *err)
+{
+    enum log_level level;
+
+    int outcome = config_load(config, invocation->config_file, err);
+    if (outcome == 0)
+        outcome = apply_sets(invocation, config, err);
+    forget_secrets(invocation);
+    if (outcome < 0)
+        return -1;
+    find_languages_of_clone(config);
+    if (log_level_parse(config->log_level, &level) < 0)
+        return error_set(err, ERROR_SETUP, 0, "log: expected debug, info, warn or error, got \"%s\"",
+                         config->log_level);
+    log_set_level(level);
+    return 0;
+}
+
+int settings_languages(const struct config *config, struct languages *ret, struct error *err)
+{
+    if (languages_load(config->languages, config, ret, err) < 0)
+        return -1;
+    languages_probe(ret, config->images);
+    return 0;
+}
+
+bool settings_use_redis(const struct config *config)
+{
+    if (config->store[0] != '\0')
+        return strncmp(config->store, "redis", 5) == 0; /* redis:// and rediss:// */
+    return config->redis_host[0] != '\0';
+}
