@@ -243,6 +243,8 @@ static void a_program_has_no_powers(void **state)
     expect_output("ls /proc/self/fd | tr '\\n' ' '", "0 1 2 3 "); /* 3 is ls's own */
     expect_output("env | grep -v -E '^(PWD|SHLVL|_)=' | sort | tr '\\n' ' '", "LANG=C.UTF-8 PATH=/usr/bin:/bin ");
     expect_output("pwd", "/box\n");
+    expect_output("cat /proc/self/limits | grep -o 'core file size *1  *1'; ulimit -c 0 2>/dev/null || echo kept",
+                  "core file size            1                    1\nkept\n");
 }
 
 static void there_is_no_network(void **state)
@@ -273,6 +275,40 @@ static void refused_calls_say_so(void **state)
     assert_string_equal(o.output.at, "1 1 1 38 1 1 38 1 1 1 ");
 #endif
     box_outcome_done(&o);
+}
+
+static void *hold_a_lock(void *other)
+{
+    const char *const argv[] = { "/usr/bin/python3", "-c",
+                                 "import fcntl, time\nf = open('/usr/bin/env')\nfcntl.flock(f, fcntl.LOCK_EX)\n"
+                                 "g = open('/etc/ld.so.cache')\nfcntl.flock(g, fcntl.LOCK_EX)\ntime.sleep(2)\n", NULL };
+    struct box_job job = shell_job(argv);
+    struct error err;
+    struct box_outcome o;
+    if (box_run(other, &job, &o, &err) < 0)
+        return (void *)(uintptr_t) "the neighbour did not run";
+    const char *result = o.facts.exit_code == 0 ? NULL : "the neighbour could not lock";
+    box_outcome_done(&o);
+    return (void *)(uintptr_t)result;
+}
+
+static void a_lock_on_a_shared_file_is_not_seen_next_door(void **state)
+{
+    (void)state;
+    struct error err;
+    struct box *other;
+    assert_int_equal(box_open(sandbox, 1, &other, &err), 0);
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, hold_a_lock, other), 0);
+    (void)nanosleep(&(struct timespec){ .tv_nsec = 800000000 }, NULL);
+    struct box_outcome o = run_python("import fcntl\nfor n in ('/usr/bin/env', '/etc/ld.so.cache'):\n"
+                                      "  fcntl.flock(open(n), fcntl.LOCK_EX | fcntl.LOCK_NB); print('mine')\n", NULL);
+    void *complaint;
+    (void)pthread_join(thread, &complaint);
+    assert_null(complaint);
+    assert_string_equal(o.output.at, "mine\nmine\n");
+    box_outcome_done(&o);
+    box_close(other);
 }
 
 static void disk_and_file_sizes_are_limited(void **state)
@@ -467,6 +503,7 @@ int main(void)
         cmocka_unit_test(a_program_has_no_powers),
         cmocka_unit_test(there_is_no_network),
         cmocka_unit_test(refused_calls_say_so),
+        cmocka_unit_test(a_lock_on_a_shared_file_is_not_seen_next_door),
         cmocka_unit_test(disk_and_file_sizes_are_limited),
         cmocka_unit_test(files_go_in_and_come_out),
         cmocka_unit_test(a_hostile_bundle_is_refused),

@@ -1,8 +1,8 @@
 /*
  * image: the builder's work, in a child process that ends when the namespace stands.
  *
- * Sources are opened before anything is mounted over, never through a symbolic link below the images folder, and
- * attached as detached copies (open_tree, mount_setattr, move_mount; Linux 5.12), so that no path is resolved twice.
+ * Sources are opened before anything is mounted over, never through a symbolic link below the images folder, and mounted
+ * by their descriptors, so that no path is resolved twice.
  */
 #include "sandbox/launcher/image.h"
 
@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -38,6 +39,7 @@ static const char *const never[] = { "dev", "proc", "sys", "tmp", "box", "run", 
 
 struct build {
     int source; /* the image's root */
+    int empty;  /* an empty folder of the new root */
     bool is_host;
     struct error *err;
 };
@@ -55,8 +57,22 @@ static int write_file(struct build *b, const char *path, const char *content)
     return 0;
 }
 
-/* Attaches dir/name read-only at `target`, which is made first. */
-static int attach(struct build *b, int dir, const char *name, const char *target, bool is_folder)
+/* A file of the image (ld.so.cache) as a copy: a bind would share its inode, and so its locks, with other boxes. */
+static int copy_file(struct build *b, int dir, const char *name, const char *target)
+{
+    auto_close int from = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    auto_close int to = open(target, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0444);
+    if (from < 0 || to < 0)
+        return fail(b, "copy", name);
+    ssize_t sent;
+    while ((sent = sendfile(to, from, NULL, 1 << 20)) != 0)
+        if (sent < 0)
+            return fail(b, "copy", name);
+    return 0;
+}
+
+/* Where the kernel or the file system below has no overlay: a read-only bind.  Locks on its files are then shared. */
+static int bind_folder(struct build *b, int dir, const char *name, const char *target)
 {
     auto_close int tree = open_tree(dir, name, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE |
                                                    AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT);
@@ -66,15 +82,30 @@ static int attach(struct build *b, int dir, const char *name, const char *target
                                .propagation = MS_PRIVATE };
     if (mount_setattr(tree, "", AT_EMPTY_PATH | AT_RECURSIVE, &attr, sizeof attr) < 0)
         return fail(b, "make read-only", name);
-    if (is_folder) {
-        if (mkdir(target, 0755) < 0)
-            return fail(b, "make", target);
-    } else if (write_file(b, target, "") < 0) {
-        return -1;
-    }
     if (move_mount(tree, "", AT_FDCWD, target, MOVE_MOUNT_F_EMPTY_PATH) < 0)
         return fail(b, "attach", target);
     return 0;
+}
+
+/*
+ * Attaches the folder dir/name read-only at `target`, through an overlay of its own: its inodes are then this slot's, so
+ * that no lock, lease or watch on a shared file tells one box about another.  The pages of the files stay shared.
+ */
+static int attach_folder(struct build *b, int dir, const char *name, const char *target)
+{
+    auto_close int lower = openat(dir, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (lower < 0)
+        return fail(b, "open", name);
+    if (mkdir(target, 0755) < 0)
+        return fail(b, "make", target);
+    /* An overlay without an upper layer wants two lower ones; the second is an empty folder. */
+    char options[128];
+    (void)snprintf(options, sizeof options, "lowerdir=/proc/self/fd/%d:/proc/self/fd/%d", lower, b->empty);
+    if (mount("overlay", target, "overlay", MS_RDONLY | MS_NOSUID | MS_NODEV, options) == 0)
+        return 0;
+    if (errno != ENODEV && errno != EINVAL && errno != EPERM)
+        return fail(b, "attach", target);
+    return bind_folder(b, dir, name, target);
 }
 
 static int take_over(struct build *b, int dir, const char *name, const char *target)
@@ -90,9 +121,9 @@ static int take_over(struct build *b, int dir, const char *name, const char *tar
         link[len] = '\0';
         return symlink(link, target) < 0 ? fail(b, "link", target) : 0;
     }
-    if (!S_ISDIR(st.st_mode) && !S_ISREG(st.st_mode))
-        return 0;
-    return attach(b, dir, name, target, S_ISDIR(st.st_mode));
+    if (S_ISDIR(st.st_mode))
+        return attach_folder(b, dir, name, target);
+    return S_ISREG(st.st_mode) ? copy_file(b, dir, name, target) : 0;
 }
 
 static bool is_never(const char *name)
@@ -189,8 +220,13 @@ static int fill_dev(struct build *b)
 
 static int assemble(struct build *b)
 {
-    if (mount("tmpfs", STAGE, "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755,size=1m,nr_inodes=4096") < 0)
+    if (mount("tmpfs", STAGE, "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755,size=16m,nr_inodes=4096") < 0)
         return fail(b, "mount", "the new root");
+    if (mkdir(STAGE "/.empty", 0555) < 0)
+        return fail(b, "make", STAGE "/.empty");
+    b->empty = open(STAGE "/.empty", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (b->empty < 0)
+        return fail(b, "open", STAGE "/.empty");
     if (take_over_some(b, b->source, "", b->is_host ? wanted_of_host : wanted_of_image) < 0)
         return -1;
     if (b->is_host && fill_etc_of_host(b) < 0)
@@ -238,7 +274,7 @@ static int open_source(const char *images_folder, const char *name, bool *ret_is
 static void build_and_answer(const char *images_folder, const char *name, int answer)
 {
     struct error err = { 0 };
-    struct build b = { .source = -1, .err = &err };
+    struct build b = { .source = -1, .empty = -1, .err = &err };
     int mount_ns = -1;
     int result = 0;
     if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)

@@ -1,5 +1,5 @@
 /*
- * image: a read-only root, assembled once in a mount namespace of its own, entered by every run.
+ * image: a read-only root, assembled once per slot in a mount namespace of its own, entered by every run there.
  *
  * A run joins the image's namespace by setns and takes a private copy of it (unshare), which costs some
  * microseconds, where building a root of bind mounts for each run costs hundreds.  Nothing of the host's tree is in
@@ -18,7 +18,7 @@
 
 struct image {
     char name[CONTROL_IMAGE_BYTES];
-    int mount_ns; /* the namespace, kept by this descriptor */
+    int mount_ns; /* the slot's namespace of it, kept by this descriptor; -1 until its first run there */
 };
 
 /* Forks a builder; *ret_mount_ns is the caller's.  Root side only. */

@@ -118,8 +118,12 @@ static int add_image(const char name[CONTROL_IMAGE_BYTES], struct error *err)
     if (launcher.images_len == IMAGES_MAX)
         return error_set(err, ERROR_SETUP, ENOSPC, "more than %u images", IMAGES_MAX);
     struct image *image = &launcher.images[launcher.images_len];
-    if (image_build(launcher.images_folder, name, &image->mount_ns, err) < 0)
+    /* Slots assemble their own, at the first run that needs it; this one proves that it can be done. */
+    int mount_ns;
+    if (image_build(launcher.images_folder, name, &mount_ns, err) < 0)
         return -1;
+    (void)close(mount_ns);
+    image->mount_ns = -1;
     (void)snprintf(image->name, sizeof image->name, "%s", name);
     launcher.images_len++;
     return 0;
@@ -154,6 +158,7 @@ static _Noreturn void become_slot(uint32_t number, int socket)
     struct slot_settings settings = {
         .number = number,
         .uid_first = (uint32_t)(launcher.uid_base + (uint64_t)number * SLOT_UIDS),
+        .images_folder = launcher.images_folder,
         .images = launcher.images,
         .images_len = launcher.images_len,
         .filters = &launcher.filters,

@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -84,6 +85,15 @@ static int refuse_arguments(scmp_filter_ctx ctx)
 {
     /* Limits of another process: init has the program's uid, and must keep its own. */
     int os = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(prlimit64), 1, SCMP_A0(SCMP_CMP_NE, 0));
+    /*
+     * RLIMIT_CORE stays 1: where core_pattern is a pipe, the kernel starts the host's handler as root for every crash,
+     * limit 0 or not; only the value 1 keeps it from doing so (core(5), fs/coredump.c).
+     */
+    if (os == 0)
+        os = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(setrlimit), 1, SCMP_A0(SCMP_CMP_EQ, RLIMIT_CORE));
+    if (os == 0)
+        os = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(prlimit64), 2, SCMP_A1(SCMP_CMP_EQ, RLIMIT_CORE),
+                              SCMP_A2(SCMP_CMP_NE, 0));
     /* Characters pushed into a terminal's input. */
     static const uint64_t ioctls[] = { 0x5412 /* TIOCSTI */, 0x541C /* TIOCLINUX */ };
     for (size_t i = 0; i < sizeof ioctls / sizeof *ioctls && os == 0; i++)

@@ -22,6 +22,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -45,6 +46,7 @@ struct slot {
     struct cgroup_run next; /* made ahead */
     struct cgroup_run leftovers[LEFTOVERS_MAX]; /* removed later: the kernel was not done with them */
     size_t leftovers_len;
+    struct image *image; /* of this run */
     struct slot_request request;
     char *words[SLOT_WORDS_MAX + 2]; /* argv, NULL, env, NULL */
 };
@@ -112,12 +114,34 @@ static void clamp(struct slot_limits *l)
         l->disk_bytes = 4096;
 }
 
-static const struct image *find_image(const struct slot_settings *settings, const char name[CONTROL_IMAGE_BYTES])
+static struct image *find_image(const struct slot_settings *settings, const char name[CONTROL_IMAGE_BYTES])
 {
     for (size_t i = 0; i < settings->images_len; i++)
         if (strncmp(settings->images[i].name, name, CONTROL_IMAGE_BYTES) == 0)
             return &settings->images[i];
     return NULL;
+}
+
+/* The slot's own assembly of the image, made at its first use. */
+static int have_image(struct slot *slot, struct slot_reply *reply)
+{
+    const struct slot_settings *settings = slot->settings;
+    slot->image = find_image(settings, slot->request.image);
+    if (slot->image == NULL)
+        return refuse(reply, ENOENT, "the slot does not know this image; it was named after the slot was opened");
+    struct error err;
+    if (slot->image->mount_ns < 0 &&
+        image_build(settings->images_folder, slot->image->name, &slot->image->mount_ns, &err) < 0)
+        return refuse(reply, err.os != 0 ? err.os : EIO, err.text);
+    return 0;
+}
+
+/* A stream may be a file, a pipe, a socket or a device; never a folder, from which a program could walk. */
+static bool is_stream(int fd)
+{
+    struct stat st;
+    int flags = fcntl(fd, F_GETFL);
+    return fd > STDERR_FILENO && flags >= 0 && (flags & O_PATH) == 0 && fstat(fd, &st) == 0 && !S_ISDIR(st.st_mode);
 }
 
 static int check(struct slot *slot, const int fds[], size_t fds_len, struct slot_reply *reply)
@@ -127,12 +151,12 @@ static int check(struct slot *slot, const int fds[], size_t fds_len, struct slot
     if (fds_len != expected || r->class >= SLOT_CLASS_COUNT_)
         return refuse(reply, EINVAL, "the request has the wrong number of descriptors, or an unknown class");
     for (size_t i = 0; i < fds_len; i++)
-        if (fds[i] <= STDERR_FILENO)
-            return refuse(reply, EINVAL, "a descriptor arrived in the place of a standard stream");
-    if (find_image(slot->settings, r->image) == NULL)
-        return refuse(reply, ENOENT, "the slot does not know this image; it was named after the slot was opened");
+        if (!is_stream(fds[i]))
+            return refuse(reply, EINVAL, "a descriptor of the request is not a stream");
     clamp(&r->limits);
-    return read_words(slot, reply);
+    if (read_words(slot, reply) < 0)
+        return -1;
+    return have_image(slot, reply);
 }
 
 /* ---- groups ---- */
@@ -172,7 +196,7 @@ static int start(struct slot *slot, const int fds[], struct watch *watch, struct
         .limits = &r->limits,
         .run = &slot->next,
         .filter = &settings->filters->programs[r->class],
-        .mount_ns = find_image(settings, r->image)->mount_ns,
+        .mount_ns = slot->image->mount_ns,
         .stdio = { fds[SLOT_FD_STDIN], fds[SLOT_FD_STDOUT], fds[SLOT_FD_STDERR] },
         .bundle = (r->flags & SLOT_HAS_BUNDLE) ? fds[SLOT_FD_BASE_COUNT_] : -1,
         .keep = (r->flags & SLOT_KEEP_FILES) ? fds[SLOT_FD_BASE_COUNT_ + ((r->flags & SLOT_HAS_BUNDLE) != 0)] : -1,

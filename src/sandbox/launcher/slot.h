@@ -17,7 +17,8 @@
 struct slot_settings {
     uint32_t number;
     uint32_t uid_first;
-    const struct image *images;
+    const char *images_folder;
+    struct image *images; /* the slot's own copy, as a forked process */
     size_t images_len;
     const struct seccomp_filters *filters;
     struct cgroup group;

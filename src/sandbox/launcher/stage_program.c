@@ -11,6 +11,7 @@
 #include <grp.h>
 #include <linux/capability.h>
 #include <linux/close_range.h>
+#include <linux/keyctl.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -80,6 +81,13 @@ static int new_session(const struct stage_plan *p)
     return setsid() < 0 ? errno : 0;
 }
 
+static int new_keyring(const struct stage_plan *p)
+{
+    (void)p;
+    /* ENOSYS: a kernel without keys.  The filter forbids programs to ask for any. */
+    return syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL) < 0 && errno != ENOSYS ? errno : 0;
+}
+
 static int connect_streams(const struct stage_plan *p)
 {
     /* The slot keeps descriptors above 2, so none of these can overwrite another's source. */
@@ -102,12 +110,12 @@ static int set_limits(const struct stage_plan *p)
         { RLIMIT_FSIZE, l->file_bytes },
         { RLIMIT_STACK, l->stack_bytes },
         { RLIMIT_NOFILE, l->open_files },
-        { RLIMIT_CORE, 0 },
+        { RLIMIT_CORE, 1 }, /* see seccomp_filter.c */
         { RLIMIT_MEMLOCK, 64 << 10 },
         { RLIMIT_NICE, 0 },
         { RLIMIT_RTPRIO, 0 },
-        { no_cgroup ? RLIMIT_AS : RLIMIT_CORE, no_cgroup ? l->memory_bytes : 0 },
-        { no_cgroup ? RLIMIT_NPROC : RLIMIT_CORE, no_cgroup ? l->processes + 1 : 0 },
+        { no_cgroup ? RLIMIT_AS : RLIMIT_CORE, no_cgroup ? l->memory_bytes : 1 },
+        { no_cgroup ? RLIMIT_NPROC : RLIMIT_CORE, no_cgroup ? l->processes + 1 : 1 },
     };
     for (size_t i = 0; i < sizeof limits / sizeof *limits; i++) {
         struct rlimit limit;
@@ -202,6 +210,7 @@ static const struct {
     { "join the cgroup", join_cgroup },
     { "hide the cgroups", hide_cgroups },
     { "start a session", new_session },
+    { "join a new keyring", new_keyring },
     { "connect the streams", connect_streams },
     { "set the limits", set_limits },
     { "reset the signals", default_signals },
