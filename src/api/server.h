@@ -3,12 +3,13 @@
  *
  * One epoll thread parses requests and calls handlers; a handler never blocks.  It answers at once, or keeps the
  * exchange and answers later from any thread.  Every check that needs no handler is made here: header rules
- * (libraries.md section 1), body limits (413 before the body), absolute deadlines, connection limits, drain.
+ * (header_check.h), body limits (413 before the body), absolute deadlines, connection limits, CORS, drain.
  */
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "api/header_check.h"
 #include "base/buf.h"
 #include "base/error.h"
 #include "config/config.h"
@@ -16,27 +17,51 @@
 struct server;
 struct exchange; /* one request and its answer; ends when it is answered */
 
-/* What a handler reads.  Borrowed: valid until the exchange is answered. */
+/* What a handler reads.  Borrowed: valid until the exchange is answered, on any thread. */
 struct text exchange_method(const struct exchange *exchange);
 struct text exchange_path(const struct exchange *exchange);
 struct text exchange_segment(const struct exchange *exchange); /* what a '*' in the route's path stood for */
 struct text exchange_body(const struct exchange *exchange);
-/* A query parameter; false if it is not there. */
+/* The body is no longer needed: its memory is given back before the answer (which may come a minute later). */
+void exchange_forget_body(struct exchange *exchange);
+
+/*
+ * These three only inside the handler's own call, where the values stay valid until it returns.
+ * A query parameter or header; false if it is not there.  Percent-encoding is resolved (but %00 stays as it is).
+ */
 bool exchange_query(const struct exchange *exchange, const char *name, struct text *ret_value);
 bool exchange_header(const struct exchange *exchange, const char *name, struct text *ret_value);
+/* Every value of a parameter that may be repeated; stops when `each` returns false. */
+typedef bool exchange_value(void *context, struct text value);
+void exchange_query_each(const struct exchange *exchange, const char *name, exchange_value *each, void *context);
 
 /*
  * Answers, from any thread, exactly once; the exchange must not be touched afterwards.
- * The body is moved out of *body.  extra_headers: "Name: value" strings, NULL-terminated, or NULL.
+ * The body is moved out of *body (NULL: none).  extra_headers: "Name: value" strings, NULL-terminated, or NULL.
  */
 void exchange_answer(struct exchange *exchange, unsigned status, const char *content_type, struct buf *body,
                      const char *const *extra_headers);
 void exchange_answer_json(struct exchange *exchange, unsigned status, struct buf *body);
-/* {"error":{"code","message","field"}} with the status that belongs to err->kind (Retry-After with 503). */
+/* {"error":{"code","message","field"}} with the status that belongs to err->kind (Retry-After with 503).
+ * A failure of ours (5xx) is logged here, once, with its cause; the client is not told the cause. */
 void exchange_answer_error(struct exchange *exchange, const struct error *err);
-/* A WebSocket upgrade: `taken` gets the socket (it owns it from then on) and bytes already read after the headers. */
-typedef void exchange_taken(void *context, int fd, struct text already_read);
-void exchange_upgrade_websocket(struct exchange *exchange, exchange_taken *taken, void *context);
+/* The same for a refusal that has a status of its own. */
+void exchange_answer_refusal(struct exchange *exchange, const struct refusal *refusal,
+                             const char *const *extra_headers);
+
+/*
+ * A socket that has left HTTP.  It still counts as a connection of the server, so the limits hold for it; its owner
+ * may read and write `fd` and must give it back with upgraded_close, before server_stop returns.
+ */
+struct upgraded;
+int upgraded_fd(const struct upgraded *upgraded);
+void upgraded_close(struct upgraded *upgraded);
+
+/* Called on the HTTP thread, after the 101 was sent; `already_read`, valid for the call, came after the headers. */
+typedef void exchange_taken(void *context, struct upgraded *upgraded, struct text already_read);
+/* `accept`: the value of Sec-WebSocket-Accept.  Only inside the handler's own call.  If the client goes away before
+ * the 101 is sent, `taken` is called with NULL, so that `context` can be freed. */
+void exchange_upgrade_websocket(struct exchange *exchange, const char *accept, exchange_taken *taken, void *context);
 
 typedef void route_handler(struct exchange *exchange, void *context);
 
@@ -53,12 +78,20 @@ struct server_settings {
     const struct route *routes;
     size_t routes_len;
     void *context;      /* given to every handler */
-    uint32_t connections_max, connections_ip_max, deadline_s;
-    const char *cors_origin;
+    uint32_t connections_max, connections_ip_max; /* the latter 0: no limit */
+    uint32_t deadline_s; /* a request has arrived whole within so long after its connection, or the last answer */
+    uint32_t idle_s;     /* a connection without a request is closed after so long */
+    uint64_t bodies_bytes_max; /* memory of all bodies that have arrived, whole or in part; beyond it 503 */
+    const char *cors_origin;   /* "" for none */
 };
 
-/* Listens when it returns 0.  Port 0 chooses one: server_port tells. */
+/* Listens when it returns 0.  Port 0 chooses one: server_port tells.  All that settings point to is borrowed. */
 int server_start(const struct server_settings *settings, struct server **ret, struct error *err);
 uint16_t server_port(const struct server *server);
-/* Stops listening at once; waits up to drain_ms for exchanges under way; ends. */
+/* True from the begin of server_stop: whoever keeps exchanges should answer them now. */
+bool server_is_draining(const struct server *server);
+/*
+ * Stops listening at once; waits up to drain_ms for exchanges under way; answers 503 for those that are still kept
+ * then (answering them later is allowed and does nothing); ends.  NULL is fine.
+ */
 void server_stop(struct server *server, uint64_t drain_ms);
