@@ -1,0 +1,78 @@
+/* What a client is told, for each way a run can end.  One row, one rule. */
+#include "cases.h"
+
+#include "job/judge.h"
+
+static const struct limits two_seconds = { .cpu_us = 2000000, .wall_us = 6000000 };
+
+static void the_first_cause_wins(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *why;
+        struct facts facts;
+        struct text output;
+        enum verdict verdict;
+    } rows[] = {
+        { "clean exit", { 0 }, { "42\n", 3 }, VERDICT_ACCEPTED },
+        { "other output", { 0 }, { "41\n", 3 }, VERDICT_WRONG_ANSWER },
+        { "exactly its time", { .cpu_us = 2000000, .wall_us = 6000000 }, { "42", 2 }, VERDICT_ACCEPTED },
+        { "a little more", { .cpu_us = 2000001 }, { "42", 2 }, VERDICT_TIME_LIMIT },
+        { "sleeping is time too", { .wall_us = 6000001 }, { "42", 2 }, VERDICT_TIME_LIMIT },
+        { "stopped for its time", { .cpu_exceeded = true, .signal = 9 }, { "", 0 }, VERDICT_TIME_LIMIT },
+        { "stopped for sleeping", { .wall_exceeded = true, .signal = 9 }, { "", 0 }, VERDICT_TIME_LIMIT },
+        { "oom beats signal 9", { .oom_kills = 1, .signal = 9 }, { "", 0 }, VERDICT_MEMORY_LIMIT },
+        { "oom beats time", { .oom_kills = 1, .wall_exceeded = true }, { "", 0 }, VERDICT_MEMORY_LIMIT },
+        { "oom of a child, clean exit", { .oom_kills = 1 }, { "42", 2 }, VERDICT_MEMORY_LIMIT },
+        { "time beats cut output", { .cpu_exceeded = true, .output_exceeded = true }, { "", 0 }, VERDICT_TIME_LIMIT },
+        { "cut output beats a signal", { .output_exceeded = true, .signal = 13 }, { "", 0 }, VERDICT_OUTPUT_LIMIT },
+        { "cut output beats its text", { .output_exceeded = true }, { "42", 2 }, VERDICT_OUTPUT_LIMIT },
+        { "exit code", { .exit_code = 1 }, { "42\n", 3 }, VERDICT_RUNTIME_ERROR },
+        { "signal", { .signal = 11 }, { "42\n", 3 }, VERDICT_RUNTIME_ERROR },
+        { "cancelled beats all", { .cancelled = true, .oom_kills = 1, .cpu_exceeded = true }, { "", 0 },
+          VERDICT_CANCELLED },
+    };
+    for (size_t i = 0; i < LEN(rows); i++) {
+        print_message("  %s\n", rows[i].why);
+        assert_string_equal(verdict_name(judge_run(&rows[i].facts, &two_seconds, rows[i].output, &TEXT("42"))),
+                            verdict_name(rows[i].verdict));
+    }
+}
+
+static void without_an_expectation_nothing_is_compared(void **state)
+{
+    (void)state;
+    assert_int_equal(judge_run(&(struct facts){ 0 }, &two_seconds, TEXT("x"), NULL), VERDICT_ACCEPTED);
+    assert_int_equal(judge_run(&(struct facts){ 0 }, &two_seconds, TEXT("x"), &TEXT("")), VERDICT_WRONG_ANSWER);
+    assert_int_equal(judge_run(&(struct facts){ 0 }, &two_seconds, TEXT(" \n\n"), &TEXT("")), VERDICT_ACCEPTED);
+}
+
+static void blanks_at_line_ends_do_not_count(void **state)
+{
+    (void)state;
+    static const struct {
+        struct text a, b;
+        bool same;
+    } rows[] = {
+        { { "1 2 \r\n3\n\n", 9 }, { "1 2\n3", 5 }, true }, { { "1\n\n2", 4 }, { "1\n2", 3 }, false },
+        { { "a\0b", 3 }, { "a\0c", 3 }, false },           { { "", 0 }, { "\n", 1 }, true },
+        { { NULL, 0 }, { " \t\r\n \n", 6 }, true },        { { " 1", 2 }, { "1", 1 }, false },
+        { { "1  2", 4 }, { "1 2", 3 }, false },            { { "\n1", 2 }, { "1", 1 }, false },
+        { { "1\n", 2 }, { "1\n\0", 3 }, false },           { { "1\v", 2 }, { "1", 1 }, false },
+        { { "1", 1 }, { "1\n\n \n2", 6 }, false },
+    };
+    for (size_t i = 0; i < LEN(rows); i++) {
+        assert_int_equal(judge_same_output(rows[i].a, rows[i].b), rows[i].same);
+        assert_int_equal(judge_same_output(rows[i].b, rows[i].a), rows[i].same);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_first_cause_wins),
+        cmocka_unit_test(without_an_expectation_nothing_is_compared),
+        cmocka_unit_test(blanks_at_line_ends_do_not_count),
+    };
+    return cmocka_run_group_tests_name("judge", tests, NULL, NULL);
+}
