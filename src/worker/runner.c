@@ -167,7 +167,7 @@ static void explain_failure(struct compiled *compiled, enum verdict cause, const
     case VERDICT_COUNT_:
         if (compiled->facts.signal != 0)
             (void)snprintf(message, size, "the compiler was ended by signal %d", compiled->facts.signal);
-        else
+        else if (compiled->output.len == 0)
             (void)snprintf(message, size, "the compiler ended with exit code %d", compiled->facts.exit_code);
         break;
     }
