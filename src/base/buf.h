@@ -18,8 +18,8 @@ struct buf {
 };
 
 void buf_init(struct buf *buf, size_t max);
-void buf_done(struct buf *buf); /* frees, leaves an empty buffer with the same maximum */
-void buf_clear(struct buf *buf); /* len = 0, keeps the memory */
+void buf_done(struct buf *buf);            /* frees, leaves an empty buffer with the same maximum */
+void buf_clear(struct buf *buf);           /* len = 0, keeps the memory */
 void buf_cut(struct buf *buf, size_t len); /* back to `len` bytes, at most what there is; keeps the memory */
 
 /* Room for `len` more bytes at buf->at + buf->len; the caller writes them and adds to buf->len. */

@@ -105,14 +105,22 @@ int error_within(struct error *err, const char *fmt, ...)
 const char *error_kind_name(enum error_kind kind)
 {
     switch (kind) {
-    case ERROR_NONE: return "none";
-    case ERROR_REQUEST: return "bad_request";
-    case ERROR_MISSING: return "not_found";
-    case ERROR_BUSY: return "busy";
-    case ERROR_STORE: return "store_unavailable";
-    case ERROR_SANDBOX: return "sandbox_failure";
-    case ERROR_SETUP: return "setup";
-    case ERROR_BUG: return "internal_error";
+    case ERROR_NONE:
+        return "none";
+    case ERROR_REQUEST:
+        return "bad_request";
+    case ERROR_MISSING:
+        return "not_found";
+    case ERROR_BUSY:
+        return "busy";
+    case ERROR_STORE:
+        return "store_unavailable";
+    case ERROR_SANDBOX:
+        return "sandbox_failure";
+    case ERROR_SETUP:
+        return "setup";
+    case ERROR_BUG:
+        return "internal_error";
     }
     assert(!"an error kind without a name");
     return "internal_error";

@@ -17,13 +17,13 @@
 /* Whose fault it is.  api/ maps this to one HTTP status, worker/ to retry or give up. */
 enum error_kind {
     ERROR_NONE = 0,
-    ERROR_REQUEST,  /* the client sent something we refuse: 4xx, never retried */
-    ERROR_MISSING,  /* what was asked for does not exist (or no longer): 404 */
-    ERROR_BUSY,     /* a limit of ours was reached: 503 with Retry-After, worth retrying */
-    ERROR_STORE,    /* the queue or result store failed: 503, retried by us */
-    ERROR_SANDBOX,  /* a box could not be built or broke: the program is not to blame */
-    ERROR_SETUP,    /* the operator's configuration or host is wrong: refuse to start */
-    ERROR_BUG,      /* an answer nobody should ever see: 500 */
+    ERROR_REQUEST, /* the client sent something we refuse: 4xx, never retried */
+    ERROR_MISSING, /* what was asked for does not exist (or no longer): 404 */
+    ERROR_BUSY,    /* a limit of ours was reached: 503 with Retry-After, worth retrying */
+    ERROR_STORE,   /* the queue or result store failed: 503, retried by us */
+    ERROR_SANDBOX, /* a box could not be built or broke: the program is not to blame */
+    ERROR_SETUP,   /* the operator's configuration or host is wrong: refuse to start */
+    ERROR_BUG,     /* an answer nobody should ever see: 500 */
 };
 
 struct error {

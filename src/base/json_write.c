@@ -15,11 +15,16 @@ static bool is_plain(unsigned char byte)
 static int write_escape(struct buf *out, unsigned char byte, struct error *err)
 {
     switch (byte) {
-    case '"': return buf_append(out, "\\\"", 2, err);
-    case '\\': return buf_append(out, "\\\\", 2, err);
-    case '\n': return buf_append(out, "\\n", 2, err);
-    case '\r': return buf_append(out, "\\r", 2, err);
-    case '\t': return buf_append(out, "\\t", 2, err);
+    case '"':
+        return buf_append(out, "\\\"", 2, err);
+    case '\\':
+        return buf_append(out, "\\\\", 2, err);
+    case '\n':
+        return buf_append(out, "\\n", 2, err);
+    case '\r':
+        return buf_append(out, "\\r", 2, err);
+    case '\t':
+        return buf_append(out, "\\t", 2, err);
     }
     return buf_printf(out, err, "\\u%04x", byte);
 }

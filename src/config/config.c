@@ -38,9 +38,18 @@ static int parse_uint(const char *value, uint64_t *ret)
 
     if (digits.len > 0) {
         switch (digits.at[digits.len - 1]) {
-        case 'k': case 'K': shift = 10; break;
-        case 'm': case 'M': shift = 20; break;
-        case 'g': case 'G': shift = 30; break;
+        case 'k':
+        case 'K':
+            shift = 10;
+            break;
+        case 'm':
+        case 'M':
+            shift = 20;
+            break;
+        case 'g':
+        case 'G':
+            shift = 30;
+            break;
         }
         digits.len -= shift != 0;
     }
@@ -115,8 +124,8 @@ static int check_range(const struct config_field *field, uint64_t value, struct 
             max = ranges[i].max;
         }
     if (value < min || value > max)
-        return error_set(err, ERROR_SETUP, 0, "%s = %llu: expected %llu to %llu", field->key,
-                         (unsigned long long)value, (unsigned long long)min, (unsigned long long)max);
+        return error_set(err, ERROR_SETUP, 0, "%s = %llu: expected %llu to %llu", field->key, (unsigned long long)value,
+                         (unsigned long long)min, (unsigned long long)max);
     return 0;
 }
 
@@ -142,8 +151,8 @@ static int check_form(const struct config_field *field, const char *value, struc
     return 0;
 }
 
-static int assign(struct config *config, const struct config_field *field, const char *value,
-                  enum config_source source, struct error *err)
+static int assign(struct config *config, const struct config_field *field, const char *value, enum config_source source,
+                  struct error *err)
 {
     uint64_t number;
     bool truth;
@@ -173,8 +182,7 @@ static int assign(struct config *config, const struct config_field *field, const
     return 0;
 }
 
-int config_set(struct config *config, const char *key, const char *value, enum config_source source,
-               struct error *err)
+int config_set(struct config *config, const char *key, const char *value, enum config_source source, struct error *err)
 {
     const struct config_field *field = find_field(key);
 
@@ -221,8 +229,7 @@ int config_load(struct config *config, const char *file, struct error *err)
     for (size_t i = 0; i < config_fields_len; i++) {
         const char *value = getenv(config_fields[i].env);
         /* Empty counts as not there: that is how compose files and units pass what nobody set. */
-        if (value != NULL && value[0] != '\0' &&
-            assign(&loaded, &config_fields[i], value, CONFIG_ENVIRONMENT, err) < 0)
+        if (value != NULL && value[0] != '\0' && assign(&loaded, &config_fields[i], value, CONFIG_ENVIRONMENT, err) < 0)
             return error_within(err, "environment variable %s", config_fields[i].env);
     }
     *config = loaded;

@@ -20,11 +20,11 @@ enum config_source { CONFIG_DEFAULT, CONFIG_FILE, CONFIG_ENVIRONMENT, CONFIG_FLA
  * Sizes in the file and environment may end in k, m, g (1024).
  */
 #define CONFIG_LIST(X)                                                                                                 \
-    X(listen, STRING, "EVALX_LISTEN", "listen", "0.0.0.0:3000", "address and port of the HTTP API")                   \
+    X(listen, STRING, "EVALX_LISTEN", "listen", "0.0.0.0:3000", "address and port of the HTTP API")                    \
     X(worker_listen, STRING, "EVALX_WORKER_LISTEN", "worker_listen", "",                                               \
       "address and port where a worker shows /metrics and /healthz; empty: nowhere")                                   \
     X(data, STRING, "EVALX_DATA", "data", "/var/lib/evalx", "folder of the SQLite store and the artifact cache")       \
-    X(store, STRING, "EVALX_STORE", "store", "", "redis://[user@]host[:port][/db], sqlite:FILE, or empty to choose")  \
+    X(store, STRING, "EVALX_STORE", "store", "", "redis://[user@]host[:port][/db], sqlite:FILE, or empty to choose")   \
     X(redis_host, STRING, "REDIS_HOST", "redis_host", "", "Redis host; set, it chooses the Redis store")               \
     X(redis_port, UINT, "REDIS_PORT", "redis_port", "6379", "Redis port")                                              \
     X(redis_password, SECRET, "REDIS_PASSWORD", "redis_password", "", "Redis password")                                \
@@ -79,8 +79,7 @@ struct config {
 int config_load(struct config *config, const char *file, struct error *err);
 
 /* From the command line: `key` is a file key, as in "--set listen=127.0.0.1:3000".  Checked like the others. */
-int config_set(struct config *config, const char *key, const char *value, enum config_source source,
-               struct error *err);
+int config_set(struct config *config, const char *key, const char *value, enum config_source source, struct error *err);
 
 /*
  * One line a value: key, value, where it came from.  Secrets show as "(set)" or "(not set)", passwords in URLs

@@ -21,10 +21,14 @@ const size_t config_fields_len = sizeof config_fields / sizeof *config_fields;
 const char *config_source_name(enum config_source source)
 {
     switch (source) {
-    case CONFIG_DEFAULT: return "default";
-    case CONFIG_FILE: return "file";
-    case CONFIG_ENVIRONMENT: return "environment";
-    case CONFIG_FLAG: return "flag";
+    case CONFIG_DEFAULT:
+        return "default";
+    case CONFIG_FILE:
+        return "file";
+    case CONFIG_ENVIRONMENT:
+        return "environment";
+    case CONFIG_FLAG:
+        return "flag";
     }
     assert(!"a source without a name");
     return "";

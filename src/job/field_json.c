@@ -26,11 +26,16 @@ const char *json_describe(const json_t *value, char ret[GOT_BYTES])
     if (value == NULL)
         return "nothing";
     switch (json_typeof(value)) {
-    case JSON_OBJECT: return "an object";
-    case JSON_ARRAY: return "an array";
-    case JSON_TRUE: return "true";
-    case JSON_FALSE: return "false";
-    case JSON_NULL: return "null";
+    case JSON_OBJECT:
+        return "an object";
+    case JSON_ARRAY:
+        return "an array";
+    case JSON_TRUE:
+        return "true";
+    case JSON_FALSE:
+        return "false";
+    case JSON_NULL:
+        return "null";
     case JSON_STRING:
         if (json_string_length(value) == 0)
             return "an empty string";
@@ -42,7 +47,7 @@ const char *json_describe(const json_t *value, char ret[GOT_BYTES])
         (void)snprintf(ret, GOT_BYTES, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
         break;
     case JSON_REAL:
-        (void)snprintf(ret, GOT_BYTES, "%.17g", json_real_value(value));
+        (void)snprintf(ret, GOT_BYTES, "%.15g", json_real_value(value));
         break;
     }
     return ret;
@@ -111,8 +116,8 @@ int field_text(const json_t *object, const char *key, const struct place *outer,
     return arena_copy(arena, text, ret, err) < 0 ? at_field(outer, key, err) : 0;
 }
 
-int field_bytes(const json_t *object, const char *key, const struct place *outer, struct arena *arena,
-                struct text *ret, bool *ret_there, struct error *err)
+int field_bytes(const json_t *object, const char *key, const struct place *outer, struct arena *arena, struct text *ret,
+                bool *ret_there, struct error *err)
 {
     char key64[40];
 

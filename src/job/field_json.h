@@ -16,8 +16,8 @@ struct place {
     char at[PLACE_BYTES];
 };
 
-struct place place_element(const struct place *outer, size_t index);             /* outer[2] */
-struct place place_field(const struct place *outer, const char *key);            /* outer.key */
+struct place place_element(const struct place *outer, size_t index);  /* outer[2] */
+struct place place_field(const struct place *outer, const char *key); /* outer.key */
 
 /* "a string", "the number 5", "an array", ... for "expected X, got Y". */
 #define GOT_BYTES 48
@@ -34,8 +34,8 @@ int field_bool(const json_t *object, const char *key, const struct place *outer,
 int field_text(const json_t *object, const char *key, const struct place *outer, struct arena *arena, bool may_hold_nul,
                struct text *ret, bool *ret_there, struct error *err);
 /* `key` as it is, or `key`_base64 decoded; both at once is an error. */
-int field_bytes(const json_t *object, const char *key, const struct place *outer, struct arena *arena,
-                struct text *ret, bool *ret_there, struct error *err);
+int field_bytes(const json_t *object, const char *key, const struct place *outer, struct arena *arena, struct text *ret,
+                bool *ret_there, struct error *err);
 /* An array; NULL where it is missing. */
 int field_array(const json_t *object, const char *key, const struct place *outer, size_t min, size_t max,
                 const json_t **ret, struct error *err);

@@ -33,8 +33,8 @@ enum verdict judge_run(const struct facts *facts, const struct limits *limits, s
 
 static struct text without_blanks_at_end(struct text line)
 {
-    while (line.len > 0 && (line.at[line.len - 1] == ' ' || line.at[line.len - 1] == '\t' ||
-                            line.at[line.len - 1] == '\r'))
+    while (line.len > 0 &&
+           (line.at[line.len - 1] == ' ' || line.at[line.len - 1] == '\t' || line.at[line.len - 1] == '\r'))
         line.len--;
     return line;
 }

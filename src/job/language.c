@@ -22,8 +22,7 @@
 
 static bool has_suffix(struct text name, struct text suffix)
 {
-    return name.len >= suffix.len &&
-           text_equal((struct text){ name.at + name.len - suffix.len, suffix.len }, suffix);
+    return name.len >= suffix.len && text_equal((struct text){ name.at + name.len - suffix.len, suffix.len }, suffix);
 }
 
 static int is_language_file(const struct dirent *entry)
@@ -188,8 +187,7 @@ static int append_number(struct buf *out, uint64_t number, struct error *err)
     return buf_printf(out, err, "%" PRIu64, number);
 }
 
-static int append_placeholder(struct buf *out, struct text name, const struct command_values *values,
-                              struct error *err)
+static int append_placeholder(struct buf *out, struct text name, const struct command_values *values, struct error *err)
 {
     uint64_t memory_mb = values->memory_bytes >> 20;
 

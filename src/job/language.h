@@ -23,9 +23,9 @@ struct config;
 
 /* Which system calls a run may make; the sandbox owns the filters. */
 enum language_class {
-    LANGUAGE_CLASS_NATIVE,  /* compiled programs and small interpreters */
-    LANGUAGE_CLASS_RUNTIME, /* JVM, Node, Go, .NET: many threads, huge address space reserved */
-    LANGUAGE_CLASS_COMPILER,/* compilers: as RUNTIME */
+    LANGUAGE_CLASS_NATIVE,   /* compiled programs and small interpreters */
+    LANGUAGE_CLASS_RUNTIME,  /* JVM, Node, Go, .NET: many threads, huge address space reserved */
+    LANGUAGE_CLASS_COMPILER, /* compilers: as RUNTIME */
 };
 
 struct command {
@@ -34,27 +34,27 @@ struct command {
 };
 
 struct language {
-    struct text id;           /* "python" */
-    struct text name;         /* "Python" */
-    struct text version;      /* what the file says is installed: "3.11"; shown to clients */
-    struct text *aliases;     /* other names: "python3", "py" */
+    struct text id;       /* "python" */
+    struct text name;     /* "Python" */
+    struct text version;  /* what the file says is installed: "3.11"; shown to clients */
+    struct text *aliases; /* other names: "python3", "py" */
     size_t aliases_len;
-    struct text *versions;    /* versions it answers to: "3", "3.9", ...; "*" and "latest" always work */
+    struct text *versions; /* versions it answers to: "3", "3.9", ...; "*" and "latest" always work */
     size_t versions_len;
-    struct text image;        /* "host" */
-    struct text source_file;  /* "main.py" */
-    struct text binary_file;  /* "main"; empty where nothing is compiled */
-    struct command compile;   /* words_len 0: nothing to compile */
+    struct text image;       /* "host" */
+    struct text source_file; /* "main.py" */
+    struct text binary_file; /* "main"; empty where nothing is compiled */
+    struct command compile;  /* words_len 0: nothing to compile */
     struct command run;
-    struct text *env;         /* "NAME=value" */
+    struct text *env; /* "NAME=value" */
     size_t env_len;
-    struct text *needs;       /* paths inside the image without which the language is not available */
+    struct text *needs; /* paths inside the image without which the language is not available */
     size_t needs_len;
-    struct limits limits;         /* of a run, before the client's own */
-    struct limits compile_limits; /* of the compile step */
-    enum language_class class;    /* of a run */
+    struct limits limits;                              /* of a run, before the client's own */
+    struct limits compile_limits;                      /* of the compile step */
+    enum language_class class;                         /* of a run */
     struct text hello_code, hello_stdin, hello_stdout; /* the proof that it works */
-    bool available;               /* `needs` are there; set by language_probe */
+    bool available;                                    /* `needs` are there; set by language_probe */
 };
 
 struct languages {

@@ -41,7 +41,7 @@ enum key {
 #define X(section, key, shape) KEY_##key,
     KEYS(X)
 #undef X
-    KEY_COUNT_,
+        KEY_COUNT_,
 };
 
 static const struct {
@@ -140,8 +140,13 @@ static int take_entry(void *context, const struct ini_entry *entry, struct error
 {
     /* A compiler is ours, not the client's; it may have whatever its file says. */
     static const struct limits no_ceiling = {
-        .cpu_us = UINT64_MAX, .wall_us = UINT64_MAX, .memory_bytes = UINT64_MAX, .stack_bytes = UINT64_MAX,
-        .output_bytes = UINT64_MAX, .file_bytes = UINT64_MAX, .processes = UINT32_MAX,
+        .cpu_us = UINT64_MAX,
+        .wall_us = UINT64_MAX,
+        .memory_bytes = UINT64_MAX,
+        .stack_bytes = UINT64_MAX,
+        .output_bytes = UINT64_MAX,
+        .file_bytes = UINT64_MAX,
+        .processes = UINT32_MAX,
     };
     struct reading *reading = context;
 

@@ -24,7 +24,9 @@ enum field {
 uint64_t limits_get(const struct limits *limits, size_t field)
 {
     switch ((enum field)field) {
-#define X(name, key, factor, floor) case FIELD_##name: return limits->name;
+#define X(name, key, factor, floor)                                                                                    \
+    case FIELD_##name:                                                                                                 \
+        return limits->name;
         LIMITS_LIST(X)
 #undef X
     }
@@ -101,7 +103,7 @@ int limits_parse_memory(const char *value, uint64_t *ret_bytes, struct error *er
         const char *suffix;
         unsigned shift;
     } units[] = {
-        { "", 0 },    { "b", 0 },   { "k", 10 },   { "kb", 10 }, { "kib", 10 }, { "m", 20 },
+        { "", 0 },    { "b", 0 },    { "k", 10 }, { "kb", 10 }, { "kib", 10 }, { "m", 20 },
         { "mb", 20 }, { "mib", 20 }, { "g", 30 }, { "gb", 30 }, { "gib", 30 },
     };
     size_t digits_len = strspn(value, "0123456789");

@@ -59,8 +59,8 @@ bool program_is_other(const struct element *element, const struct element *first
 }
 
 /* The element's own non-empty string, else the first's.  Borrowed from the JSON. */
-static int take_name(const struct element *element, const struct element *first, const char *key,
-                     const char *expected, struct text *ret, struct error *err)
+static int take_name(const struct element *element, const struct element *first, const char *key, const char *expected,
+                     struct text *ret, struct error *err)
 {
     const struct element *from = first != NULL && field_is_empty(element->object, key) ? first : element;
     const json_t *value = field_get(from->object, key);

@@ -10,12 +10,12 @@
 
 /* Measured by the sandbox. */
 struct facts {
-    uint64_t cpu_us;       /* user and system time of the whole group */
+    uint64_t cpu_us; /* user and system time of the whole group */
     uint64_t wall_us;
-    uint64_t memory_bytes; /* peak of the whole group; 0 where the kernel does not tell */
-    int exit_code;         /* of the program; 0 if it ended by a signal */
-    int signal;            /* that ended the program, 0 if none */
-    uint32_t oom_kills;    /* processes of the group killed for memory */
+    uint64_t memory_bytes;     /* peak of the whole group; 0 where the kernel does not tell */
+    int exit_code;             /* of the program; 0 if it ended by a signal */
+    int signal;                /* that ended the program, 0 if none */
+    uint32_t oom_kills;        /* processes of the group killed for memory */
     uint32_t process_refusals; /* forks refused by the processes limit; 0 where the kernel does not tell */
     bool cpu_exceeded;
     bool wall_exceeded;
@@ -40,13 +40,13 @@ const char *verdict_name(enum verdict verdict); /* "accepted", "wrong_answer", .
 struct result {
     uint32_t element, index; /* as in struct test */
     enum verdict verdict;
-    struct facts facts;      /* of the run, or of the compile step where the verdict is compile_error */
-    uint64_t compile_us;     /* 0 where nothing was compiled, or it came from the cache */
+    struct facts facts;  /* of the run, or of the compile step where the verdict is compile_error */
+    uint64_t compile_us; /* 0 where nothing was compiled, or it came from the cache */
     bool compile_cached;
     struct text output, errors; /* stdout and stderr as bytes, already cut to the limit */
     bool output_cut, errors_cut;
-    struct text compile_output; /* what a successful compile printed (warnings) */
-    struct text message;     /* for people: why it is so, or empty */
+    struct text compile_output;    /* what a successful compile printed (warnings) */
+    struct text message;           /* for people: why it is so, or empty */
     struct text language, version; /* what ran */
     bool wants_base64;
 };

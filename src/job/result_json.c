@@ -31,8 +31,7 @@ static int write_known(struct buf *out, const struct result *result, bool *ret_r
     bool output_replaced, errors_replaced;
 
     if (buf_append_text(out, TEXT("{\"compile_time\":"), err) < 0 ||
-        json_write_seconds(out, result->compile_us, err) < 0 ||
-        buf_append_text(out, TEXT(",\"stdout\":"), err) < 0 ||
+        json_write_seconds(out, result->compile_us, err) < 0 || buf_append_text(out, TEXT(",\"stdout\":"), err) < 0 ||
         json_write_string(out, result->output, &output_replaced, err) < 0 ||
         buf_append_text(out, TEXT(",\"stderr\":"), err) < 0 ||
         json_write_string_or_null(out, result->errors, &errors_replaced, err) < 0 ||
@@ -69,8 +68,7 @@ static int write_rest(struct buf *out, const struct result *result, struct error
         json_write_string_or_null(out, result->message, NULL, err) < 0 ||
         buf_append_text(out, TEXT(",\"language\":"), err) < 0 ||
         json_write_string(out, result->language, NULL, err) < 0 ||
-        buf_append_text(out, TEXT(",\"version\":"), err) < 0 ||
-        json_write_string(out, result->version, NULL, err) < 0)
+        buf_append_text(out, TEXT(",\"version\":"), err) < 0 || json_write_string(out, result->version, NULL, err) < 0)
         return -1;
     return buf_printf(out, err, ",\"test\":%" PRIu32 ",\"element\":%" PRIu32 "}", result->index, result->element);
 }
@@ -81,8 +79,7 @@ int results_encode(const struct result results[], size_t results_len, struct buf
         return -1;
     for (size_t i = 0; i < results_len; i++) {
         bool replaced;
-        if ((i > 0 && buf_append_text(out, TEXT(","), err) < 0) ||
-            write_known(out, &results[i], &replaced, err) < 0 ||
+        if ((i > 0 && buf_append_text(out, TEXT(","), err) < 0) || write_known(out, &results[i], &replaced, err) < 0 ||
             write_facts(out, &results[i], replaced, err) < 0 || write_rest(out, &results[i], err) < 0)
             return -1;
     }

@@ -47,14 +47,12 @@ static int write_program(struct buf *out, const struct program *program, struct 
     if (buf_append_text(out, TEXT("{\"language\":"), err) < 0 ||
         json_write_string(out, program->language->id, NULL, err) < 0 ||
         buf_append_text(out, TEXT(",\"version\":"), err) < 0 ||
-        json_write_string(out, program->version, NULL, err) < 0 ||
-        buf_append_text(out, TEXT(",\"files\":["), err) < 0)
+        json_write_string(out, program->version, NULL, err) < 0 || buf_append_text(out, TEXT(",\"files\":["), err) < 0)
         return -1;
     for (size_t i = 0; i < program->files_len; i++)
         if (buf_append_text(out, i > 0 ? TEXT(",[") : TEXT("["), err) < 0 ||
-            json_write_string(out, program->files[i].name, NULL, err) < 0 ||
-            buf_append_text(out, TEXT(","), err) < 0 || write_bytes(out, program->files[i].content, err) < 0 ||
-            buf_append_text(out, TEXT("]"), err) < 0)
+            json_write_string(out, program->files[i].name, NULL, err) < 0 || buf_append_text(out, TEXT(","), err) < 0 ||
+            write_bytes(out, program->files[i].content, err) < 0 || buf_append_text(out, TEXT("]"), err) < 0)
             return -1;
     return buf_append_text(out, TEXT("]}"), err);
 }
@@ -242,8 +240,8 @@ static int read_args(const json_t *array, struct arena *arena, struct test *test
     return 0;
 }
 
-static int read_test(const json_t *object, const struct submission *submission, struct arena *arena,
-                     struct test *test, struct error *err)
+static int read_test(const json_t *object, const struct submission *submission, struct arena *arena, struct test *test,
+                     struct error *err)
 {
     const json_t *input = json_object_get(object, "in");
     const json_t *args = json_object_get(object, "args");
@@ -321,13 +319,12 @@ static int read_submission(const json_t *json, const struct languages *languages
     return 0;
 }
 
-int submission_decode(struct text encoded, const struct languages *languages, struct submission *ret,
-                      struct error *err)
+int submission_decode(struct text encoded, const struct languages *languages, struct submission *ret, struct error *err)
 {
     struct submission submission = { 0 };
     json_error_t wrong;
-    json_t *json = json_loadb(encoded.at != NULL ? encoded.at : "", encoded.len,
-                              JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &wrong);
+    json_t *json =
+        json_loadb(encoded.at != NULL ? encoded.at : "", encoded.len, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &wrong);
 
     if (json == NULL)
         return error_set(err, ERROR_BUG, 0, "a stored submission is unreadable: line %d, column %d: %s", wrong.line,

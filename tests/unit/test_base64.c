@@ -6,8 +6,12 @@
 static void the_examples_of_the_rfc(void **state)
 {
     (void)state;
-    static const char *const rows[][2] = { { "", "" },           { "f", "Zg==" },       { "fo", "Zm8=" },
-                                           { "foo", "Zm9v" },     { "foob", "Zm9vYg==" }, { "fooba", "Zm9vYmE=" },
+    static const char *const rows[][2] = { { "", "" },
+                                           { "f", "Zg==" },
+                                           { "fo", "Zm8=" },
+                                           { "foo", "Zm9v" },
+                                           { "foob", "Zm9vYg==" },
+                                           { "fooba", "Zm9vYmE=" },
                                            { "foobar", "Zm9vYmFy" } };
     for (size_t i = 0; i < LEN(rows); i++) {
         auto_buf struct buf encoded = { .max = 100 };
@@ -35,8 +39,8 @@ static void anything_else_is_refused_and_changes_nothing(void **state)
 {
     (void)state;
     static const struct text wrong[] = {
-        { "Z", 1 },    { "Zg", 2 },     { "Zg=", 3 },   { "Zg===", 5 },  { "=", 1 },        { "Zm9v=", 5 },
-        { "Zh==", 4 }, { "Zm9v!", 5 },  { "Zm-_", 4 },  { "Zg==Zg==", 8 }, { "Zm9v\0Zm9v", 9 }, { "\xff", 1 },
+        { "Z", 1 },    { "Zg", 2 },    { "Zg=", 3 },  { "Zg===", 5 },    { "=", 1 },          { "Zm9v=", 5 },
+        { "Zh==", 4 }, { "Zm9v!", 5 }, { "Zm-_", 4 }, { "Zg==Zg==", 8 }, { "Zm9v\0Zm9v", 9 }, { "\xff", 1 },
     };
     for (size_t i = 0; i < LEN(wrong); i++) {
         auto_buf struct buf decoded = { .max = 100 };

@@ -194,9 +194,17 @@ static void addresses_are_split(void **state)
         const char *listen, *host; /* host NULL: refused */
         uint16_t port;
     } rows[] = {
-        { "0.0.0.0:3000", "0.0.0.0", 3000 }, { ":80", "", 80 },          { "[::1]:0", "::1", 0 },
-        { "localhost:65535", "localhost", 65535 }, { "[::1:3000", NULL, 0 }, { "::1:3000", NULL, 0 },
-        { "a:65536", NULL, 0 }, { "a:", NULL, 0 }, { "a", NULL, 0 }, { "a b:1", NULL, 0 }, { "[x]:1", NULL, 0 },
+        { "0.0.0.0:3000", "0.0.0.0", 3000 },
+        { ":80", "", 80 },
+        { "[::1]:0", "::1", 0 },
+        { "localhost:65535", "localhost", 65535 },
+        { "[::1:3000", NULL, 0 },
+        { "::1:3000", NULL, 0 },
+        { "a:65536", NULL, 0 },
+        { "a:", NULL, 0 },
+        { "a", NULL, 0 },
+        { "a b:1", NULL, 0 },
+        { "[x]:1", NULL, 0 },
         { "a:+1", NULL, 0 },
         { "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa:1", NULL, 0 },
     };
@@ -227,8 +235,9 @@ static void entries_continue_on_indented_lines(void **state)
     auto_buf struct buf out = { .max = 1000 };
     struct error err;
 
-    assert_ok(ini_text_read(TEXT("\xef\xbb\xbf" "a = 1 ; note\r\n  2\n\n# no\n\t|  3\n[s]\n  b : x=y\n[s]\n  c = 4\n d"), "x",
-                            collect, &out, &err),
+    assert_ok(ini_text_read(TEXT("\xef\xbb\xbf"
+                                 "a = 1 ; note\r\n  2\n\n# no\n\t|  3\n[s]\n  b : x=y\n[s]\n  c = 4\n d"),
+                            "x", collect, &out, &err),
               err);
     assert_string_equal(out.at, "/a=1;/a=+2;/a=+|  3;s/b=x=y;s/c=4;s/c=+d;");
     assert_int_equal(ini_text_read(TEXT("a = \0"), "x", collect, &out, &err), -1);

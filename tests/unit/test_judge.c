@@ -29,7 +29,9 @@ static void the_first_cause_wins(void **state)
         { "cut output beats its text", { .output_exceeded = true }, { "42", 2 }, VERDICT_OUTPUT_LIMIT },
         { "exit code", { .exit_code = 1 }, { "42\n", 3 }, VERDICT_RUNTIME_ERROR },
         { "signal", { .signal = 11 }, { "42\n", 3 }, VERDICT_RUNTIME_ERROR },
-        { "cancelled beats all", { .cancelled = true, .oom_kills = 1, .cpu_exceeded = true }, { "", 0 },
+        { "cancelled beats all",
+          { .cancelled = true, .oom_kills = 1, .cpu_exceeded = true },
+          { "", 0 },
           VERDICT_CANCELLED },
     };
     for (size_t i = 0; i < LEN(rows); i++) {
@@ -54,11 +56,16 @@ static void blanks_at_line_ends_do_not_count(void **state)
         struct text a, b;
         bool same;
     } rows[] = {
-        { { "1 2 \r\n3\n\n", 9 }, { "1 2\n3", 5 }, true }, { { "1\n\n2", 4 }, { "1\n2", 3 }, false },
-        { { "a\0b", 3 }, { "a\0c", 3 }, false },           { { "", 0 }, { "\n", 1 }, true },
-        { { NULL, 0 }, { " \t\r\n \n", 6 }, true },        { { " 1", 2 }, { "1", 1 }, false },
-        { { "1  2", 4 }, { "1 2", 3 }, false },            { { "\n1", 2 }, { "1", 1 }, false },
-        { { "1\n", 2 }, { "1\n\0", 3 }, false },           { { "1\v", 2 }, { "1", 1 }, false },
+        { { "1 2 \r\n3\n\n", 9 }, { "1 2\n3", 5 }, true },
+        { { "1\n\n2", 4 }, { "1\n2", 3 }, false },
+        { { "a\0b", 3 }, { "a\0c", 3 }, false },
+        { { "", 0 }, { "\n", 1 }, true },
+        { { NULL, 0 }, { " \t\r\n \n", 6 }, true },
+        { { " 1", 2 }, { "1", 1 }, false },
+        { { "1  2", 4 }, { "1 2", 3 }, false },
+        { { "\n1", 2 }, { "1", 1 }, false },
+        { { "1\n", 2 }, { "1\n\0", 3 }, false },
+        { { "1\v", 2 }, { "1", 1 }, false },
         { { "1", 1 }, { "1\n\n \n2", 6 }, false },
     };
     for (size_t i = 0; i < LEN(rows); i++) {

@@ -33,8 +33,9 @@ static void wall_time_follows_a_timeout(void **state)
     (void)state;
     static const struct {
         uint64_t timeout_us, wall_us;
-    } rows[] = { { 1, 1000001 }, { 1000000, 2000000 }, { 2000000, 3000000 }, { 10000000, 15000000 },
-                 { UINT64_MAX, UINT64_MAX } };
+    } rows[] = {
+        { 1, 1000001 }, { 1000000, 2000000 }, { 2000000, 3000000 }, { 10000000, 15000000 }, { UINT64_MAX, UINT64_MAX }
+    };
     for (size_t i = 0; i < LEN(rows); i++) {
         struct limits limits = { .memory_bytes = 7 };
         limits_set_timeout(&limits, rows[i].timeout_us);
@@ -49,8 +50,10 @@ static void sizes_as_clients_write_them(void **state)
     static const struct {
         const char *text;
         uint64_t bytes;
-    } right[] = { { "128m", 128 << 20 }, { "512M", 512 << 20 }, { "1g", 1 << 30 },    { "64k", 64 << 10 },
-                  { "1048576", 1 << 20 }, { "256mb", 256 << 20 }, { "1GiB", 1 << 30 }, { "5B", 5 }, { "0", 0 } };
+    } right[] = {
+        { "128m", 128 << 20 },  { "512M", 512 << 20 }, { "1g", 1 << 30 }, { "64k", 64 << 10 }, { "1048576", 1 << 20 },
+        { "256mb", 256 << 20 }, { "1GiB", 1 << 30 },   { "5B", 5 },       { "0", 0 }
+    };
     static const char *const wrong[] = { "", "m", "-1m", "1.5g", "1 g", " 1g", "1t", "1mm", "99999999999999g", "1m\n" };
 
     for (size_t i = 0; i < LEN(right); i++) {

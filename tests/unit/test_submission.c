@@ -10,14 +10,26 @@ static void names_that_stay_in_their_folder(void **state)
         struct text name;
         bool valid;
     } rows[] = {
-        { { "a", 1 }, true },           { { "a/b.c", 5 }, true },        { { "...", 3 }, true },
-        { { "a b", 3 }, true },         { { "-x", 2 }, true },           { { "\xc3\xa9", 2 }, true },
+        { { "a", 1 }, true },
+        { { "a/b.c", 5 }, true },
+        { { "...", 3 }, true },
+        { { "a b", 3 }, true },
+        { { "-x", 2 }, true },
+        { { "\xc3\xa9", 2 }, true },
         { { "a/b/c/d/e/f/g/h", 15 }, true },
         { { "a/b/c/d/e/f/g/h/i", 17 }, false },
-        { { "", 0 }, false },           { { "/a", 2 }, false },          { { "a/", 2 }, false },
-        { { "a//b", 4 }, false },       { { ".", 1 }, false },           { { "..", 2 }, false },
-        { { "a/../b", 6 }, false },     { { "a/.", 3 }, false },         { { "a\\b", 3 }, false },
-        { { "a\0b", 3 }, false },       { { "\xff", 1 }, false },        { { "../a", 4 }, false },
+        { { "", 0 }, false },
+        { { "/a", 2 }, false },
+        { { "a/", 2 }, false },
+        { { "a//b", 4 }, false },
+        { { ".", 1 }, false },
+        { { "..", 2 }, false },
+        { { "a/../b", 6 }, false },
+        { { "a/.", 3 }, false },
+        { { "a\\b", 3 }, false },
+        { { "a\0b", 3 }, false },
+        { { "\xff", 1 }, false },
+        { { "../a", 4 }, false },
     };
     char longest[202];
 

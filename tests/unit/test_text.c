@@ -67,8 +67,9 @@ static void a_repair_that_does_not_fit_leaves_the_buffer(void **state)
 static void numbers_are_digits_and_fit(void **state)
 {
     (void)state;
-    static const char *const wrong[] = { "", "-1", "+1", " 1", "1 ", "0x1", "1.0", "18446744073709551616",
-                                         "99999999999999999999999" };
+    static const char *const wrong[] = {
+        "", "-1", "+1", " 1", "1 ", "0x1", "1.0", "18446744073709551616", "99999999999999999999999"
+    };
     uint64_t value = 7;
 
     for (size_t i = 0; i < LEN(wrong); i++)

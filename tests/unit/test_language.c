@@ -1,0 +1,260 @@
+/* What the language files say, what is refused, and how commands are filled. */
+#include "fixture.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "job/language_file.h"
+
+#define BASICS "id = x\nname = X\nversion = 1\nimage = host\nsource = main.x\nrun = /bin/x {source}\n"
+
+static int read_text(const char *text, struct arena *arena, struct language *language, struct error *err)
+{
+    arena_init(arena, 1 << 20);
+    *err = (struct error){ 0 };
+    return language_text_read(text_of(text), "x.conf", &config, arena, language, err);
+}
+
+static void a_mistake_is_named(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *error;
+    } rows[] = {
+        { "", "x.conf: id: expected" },
+        { "id = Big\n", "id: expected 1 to 31 of a-z" },
+        { "id = mixed\n", "and not \"mixed\"" },
+        { "id = a23456789012345678901234567890123\n", "id: expected" },
+        { "id = x\n", "name, version and run are needed" },
+        { "id = x\nid = y\n", "x.conf:2: id is there twice" },
+        { "id = x\n  y\n", "x.conf:2: id: expected one line" },
+        { BASICS "colour = red\n", "x.conf:7: there is no key \"colour\" in section []" },
+        { BASICS "class = fast\n", "class: expected native or runtime, got \"fast\"" },
+        { BASICS "compile = gcc {source}\n", "compile: expected an absolute path" },
+        { BASICS "compile = /gcc -o{binary}\n", "{binary} is used, but no binary is named" },
+        { BASICS "compile = /gcc {sauce}\n", "compile: \"{sauce}\" has no such placeholder" },
+        { BASICS "compile = /gcc -x{args}\n", "has no such placeholder" },
+        { BASICS "binary = main.x\n", "binary: expected the name of a file other than the source" },
+        { BASICS "binary = a/b\n", "binary: expected" },
+        { BASICS "env = PATH\n", "env: expected NAME=value, got \"PATH\"" },
+        { BASICS "env = =x\n", "env: expected NAME=value" },
+        { BASICS "needs = bin/x\n", "needs: expected absolute paths" },
+        { BASICS "[limits]\nspeed = 1\n", "x.conf:8: there is no limit \"speed\"" },
+        { BASICS "[limits]\nprocesses = 0\n", "expected at least 1" },
+        { BASICS "[limits]\nprocesses = 5\nprocesses = 6\n", "x.conf:9: processes is there twice" },
+        { BASICS "[limits]\nmemory_bytes = lots\n", "memory_bytes: expected a size" },
+        { BASICS "[hello]\nid = x\n", "there is no key \"id\" in section [hello]" },
+        { "id = x\nname = X\nversion = 1\nimage = ../etc\n", "name, version and run" },
+        { "id = x\nname = X\nversion = 1\nimage = ../etc\nrun = /x\nsource = a\n", "image: expected the name" },
+        { "id = x\nname = X\nversion = 1\nimage = host\nrun = /x\nsource = ../a\n", "source: expected the name" },
+    };
+    for (size_t i = 0; i < LEN(rows); i++) {
+        struct arena arena;
+        struct language language;
+        struct error err;
+
+        print_message("  %s\n", rows[i].error);
+        assert_int_equal(read_text(rows[i].text, &arena, &language, &err), -1);
+        assert_int_equal(err.kind, ERROR_SETUP);
+        assert_contains(err.text, rows[i].error);
+        arena_done(&arena);
+    }
+}
+
+static void every_key_arrives(void **state)
+{
+    (void)state;
+    struct arena arena;
+    struct language language;
+    struct error err;
+
+    assert_ok(read_text(BASICS
+                        "aliases = y  z\nversions = 1.0\n  1.1\nclass = runtime\nbinary = b\n"
+                        "compile = /cc\n  -o {binary}\nenv = A=1 2\n  B=\nneeds = /a /b\n"
+                        "[limits]\ncpu_time_ms = 1500\nmemory_bytes = 999g\n[compile_limits]\nmemory_bytes = 8g\n"
+                        "[hello]\ncode =\n  |#a\n  |\n  |  b\nstdin = i\n",
+                        &arena, &language, &err),
+              err);
+    assert_text_equal(language.aliases[1], "z");
+    assert_int_equal(language.versions_len, 2);
+    assert_text_equal(language.versions[1], "1.1");
+    assert_int_equal(language.class, LANGUAGE_CLASS_RUNTIME);
+    assert_int_equal(language.compile.words_len, 3);
+    assert_int_equal(language.env_len, 2);
+    assert_text_equal(language.env[0], "A=1 2");
+    assert_text_equal(language.env[1], "B=");
+    assert_int_equal(language.needs_len, 2);
+    assert_int_equal(language.limits.cpu_us, 1500000);
+    assert_true(language.limits.memory_bytes == config.memory_bytes_max);   /* cut to the ceiling */
+    assert_true(language.compile_limits.memory_bytes == UINT64_C(8) << 30); /* ours: not cut */
+    assert_text_equal(language.hello_code, "#a\n\n  b\n");
+    assert_text_equal(language.hello_stdin, "i\n");
+    assert_text_equal(language.hello_stdout, "");
+    arena_done(&arena);
+}
+
+static void expect_words(const struct command *command, const struct command_values *values, const char *expected)
+{
+    auto_buf struct buf line = { .max = 10000 };
+    struct arena arena;
+    struct error err;
+    char **argv;
+
+    arena_init(&arena, 1 << 20);
+    assert_ok(command_expand(command, values, &arena, &argv, &err), err);
+    for (; *argv != NULL; argv++)
+        assert_ok(buf_printf(&line, &err, "[%s]", *argv), err);
+    assert_string_equal(line.at != NULL ? line.at : "", expected);
+    arena_done(&arena);
+}
+
+static void commands_are_filled(void **state)
+{
+    (void)state;
+    struct text words[] = {
+        TEXT("/cc"),   TEXT("-o{binary}:{main}.{memory_mb}"), TEXT("{source}"), TEXT("{files}"), TEXT("-Xmx{heap_mb}m"),
+        TEXT("{args}")
+    };
+    struct command command = { words, LEN(words) };
+    struct text args[] = { TEXT("a b"), TEXT(""), TEXT("{source}") };
+    struct text files[] = { TEXT("-x.c"), TEXT("@y.c"), TEXT("h.h"), TEXT("d/z.c") };
+    struct command_values values = {
+        .source = TEXT("m.a.c"),
+        .binary = TEXT("m"),
+        .memory_bytes = 100 << 20,
+        .args = args,
+        .args_len = LEN(args),
+        .files = files,
+        .files_len = LEN(files),
+    };
+    expect_words(&command, &values, "[/cc][-om:m.a.100][m.a.c][./-x.c][./@y.c][d/z.c][-Xmx60m][a b][][{source}]");
+    values = (struct command_values){ .source = TEXT("m"), .memory_bytes = 1 };
+    expect_words(&command, &values, "[/cc][-o:m.1][m][-Xmx1m]");
+    expect_words(&(struct command){ NULL, 0 }, &values, "");
+}
+
+static void names_and_versions(void **state)
+{
+    (void)state;
+    static const char *const rows[][3] = {
+        { "c", "c", "11" },           { "PYTHON3", "python", "3.9" },
+        { "js", "javascript", "18" }, { "node", "javascript", "20" },
+        { "java21", "java", "21" },   { "C++", "cpp", "17" },
+        { "sh", "bash", "5.0" },      { "gcc", "c", "*" },
+        { "py", "python", "latest" }, { "java", "java", "11" },
+    };
+    for (size_t i = 0; i < LEN(rows); i++) {
+        const struct language *language = languages_find(&languages, text_of(rows[i][0]));
+        print_message("  %s %s\n", rows[i][0], rows[i][2]);
+        assert_non_null(language);
+        assert_string_equal(language->id.at, rows[i][1]);
+        assert_true(language_answers_to(language, text_of(rows[i][2])));
+        assert_false(language_answers_to(language, TEXT("0.0")));
+        assert_false(language_answers_to(language, TEXT("")));
+    }
+    assert_null(languages_find(&languages, TEXT("cobol")));
+    assert_null(languages_find(&languages, TEXT("")));
+    for (size_t i = 1; i < languages.len; i++)
+        assert_true(strcmp(languages.list[i - 1].id.at, languages.list[i].id.at) < 0);
+    for (size_t i = 0; i < languages.len; i++) {
+        assert_true(languages.list[i].hello_code.len > 0 && languages.list[i].hello_stdout.len > 0);
+        assert_true(languages.list[i].needs_len > 0 && languages.list[i].env_len > 0);
+    }
+}
+
+/* A folder of our own, with files; removed by remove_folder. */
+static void write_file(const char *folder, const char *name, const char *text)
+{
+    char path[200];
+    (void)snprintf(path, sizeof path, "%s/%s", folder, name);
+    FILE *out = fopen(path, "w");
+    assert_non_null(out);
+    fputs(text, out);
+    fclose(out);
+}
+
+static void remove_file(const char *folder, const char *name)
+{
+    char path[200];
+    (void)snprintf(path, sizeof path, "%s/%s", folder, name);
+    unlink(path);
+}
+
+static void two_files_may_not_claim_one_name(void **state)
+{
+    (void)state;
+    char folder[] = "/tmp/evalx-languages-XXXXXX";
+    struct languages loaded;
+    struct error err;
+
+    assert_non_null(mkdtemp(folder));
+    assert_int_equal(languages_load(folder, &config, &loaded, &err), -1);
+    assert_contains(err.text, "expected 1 to 200 language files");
+    write_file(folder, "x.conf", BASICS "aliases = why\n");
+    write_file(folder, "README.md", "not a language\n");
+    assert_ok(languages_load(folder, &config, &loaded, &err), err);
+    assert_int_equal(loaded.len, 1);
+    languages_done(&loaded);
+    write_file(folder, "y.conf", "id = y\nname = Y\nversion = 1\nimage = host\nsource = m\nrun = /y\naliases = WHY\n");
+    assert_int_equal(languages_load(folder, &config, &loaded, &err), -1);
+    assert_contains(err.text, "both answer to");
+    write_file(folder, "y.conf", "id = y\n");
+    assert_int_equal(languages_load(folder, &config, &loaded, &err), -1);
+    assert_contains(err.text, "y.conf: name, version and run are needed");
+    remove_file(folder, "x.conf");
+    remove_file(folder, "y.conf");
+    remove_file(folder, "README.md");
+    rmdir(folder);
+    assert_int_equal(languages_load(folder, &config, &loaded, &err), -1);
+    assert_contains(err.text, "No such file or directory");
+}
+
+static void needs_are_looked_up_inside_the_image(void **state)
+{
+    (void)state;
+    char images[] = "/tmp/evalx-images-XXXXXX";
+    char image[64], link[80];
+    struct text needs[] = { TEXT("/bin/sh") };
+    struct language list[] = {
+        { .id = TEXT("a"), .image = TEXT("host"), .needs = needs, .needs_len = 1 },
+        { .id = TEXT("b"), .image = TEXT("box"), .needs = needs, .needs_len = 1 },
+        { .id = TEXT("c"), .image = TEXT("none"), .needs = needs, .needs_len = 0 },
+    };
+    struct languages some = { .list = list, .len = LEN(list) };
+
+    assert_non_null(mkdtemp(images));
+    (void)snprintf(image, sizeof image, "%s/box", images);
+    assert_int_equal(mkdir(image, 0755), 0);
+    /* In the image, /bin leads to /bin of the host where links are followed outside; there is no such file inside. */
+    (void)snprintf(link, sizeof link, "%s/bin", image);
+    assert_int_equal(symlink("/bin", link), 0);
+    languages_probe(&some, images);
+    assert_true(list[0].available);
+    assert_false(list[1].available);
+    assert_false(list[2].available);
+
+    unlink(link);
+    assert_int_equal(mkdir(link, 0755), 0);
+    (void)snprintf(image, sizeof image, "%s/box/bin", images);
+    write_file(image, "sh", "x");
+    languages_probe(&some, images);
+    assert_true(list[1].available);
+    remove_file(image, "sh");
+    rmdir(image);
+    (void)snprintf(image, sizeof image, "%s/box", images);
+    rmdir(image);
+    rmdir(images);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_mistake_is_named),
+        cmocka_unit_test(every_key_arrives),
+        cmocka_unit_test(commands_are_filled),
+        cmocka_unit_test(names_and_versions),
+        cmocka_unit_test(two_files_may_not_claim_one_name),
+        cmocka_unit_test(needs_are_looked_up_inside_the_image),
+    };
+    return cmocka_run_group_tests_name("language", tests, set_up, tear_down);
+}

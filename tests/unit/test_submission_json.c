@@ -1,0 +1,103 @@
+/* What a store gives back that no evalx of this version wrote. */
+#include "fixture.h"
+
+#include "job/request_json.h"
+#include "job/submission_json.h"
+
+#define HEAD "{\"v\":1,\"token\":\"01ARZ3NDEKTSV4RRFFQ69G5FAV\",\"created_ms\":5,\"priority\":\"normal\","
+#define PROGRAM "\"programs\":[{\"language\":\"c\",\"version\":\"1\",\"files\":[[\"main.c\",\"x\"]]}],"
+#define LIMITS "\"limits\":[1,2,3,4,5,6,7,8,9]"
+#define TEST "{\"p\":0,\"e\":0,\"i\":0," LIMITS "}"
+
+static void what_is_unreadable_says_why(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *stored;
+        enum error_kind kind;
+        const char *text;
+    } rows[] = {
+        { "", ERROR_BUG, "unreadable: line 1" },
+        { "[]", ERROR_BUG, "it has no version" },
+        { "{\"v\":2}", ERROR_BUG, "has version 2, this evalx reads version 1" },
+        { "{\"v\":1}", ERROR_BUG, "its token" },
+        { HEAD "\"programs\":[],\"tests\":[]}", ERROR_BUG, "its programs or tests" },
+        { HEAD PROGRAM "\"tests\":[]}", ERROR_BUG, "its programs or tests" },
+        { HEAD PROGRAM "\"tests\":[{}]}", ERROR_BUG, "a number" },
+        { HEAD PROGRAM "\"tests\":[{\"p\":1,\"e\":0,\"i\":0," LIMITS "}]}", ERROR_BUG, "a test of no program" },
+        { HEAD PROGRAM "\"tests\":[{\"p\":0,\"e\":0,\"i\":0}]}", ERROR_BUG, "the first test has no limits" },
+        { HEAD PROGRAM "\"tests\":[{\"p\":0,\"e\":0,\"i\":0,\"limits\":[1]}]}", ERROR_BUG, "a number" },
+        { HEAD PROGRAM "\"tests\":[{\"p\":0,\"e\":0,\"i\":0,\"limits\":[1,2,3,4,5,6,7,8,9,10]}]}", ERROR_BUG,
+          "limits" },
+        { HEAD PROGRAM "\"tests\":[{\"p\":0,\"e\":0,\"i\":0,\"limits\":[1,2,3,4,5,6,7,4294967296,9]}]}", ERROR_BUG,
+          "a number" },
+        { HEAD PROGRAM "\"tests\":[{\"p\":0,\"e\":0,\"i\":0,\"in\":{\"b64\":\"=\"}," LIMITS "}]}", ERROR_BUG, "bytes" },
+        { HEAD PROGRAM "\"tests\":[{\"p\":0,\"e\":0,\"i\":0,\"args\":[\"\\u0000\"]," LIMITS "}]}", ERROR_BUG,
+          "an argument" },
+        { HEAD "\"programs\":[{\"language\":\"cobol\",\"version\":\"1\",\"files\":[[\"a\",\"\"]]}],\"tests\":[" TEST
+               "]}",
+          ERROR_SANDBOX, "this worker has no language \"cobol\"" },
+        { HEAD "\"programs\":[{\"language\":\"c\",\"version\":\"1\",\"files\":[[\"../a\",\"\"]]}],\"tests\":[" TEST
+               "]}",
+          ERROR_BUG, "the name of a file" },
+        { HEAD "\"programs\":[{\"language\":\"c\",\"version\":\"1\",\"files\":[[\"a\"]]}],\"tests\":[" TEST "]}",
+          ERROR_BUG, "a file" },
+        { "{\"v\":1,\"token\":\"x\"}", ERROR_BUG, "its token" },
+        { "{\"v\":1,\"token\":\"01ARZ3NDEKTSV4RRFFQ69G5FAV\",\"created_ms\":-5}", ERROR_BUG, "a number" },
+        { "{\"v\":1,\"token\":\"01ARZ3NDEKTSV4RRFFQ69G5FAV\",\"created_ms\":5}", ERROR_BUG, "its priority" },
+    };
+    struct submission submission;
+    struct error err;
+
+    assert_ok(submission_decode(TEXT(HEAD PROGRAM "\"tests\":[" TEST "]}"), &languages, &submission, &err), err);
+    assert_int_equal(submission.tests[0].limits.open_files, 9);
+    submission_done(&submission);
+    for (size_t i = 0; i < LEN(rows); i++) {
+        print_message("  %s\n", rows[i].text);
+        assert_int_equal(submission_decode(text_of(rows[i].stored), &languages, &submission, &err), -1);
+        assert_int_equal(err.kind, rows[i].kind);
+        assert_contains(err.text, rows[i].text);
+    }
+}
+
+static void a_request_comes_back_as_it_was(void **state)
+{
+    (void)state;
+    auto_buf struct buf stored = { .max = 1 << 20 };
+    struct submission before, after;
+    struct error err;
+
+    assert_ok(
+        request_decode(TEXT("[{\"language\":\"py\",\"version\":\"latest\",\"code\":\"print()\",\"priority\":\"high\","
+                            "\"stdin_base64\":\"AP/DKA==\",\"args\":[\"a\",\"\"]},{\"stdin\":\"\\u0000\\u00e9\"},"
+                            "{\"timeout\":1,\"expected_output\":\"\",\"base64\":true}]"),
+                       REQUEST_BATCH, &languages, &config, &before, &err),
+        err);
+    assert_ok(submission_encode(&before, &stored, &err), err);
+    assert_ok(submission_decode(buf_text(&stored), &languages, &after, &err), err);
+    assert_string_equal(after.token, before.token);
+    assert_int_equal(after.created_ms, before.created_ms);
+    assert_int_equal(after.priority, PRIORITY_HIGH);
+    assert_ptr_equal(after.programs[0].language, before.programs[0].language);
+    assert_text_equal(after.programs[0].version, "latest");
+    assert_text_equal(after.tests[0].input, "\0\xff\xc3(");
+    assert_int_equal(after.tests[0].args_len, 2);
+    assert_text_equal(after.tests[1].input, "\0\xc3\xa9");
+    assert_false(after.tests[1].has_expected);
+    assert_true(after.tests[2].has_expected);
+    assert_true(after.tests[2].wants_base64);
+    assert_int_equal(after.tests[2].limits.cpu_us, 1000000);
+    assert_int_equal(after.tests[1].limits.cpu_us, 5000000);
+    submission_done(&before);
+    submission_done(&after);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_is_unreadable_says_why),
+        cmocka_unit_test(a_request_comes_back_as_it_was),
+    };
+    request_init();
+    return cmocka_run_group_tests_name("submission_json", tests, set_up, tear_down);
+}
