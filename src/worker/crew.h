@@ -20,6 +20,7 @@
 #include "worker/worker.h"
 
 #define FINISHERS_MAX 8u
+#define STEP_US_LONG 200000u /* what steps are taken to last until it is known better */
 
 struct slot {
     struct worker *worker;

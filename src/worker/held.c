@@ -6,6 +6,7 @@
 #include <assert.h>
 #include <inttypes.h>
 
+#include "base/clock.h"
 #include "job/submission_json.h"
 
 /*
@@ -74,6 +75,7 @@ struct held *held_new(struct store_claim *claim, const struct languages *languag
 
     memcpy(held->token, claim->token, sizeof held->token);
     held->attempt = claim->attempt;
+    held->claimed_us = clock_mono_us();
     held->end = HELD_FINISH;
     decode(held, buf_text(&claim->payload), languages, attempts_max);
     store_claim_done(claim);
@@ -118,6 +120,7 @@ bool held_take_step(struct held *held, struct step *ret_step)
     held->steps_first = (held->steps_first + 1) % held->steps_room;
     held->steps_len--;
     held->running++;
+    held->begun = true;
     return true;
 }
 

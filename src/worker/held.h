@@ -43,6 +43,8 @@ struct held {
     struct held *finish_next; /* those that wait for a finisher */
     char token[TOKEN_BYTES];
     uint32_t attempt;
+    uint64_t claimed_us; /* monotonic */
+    bool begun;          /* a slot has taken a step of it */
     enum held_end end;
     bool with_finisher;                           /* queued for one, or in its hands */
     char reason[sizeof((struct error *)0)->text]; /* HELD_FAIL */

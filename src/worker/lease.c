@@ -17,6 +17,7 @@
 #define SWEEP_MS 1000u
 #define HEARTBEAT_MS_MIN 50u
 #define CANCEL_AGAIN_MS 5u
+#define FETCHED_TOO_EARLY_US 250000u  /* what no slot has begun after this could have begun elsewhere */
 #define NO_SLOT_HAND_BACK_US 5000000u /* a worker without any box gives its submissions to others after this */
 
 struct beating {
@@ -52,7 +53,8 @@ static void let_go(struct worker *worker, const struct store_lease *lease)
 {
     for (struct held *held = worker->held; held != NULL; held = held->next)
         if (held->attempt == lease->attempt && strcmp(held->token, lease->token) == 0) {
-            if (held->end != HELD_FORGET)
+            /* One in a finisher's hands may just have been finished; the store tells the finisher if not. */
+            if (held->end != HELD_FORGET && !held->with_finisher)
                 log_warn("submission %s, attempt %" PRIu32 ": %s", held->token, held->attempt,
                          lease->state == LEASE_LOST ? "its lease is lost" : "cancelled");
             crew_give_up(worker, held, HELD_FORGET);
@@ -85,6 +87,20 @@ static int heartbeat(struct worker *worker, struct beating *beating)
             let_go(worker, &beating->leases[i]);
     (void)pthread_mutex_unlock(&worker->lock);
     return 0;
+}
+
+/* With the lock held. */
+static void hand_back_idle(struct worker *worker, uint64_t now_us)
+{
+    if (worker->no_slot_since_us != 0 && now_us - worker->no_slot_since_us > NO_SLOT_HAND_BACK_US)
+        crew_give_up_all(worker, HELD_HAND_BACK);
+    if (worker->steps_running < worker->slots_open)
+        return;
+    for (struct held *held = worker->held; held != NULL; held = held->next)
+        if (held->end == HELD_FINISH && !held->begun && now_us - held->claimed_us > FETCHED_TOO_EARLY_US) {
+            worker->step_us = STEP_US_LONG; /* nothing is fetched ahead until steps have been short again for a while */
+            crew_give_up(worker, held, HELD_HAND_BACK);
+        }
 }
 
 static void sweep(struct worker *worker, struct beating *beating)
@@ -124,8 +140,7 @@ void *keeper_main(void *context)
         now_us = clock_mono_us();
         uint64_t next_us = next_beat_us < next_sweep_us ? next_beat_us : next_sweep_us;
         (void)pthread_mutex_lock(&worker->lock);
-        if (worker->no_slot_since_us != 0 && now_us - worker->no_slot_since_us > NO_SLOT_HAND_BACK_US)
-            crew_give_up_all(worker, HELD_HAND_BACK);
+        hand_back_idle(worker, now_us);
         if (!worker->ending && next_us > now_us)
             (void)crew_wait(worker, &worker->beat, (next_us - now_us) / 1000 + 1);
         bool ending = worker->ending;

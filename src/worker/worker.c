@@ -161,6 +161,7 @@ int worker_start(const struct config *config, const struct languages *languages,
     worker->languages = languages;
     worker->sandbox = sandbox;
     worker->store = store;
+    worker->step_us = STEP_US_LONG;
     init_conditions(worker);
     name_worker(worker);
     if (name_images_and_lanes(worker, err) < 0)
