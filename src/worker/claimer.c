@@ -3,8 +3,8 @@
  *
  * What is claimed here and waits could run on another worker.  So a claim asks for as many submissions as there are
  * slots without a step.  Only while steps are short (a fetch takes about as long as a run) one step a slot is fetched
- * ahead, so that slots do not stand idle between two; it then waits for milliseconds.  If it does not, because what runs
- * before it turns out to be long, the keeper hands it back (lease.c).
+ * ahead, so that slots do not stand idle between two; it then waits for milliseconds.  If what runs before it turns out
+ * to be long, the keeper hands it back (lease.c).
  */
 #include <inttypes.h>
 

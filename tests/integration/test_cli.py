@@ -117,8 +117,9 @@ def test_completion_completes(evalx_binary):
 
     def complete(*words):
         quoted = " ".join(f"'{word}'" for word in words)
-        done = subprocess.run(["bash", "-c", f". '{script}'; COMP_WORDS=({quoted}); COMP_CWORD={len(words) - 1}; _evalx; "
-                               'printf "%s\\n" "${COMPREPLY[@]}"'], capture_output=True, text=True, check=True)
+        shell = f". '{script}'; COMP_WORDS=({quoted}); COMP_CWORD={len(words) - 1}; _evalx; "
+        done = subprocess.run(["bash", "-c", shell + 'printf "%s\\n" "${COMPREPLY[@]}"'], capture_output=True, text=True,
+                              check=True)
         return done.stdout.split()
 
     assert complete("evalx", "su") == ["submit"]
