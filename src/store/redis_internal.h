@@ -1,0 +1,144 @@
+/*
+ * redis_internal: what the redis_*.c files share; nobody else includes it.
+ *
+ * Theory of operation
+ *
+ *   Every step is one Lua script (scripts/), so it is atomic, whoever dies between two of them.  Not streams with
+ *   consumer groups: XREADGROUP's COUNT is for each stream, so a claim over three priorities and thirty lanes would
+ *   take far more than it has slots for; and turns, cancelling, the cap and the fence are atomic steps anyway.
+ *   docs/STORE.md lists the keys.
+ *
+ *   - redis_link.c, redis_address.c: one connection.
+ *   - redis_pool.c: connections for calls, back-off while Redis is away, scripts by EVALSHA.
+ *   - redis_calls.c: every call but a claim; one script each, repeated once where the connection broke.
+ *   - redis_claim.c: claims, and waiting for one (BLPOP on the lanes' bells).
+ *   - redis_watch.c: the subscriber thread.
+ *   - redis_store.c: opening and closing.
+ *
+ * A script may be sent twice (its answer was lost with the connection), so each gives the same answer to the same
+ * call: add finds the token there, finish and cancel carry a name of the call, a claim the number of the question.
+ */
+#pragma once
+#include <pthread.h>
+
+#include "config/config.h"
+#include "redis_scripts.h" /* made by meson from scripts/ */
+#include "store/backends.h"
+#include "store/redis_link.h"
+#include "store/store.h"
+
+#define REDIS_CALL_MS 2500          /* one answer; with a connect before it still under 5 s */
+#define REDIS_IDLE_LINKS_MAX 16
+#define REDIS_DEAD_MAX 1000         /* dead letters kept, at most */
+#define REDIS_DEAD_MS_MAX (7ull * 24 * 3600 * 1000) /* and for how long */
+
+struct redis_pool {
+    struct redis_address address;
+    pthread_mutex_t lock;
+    struct redis_link *idle[REDIS_IDLE_LINKS_MAX];
+    size_t idle_len;
+    uint64_t retry_at_ms; /* no connect before this */
+    uint64_t back_off_ms; /* 0: the last connect worked */
+    struct error away;    /* why the last connect failed */
+};
+
+/* Asks for claims, one question at a time; its name is in the store, so it outlives its connection. */
+struct redis_asker {
+    char name[TOKEN_BYTES];
+    uint64_t number;          /* of its question */
+    bool is_unanswered;       /* the last question may have been answered without us hearing it */
+    struct redis_link *link;  /* NULL: to be connected */
+    int wake_fd;              /* eventfd; readable: stop waiting */
+    struct redis_asker *next; /* in `idle` or `waiting` */
+};
+
+struct redis_store {
+    struct store store; /* must come first */
+    char prefix[CONFIG_STRING_BYTES + 4]; /* "{evalx}:" */
+    uint64_t queue_max, lease_ms, attempts_max, result_ttl_ms;
+    struct redis_pool pool;
+
+    pthread_mutex_t askers_lock;
+    struct redis_asker *idle, *waiting;
+    bool wake_is_pending;
+
+    pthread_t watch_thread;
+    store_watcher *watcher; /* NULL: nobody watches */
+    void *watcher_context;
+    int watch_end_fd; /* eventfd */
+};
+
+static inline struct redis_store *redis_of(struct store *store)
+{
+    return (struct redis_store *)store;
+}
+
+/* ---- redis_pool.c ---- */
+
+void redis_pool_init(struct redis_pool *pool, const struct redis_address *address);
+void redis_pool_done(struct redis_pool *pool);
+/* An idle connection, else a new one.  While Redis is away only one caller in a while tries; the others fail at once. */
+int redis_pool_take(struct redis_pool *pool, struct redis_link **ret, struct error *err);
+void redis_pool_give(struct redis_pool *pool, struct redis_link *link);
+/* A new connection, with the same back-off, for one who keeps it. */
+int redis_pool_connect(struct redis_pool *pool, struct redis_link **ret, struct error *err);
+void redis_pool_drop(struct redis_pool *pool, struct redis_link *link); /* it broke: so have the idle ones, likely */
+
+/* Somewhere between half of it and all, so that a fleet does not act in step. */
+uint64_t redis_spread(uint64_t ms);
+
+/* Arguments of a script.  Strings are borrowed, numbers are kept. */
+struct redis_args {
+    const char **at;
+    size_t *lens;
+    char (*numbers)[24];
+    size_t len, cap;
+};
+#define auto_args __attribute__((cleanup(redis_args_done)))
+int redis_args_init(struct redis_args *args, const struct redis_store *store, enum redis_script script, size_t cap,
+                    struct error *err);
+void redis_args_done(struct redis_args *args);
+void redis_args_add(struct redis_args *args, struct text text);
+void redis_args_add_number(struct redis_args *args, uint64_t number);
+
+/* The script on this connection.  0: *ret is its answer.  -1: *ret_broke tells whether to repeat it on another one. */
+int redis_ask(struct redis_link *link, enum redis_script script, struct redis_args *args, redisReply **ret,
+              bool *ret_broke, struct error *err);
+/* On any connection, repeated once where it broke. `type` is what the answer must be. */
+int redis_call(struct redis_store *store, enum redis_script script, struct redis_args *args, int type,
+               redisReply **ret, struct error *err);
+int redis_answer_is_odd(enum redis_script script, struct error *err); /* -1 */
+
+static inline void redis_reply_done(redisReply **reply)
+{
+    if (*reply != NULL)
+        freeReplyObject(*reply);
+}
+#define auto_reply __attribute__((cleanup(redis_reply_done)))
+
+/* ---- redis_calls.c ---- */
+
+int redis_add(struct store *base, const struct store_new news[], size_t len, struct error *err);
+int redis_heartbeat(struct store *base, const struct store_worker *worker, struct store_lease leases[], size_t len,
+                    struct error *err);
+int redis_finish(struct store *base, const char *token, uint32_t attempt, enum submission_state state,
+                 struct text result, bool *ret_kept, struct error *err);
+int redis_hand_back(struct store *base, const char *token, uint32_t attempt, struct error *err);
+int redis_cancel(struct store *base, const char *token, bool *ret_cancelled, struct error *err);
+int redis_get(struct store *base, const char *const tokens[], size_t len, struct store_view ret_views[],
+              struct error *err);
+int redis_depth(struct store *base, struct store_depth *ret, struct error *err);
+int redis_sweep(struct store *base, struct error *err);
+int redis_forget_worker(struct store *base, const char *name, struct error *err);
+
+/* ---- redis_claim.c ---- */
+
+int redis_claim(struct store *base, const struct store_worker *worker, size_t max, uint32_t wait_ms,
+                struct store_claim ret_claims[], size_t *ret_len, struct error *err);
+void redis_wake(struct store *base);
+void redis_askers_done(struct redis_store *store);
+
+/* ---- redis_watch.c ---- */
+
+int redis_watch(struct store *base, store_watcher *watcher, void *context, struct error *err);
+void redis_watch_end(struct redis_store *store);

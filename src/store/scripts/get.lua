@@ -1,0 +1,19 @@
+#!lua flags=no-writes
+-- ARGV: tokens.  Returns for each nil, or state, cancelled, attempt, lane, created, started, finished, result.
+local views = {}
+for i, token in ipairs(ARGV) do
+    local at = redis.call('HMGET', sub_key(token), 'state', 'cancelled', 'attempt', 'lane', 'created', 'started',
+        'finished')
+    local result = false
+    if at[1] == COMPLETED or at[1] == FAILED then
+        result = redis.call('GET', out_key(token))
+        if not result then at[1] = false end -- the two expire in the same millisecond, but not in one step
+    end
+    if at[1] then
+        views[i] = { tonumber(at[1]), tonumber(at[2]) or 0, tonumber(at[3]), at[4], tonumber(at[5]),
+            tonumber(at[6]) or 0, tonumber(at[7]) or 0, result or '' }
+    else
+        views[i] = false
+    end
+end
+return views

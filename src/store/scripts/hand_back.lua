@@ -1,0 +1,5 @@
+#!lua flags=allow-oom
+-- ARGV: token, attempt.  Where the attempt is not the current one, somebody else has it already.
+local at = redis.call('HMGET', sub_key(ARGV[1]), 'state', 'attempt', 'priority', 'lane', 'seq', 'lost')
+if at[1] == PROCESSING and at[2] == ARGV[2] then requeue(ARGV[1], at[3], at[4], at[5], at[6]) end
+return 1

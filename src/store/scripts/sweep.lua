@@ -1,0 +1,45 @@
+#!lua flags=allow-oom
+-- ARGV: attempts_max, ttl_ms, lease_ms, dead_max, dead_ms.  Returns 1 if more leases may have run out.
+local now = now_ms()
+local lost = redis.call('ZRANGEBYSCORE', LEASES, '-inf', now, 'LIMIT', 0, 100)
+for _, token in ipairs(lost) do
+    local at = redis.call('HMGET', sub_key(token), 'state', 'priority', 'lane', 'seq', 'lost', 'attempt', 'created')
+    if at[1] ~= PROCESSING then
+        redis.call('ZREM', LEASES, token)
+    elseif at[5] + 1 < tonumber(ARGV[1]) then
+        requeue(token, at[2], at[3], at[4], at[5] + 1)
+    else
+        local reason = 'given up after ' .. (at[5] + 1) .. ' attempts: each worker that ran it stopped answering'
+        redis.call('HSET', p .. 'dead:' .. token, 'lane', at[3], 'priority', at[2], 'attempt', at[6],
+            'created', at[7], 'died', now, 'reason', reason, 'payload', redis.call('GET', job_key(token)) or '')
+        redis.call('PEXPIRE', p .. 'dead:' .. token, ARGV[5])
+        redis.call('ZADD', DEAD, now, token)
+        count(at[3], 0, -1)
+        redis.call('HSET', sub_key(token), 'lost', at[5] + 1)
+        finish(token, FAILED, reason, 0, '', ARGV[2])
+    end
+end
+
+-- The rest is for whoever comes first in a second: every worker and API server sweeps.
+if redis.call('SET', p .. 'swept', now, 'NX', 'PX', 900) then
+    for _, name in ipairs(redis.call('ZRANGEBYSCORE', WORKERS, '-inf', '(' .. (now - ARGV[3]))) do
+        forget_worker(name)
+    end
+    redis.call('ZREMRANGEBYSCORE', DEAD, '-inf', now - ARGV[5])
+    local excess = redis.call('ZCARD', DEAD) - tonumber(ARGV[4])
+    if excess > 0 then
+        for _, token in ipairs(redis.call('ZRANGE', DEAD, 0, excess - 1)) do
+            redis.call('DEL', p .. 'dead:' .. token)
+            redis.call('ZREM', DEAD, token)
+        end
+    end
+    -- A claimer that died between its bell and its claim left a bell short.
+    for priority = 0, 2 do
+        for _, lane in ipairs(redis.call('ZRANGE', heads_key(priority), 0, -1)) do
+            for _ = redis.call('LLEN', bell_key(lane)) + 1, waiting_in(lane) do
+                redis.call('RPUSH', bell_key(lane), '1')
+            end
+        end
+    end
+end
+return #lost == 100 and 1 or 0

@@ -1,0 +1,144 @@
+/*
+ * sqlite_commit: many callers, one commit.
+ *
+ * A flush of the disk costs as much as a hundred inserts, so concurrent callers share one.  Each leaves its order in
+ * the queue.  If nobody leads, it leads: takes all that lies there, runs it in one transaction, commits, tells
+ * the owners, and hands the lead to the first of those who came meanwhile (never twice to itself, so nobody
+ * works for others for ever).  A caller alone pays no thread switch.
+ *
+ * Each order of a group runs in a savepoint: where one fails, its rows and its changes of the lanes are taken back
+ * and the others go on.  Where the transaction itself is lost (full disk, failed commit), every order of the group
+ * fails, and nothing has happened.
+ *
+ * The one thing never done here: writing through a connection that another thread might use.
+ */
+#include "store/sqlite_internal.h"
+
+#include <assert.h>
+
+#define GROUP_MAX 256
+
+/* Everything in the group fails with the same words; what it did is taken back. */
+static void fail_group(struct sqlite_store *store, struct sqlite_order *group[], size_t len, struct sqlite_mark start,
+                       const struct error *why)
+{
+    struct error ignored;
+    if (sqlite3_get_autocommit(store->writer.db) == 0)
+        (void)sqlite_run(&store->writer, QUERY_ROLLBACK, &ignored, "");
+    sqlite_take_back(store, start);
+    for (size_t i = 0; i < len; i++) {
+        group[i]->result = -1;
+        group[i]->err = *why;
+    }
+}
+
+/* 0, or -1 where the transaction is lost; an order's own failure is in the order. */
+static int run_order(struct sqlite_store *store, struct sqlite_order *order, bool alone, struct error *err)
+{
+    struct sqlite_link *writer = &store->writer;
+    struct sqlite_mark mark = sqlite_mark(store);
+    if (!alone && sqlite_run(writer, QUERY_SAVEPOINT, err, "") < 0)
+        return -1;
+    order->result = order->apply(store, order->what, &order->err);
+    if (sqlite3_get_autocommit(writer->db) != 0) { /* a full disk or a broken file rolls back everything at once */
+        *err = order->err;
+        return -1;
+    }
+    if (alone) {
+        if (order->result < 0)
+            *err = order->err;
+        return order->result;
+    }
+    if (order->result < 0) {
+        sqlite_take_back(store, mark);
+        if (sqlite_run(writer, QUERY_ROLLBACK_TO, err, "") < 0)
+            return -1;
+    }
+    return sqlite_run(writer, QUERY_RELEASE, err, "");
+}
+
+static void run_group(struct sqlite_store *store, struct sqlite_order *group[], size_t len)
+{
+    struct error err = { 0 };
+    struct sqlite_mark start = sqlite_mark(store);
+    bool must_last = false;
+    for (size_t i = 0; i < len; i++)
+        must_last |= group[i]->must_last;
+
+    if (sqlite_link_set_durable(&store->writer, must_last, &err) < 0 ||
+        sqlite_run(&store->writer, QUERY_BEGIN_WRITE, &err, "") < 0) {
+        fail_group(store, group, len, start, &err);
+        return;
+    }
+    for (size_t i = 0; i < len; i++) {
+        if (run_order(store, group[i], len == 1, &err) < 0) {
+            fail_group(store, group, len, start, &err);
+            return;
+        }
+    }
+    if (sqlite_run(&store->writer, QUERY_COMMIT, &err, "") < 0) {
+        fail_group(store, group, len, start, &err);
+        return;
+    }
+    sqlite_settle(store);
+}
+
+/* With queue_lock held. */
+static size_t take_group(struct sqlite_store *store, struct sqlite_order *group[GROUP_MAX])
+{
+    size_t len = 0;
+    while (store->queue_first != NULL && len < GROUP_MAX) {
+        group[len++] = store->queue_first;
+        store->queue_first = store->queue_first->next;
+    }
+    if (store->queue_first == NULL)
+        store->queue_last = NULL;
+    return len;
+}
+
+static void lead(struct sqlite_store *store)
+{
+    struct sqlite_order *group[GROUP_MAX];
+    size_t len = take_group(store, group);
+    (void)pthread_mutex_unlock(&store->queue_lock);
+    run_group(store, group, len);
+    (void)pthread_mutex_lock(&store->queue_lock);
+    for (size_t i = 0; i < len; i++) {
+        group[i]->is_done = true;
+        (void)pthread_cond_signal(&group[i]->turn);
+    }
+    if (store->queue_first != NULL) {
+        store->queue_first->leads = true;
+        (void)pthread_cond_signal(&store->queue_first->turn);
+    } else {
+        store->is_led = false;
+    }
+}
+
+int sqlite_commit(struct sqlite_store *store, struct sqlite_order *order, struct error *err)
+{
+    order->is_done = order->leads = false;
+    order->next = NULL;
+    (void)pthread_cond_init(&order->turn, NULL);
+
+    (void)pthread_mutex_lock(&store->queue_lock);
+    if (store->queue_last != NULL)
+        store->queue_last->next = order;
+    else
+        store->queue_first = order;
+    store->queue_last = order;
+
+    if (!store->is_led)
+        store->is_led = order->leads = true;
+    while (!order->is_done && !order->leads)
+        (void)pthread_cond_wait(&order->turn, &store->queue_lock);
+    if (order->leads)
+        lead(store);
+    assert(order->is_done);
+    (void)pthread_mutex_unlock(&store->queue_lock);
+
+    (void)pthread_cond_destroy(&order->turn);
+    if (order->result < 0)
+        *err = order->err;
+    return order->result;
+}

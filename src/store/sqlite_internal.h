@@ -1,0 +1,244 @@
+/*
+ * sqlite_internal: what the sqlite_*.c files share; nobody else includes it.
+ *
+ * Theory of operation
+ *
+ *   One process owns a database: an exclusive lock on FILE.lock is held for as long as the store is open.  So
+ *   whatever counts, wakes or renews may live in this process' memory, as long as it follows the commits:
+ *
+ *   - sqlite_commit.c: a caller that wants to write leaves an `order` in a queue; whoever finds no leader becomes
+ *     the leader, runs every order that lies there in one transaction (each in a savepoint of its own), commits
+ *     once and wakes their owners.  Only the leader touches `writer`, and only between two commits.
+ *   - sqlite_lanes.c: how many wait and run in each lane, kept in memory beside the rows.  A change is journalled
+ *     until the commit, and taken back with the order or the transaction that made it.
+ *   - sqlite_claim.c: claimers that wait, longest first.  After each commit as many are woken as there are
+ *     submissions nobody has been woken for ("promised").
+ *   - sqlite_moves.c: the statements that take a submission from state to state.
+ *   - sqlite_read.c: get and depth, on connections of their own that never wait for a commit.
+ *   - sqlite_watch.c: the thread that tells the watcher.
+ *   - sqlite_schema.c: the tables, the statements, opening.
+ *
+ * Locks: `queue_lock` guards the queue of orders and is never held while statements run.  `lock` guards
+ * lanes, waiters, workers and events; held for short moments, also inside a transaction.  `readers_lock` guards the
+ * idle readers.  None is held while another is taken.
+ */
+#pragma once
+#include <pthread.h>
+#include <sqlite3.h>
+#include <stdio.h>
+
+#include "config/config.h"
+#include "store/backends.h"
+#include "store/store.h"
+
+#define SQLITE_SCHEMA_VERSION 1
+#define SQLITE_READERS_MAX 4
+#define SQLITE_DEAD_MAX 1000                     /* dead letters kept, at most */
+#define SQLITE_DEAD_MS_MAX (7ull * 24 * 3600 * 1000) /* and for how long */
+
+/* X(name, SQL).  Every statement stands here, so that a test can ask for the plan of each. */
+#define SQLITE_QUERIES(X)                                                                                              \
+    X(BEGIN_WRITE, "BEGIN IMMEDIATE")                                                                                  \
+    X(BEGIN_READ, "BEGIN")                                                                                             \
+    X(COMMIT, "COMMIT")                                                                                                \
+    X(ROLLBACK, "ROLLBACK")                                                                                            \
+    X(SAVEPOINT, "SAVEPOINT one_order")                                                                                \
+    X(RELEASE, "RELEASE one_order")                                                                                    \
+    X(ROLLBACK_TO, "ROLLBACK TO one_order")                                                                            \
+    X(INSERT, "INSERT INTO submission(token, state, priority, lane, created, queued) VALUES(?1, 0, ?2, ?3, ?4, ?4) "   \
+              "ON CONFLICT(token) DO NOTHING")                                                                         \
+    X(PAYLOAD_PUT, "INSERT INTO payload(seq, body) VALUES(?1, ?2)")                                                    \
+    X(PAYLOAD, "SELECT body FROM payload WHERE seq = ?1")                                                              \
+    X(PAYLOAD_DROP, "DELETE FROM payload WHERE seq = ?1")                                                              \
+    X(HEAD, "SELECT seq, token, attempt, queued, created FROM submission "                                             \
+            "WHERE state = 0 AND lane = ?1 AND priority = ?2 ORDER BY seq LIMIT 1")                                    \
+    X(TAKE, "UPDATE submission SET state = 1, attempt = attempt + 1, started = ?2, lease = ?3, worker = ?4 "           \
+            "WHERE seq = ?1")                                                                                          \
+    X(BY_TOKEN, "SELECT seq, state, priority, lane, attempt, lost, cancelled FROM submission WHERE token = ?1")        \
+    X(RENEW, "UPDATE submission SET lease = ?2 WHERE seq = ?1")                                                        \
+    X(END, "UPDATE submission SET state = ?2, finished = ?3, cancelled = ?4, lost = ?5, lease = 0 WHERE seq = ?1")     \
+    X(RESULT_PUT, "INSERT INTO result(seq, body) VALUES(?1, ?2)")                                                      \
+    X(REQUEUE, "UPDATE submission SET state = 0, started = 0, lease = 0, worker = '', queued = ?2, lost = ?3 "         \
+               "WHERE seq = ?1")                                                                                       \
+    X(LOST, "SELECT token FROM submission WHERE state = 1 AND lease <= ?1 ORDER BY lease LIMIT 256")                   \
+    X(OLD, "SELECT seq FROM submission WHERE state >= 2 AND finished <= ?1 ORDER BY finished LIMIT 256")               \
+    X(FORGET, "DELETE FROM submission WHERE seq = ?1")                                                                 \
+    X(RESULT_DROP, "DELETE FROM result WHERE seq = ?1")                                                                \
+    X(DEAD_PUT, "INSERT OR REPLACE INTO dead(token, lane, priority, attempt, created, died, reason, payload) "         \
+                "SELECT token, lane, priority, attempt, created, ?2, ?3, body "                                        \
+                "FROM submission JOIN payload USING(seq) WHERE seq = ?1")                                              \
+    X(DEAD_DROP_OLD, "DELETE FROM dead WHERE died <= ?1")                                                              \
+    X(DEAD_DROP_MANY, "DELETE FROM dead WHERE token IN (SELECT token FROM dead ORDER BY died DESC LIMIT -1 OFFSET ?1)") \
+    X(DEAD_COUNT, "SELECT count(*) FROM dead INDEXED BY dead_died WHERE died >= 0")                                    \
+    X(VIEW, "SELECT s.state, s.cancelled, s.attempt, s.lane, s.created, s.started, s.finished, r.body "                \
+            "FROM submission s LEFT JOIN result r ON r.seq = s.seq WHERE s.token = ?1")                                \
+    X(COUNT_WAITING, "SELECT lane, priority, count(*) FROM submission WHERE state = 0 GROUP BY lane, priority")         \
+    X(COUNT_RUNNING, "SELECT lane, priority, count(*) FROM submission WHERE state = 1 GROUP BY lane, priority")
+
+enum sqlite_query {
+#define X(name, sql) QUERY_##name,
+    SQLITE_QUERIES(X)
+#undef X
+    QUERY_COUNT_,
+};
+
+/* One connection and its statements, prepared when first used.  One thread at a time. */
+struct sqlite_link {
+    sqlite3 *db;
+    sqlite3_stmt *statements[QUERY_COUNT_];
+    bool is_durable; /* synchronous=FULL now */
+};
+
+struct sqlite_store;
+
+/* What a caller wants written.  Lives on the caller's stack until sqlite_commit returns. */
+struct sqlite_order {
+    int (*apply)(struct sqlite_store *store, void *what, struct error *err);
+    void *what;
+    bool must_last; /* acknowledged means on disk; false where losing it in a power cut breaks no promise */
+
+    /* The leader's: */
+    int result;
+    struct error err;
+    bool is_done, leads;
+    pthread_cond_t turn;
+    struct sqlite_order *next;
+};
+
+struct sqlite_lane {
+    char name[32];
+    uint64_t waiting[PRIORITY_COUNT_];
+    uint64_t running;
+    uint64_t promised; /* claimers woken for it that have not looked yet */
+};
+
+struct sqlite_change {
+    size_t lane;
+    enum submission_priority priority;
+    int waiting, running;
+};
+
+struct sqlite_event {
+    char token[TOKEN_BYTES];
+    enum submission_state state;
+    bool cancelled;
+};
+
+/* A claimer that waits; on its own stack, in the list in the order they came. */
+struct sqlite_waiter {
+    const struct store_worker *worker;
+    size_t promised_lane; /* SIZE_MAX: none */
+    bool is_woken;        /* store_wake */
+    pthread_cond_t bell;
+    struct sqlite_waiter *next;
+};
+
+struct sqlite_worker {
+    char name[80];
+    uint32_t slots, running;
+    uint64_t beat_ms; /* monotonic */
+};
+
+struct sqlite_store {
+    struct store store; /* must come first */
+    char file[CONFIG_STRING_BYTES + 16];
+    uint64_t queue_max, lease_ms, attempts_max, result_ttl_ms;
+    int lock_fd;
+
+    struct sqlite_link writer; /* the leader's */
+    pthread_mutex_t queue_lock;
+    struct sqlite_order *queue_first, *queue_last;
+    bool is_led;
+
+    pthread_mutex_t lock;
+    struct sqlite_lane *lanes; /* grows, never shrinks; a lane is named by its index */
+    size_t lanes_len, lanes_cap;
+    struct sqlite_change *journal; /* of the transaction that runs */
+    size_t journal_len, journal_cap;
+    struct sqlite_event *fresh; /* of the transaction that runs */
+    size_t fresh_len, fresh_cap;
+    struct sqlite_waiter *waiters;
+    bool wake_is_pending;
+    struct sqlite_worker *workers;
+    size_t workers_len, workers_cap;
+    uint64_t turns[64]; /* claims made, by the set of lanes asked for (see sqlite_claim.c) */
+
+    pthread_mutex_t readers_lock;
+    struct sqlite_link readers[SQLITE_READERS_MAX]; /* idle ones */
+    size_t readers_len;
+
+    pthread_t watch_thread;
+    pthread_cond_t watch_bell; /* with `lock` */
+    store_watcher *watcher;    /* NULL: nobody watches */
+    void *watcher_context;
+    struct sqlite_event *told; /* committed, not yet told */
+    size_t told_len, told_cap;
+    bool watch_ends;
+};
+
+static inline struct sqlite_store *sqlite_of(struct store *store)
+{
+    return (struct sqlite_store *)store;
+}
+
+/* sqlite_schema.c */
+const char *sqlite_query_sql(enum sqlite_query query);
+/* Locks the file, makes it if it is missing, opens the writer. */
+int sqlite_file_open(struct sqlite_store *store, struct error *err);
+int sqlite_link_open(const char *file, bool is_reader, struct sqlite_link *ret, struct error *err);
+void sqlite_link_close(struct sqlite_link *link);
+/* FULL or NORMAL, between transactions. */
+int sqlite_link_set_durable(struct sqlite_link *link, bool durable, struct error *err);
+/* The statement, reset, with values bound: i int64_t, t const char *, b struct text.  NULL with *err. */
+sqlite3_stmt *sqlite_bind(struct sqlite_link *link, enum sqlite_query query, struct error *err, const char *kinds, ...);
+/* 1 a row, 0 done (and reset), -1 with *err (and reset). */
+int sqlite_step(sqlite3_stmt *statement, struct error *err);
+/* Bind and run a statement that gives no rows. */
+#define sqlite_run(link, query, err, ...) sqlite_run_((link), sqlite_bind((link), (query), (err), __VA_ARGS__), (err))
+int sqlite_run_(struct sqlite_link *link, sqlite3_stmt *statement, struct error *err);
+int sqlite_fail(sqlite3 *db, enum error_kind kind, const char *doing, struct error *err);
+
+/* sqlite_commit.c */
+int sqlite_commit(struct sqlite_store *store, struct sqlite_order *order, struct error *err);
+
+/* sqlite_lanes.c; the first three inside a transaction */
+size_t sqlite_lane(struct sqlite_store *store, const char *name);
+void sqlite_lane_move(struct sqlite_store *store, size_t lane, enum submission_priority priority, int waiting,
+                      int running);
+void sqlite_tell(struct sqlite_store *store, const char *token, enum submission_state state, bool cancelled);
+struct sqlite_mark {
+    size_t journal_len, fresh_len;
+};
+struct sqlite_mark sqlite_mark(struct sqlite_store *store);
+void sqlite_take_back(struct sqlite_store *store, struct sqlite_mark mark); /* as if nothing had happened since */
+void sqlite_settle(struct sqlite_store *store); /* after a commit: forgets the journal, tells, rings */
+uint64_t sqlite_waiting(struct sqlite_store *store);
+void *sqlite_grow(void *array, size_t len, size_t *cap, size_t bytes_each);
+
+/* sqlite_claim.c */
+int sqlite_claim(struct store *store, const struct store_worker *worker, size_t max, uint32_t wait_ms,
+                 struct store_claim ret_claims[], size_t *ret_len, struct error *err);
+void sqlite_wake(struct store *store);
+void sqlite_ring(struct sqlite_store *store); /* with `lock` held */
+
+/* sqlite_moves.c */
+int sqlite_add(struct store *store, const struct store_new news[], size_t len, struct error *err);
+int sqlite_heartbeat(struct store *store, const struct store_worker *worker, struct store_lease leases[], size_t len,
+                     struct error *err);
+int sqlite_finish(struct store *store, const char *token, uint32_t attempt, enum submission_state state,
+                  struct text result, bool *ret_kept, struct error *err);
+int sqlite_hand_back(struct store *store, const char *token, uint32_t attempt, struct error *err);
+int sqlite_cancel(struct store *store, const char *token, bool *ret_cancelled, struct error *err);
+int sqlite_sweep(struct store *store, struct error *err);
+int sqlite_forget_worker(struct store *store, const char *name, struct error *err);
+/* Takes back every lease that ran out before `mono_ms`; *ret_more says that there may be others. */
+int sqlite_take_leases(struct sqlite_store *store, int64_t mono_ms, bool *ret_more, struct error *err);
+
+/* sqlite_read.c */
+int sqlite_get(struct store *store, const char *const tokens[], size_t len, struct store_view ret_views[],
+               struct error *err);
+int sqlite_depth(struct store *store, struct store_depth *ret, struct error *err);
+
+/* sqlite_watch.c */
+int sqlite_watch(struct store *store, store_watcher *watcher, void *context, struct error *err);
+void sqlite_watch_end(struct sqlite_store *store);

@@ -1,0 +1,109 @@
+/*
+ * sqlite_lanes: how many wait and run in each lane, beside the rows.
+ *
+ * The rows are the truth and are counted when the store opens; from then on every move changes the count with
+ * the row.  The journal lets a failed order or transaction take its changes back, so a count never
+ * speaks of a row that was not committed for longer than the transaction itself.
+ */
+#include "store/sqlite_internal.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+/* Aborts when memory is out: the sizes are ours, and a supervisor starts us again with nothing lost. */
+void *sqlite_grow(void *array, size_t len, size_t *cap, size_t bytes_each)
+{
+    if (len < *cap)
+        return array;
+    *cap = *cap == 0 ? 16 : *cap * 2;
+    void *bigger = realloc(array, *cap * bytes_each);
+    if (bigger == NULL)
+        abort();
+    return bigger;
+}
+
+size_t sqlite_lane(struct sqlite_store *store, const char *name)
+{
+    (void)pthread_mutex_lock(&store->lock);
+    size_t i = 0;
+    while (i < store->lanes_len && strcmp(store->lanes[i].name, name) != 0)
+        i++;
+    if (i == store->lanes_len) {
+        store->lanes = sqlite_grow(store->lanes, store->lanes_len, &store->lanes_cap, sizeof *store->lanes);
+        store->lanes[i] = (struct sqlite_lane){ 0 };
+        (void)snprintf(store->lanes[i].name, sizeof store->lanes[i].name, "%s", name);
+        store->lanes_len++;
+    }
+    (void)pthread_mutex_unlock(&store->lock);
+    return i;
+}
+
+/* With `lock` held. */
+static void change(struct sqlite_lane *lane, enum submission_priority priority, int waiting, int running)
+{
+    assert(waiting >= 0 || lane->waiting[priority] >= (uint64_t)-waiting);
+    assert(running >= 0 || lane->running >= (uint64_t)-running);
+    lane->waiting[priority] += (uint64_t)(int64_t)waiting;
+    lane->running += (uint64_t)(int64_t)running;
+}
+
+void sqlite_lane_move(struct sqlite_store *store, size_t lane, enum submission_priority priority, int waiting,
+                      int running)
+{
+    (void)pthread_mutex_lock(&store->lock);
+    change(&store->lanes[lane], priority, waiting, running);
+    store->journal = sqlite_grow(store->journal, store->journal_len, &store->journal_cap, sizeof *store->journal);
+    store->journal[store->journal_len++] = (struct sqlite_change){ lane, priority, waiting, running };
+    (void)pthread_mutex_unlock(&store->lock);
+}
+
+void sqlite_tell(struct sqlite_store *store, const char *token, enum submission_state state, bool cancelled)
+{
+    store->fresh = sqlite_grow(store->fresh, store->fresh_len, &store->fresh_cap, sizeof *store->fresh);
+    struct sqlite_event *event = &store->fresh[store->fresh_len++];
+    *event = (struct sqlite_event){ .state = state, .cancelled = cancelled };
+    (void)snprintf(event->token, sizeof event->token, "%s", token);
+}
+
+struct sqlite_mark sqlite_mark(struct sqlite_store *store)
+{
+    return (struct sqlite_mark){ store->journal_len, store->fresh_len };
+}
+
+void sqlite_take_back(struct sqlite_store *store, struct sqlite_mark mark)
+{
+    (void)pthread_mutex_lock(&store->lock);
+    while (store->journal_len > mark.journal_len) {
+        const struct sqlite_change *last = &store->journal[--store->journal_len];
+        change(&store->lanes[last->lane], last->priority, -last->waiting, -last->running);
+    }
+    store->fresh_len = mark.fresh_len;
+    (void)pthread_mutex_unlock(&store->lock);
+}
+
+void sqlite_settle(struct sqlite_store *store)
+{
+    (void)pthread_mutex_lock(&store->lock);
+    store->journal_len = 0;
+    if (store->watcher != NULL && store->fresh_len > 0) {
+        for (size_t i = 0; i < store->fresh_len; i++) {
+            store->told = sqlite_grow(store->told, store->told_len, &store->told_cap, sizeof *store->told);
+            store->told[store->told_len++] = store->fresh[i];
+        }
+        (void)pthread_cond_signal(&store->watch_bell);
+    }
+    store->fresh_len = 0;
+    sqlite_ring(store);
+    (void)pthread_mutex_unlock(&store->lock);
+}
+
+uint64_t sqlite_waiting(struct sqlite_store *store)
+{
+    uint64_t waiting = 0;
+    (void)pthread_mutex_lock(&store->lock);
+    for (size_t i = 0; i < store->lanes_len; i++)
+        for (int priority = 0; priority < PRIORITY_COUNT_; priority++)
+            waiting += store->lanes[i].waiting[priority];
+    (void)pthread_mutex_unlock(&store->lock);
+    return waiting;
+}

@@ -1,0 +1,66 @@
+/*
+ * sqlite_watch: tells the watcher what was committed, on a thread of its own, so that a watcher may take locks
+ * that callers of the store hold.
+ */
+#include "store/sqlite_internal.h"
+
+#include <stdlib.h>
+
+static void *watch_loop(void *context)
+{
+    struct sqlite_store *store = context;
+    struct sqlite_event *events = NULL;
+    size_t events_cap = 0;
+
+    (void)pthread_mutex_lock(&store->lock);
+    while (true) {
+        while (store->told_len == 0 && !store->watch_ends)
+            (void)pthread_cond_wait(&store->watch_bell, &store->lock);
+        if (store->told_len == 0)
+            break;
+        /* Swap the two lists, so that commits go on while the watcher is told. */
+        struct sqlite_event *batch = store->told;
+        size_t batch_len = store->told_len, batch_cap = store->told_cap;
+        store->told = events;
+        store->told_len = 0;
+        store->told_cap = events_cap;
+        (void)pthread_mutex_unlock(&store->lock);
+
+        for (size_t i = 0; i < batch_len; i++)
+            store->watcher(store->watcher_context, batch[i].token, batch[i].state, batch[i].cancelled);
+
+        events = batch;
+        events_cap = batch_cap;
+        (void)pthread_mutex_lock(&store->lock);
+    }
+    (void)pthread_mutex_unlock(&store->lock);
+    free(events);
+    return NULL;
+}
+
+int sqlite_watch(struct store *base, store_watcher *watcher, void *context, struct error *err)
+{
+    struct sqlite_store *store = sqlite_of(base);
+    if (store->watcher != NULL)
+        return error_set(err, ERROR_BUG, 0, "the store has a watcher already");
+    store->watcher_context = context;
+    store->watcher = watcher;
+    int os = pthread_create(&store->watch_thread, NULL, watch_loop, store);
+    if (os != 0) {
+        store->watcher = NULL;
+        return error_set(err, ERROR_SETUP, os, "start the store's watch thread");
+    }
+    return 0;
+}
+
+void sqlite_watch_end(struct sqlite_store *store)
+{
+    if (store->watcher == NULL)
+        return;
+    (void)pthread_mutex_lock(&store->lock);
+    store->watch_ends = true;
+    (void)pthread_cond_signal(&store->watch_bell);
+    (void)pthread_mutex_unlock(&store->lock);
+    (void)pthread_join(store->watch_thread, NULL);
+    store->watcher = NULL;
+}
