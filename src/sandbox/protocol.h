@@ -24,12 +24,14 @@ enum control_op {
 
 struct control_request {
     uint32_t op;
+    uint32_t sequence; /* comes back in the reply, so that a restarted launcher's late answer is known as such */
     uint32_t slot;
     char image[CONTROL_IMAGE_BYTES]; /* NUL-terminated */
 };
 
 struct control_reply {
     uint32_t op;
+    uint32_t sequence;
     int32_t os;                    /* 0 if all went well, else an errno; then text says what failed */
     uint32_t value;                /* HELLO: cgroup version 0, 1, 2 */
     char text[CONTROL_TEXT_BYTES]; /* NUL-terminated */

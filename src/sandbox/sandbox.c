@@ -64,6 +64,7 @@ static _Noreturn void become_launcher(int file, int control, const struct sandbo
     _exit(127);
 }
 
+/* 0, -1 where the reply tells of a failure, -2 where none came.  *ret_fd: the descriptor that came along, or -1. */
 static int receive_reply(int control, struct control_reply *reply, int *ret_fd, struct error *err)
 {
     struct pollfd polled = { .fd = control, .events = POLLIN };
@@ -71,24 +72,20 @@ static int receive_reply(int control, struct control_reply *reply, int *ret_fd, 
     do
         ready = poll(&polled, 1, ANSWER_MS);
     while (ready < 0 && errno == EINTR);
-    if (ready <= 0)
-        return error_set(err, ERROR_SANDBOX, ready < 0 ? errno : ETIMEDOUT, "the launcher does not answer");
-    int fd = -1;
-    size_t fds = 0;
-    int got = message_receive(control, reply, sizeof *reply, &fd, 1, &fds, 0);
-    if (got <= 0)
-        return error_set(err, ERROR_SANDBOX, got < 0 ? errno : 0, "the launcher has ended");
-    reply->text[sizeof reply->text - 1] = '\0';
-    if (reply->os != 0) {
-        if (fds > 0)
-            (void)close(fd);
-        return error_set(err, ERROR_SANDBOX, 0, "%s", reply->text);
+    *ret_fd = -1;
+    memset(reply, 0, sizeof *reply);
+    if (ready <= 0) {
+        error_set(err, ERROR_SANDBOX, ready < 0 ? errno : ETIMEDOUT, "the launcher does not answer");
+        return -2;
     }
-    if (ret_fd != NULL)
-        *ret_fd = fds > 0 ? fd : -1;
-    else if (fds > 0)
-        (void)close(fd);
-    return 0;
+    size_t fds = 0;
+    int got = message_receive(control, reply, sizeof *reply, ret_fd, 1, &fds, 0);
+    if (got <= 0) {
+        error_set(err, ERROR_SANDBOX, got < 0 ? errno : 0, "the launcher has ended");
+        return -2;
+    }
+    reply->text[sizeof reply->text - 1] = '\0';
+    return reply->os == 0 ? 0 : error_set(err, ERROR_SANDBOX, 0, "%s", reply->text);
 }
 
 int sandbox_start(const struct sandbox_settings *settings, struct sandbox **ret, struct error *err)
@@ -117,7 +114,8 @@ int sandbox_start(const struct sandbox_settings *settings, struct sandbox **ret,
         return -1;
     }
     struct control_reply hello;
-    if (receive_reply(sandbox->control, &hello, NULL, err) < 0) {
+    int none;
+    if (receive_reply(sandbox->control, &hello, &none, err) < 0) {
         err->kind = ERROR_SETUP;
         sandbox_stop(sandbox);
         return error_within(err, "start the sandbox");
@@ -127,26 +125,71 @@ int sandbox_start(const struct sandbox_settings *settings, struct sandbox **ret,
     return 0;
 }
 
+/* One question, one answer.  Returns 1 when the launcher says hello instead: it was started again and knows nothing. */
+static int ask_once(struct sandbox *sandbox, struct control_request request, int *ret_fd, struct error *err)
+{
+    request.sequence = ++sandbox->sequence;
+    if (message_send(sandbox->control, &request, sizeof request, NULL, 0) < 0)
+        return error_set(err, ERROR_SANDBOX, errno, "the launcher has ended");
+    for (;;) {
+        struct control_reply reply;
+        int fd = -1;
+        int result = receive_reply(sandbox->control, &reply, &fd, err);
+        if (result == 0 && reply.op == CONTROL_HELLO)
+            return 1;
+        if (reply.sequence == request.sequence || result == -2) {
+            if (ret_fd != NULL)
+                *ret_fd = fd;
+            else if (fd >= 0)
+                (void)close(fd);
+            return result == 0 ? 0 : -1;
+        }
+        if (fd >= 0) /* the answer to a question that was put again */
+            (void)close(fd);
+    }
+}
+
+static struct control_request image_request(const char *name)
+{
+    struct control_request request = { .op = CONTROL_IMAGE };
+    (void)snprintf(request.image, sizeof request.image, "%s", name);
+    return request;
+}
+
+/* After a hello the images are named again and the question is put again.  A launcher that keeps dying is broken. */
 static int ask(struct sandbox *sandbox, const struct control_request *request, int *ret_fd, struct error *err)
 {
-    struct control_reply reply;
     (void)pthread_mutex_lock(&sandbox->lock);
-    int result = message_send(sandbox->control, request, sizeof *request, NULL, 0);
-    if (result < 0)
-        error_set(err, ERROR_SANDBOX, errno, "the launcher has ended");
-    else
-        result = receive_reply(sandbox->control, &reply, ret_fd, err);
+    int result = ask_once(sandbox, *request, ret_fd, err);
+    for (int rounds = 0; rounds < 3 && result == 1; rounds++) {
+        for (size_t i = 0; i < sandbox->images_len; i++)
+            if (ask_once(sandbox, image_request(sandbox->images[i]), NULL, err) != 0)
+                break; /* the question itself then fails too, with a better text */
+        result = ask_once(sandbox, *request, ret_fd, err);
+    }
+    if (result == 1)
+        result = error_set(err, ERROR_SANDBOX, 0, "the launcher keeps dying");
     (void)pthread_mutex_unlock(&sandbox->lock);
     return result;
 }
 
 int sandbox_image(struct sandbox *sandbox, const char *name, struct error *err)
 {
-    struct control_request request = { .op = CONTROL_IMAGE };
-    if (strlen(name) >= sizeof request.image)
+    if (strlen(name) >= CONTROL_IMAGE_BYTES)
         return error_set(err, ERROR_SETUP, 0, "the name of image %s is too long", name);
-    (void)snprintf(request.image, sizeof request.image, "%s", name);
-    return ask(sandbox, &request, NULL, err);
+    struct control_request request = image_request(name);
+    if (ask(sandbox, &request, NULL, err) < 0)
+        return -1;
+    (void)pthread_mutex_lock(&sandbox->lock);
+    size_t known = 0;
+    while (known < sandbox->images_len && strcmp(sandbox->images[known], name) != 0)
+        known++;
+    if (known == sandbox->images_len && known < IMAGES_MAX) {
+        memcpy(sandbox->images[known], request.image, sizeof request.image);
+        sandbox->images_len++;
+    }
+    (void)pthread_mutex_unlock(&sandbox->lock);
+    return 0;
 }
 
 int sandbox_open_slot(struct sandbox *sandbox, uint32_t slot, int *ret_socket, struct error *err)

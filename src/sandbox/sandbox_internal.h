@@ -11,6 +11,9 @@ struct sandbox {
     int control;
     pid_t launcher;
     unsigned cgroup_version;
+    uint32_t sequence; /* of the last question */
+    char images[IMAGES_MAX][CONTROL_IMAGE_BYTES]; /* named so far, for a launcher that had to be started again */
+    size_t images_len;
 };
 
 /* Asks the launcher for a slot; *ret_socket is the caller's.  Replaces the slot if it is there. */

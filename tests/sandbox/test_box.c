@@ -417,35 +417,65 @@ static void a_run_can_be_cancelled(void **state)
     expect_output("echo next", "next\n");
 }
 
-/* The process of a slot, found by its parent's name; ours are the only ones started by this test. */
-static pid_t find_slot_process(void)
+/* The root side is a chain: our child is the guardian, its child the launcher, whose child is the slot. */
+static pid_t first_child_of(pid_t parent)
 {
-    FILE *list = popen("pgrep -f '^evalx-launcher' -P $(pgrep -f '^evalx-launcher' -P $PPID | head -1) | head -1", "r");
+    char path[64];
     int pid = 0;
-    if (list == NULL || fscanf(list, "%d", &pid) != 1)
+    (void)snprintf(path, sizeof path, "/proc/%d/task/%d/children", (int)parent, (int)parent);
+    FILE *list = fopen(path, "re");
+    assert_non_null(list);
+    if (fscanf(list, "%d", &pid) != 1)
         pid = 0;
-    if (list != NULL)
-        (void)pclose(list);
+    (void)fclose(list);
     return pid;
+}
+
+static void expect_recovery(void)
+{
+    const char *const argv[] = { "/usr/bin/true", NULL };
+    struct box_job job = shell_job(argv);
+    struct box_outcome o;
+    struct error err;
+    bool recovered = false;
+    for (int tries = 0; tries < 3 && !recovered; tries++) {
+        recovered = box_run(box, &job, &o, &err) == 0;
+        if (recovered)
+            box_outcome_done(&o);
+        else
+            print_message("  %s\n", err.text);
+    }
+    assert_true(recovered);
 }
 
 static void a_broken_slot_is_repaired(void **state)
 {
     (void)state;
-    pid_t slot = find_slot_process();
+    pid_t slot = first_child_of(first_child_of(first_child_of(getpid())));
     assert_true(slot > 1);
     assert_int_equal(kill(slot, SIGKILL), 0);
-    const char *const argv[] = { "/usr/bin/true", NULL };
-    struct box_job job = shell_job(argv);
-    struct box_outcome o;
-    struct error err;
-    bool repaired = false;
-    for (int tries = 0; tries < 3 && !repaired; tries++) {
-        repaired = box_run(box, &job, &o, &err) == 0;
-        if (repaired)
-            box_outcome_done(&o);
+    expect_recovery();
+}
+
+static void a_dead_launcher_is_replaced(void **state)
+{
+    (void)state;
+    for (int round = 0; round < 3; round++) {
+        pid_t launcher = first_child_of(first_child_of(getpid()));
+        assert_true(launcher > 1);
+        assert_int_equal(kill(launcher, SIGKILL), 0);
+        if (round > 0) /* also when the new one has long been there */
+            (void)nanosleep(&(struct timespec){ .tv_nsec = 300000000 }, NULL);
+        expect_recovery();
     }
-    assert_true(repaired);
+    /* A question on the control line right after a death: a new box. */
+    struct error err;
+    struct box *other;
+    assert_int_equal(kill(first_child_of(first_child_of(getpid())), SIGKILL), 0);
+    if (box_open(sandbox, 1, &other, &err) < 0)
+        fail_msg("box_open: %s", err.text);
+    box_close(other);
+    expect_recovery();
 }
 
 static void many_runs_leave_nothing(void **state)
@@ -510,6 +540,7 @@ int main(void)
         cmocka_unit_test(what_cannot_be_executed_is_the_programs_fault),
         cmocka_unit_test(a_run_can_be_cancelled),
         cmocka_unit_test(a_broken_slot_is_repaired),
+        cmocka_unit_test(a_dead_launcher_is_replaced),
         cmocka_unit_test(many_runs_leave_nothing),
     };
     return cmocka_run_group_tests(tests, start, stop);

@@ -1,12 +1,9 @@
 /*
- * launcher: the program that stays root.  A separate small static executable inside the evalx binary (see
- * sandbox/sandbox.c), so that it holds no secret, no HTTP, no JSON, no store, and forks quickly.
- *
- *   evalx-launcher CONTROL_FD UID_BASE INSECURE_NO_CGROUP IMAGES_FOLDER
- *
- * It speaks protocol.h on CONTROL_FD: names images, opens slots (a process each, see slot.c), repairs broken ones, and
- * when the worker is gone ends everything and removes every group it made.
+ * launcher: serves the control line: names images, opens slots (a process each, see slot.c), repairs broken ones, and when the
+ * worker is gone ends them all.  It keeps nothing that a restart (guardian.c) could not do without.
  */
+#include "sandbox/launcher/launcher.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
@@ -31,14 +28,9 @@
 #include "sandbox/message.h"
 #include "sandbox/protocol.h"
 
-#define CLEAN_UP_MS 2000u
-
 struct launcher {
     int control;
-    uint64_t uid_base;
-    const char *images_folder;
-    struct cgroup tree;
-    struct seccomp_filters filters;
+    const struct launcher_settings *settings;
     struct image images[IMAGES_MAX];
     size_t images_len;
     struct {
@@ -49,48 +41,9 @@ struct launcher {
 
 static struct launcher launcher; /* large, one a process, and slots inherit it */
 
-/* Only what slots and image builders use; the bounding set follows, so no child has more. */
-static int keep_few_capabilities(struct error *err)
+static void answer(const struct control_request *to, const struct error *err, uint32_t value, int fd)
 {
-    static const int kept[] = { CAP_CHOWN, CAP_KILL, CAP_SETGID, CAP_SETUID, CAP_SETPCAP, CAP_SYS_CHROOT, CAP_SYS_ADMIN,
-                                CAP_MKNOD, CAP_DAC_OVERRIDE };
-    uint64_t set = 0;
-    for (size_t i = 0; i < sizeof kept / sizeof *kept; i++)
-        set |= 1ull << kept[i];
-    for (int cap = 0; cap < 64; cap++)
-        if ((set >> cap & 1) == 0 && prctl(PR_CAPBSET_DROP, cap) < 0 && errno != EINVAL)
-            return error_set(err, ERROR_SETUP, errno, "drop capability %d from the bounding set", cap);
-    struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
-    struct __user_cap_data_struct sets[2] = {
-        { .permitted = (uint32_t)set, .effective = (uint32_t)set },
-        { .permitted = (uint32_t)(set >> 32), .effective = (uint32_t)(set >> 32) },
-    };
-    if (syscall(SYS_capset, &head, sets) < 0)
-        return error_set(err, ERROR_SETUP, errno, "keep the launcher's capabilities (run as root; in a container it "
-                                                  "needs SYS_ADMIN, SETUID, SETGID, SETPCAP, KILL, CHOWN, MKNOD, "
-                                                  "SYS_CHROOT, DAC_OVERRIDE)");
-    return 0;
-}
-
-static int prepare(bool insecure_no_cgroup, struct error *err)
-{
-    if (geteuid() != 0)
-        return error_set(err, ERROR_SETUP, 0, "the sandbox must be started as root (sudo evalx ...)");
-    (void)setsid(); /* a terminal's Ctrl-C is for the worker, which then drains */
-    if (setgroups(0, NULL) < 0)
-        return error_set(err, ERROR_SETUP, errno, "drop groups");
-    if (keep_few_capabilities(err) < 0)
-        return -1;
-    if (seccomp_filters_build(&launcher.filters, err) < 0)
-        return -1;
-    if (!insecure_no_cgroup && cgroup_tree_open(&launcher.tree, err) < 0)
-        return -1;
-    return 0;
-}
-
-static void answer(uint32_t op, const struct error *err, uint32_t value, int fd)
-{
-    struct control_reply reply = { .op = op, .value = value };
+    struct control_reply reply = { .op = to->op, .sequence = to->sequence, .value = value };
     if (err != NULL) {
         reply.os = err->os != 0 ? err->os : EIO;
         (void)snprintf(reply.text, sizeof reply.text, "%s", err->text);
@@ -120,7 +73,7 @@ static int add_image(const char name[CONTROL_IMAGE_BYTES], struct error *err)
     struct image *image = &launcher.images[launcher.images_len];
     /* Slots assemble their own, at the first run that needs it; this one proves that it can be done. */
     int mount_ns;
-    if (image_build(launcher.images_folder, name, &mount_ns, err) < 0)
+    if (image_build(launcher.settings->images_folder, name, &mount_ns, err) < 0)
         return -1;
     (void)close(mount_ns);
     image->mount_ns = -1;
@@ -131,7 +84,7 @@ static int add_image(const char name[CONTROL_IMAGE_BYTES], struct error *err)
 
 static void slot_clean(uint32_t number)
 {
-    if (launcher.tree.version != CGROUP_NONE)
+    if (launcher.settings->tree.version != CGROUP_NONE)
         (void)cgroup_slot_close(&launcher.slots[number].group, CLEAN_UP_MS);
     launcher.slots[number].process = 0;
 }
@@ -157,11 +110,11 @@ static _Noreturn void become_slot(uint32_t number, int socket)
                 (void)close(launcher.slots[i].group.dirs[place]);
     struct slot_settings settings = {
         .number = number,
-        .uid_first = (uint32_t)(launcher.uid_base + (uint64_t)number * SLOT_UIDS),
-        .images_folder = launcher.images_folder,
+        .uid_first = (uint32_t)(launcher.settings->uid_base + (uint64_t)number * SLOT_UIDS),
+        .images_folder = launcher.settings->images_folder,
         .images = launcher.images,
         .images_len = launcher.images_len,
-        .filters = &launcher.filters,
+        .filters = &launcher.settings->filters,
         .group = launcher.slots[number].group,
     };
     slot_main(&settings, socket);
@@ -172,8 +125,8 @@ static int open_slot(uint32_t number, int *ret_socket, struct error *err)
     if (number >= SLOTS_MAX)
         return error_set(err, ERROR_SETUP, EINVAL, "slot %" PRIu32 ": there are at most %u", number, SLOTS_MAX);
     slot_end(number);
-    if (launcher.tree.version != CGROUP_NONE &&
-        cgroup_slot_open(&launcher.tree, number, &launcher.slots[number].group, err) < 0)
+    if (launcher.settings->tree.version != CGROUP_NONE &&
+        cgroup_slot_open(&launcher.settings->tree, number, &launcher.slots[number].group, err) < 0)
         return -1;
     int pair[2];
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0) {
@@ -208,18 +161,18 @@ static int serve(void)
     struct error err = { 0 };
     if (got < 0) {
         error_set(&err, ERROR_BUG, EBADMSG, "a control message of the wrong size");
-        answer(0, &err, 0, -1);
+        answer(&(struct control_request){ 0 }, &err, 0, -1);
     } else if (request.op == CONTROL_IMAGE) {
-        answer(CONTROL_IMAGE, add_image(request.image, &err) < 0 ? &err : NULL, 0, -1);
+        answer(&request, add_image(request.image, &err) < 0 ? &err : NULL, 0, -1);
     } else if (request.op == CONTROL_SLOT) {
         int socket = -1;
         int result = open_slot(request.slot, &socket, &err);
-        answer(CONTROL_SLOT, result < 0 ? &err : NULL, 0, socket);
+        answer(&request, result < 0 ? &err : NULL, 0, socket);
         if (socket >= 0)
             (void)close(socket);
     } else {
         error_set(&err, ERROR_BUG, EINVAL, "control request %" PRIu32 " is unknown", request.op);
-        answer(request.op, &err, 0, -1);
+        answer(&request, &err, 0, -1);
     }
     return 1;
 }
@@ -265,31 +218,22 @@ static void work(int children)
     }
 }
 
-int main(int argc, char **argv)
+void launcher_hello(int control, const struct error *err, uint32_t value)
 {
-    if (argc != 5) {
-        dprintf(STDERR_FILENO, "evalx-launcher is started by evalx, not by hand\n");
-        return 2;
-    }
-    char *end;
-    launcher.control = (int)strtol(argv[1], &end, 10);
-    launcher.uid_base = strtoull(argv[2], &end, 10);
-    launcher.images_folder = argv[4];
-    (void)fcntl(launcher.control, F_SETFD, FD_CLOEXEC);
+    launcher.control = control;
+    answer(&(struct control_request){ .op = CONTROL_HELLO }, err, value, -1);
+}
 
-    struct error err = { 0 };
-    if (prepare(strcmp(argv[3], "1") == 0, &err) < 0) {
-        answer(CONTROL_HELLO, &err, 0, -1);
-        (void)cgroup_tree_close(&launcher.tree, CLEAN_UP_MS);
-        return 1;
-    }
+int launcher_main(const struct launcher_settings *settings, int control)
+{
+    launcher.control = control;
+    launcher.settings = settings;
+    /* The first process of a run outlives a slot that is killed for a moment: it comes here, and is reaped with the slots. */
+    (void)prctl(PR_SET_CHILD_SUBREAPER, 1);
     int children = watch_children();
-    answer(CONTROL_HELLO, NULL, launcher.tree.version, -1);
+    launcher_hello(control, NULL, settings->tree.version);
     work(children);
     for (uint32_t i = 0; i < SLOTS_MAX; i++)
         slot_end(i);
-    if (cgroup_tree_close(&launcher.tree, CLEAN_UP_MS) < 0)
-        dprintf(STDERR_FILENO, "evalx-launcher: cgroup %s could not be removed; the next start tries again\n",
-                launcher.tree.name);
     return 0;
 }

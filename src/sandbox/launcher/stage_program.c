@@ -54,10 +54,10 @@ int stage_drop_capabilities(void)
     for (int cap = 0; cap < 64; cap++) {
         if (prctl(PR_CAPBSET_DROP, cap) == 0)
             continue;
-        if (errno == EINVAL) /* behind the kernel's last one */
+        /* EINVAL: behind the kernel's last one.  EPERM (init): no CAP_SETPCAP any more; no_new_privs then does it. */
+        if (errno == EINVAL || errno == EPERM)
             break;
-        if (errno != EPERM) /* EPERM: no CAP_SETPCAP any more, and so none to gain them with */
-            return errno;
+        return errno;
     }
     if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0)
         return errno;
