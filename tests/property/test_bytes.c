@@ -1,0 +1,117 @@
+/* Whatever the bytes: repair, base64 and the comparison of outputs keep their promises. */
+#include "property.h"
+
+#include "base/base64.h"
+#include "job/judge.h"
+
+#define ROUNDS 20000
+
+static void a_repair_makes_utf8_and_leaves_utf8_alone(void **state)
+{
+    (void)state;
+    for (int round = 0; round < ROUNDS; round++) {
+        char bytes[64];
+        struct text text = random_bytes(bytes, sizeof bytes);
+        auto_buf struct buf out = { .max = 3 * sizeof bytes };
+        struct error err;
+        bool replaced;
+
+        assert_ok(text_repair_utf8(text, &out, &replaced, &err), err);
+        assert_true(text_is_utf8(buf_text(&out)));
+        assert_int_equal(replaced, !text_is_utf8(text));
+        if (!replaced)
+            assert_true(text_equal(text, buf_text(&out)));
+    }
+}
+
+/* Cutting anywhere and repairing both halves never loses a whole character of either half. */
+static void every_whole_character_survives(void **state)
+{
+    (void)state;
+    for (int round = 0; round < ROUNDS; round++) {
+        char bytes[64];
+        struct text text = random_bytes(bytes, sizeof bytes);
+        auto_buf struct buf out = { .max = 3 * sizeof bytes };
+        struct error err;
+        size_t before = 0, after = 0;
+        bool replaced;
+
+        assert_ok(text_repair_utf8(text, &out, &replaced, &err), err);
+        for (size_t i = 0; i < text.len; i++)
+            before += (unsigned char)text.at[i] < 0x80;
+        for (size_t i = 0; i < out.len; i++)
+            after += (unsigned char)out.at[i] < 0x80;
+        assert_int_equal(before, after); /* no ASCII byte is ever swallowed by a broken one before it */
+    }
+}
+
+static void base64_comes_back(void **state)
+{
+    (void)state;
+    for (int round = 0; round < ROUNDS; round++) {
+        char bytes[300];
+        struct text text = random_bytes(bytes, sizeof bytes);
+        auto_buf struct buf encoded = { .max = 1000 }, spaced = { .max = 2000 }, decoded = { .max = sizeof bytes };
+        struct error err;
+
+        assert_ok(base64_encode(text, &encoded, &err), err);
+        assert_int_equal(encoded.len, (text.len + 2) / 3 * 4);
+        for (size_t i = 0; i < encoded.len; i++)
+            assert_ok(buf_printf(&spaced, &err, "%c%s", encoded.at[i], random_below(9) == 0 ? "\r\n" : ""), err);
+        assert_ok(base64_decode(buf_text(&spaced), &decoded, &err), err);
+        assert_true(text_equal(text, buf_text(&decoded)));
+    }
+}
+
+static void blanks_at_line_ends_change_no_verdict(void **state)
+{
+    (void)state;
+    for (int round = 0; round < ROUNDS; round++) {
+        char bytes[48];
+        struct text text = random_bytes(bytes, sizeof bytes);
+        auto_buf struct buf padded = { .max = 1000 };
+        struct error err;
+
+        for (size_t i = 0; i <= text.len; i++) {
+            if (i == text.len || text.at[i] == '\n')
+                for (uint64_t blanks = random_below(4); blanks > 0; blanks--)
+                    assert_ok(buf_append(&padded, &" \t\r"[random_below(3)], 1, &err), err);
+            if (i < text.len)
+                assert_ok(buf_append(&padded, text.at + i, 1, &err), err);
+        }
+        for (uint64_t lines = random_below(3); lines > 0; lines--)
+            assert_ok(buf_append(&padded, " \n", 2, &err), err);
+        assert_true(judge_same_output(text, buf_text(&padded)));
+        assert_true(judge_same_output(buf_text(&padded), text));
+    }
+}
+
+static void any_other_change_changes_the_verdict(void **state)
+{
+    (void)state;
+    for (int round = 0; round < ROUNDS; round++) {
+        char bytes[48], changed[48];
+        struct text text = random_bytes(bytes, sizeof bytes);
+        if (text.len == 0)
+            continue;
+        size_t where = (size_t)random_below(text.len);
+        memcpy(changed, text.at, text.len);
+        if (strchr(" \t\r\n", changed[where]) != NULL && changed[where] != '\0')
+            continue; /* a blank may be one that does not count */
+        changed[where] = changed[where] == 'x' ? 'y' : 'x';
+        assert_false(judge_same_output(text, (struct text){ changed, text.len }));
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_repair_makes_utf8_and_leaves_utf8_alone),
+        cmocka_unit_test(every_whole_character_survives),
+        cmocka_unit_test(base64_comes_back),
+        cmocka_unit_test(blanks_at_line_ends_change_no_verdict),
+        cmocka_unit_test(any_other_change_changes_the_verdict),
+    };
+    choose_seed();
+    return cmocka_run_group_tests_name("properties of bytes", tests, NULL, NULL);
+}
