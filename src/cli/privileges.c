@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "base/scope.h"
+#include "sandbox/seccomp_self.h"
 
 int identity_find(const struct config *config, struct identity *ret, struct error *err)
 {
@@ -136,5 +137,7 @@ int privileges_drop(const struct identity *identity, struct error *err)
         return -1;
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
         return error_set(err, ERROR_SETUP, errno, "give up new privileges");
-    return verify(identity, err);
+    if (verify(identity, err) < 0)
+        return -1;
+    return seccomp_self_confine(err);
 }

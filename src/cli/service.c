@@ -163,14 +163,29 @@ void service_say_ready(const struct service *service, const char *what, const ch
              address[0] != '\0' ? address : "none", service->store->kind, sandbox, languages);
 }
 
+/* A worker sweeps by itself; an API server does, so that leases also run out while no worker lives. */
+static void sweep(struct service *service, bool *failing)
+{
+    struct error err;
+
+    if (service->worker != NULL)
+        return;
+    bool failed = store_sweep(service->store, &err) < 0;
+    if (failed && !*failing)
+        log_error("sweep: %s", err.text);
+    *failing = failed;
+}
+
 int service_wait(struct service *service)
 {
     const struct timespec second = { .tv_sec = 1 };
     int status = EXIT_FINE, signal_number;
+    bool sweep_failing = false;
 
     while ((signal_number = sigtimedwait(&service->stop_signals, NULL, &second)) < 0) {
         if (errno != EAGAIN)
             continue;
+        sweep(service, &sweep_failing);
         if (service->worker != NULL && worker_is_broken(service->worker)) {
             log_error("no box could be opened for long: ending, so that a new start can help");
             status = EXIT_ERROR;
