@@ -51,6 +51,7 @@ packages_of()
     lint) echo "$packages_build" "$packages_lint" ;;
     fuzz) echo "$packages_build" clang libcmocka-dev ;;
     fresh) echo mmdebstrap ;;
+    test-vm) echo "$packages_build" libcmocka-dev mmdebstrap qemu-system-x86 e2fsprogs ;;
     *) fail "install: no step called '$1'" ;;
     esac
 }
