@@ -39,6 +39,8 @@
 #include "metrics/metrics.h"
 
 #define CONNECTION_MEMORY_BYTES 32768 /* bounds the head of a request: request line and headers */
+#define IDLE_S_DEFAULT 60
+#define BODIES_BYTES_DEFAULT (256u << 20)
 #define LAST_WORDS_MS 1000            /* after a drain ran out: for the 503s to leave */
 
 struct upgraded {
@@ -486,6 +488,11 @@ int server_start(const struct server_settings *settings, struct server **ret, st
         return error_set(err, ERROR_BUSY, ENOMEM, "start the HTTP server");
 
     server->settings = *settings;
+    if (server->settings.idle_s == 0)
+        server->settings.idle_s = IDLE_S_DEFAULT;
+    if (server->settings.bodies_bytes_max == 0)
+        server->settings.bodies_bytes_max = BODIES_BYTES_DEFAULT;
+    settings = &server->settings;
     server->owners = 1;
     server->listen_fd = -1;
     (void)pthread_mutex_init(&server->lock, NULL);

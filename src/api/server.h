@@ -80,8 +80,8 @@ struct server_settings {
     void *context;      /* given to every handler */
     uint32_t connections_max, connections_ip_max; /* the latter 0: no limit */
     uint32_t deadline_s; /* a request has arrived whole within so long after its connection, or the last answer */
-    uint32_t idle_s;     /* a connection without a request is closed after so long */
-    uint64_t bodies_bytes_max; /* memory of all bodies that have arrived, whole or in part; beyond it 503 */
+    uint32_t idle_s;     /* a connection without a request is closed after so long; 0: 60 */
+    uint64_t bodies_bytes_max; /* memory of all bodies that arrive; beyond it 503.  0: 256 MiB */
     const char *cors_origin;   /* "" for none */
 };
 

@@ -1,0 +1,119 @@
+/*
+ * api: puts the parts together, and takes them apart in an order in which nobody calls what is gone:
+ *
+ *   start: desk, watch, waits, keeper, intake, hub, server     (the server last: from then on requests come)
+ *   stop:  waits drain, hub drain, server, intake, keeper, desk (now no call-back can come), waits, hub, watch
+ */
+#include "api/api.h"
+
+#include <errno.h>
+
+#include "api/routes.h"
+#include "base/scope.h"
+#include "config/config.h"
+
+#define ORDERS_MAX 20000            /* at the desk; more than connections can leave there */
+
+static struct route *routes_new(uint64_t body_bytes_max, size_t *ret_len)
+{
+    const struct route routes[] = {
+        { "POST", "/execute/batch", "/execute/batch", body_bytes_max, submit_batch },
+        { "POST", "/execute", "/execute", body_bytes_max, submit_single },
+        { "POST", "/execute-parallel", "/execute-parallel", body_bytes_max, submit_parallel },
+        { "GET", "/submissions/*", "/submissions/{token}", 0, status_show },
+        { "DELETE", "/submissions/*", "/submissions/{token}", 0, status_cancel },
+        { "GET", "/ws", "/ws", 0, websocket_open },
+        { "GET", "/languages", "/languages", 0, about_languages },
+        { "GET", "/healthz", "/healthz", 0, health_alive },
+        { "GET", "/readyz", "/readyz", 0, health_ready },
+        { "GET", "/metrics", "/metrics", 0, health_metrics },
+        { "GET", "/", "/", 0, about_index },
+    };
+    struct route *copy = malloc(sizeof routes);
+
+    if (copy != NULL)
+        memcpy(copy, routes, sizeof routes);
+    *ret_len = sizeof routes / sizeof *routes;
+    return copy;
+}
+
+static uint32_t at_most_u32(uint64_t value)
+{
+    return value > UINT32_MAX ? UINT32_MAX : (uint32_t)value;
+}
+
+static void api_free(struct api *api)
+{
+    intake_close(api->intake);
+    keeper_close(api->keeper);
+    if (api->desk != NULL)
+        desk_close(api->desk);
+    waits_close(api->waits);
+    hub_close(api->hub);
+    watch_close(api->watch);
+    free(api->routes);
+    free(api);
+}
+
+static int start_parts(struct api *api, struct error *err)
+{
+    size_t routes_len;
+    const struct config *config = api->config;
+
+    api->routes = routes_new(config->body_bytes_max, &routes_len);
+    if (api->routes == NULL)
+        return error_set(err, ERROR_BUSY, ENOMEM, "start the API");
+    if (desk_open(api->store, ORDERS_MAX, &api->desk, err) < 0 || watch_open(&api->watch, err) < 0 ||
+        waits_open(api->desk, api->watch, &api->waits, err) < 0 || keeper_open(api, &api->keeper, err) < 0 ||
+        intake_open(&api->intake, err) < 0 || hub_open(api, &api->hub, err) < 0)
+        return -1;
+    struct server_settings settings = {
+        .listen = config->listen,
+        .routes = api->routes,
+        .routes_len = routes_len,
+        .context = api,
+        .connections_max = at_most_u32(config->connections_max),
+        .connections_ip_max = at_most_u32(config->connections_ip_max),
+        .deadline_s = at_most_u32(config->request_deadline_s),
+        .cors_origin = config->cors_origin,
+    };
+    return server_start(&settings, &api->server, err);
+}
+
+int api_start(const struct config *config, const struct languages *languages, struct store *store, struct api **ret,
+              struct error *err)
+{
+    struct api *api = calloc(1, sizeof *api);
+
+    if (api == NULL)
+        return error_set(err, ERROR_BUSY, ENOMEM, "start the API");
+    *api = (struct api){ .config = config, .languages = languages, .store = store };
+    if (start_parts(api, err) < 0) {
+        if (api->hub != NULL)
+            hub_drain(api->hub);
+        api_free(api);
+        return -1;
+    }
+    *ret = api;
+    return 0;
+}
+
+uint16_t api_port(const struct api *api)
+{
+    return server_port(api->server);
+}
+
+void api_changed(struct api *api, const char token[TOKEN_BYTES], enum submission_state state)
+{
+    watch_tell(api->watch, token, state);
+}
+
+void api_stop(struct api *api, uint64_t drain_ms)
+{
+    if (api == NULL)
+        return;
+    waits_drain(api->waits);
+    hub_drain(api->hub);
+    server_stop(api->server, drain_ms);
+    api_free(api);
+}

@@ -1,0 +1,160 @@
+/*
+ * status: GET and DELETE /submissions/{token}.
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "api/answer.h"
+#include "api/routes.h"
+#include "config/config.h"
+
+struct order {
+    struct api *api;
+    struct exchange *exchange;
+    char token[TOKEN_BYTES];
+};
+
+/* "12" or "0.25": seconds, at most three places after the point count. */
+static int parse_seconds_us(struct text text, uint64_t *ret_us)
+{
+    uint64_t whole, thousandths = 0;
+    const char *point = text.len > 0 ? memchr(text.at, '.', text.len) : NULL;
+    size_t whole_len = point != NULL ? (size_t)(point - text.at) : text.len;
+
+    if (text_parse_u64((struct text){ text.at, whole_len }, &whole) < 0 || whole > UINT32_MAX)
+        return -1;
+    if (point != NULL) {
+        struct text places = { point + 1, text.len - whole_len - 1 };
+        if (places.len < 1 || places.len > 3 || text_parse_u64(places, &thousandths) < 0)
+            return -1;
+        for (size_t i = places.len; i < 3; i++)
+            thousandths *= 10;
+    }
+    *ret_us = (whole * 1000 + thousandths) * 1000;
+    return 0;
+}
+
+int status_read_wait(const struct exchange *exchange, const struct config *config, uint64_t *ret_us,
+                     struct error *err)
+{
+    struct text text;
+    uint64_t wait_us;
+
+    if (!exchange_query(exchange, "wait", &text)) {
+        *ret_us = 0;
+        return 0;
+    }
+    if (parse_seconds_us(text, &wait_us) < 0 || wait_us > config->wait_s_max * 1000000u)
+        return error_field(err, "wait", "expected a number of seconds from 0 to %llu, got \"%.*s\"",
+                           (unsigned long long)config->wait_s_max, (int)(text.len < 40 ? text.len : 40), text.at);
+    *ret_us = wait_us;
+    return 0;
+}
+
+static struct order *order_new(struct api *api, struct exchange *exchange, struct error *err)
+{
+    struct text token = exchange_segment(exchange);
+
+    if (!token_is_valid(token)) {
+        error_field(err, "token", "expected the 26 characters of a token, got \"%.*s\"",
+                    (int)(token.len < 40 ? token.len : 40), token.at);
+        return NULL;
+    }
+    struct order *order = calloc(1, sizeof *order);
+    if (order == NULL) {
+        error_set(err, ERROR_BUSY, ENOMEM, "look up a submission");
+        return NULL;
+    }
+    order->api = api;
+    order->exchange = exchange;
+    memcpy(order->token, token.at, TOKEN_LEN);
+    return order;
+}
+
+static void order_fail(struct order *order, const struct error *err)
+{
+    exchange_answer_error(order->exchange, err);
+    free(order);
+}
+
+/* ---- GET ------------------------------------------------------------------------------------------------------ */
+
+/* GET without ?wait=, and the second half of DELETE. */
+static void on_got(void *context, struct store_view *view, const struct error *err)
+{
+    struct order *order = context;
+    struct error own = { 0 };
+    struct buf body;
+
+    buf_init(&body, 6 * view->result.len + 4096);
+    if (err != NULL)
+        own = *err;
+    else if (!view->found)
+        (void)error_set(&own, ERROR_MISSING, 0, "no submission %s, or no longer", order->token);
+    else
+        (void)answer_view(order->token, view, &body, &own);
+    store_view_done(view);
+    if (own.kind != ERROR_NONE) {
+        buf_done(&body);
+        order_fail(order, &own);
+        return;
+    }
+    exchange_answer_json(order->exchange, 200, &body);
+    free(order);
+}
+
+void status_show(struct exchange *exchange, void *context)
+{
+    struct api *api = context;
+    struct error err = { 0 };
+    uint64_t wait_us = 0;
+    struct order *order = order_new(api, exchange, &err);
+
+    if (order == NULL) {
+        exchange_answer_error(exchange, &err);
+        return;
+    }
+    if (status_read_wait(exchange, api->config, &wait_us, &err) < 0) {
+        order_fail(order, &err);
+        return;
+    }
+    if (wait_us == 0) {
+        if (desk_get(api->desk, order->token, on_got, order, &err) < 0)
+            order_fail(order, &err);
+        return;
+    }
+    struct wait *wait = wait_new(api->waits, order->token, exchange, WAIT_FOR_STATUS, wait_us, &err);
+    if (wait == NULL) {
+        order_fail(order, &err);
+        return;
+    }
+    free(order);
+    wait_go(wait, true);
+}
+
+/* ---- DELETE --------------------------------------------------------------------------------------------------- */
+
+/* Whether it was cancelled now, had ended before, or never was: the view tells. */
+static void on_cancelled(void *context, bool cancelled, const struct error *err)
+{
+    struct order *order = context;
+    struct error own = { 0 };
+
+    (void)cancelled;
+    if (err != NULL)
+        order_fail(order, err);
+    else if (desk_get(order->api->desk, order->token, on_got, order, &own) < 0)
+        order_fail(order, &own);
+}
+
+void status_cancel(struct exchange *exchange, void *context)
+{
+    struct api *api = context;
+    struct error err = { 0 };
+    struct order *order = order_new(api, exchange, &err);
+
+    if (order == NULL)
+        exchange_answer_error(exchange, &err);
+    else if (desk_cancel(api->desk, order->token, on_cancelled, order, &err) < 0)
+        order_fail(order, &err);
+}
