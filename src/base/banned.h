@@ -10,6 +10,9 @@
 #include <string.h>
 #include <time.h>
 
-#undef alloca /* a macro in glibc, and a macro cannot be poisoned */
+/* Macros in glibc (alloca always; sprintf with clang and _FORTIFY_SOURCE), and a macro cannot be poisoned. */
+#undef alloca
+#undef sprintf
+#undef vsprintf
 #pragma GCC poison strcpy strcat strncpy strncat sprintf vsprintf strtok gets atoi atol atoll
 #pragma GCC poison gmtime localtime ctime asctime alloca tmpnam tempnam mktemp

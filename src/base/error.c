@@ -122,6 +122,6 @@ const char *error_kind_name(enum error_kind kind)
     case ERROR_BUG:
         return "internal_error";
     }
-    assert(!"an error kind without a name");
+    assert(0 && "an error kind without a name");
     return "internal_error";
 }

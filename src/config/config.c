@@ -223,7 +223,7 @@ int config_load(struct config *config, const char *file, struct error *err)
 
     for (size_t i = 0; i < config_fields_len; i++)
         if (assign(&loaded, &config_fields[i], config_fields[i].standard, CONFIG_DEFAULT, err) < 0)
-            assert(!"a default that its own check refuses");
+            assert(0 && "a default that its own check refuses");
     if (load_file(&loaded, file, err) < 0)
         return -1;
     for (size_t i = 0; i < config_fields_len; i++) {

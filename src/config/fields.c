@@ -30,7 +30,7 @@ const char *config_source_name(enum config_source source)
     case CONFIG_FLAG:
         return "flag";
     }
-    assert(!"a source without a name");
+    assert(0 && "a source without a name");
     return "";
 }
 

@@ -30,7 +30,7 @@ uint64_t limits_get(const struct limits *limits, size_t field)
         LIMITS_LIST(X)
 #undef X
     }
-    assert(!"no such limit");
+    assert(0 && "no such limit");
     return 0;
 }
 
@@ -45,7 +45,7 @@ void limits_set(struct limits *limits, size_t field, uint64_t value)
         LIMITS_LIST(X)
 #undef X
     }
-    assert(!"no such limit");
+    assert(0 && "no such limit");
 }
 
 static uint64_t smaller(uint64_t a, uint64_t b)

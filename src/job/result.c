@@ -51,6 +51,6 @@ int result_exit_code(const struct result *result)
     case VERDICT_COUNT_:
         break;
     }
-    assert(!"a verdict without an exit code");
+    assert(0 && "a verdict without an exit code");
     return 1;
 }
