@@ -277,7 +277,7 @@ class Redis(Process):
                    "--appendonly", "yes", "--appendfsync", "always", "--save", "", "--daemonize", "no"]
         super().__init__("redis", command, dict(os.environ), folder)
 
-    def env(self):
+    def settings(self):
         return {"REDIS_HOST": "127.0.0.1", "REDIS_PORT": str(self.port)}
 
     def call(self, *words):
@@ -321,7 +321,7 @@ class Fleet:
 
     def start(self):
         self.redis.start()
-        self.api = Evalx("api", ["server"], self.folder, {**self.redis.env(), **self.extra}).start()
+        self.api = Evalx("api", ["server"], self.folder, {**self.redis.settings(), **self.extra}).start()
         self.api.wait_ready("/healthz")
         for _ in range(self.wanted):
             self.add_worker()
@@ -330,7 +330,7 @@ class Fleet:
 
     def add_worker(self, env=None):
         number = len(self.workers) + len(self.ended)
-        worker = Evalx(f"worker{number}", ["worker"], self.folder, {**self.redis.env(), **self.extra, **(env or {})})
+        worker = Evalx(f"worker{number}", ["worker"], self.folder, {**self.redis.settings(), **self.extra, **(env or {})})
         self.workers.append(worker)
         worker.start()
         return worker.wait_ready("/healthz")

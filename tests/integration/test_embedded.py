@@ -121,7 +121,7 @@ def test_secrets_leave_the_environment(start_fleet):
     """What was in REDIS_PASSWORD and in a URL is nowhere in /proc/PID/environ or cmdline of any process."""
     fleet = start_fleet(workers=1)
     api = harness.Evalx("secretive", ["server", "--set", "redis_password="], fleet.folder,
-                        {**fleet.redis.env(), "EVALX_STORE": f"redis://127.0.0.1:{fleet.redis.port}/0"})
+                        {**fleet.redis.settings(), "EVALX_STORE": f"redis://127.0.0.1:{fleet.redis.port}/0"})
     api.start()
     try:
         api.wait_ready("/healthz")
