@@ -288,6 +288,54 @@ static void tests_of_an_element_take_from_it(void **state)
     submission_done(&submission);
 }
 
+static void files_of_its_own_make_another_program(void **state)
+{
+    (void)state;
+    struct submission submission;
+    struct error err;
+
+    assert_ok(decode("[{" C ",\"files\":[{\"name\":\"a\",\"content\":\"1\"}],\"limits\":{\"processes\":7}},"
+                     "{\"files\":[{\"name\":\"a\",\"content\":\"2\"}]},{\"files\":[]},{}]",
+                     REQUEST_BATCH, &submission, &err),
+              err);
+    assert_int_equal(submission.programs_len, 3);
+    assert_text_equal(submission.programs[1].files[0].content, "x");
+    assert_text_equal(submission.programs[1].files[1].content, "2");
+    assert_int_equal(submission.programs[2].files_len, 1);
+    assert_int_equal(submission.tests[3].program, 0);
+    for (size_t i = 0; i < 4; i++)
+        assert_int_equal(submission.tests[i].limits.processes, 7);
+    submission_done(&submission);
+}
+
+static void cpu_time_brings_its_wall_time_unless_that_is_named(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *body;
+        uint64_t cpu_ms, wall_ms;
+    } rows[] = {
+        { "{" C ",\"limits\":{\"cpu_time_ms\":10000}}", 10000, 15000 },
+        { "{" C ",\"limits\":{\"cpu_time_ms\":10000,\"wall_time_ms\":11000}}", 10000, 11000 },
+        { "{" C ",\"timeout\":2,\"limits\":{\"cpu_time_ms\":1000}}", 1000, 3000 },
+        { "{" C ",\"timeout\":2,\"limits\":{\"wall_time_ms\":9000}}", 2000, 9000 },
+        { "{" C ",\"limits\":{\"wall_time_ms\":900}}", 5000, 900 },
+        { "{" C ",\"timeout\":60}", 60000, 70000 }, /* what follows is cut to the ceiling, not refused */
+    };
+    config.wall_ms_max = 70000;
+    for (size_t i = 0; i < LEN(rows); i++) {
+        struct submission submission;
+        struct error err;
+
+        print_message("  %s\n", rows[i].body);
+        assert_ok(decode(rows[i].body, REQUEST_SINGLE, &submission, &err), err);
+        assert_int_equal(submission.tests[0].limits.cpu_us, rows[i].cpu_ms * 1000);
+        assert_int_equal(submission.tests[0].limits.wall_us, rows[i].wall_ms * 1000);
+        submission_done(&submission);
+    }
+    config.wall_ms_max = 120000;
+}
+
 static void a_language_that_is_not_installed_is_refused_where_asked(void **state)
 {
     (void)state;
@@ -314,6 +362,8 @@ int main(void)
         cmocka_unit_test(further_elements_take_from_the_first),
         cmocka_unit_test(equal_programs_are_one),
         cmocka_unit_test(tests_of_an_element_take_from_it),
+        cmocka_unit_test(files_of_its_own_make_another_program),
+        cmocka_unit_test(cpu_time_brings_its_wall_time_unless_that_is_named),
         cmocka_unit_test(a_language_that_is_not_installed_is_refused_where_asked),
     };
     request_init();
