@@ -16,7 +16,8 @@ static int count_rows(struct sqlite_store *store, enum sqlite_query query, bool 
     sqlite3_stmt *count = sqlite_bind(&store->writer, query, err, "");
     int got = count != NULL ? sqlite_step(count, err) : -1;
     for (; got == 1; got = sqlite_step(count, err)) {
-        struct sqlite_lane *lane = &store->lanes[sqlite_lane(store, (const char *)sqlite3_column_text(count, 0))];
+        size_t index = sqlite_lane(store, (const char *)sqlite3_column_text(count, 0)); /* may move store->lanes */
+        struct sqlite_lane *lane = &store->lanes[index];
         int priority = sqlite3_column_int(count, 1);
         uint64_t len = (uint64_t)sqlite3_column_int64(count, 2);
         if (priority < 0 || priority >= PRIORITY_COUNT_) {
