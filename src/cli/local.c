@@ -34,7 +34,8 @@ int local_open(const struct config *config, const struct languages *languages, s
             (void)error_within(err, "image of language %s", languages->list[i].id.at);
             goto undo;
         }
-    if (privileges_drop(&identity, err) < 0 || box_open(ret->sandbox, 0, &ret->box, err) < 0)
+    if (privileges_drop(&identity, err) < 0 || privileges_confine(err) < 0 ||
+        box_open(ret->sandbox, 0, &ret->box, err) < 0)
         goto undo;
     return 0;
 
@@ -48,6 +49,7 @@ void local_close(struct local *local)
     if (local->box != NULL)
         box_close(local->box);
     sandbox_stop(local->sandbox);
+    privileges_allow_leak_check();
     *local = (struct local){ 0 };
 }
 

@@ -135,9 +135,25 @@ int privileges_drop(const struct identity *identity, struct error *err)
         return error_set(err, ERROR_SETUP, errno, "become user %s", identity->name);
     if (drop_capabilities(err) < 0)
         return -1;
-    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
         return error_set(err, ERROR_SETUP, errno, "give up new privileges");
-    if (verify(identity, err) < 0)
-        return -1;
+    return verify(identity, err);
+}
+
+int privileges_confine(struct error *err)
+{
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
+        return error_set(err, ERROR_SETUP, errno, "give up new privileges and being traced");
+#ifndef __SANITIZE_ADDRESS__
     return seccomp_self_confine(err);
+#else
+    return 0; /* the filter refuses what the leak checker needs at the end */
+#endif
+}
+
+void privileges_allow_leak_check(void)
+{
+#ifdef __SANITIZE_ADDRESS__
+    (void)prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
+#endif
 }

@@ -22,7 +22,16 @@ int identity_find(const struct config *config, struct identity *ret, struct erro
 int data_folder_prepare(const char *folder, const struct identity *identity, struct error *err);
 
 /*
- * Becomes the identity: no group, no capability, no way back, no new privileges by exec, not traceable by others of the
- * same user.  Verified before it returns 0.  Call it before threads.
+ * Becomes the identity: no group, no capability, no way back, no new privileges by exec.  Verified before it returns 0.
+ * Call it before threads.
  */
 int privileges_drop(const struct identity *identity, struct error *err);
+
+/*
+ * What also one who never was root gives up: new privileges by exec, being traced, and (by seccomp) starting programs
+ * and the parts of the kernel evalx never uses.  Privileges have been dropped; call it before threads.
+ */
+int privileges_confine(struct error *err);
+
+/* To be called last of all.  A leak checker looks at its process by ptrace; without a sanitizer it does nothing. */
+void privileges_allow_leak_check(void);

@@ -95,6 +95,8 @@ int service_become_user(struct service *service, bool needs_data, struct error *
             return error_set(err, ERROR_SETUP, errno,
                              "user %s cannot reach data folder %s (is a folder above it closed?)", identity.name, data);
     }
+    if (privileges_confine(err) < 0)
+        return -1;
     signal_ignore(SIGPIPE);
     signal_ignore(SIGXFSZ); /* a file limit of the operator's is an error where it is met, not the end */
     (void)pthread_sigmask(SIG_BLOCK, &service->stop_signals, NULL);
@@ -216,4 +218,5 @@ void service_end(struct service *service)
     sandbox_stop(service->sandbox);
     languages_done(&service->languages);
     (void)pthread_mutex_destroy(&service->wiring.lock);
+    privileges_allow_leak_check();
 }

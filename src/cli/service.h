@@ -42,7 +42,7 @@ int service_begin(struct service *service, const struct invocation *invocation, 
 /* As root: the launcher runs.  Not as root: an error that says what to do. */
 int service_start_sandbox(struct service *service, struct error *err);
 
-/* Becomes config's user if this is root; with a data folder of its own if `needs_data`. */
+/* Becomes config's user if this is root, with a data folder of its own if `needs_data`; confines itself either way. */
 int service_become_user(struct service *service, bool needs_data, struct error *err);
 
 /* Opens the store and wires it. */

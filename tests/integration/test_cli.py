@@ -118,8 +118,8 @@ def test_completion_completes(evalx_binary):
     def complete(*words):
         quoted = " ".join(f"'{word}'" for word in words)
         shell = f". '{script}'; COMP_WORDS=({quoted}); COMP_CWORD={len(words) - 1}; _evalx; "
-        done = subprocess.run(["bash", "-c", shell + 'printf "%s\\n" "${COMPREPLY[@]}"'], capture_output=True, text=True,
-                              check=True)
+        shell += 'printf "%s\\n" "${COMPREPLY[@]}"'
+        done = subprocess.run(["bash", "-c", shell], capture_output=True, text=True, check=True)
         return done.stdout.split()
 
     assert complete("evalx", "su") == ["submit"]
