@@ -1,0 +1,61 @@
+/*
+ * The head of a request, as anybody on the network may write it: "METHOD TARGET VERSION", then a line a header.
+ * What is let through must be unambiguous, judged here by a second, slower reading of the same lines.
+ */
+#include "fuzz.h"
+
+#include "api/header_check.h"
+
+static struct text cut_at(struct text *rest, char end)
+{
+    const char *found = rest->len > 0 ? memchr(rest->at, end, rest->len) : NULL;
+    size_t len = found != NULL ? (size_t)(found - rest->at) : rest->len;
+    struct text piece = { rest->at, len };
+
+    *rest = found != NULL ? (struct text){ found + 1, rest->len - len - 1 } : (struct text){ rest->at + len, 0 };
+    return piece;
+}
+
+/* Of the plainest kind only: what a strict reader downstream would take for this header. */
+static uint32_t count(struct text headers, struct text wanted)
+{
+    uint32_t counted = 0;
+
+    while (headers.len > 0) {
+        struct text line = cut_at(&headers, '\n');
+        if (text_equal_ignore_case(cut_at(&line, ':'), wanted))
+            counted++;
+    }
+    return counted;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
+{
+    struct text rest = { (const char *)bytes, len };
+    struct text head = cut_at(&rest, '\n');
+    struct text method = cut_at(&head, ' ');
+    struct text target = cut_at(&head, ' ');
+    struct text headers = rest;
+    struct header_check check;
+
+    header_check_start(&check, method, header_target_is_valid(target), head);
+    while (rest.len > 0) {
+        struct text value = cut_at(&rest, '\n');
+        struct text name = cut_at(&value, ':');
+        header_check_line(&check, name, value);
+        (void)header_has_word(value, TEXT("upgrade"));
+    }
+    header_check_end(&check);
+    if (check.refusal.status != 0) {
+        assert(check.refusal.status >= 400 && check.refusal.status <= 505);
+        assert(check.refusal.message[0] != '\0' && text_is_utf8(text_of(check.refusal.message)));
+        return 0;
+    }
+    uint32_t lengths = count(headers, TEXT("content-length")), codings = count(headers, TEXT("transfer-encoding"));
+    assert(lengths + codings <= 1 && lengths == check.lengths && codings == check.encodings);
+    assert(check.chunked == (codings == 1));
+    assert(count(headers, TEXT("host")) == 1 || !check.is_http_1_1);
+    assert(header_check_has_body(&check) == (check.chunked || check.content_length > 0));
+    assert(method.len > 0 && memchr(target.at, '\0', target.len) == NULL);
+    return 0;
+}
