@@ -1,0 +1,283 @@
+/* place: a folder, a redis-server, and short words for what every test does; see place.h. */
+#include "place.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+struct place place;
+const char *const lanes_all[] = { "c", "python", "bash", NULL };
+
+uint64_t now_ms(void)
+{
+    struct timespec now;
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+void nap_ms(unsigned ms)
+{
+    struct timespec nap = { ms / 1000, (long)(ms % 1000) * 1000000 };
+    (void)nanosleep(&nap, NULL);
+}
+
+/* ---- redis-server ---- */
+
+static int free_port(void)
+{
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    struct sockaddr_in at = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    socklen_t len = sizeof at;
+    if (fd < 0 || bind(fd, (struct sockaddr *)&at, len) < 0 || getsockname(fd, (struct sockaddr *)&at, &len) < 0)
+        abort();
+    (void)close(fd);
+    return ntohs(at.sin_port);
+}
+
+static redisContext *redis_context(void)
+{
+    return redisConnectWithTimeout("127.0.0.1", place.port, (struct timeval){ .tv_sec = 2 });
+}
+
+static bool redis_answers(void)
+{
+    redisContext *context = redis_context();
+    redisReply *reply = context != NULL && context->err == 0 ? redisCommand(context, "PING") : NULL;
+    bool answers = reply != NULL && reply->type == REDIS_REPLY_STATUS;
+    if (reply != NULL)
+        freeReplyObject(reply);
+    if (context != NULL)
+        redisFree(context);
+    return answers;
+}
+
+void place_redis_start(void)
+{
+    char port[16];
+    (void)snprintf(port, sizeof port, "%d", place.port);
+    place.redis = fork();
+    if (place.redis == 0) {
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+        int out = chdir(place.folder) == 0 ? open("redis.log", O_WRONLY | O_CREAT | O_APPEND, 0600) : -1;
+        if (out < 0 || dup2(out, 1) < 0 || dup2(out, 2) < 0)
+            _exit(1);
+        execlp("redis-server", "redis-server", "--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly",
+               "yes", (char *)NULL);
+        _exit(127);
+    }
+    for (int i = 0; i < 1000 && !redis_answers(); i++)
+        nap_ms(10);
+    if (!redis_answers())
+        abort();
+}
+
+void place_redis_kill(void)
+{
+    if (place.redis <= 0)
+        return;
+    (void)kill(place.redis, SIGKILL);
+    (void)waitpid(place.redis, NULL, 0);
+    place.redis = 0;
+}
+
+redisReply *place_redis(const char *format, ...)
+{
+    redisContext *context = redis_context();
+    va_list args;
+    va_start(args, format);
+    redisReply *reply = redisvCommand(context, format, args);
+    va_end(args);
+    redisFree(context);
+    assert_non_null(reply);
+    return reply;
+}
+
+uint64_t place_redis_calls(const char *command)
+{
+    redisReply *reply = place_redis("INFO commandstats");
+    char field[64];
+    (void)snprintf(field, sizeof field, "cmdstat_%s:calls=", command);
+    const char *at = strstr(reply->str, field);
+    uint64_t calls = at != NULL ? strtoull(at + strlen(field), NULL, 10) : 0;
+    freeReplyObject(reply);
+    return calls;
+}
+
+/* ---- the place ---- */
+
+static bool is_installed(const char *program)
+{
+    char path[4096];
+    const char *folders = getenv("PATH");
+    while (folders != NULL && *folders != '\0') {
+        size_t len = strcspn(folders, ":");
+        (void)snprintf(path, sizeof path, "%.*s/%s", (int)len, folders, program);
+        if (access(path, X_OK) == 0)
+            return true;
+        folders += len + (folders[len] == ':');
+    }
+    return false;
+}
+
+int place_start(const char *kind)
+{
+    place.is_redis = strcmp(kind, "redis") == 0;
+    if (place.is_redis && !is_installed("redis-server")) {
+        printf("skipped: redis-server is not installed\n");
+        return 77;
+    }
+    const char *folder = getenv("TMPDIR");
+    (void)snprintf(place.folder, sizeof place.folder, "%s/evalx-contract-XXXXXX", folder != NULL ? folder : "/tmp");
+    if (mkdtemp(place.folder) == NULL) {
+        perror(place.folder);
+        return 1;
+    }
+    if (place.is_redis) {
+        place.port = free_port();
+        place_redis_start();
+    }
+    return 0;
+}
+
+static int remove_one(const char *path, const struct stat *stat, int kind, struct FTW *ftw)
+{
+    (void)stat;
+    (void)kind;
+    (void)ftw;
+    return remove(path);
+}
+
+void place_end(void)
+{
+    place_redis_kill();
+    (void)nftw(place.folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+int place_fresh(void **state)
+{
+    (void)state;
+    struct error err;
+    char empty[sizeof place.folder + 16];
+    (void)snprintf(empty, sizeof empty, "%s/empty.conf", place.folder);
+    int fd = open(empty, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0 || close(fd) < 0)
+        return -1;
+    if (config_load(&place.config, empty, &err) < 0) {
+        print_error("%s\n", err.text);
+        return -1;
+    }
+    place.tests++;
+    place.config.redis_host[0] = place.config.redis_password[0] = '\0';
+    if (place.is_redis)
+        (void)snprintf(place.config.store, sizeof place.config.store, "redis://127.0.0.1:%d", place.port);
+    else
+        (void)snprintf(place.config.store, sizeof place.config.store, "sqlite:%s/%u/evalx.db", place.folder, place.tests);
+    (void)snprintf(place.config.redis_prefix, sizeof place.config.redis_prefix, "t%u", place.tests);
+    return 0;
+}
+
+struct store *place_open(void)
+{
+    struct store *store = NULL;
+    must(store_open(&place.config, &store, &err));
+    return store;
+}
+
+/* ---- short words ---- */
+
+struct store_worker worker_named(const char *name)
+{
+    struct store_worker worker = { .slots = 4, .lanes = lanes_all };
+    (void)snprintf(worker.name, sizeof worker.name, "%s", name);
+    return worker;
+}
+
+void add_one(struct store *store, const char *lane, enum submission_priority priority, char ret_token[TOKEN_BYTES])
+{
+    struct store_new entry = { .priority = priority, .payload = TEXT("work") };
+    token_new(entry.token);
+    (void)snprintf(entry.lane, sizeof entry.lane, "%s", lane);
+    must(store_add(store, &entry, 1, &err));
+    if (ret_token != NULL)
+        memcpy(ret_token, entry.token, TOKEN_BYTES);
+}
+
+bool claim_one(struct store *store, char ret_token[TOKEN_BYTES], uint32_t *ret_attempt)
+{
+    struct store_worker worker = worker_named("one");
+    struct store_claim claim;
+    size_t len = 0;
+    must(store_claim(store, &worker, 1, 0, &claim, &len, &err));
+    if (len == 0)
+        return false;
+    assert_int_equal(claim.payload.len, 4);
+    assert_memory_equal(claim.payload.at, "work", 4);
+    if (ret_token != NULL)
+        memcpy(ret_token, claim.token, TOKEN_BYTES);
+    if (ret_attempt != NULL)
+        *ret_attempt = claim.attempt;
+    store_claim_done(&claim);
+    return true;
+}
+
+bool finish_one(struct store *store, const char *token, uint32_t attempt, const char *result)
+{
+    bool kept = false;
+    must(store_finish(store, token, attempt, SUBMISSION_COMPLETED, text_of(result), &kept, &err));
+    return kept;
+}
+
+enum store_lease_state beat_one(struct store *store, const char *token, uint32_t attempt)
+{
+    struct store_worker worker = worker_named("one");
+    struct store_lease lease = { .attempt = attempt };
+    memcpy(lease.token, token, TOKEN_BYTES);
+    must(store_heartbeat(store, &worker, &lease, 1, &err));
+    return lease.state;
+}
+
+struct store_view view_of(struct store *store, const char *token)
+{
+    struct store_view view = { 0 };
+    must(store_get(store, &token, 1, &view, &err));
+    return view;
+}
+
+void expect_state(struct store *store, const char *token, enum submission_state state, const char *result)
+{
+    struct store_view view = view_of(store, token);
+    assert_true(view.found);
+    assert_string_equal(submission_state_name(view.state), submission_state_name(state));
+    if (result != NULL)
+        assert_string_equal(view.result.at != NULL ? view.result.at : "", result);
+    store_view_done(&view);
+}
+
+struct store_depth *depth_of(struct store *store)
+{
+    struct store_depth *depth = malloc(sizeof *depth);
+    assert_non_null(depth);
+    must(store_depth(store, depth, &err));
+    return depth;
+}
+
+void claim_after_sweeps(struct store *store, char ret_token[TOKEN_BYTES], uint32_t *ret_attempt)
+{
+    uint64_t until = now_ms() + 10000;
+    while (now_ms() < until) {
+        must(store_sweep(store, &err));
+        if (claim_one(store, ret_token, ret_attempt))
+            return;
+        nap_ms(20);
+    }
+    fail_msg("no lease ran out in 10 s");
+}

@@ -1,0 +1,68 @@
+/*
+ * place: where the contract suite's stores live: a folder for SQLite, a redis-server of our own for Redis.
+ * Each test begins with an empty one and the default settings, which it may change before place_open.
+ */
+#pragma once
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <hiredis/hiredis.h>
+#include <sys/types.h>
+
+#include "config/config.h"
+#include "store/store.h"
+
+struct place {
+    bool is_redis;
+    char folder[128];
+    struct config config;
+    int port;    /* of the redis-server */
+    pid_t redis; /* 0: not running */
+    unsigned tests;
+};
+extern struct place place;
+
+int place_start(const char *kind); /* "sqlite" or "redis"; 77 where it is not installed */
+void place_end(void);
+int place_fresh(void **state); /* cmocka set-up */
+
+struct store *place_open(void); /* fails the test if it cannot */
+void place_redis_start(void);
+void place_redis_kill(void);
+/* One command to the redis-server, to look behind the store; the test frees the reply. */
+redisReply *place_redis(const char *format, ...);
+uint64_t place_redis_calls(const char *command); /* how often it was called since the server started */
+
+/* Fails the test with the error's words. */
+#define must(call)                                                                                                     \
+    do {                                                                                                               \
+        struct error err = { 0 };                                                                                      \
+        if ((call) < 0)                                                                                                \
+            fail_msg("%s: %s", #call, err.text);                                                                       \
+    } while (0)
+
+extern const char *const lanes_all[]; /* "c", "python", "bash" */
+struct store_worker worker_named(const char *name);
+uint64_t now_ms(void);
+void nap_ms(unsigned ms);
+
+/* Adds one with the payload "work" and gives its token. */
+void add_one(struct store *store, const char *lane, enum submission_priority priority, char ret_token[TOKEN_BYTES]);
+/* At most one, without waiting; the payload is checked to be "work" and let go.  False: there is none. */
+bool claim_one(struct store *store, char ret_token[TOKEN_BYTES], uint32_t *ret_attempt);
+bool finish_one(struct store *store, const char *token, uint32_t attempt, const char *result);
+enum store_lease_state beat_one(struct store *store, const char *token, uint32_t attempt);
+struct store_view view_of(struct store *store, const char *token); /* the test ends it */
+void expect_state(struct store *store, const char *token, enum submission_state state, const char *result);
+struct store_depth *depth_of(struct store *store); /* the test frees it */
+/* Sweeps until a submission can be claimed; fails after 10 s. */
+void claim_after_sweeps(struct store *store, char ret_token[TOKEN_BYTES], uint32_t *ret_attempt);
+
+/* The tests, by file. */
+extern const struct CMUnitTest tests_moves[], tests_queue[], tests_wake[], tests_crash[], tests_redis[], tests_sqlite[];
+extern const size_t tests_moves_len, tests_queue_len, tests_wake_len, tests_crash_len, tests_redis_len,
+    tests_sqlite_len;
+#define A_TEST(name) { #name, name, place_fresh, NULL, NULL }

@@ -1,0 +1,378 @@
+/* redis_only: what can go wrong between us and a Redis server, and what must not come of it. */
+#include "place.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "cutter.h"
+
+static void redis_do(const char *command)
+{
+    freeReplyObject(place_redis(command));
+}
+
+static void a_lost_answer_changes_nothing(void **state)
+{
+    (void)state;
+    static struct cutter cutter; /* its thread outlives this function */
+    cutter_start(&cutter, place.port);
+    struct store *direct = place_open();
+    char warm[TOKEN_BYTES];
+    bool done = false;
+    add_one(direct, "bash", PRIORITY_NORMAL, warm); /* the server learns each script before answers get lost */
+    assert_true(claim_one(direct, NULL, NULL));
+    must(store_cancel(direct, warm, &done, &err));
+    assert_false(finish_one(direct, warm, 1, "[]"));
+    (void)snprintf(place.config.store, sizeof place.config.store, "redis://127.0.0.1:%d", cutter.port);
+    struct store *store = place_open();
+
+    for (int round = 0; round < 5; round++) {
+        char token[TOKEN_BYTES], claimed[TOKEN_BYTES];
+        uint32_t attempt = 0;
+        cutter.cuts_made = 0;
+        cutter.cuts = 1;
+        add_one(store, "c", PRIORITY_NORMAL, token);
+        struct store_depth *depth = depth_of(direct);
+        assert_int_equal(depth->waiting, 1); /* once, not twice */
+        free(depth);
+
+        cutter.cuts = 1;
+        assert_true(claim_one(store, claimed, &attempt));
+        assert_string_equal(claimed, token);
+        assert_int_equal(attempt, 1); /* the claim whose answer was lost, not another one */
+
+        cutter.cuts = 1;
+        if (round % 2 == 0) {
+            assert_true(finish_one(store, token, 1, "[]"));
+            assert_false(finish_one(store, token, 1, "[]"));
+        } else {
+            must(store_cancel(store, token, &done, &err));
+            assert_true(done);
+            must(store_cancel(store, token, &done, &err));
+            assert_false(done);
+        }
+        assert_int_equal(cutter.cuts_made, 3);
+        depth = depth_of(direct);
+        assert_int_equal(depth->waiting + depth->running, 0);
+        free(depth);
+    }
+    store_close(store);
+    store_close(direct);
+}
+
+static void a_server_that_forgot_the_scripts_gets_them_again(void **state)
+{
+    (void)state;
+    struct store *store = place_open();
+    char token[TOKEN_BYTES];
+    for (int round = 0; round < 2; round++) {
+        add_one(store, "c", PRIORITY_NORMAL, token);
+        redis_do("SCRIPT FLUSH");
+        assert_true(claim_one(store, NULL, NULL));
+        assert_true(finish_one(store, token, 1, "[]"));
+    }
+    store_close(store);
+}
+
+/* Every call must fail with ERROR_STORE, and within 5 s. */
+static void expect_all_fail(struct store *store, const char *token)
+{
+    struct store_worker worker = worker_named("one");
+    struct store_new entry = { .priority = PRIORITY_NORMAL, .lane = "c", .payload = TEXT("work") };
+    struct store_claim claim;
+    struct store_view view;
+    struct store_depth *depth = malloc(sizeof *depth);
+    size_t len;
+    bool done;
+    token_new(entry.token);
+    for (int call = 0; call < 8; call++) {
+        struct error err = { 0 };
+        uint64_t from = now_ms();
+        int result = call == 0   ? store_add(store, &entry, 1, &err)
+                     : call == 1 ? store_claim(store, &worker, 1, 30000, &claim, &len, &err)
+                     : call == 2 ? store_heartbeat(store, &worker, NULL, 0, &err)
+                     : call == 3 ? store_finish(store, token, 1, SUBMISSION_COMPLETED, TEXT("[]"), &done, &err)
+                     : call == 4 ? store_cancel(store, token, &done, &err)
+                     : call == 5 ? store_get(store, &token, 1, &view, &err)
+                     : call == 6 ? store_depth(store, depth, &err)
+                                 : store_sweep(store, &err);
+        assert_int_equal(result, -1);
+        assert_int_equal(err.kind, ERROR_STORE);
+        assert_true(err.text[0] != '\0');
+        assert_true(now_ms() - from < 5000);
+    }
+    free(depth);
+}
+
+/* Until calls work again: they fail at once for a moment, while the back-off lasts. */
+static void wait_until_back(struct store *store)
+{
+    struct error err = { 0 };
+    uint64_t until = now_ms() + 10000;
+    while (store_sweep(store, &err) < 0) {
+        if (now_ms() > until)
+            fail_msg("not back after 10 s: %s", err.text);
+        nap_ms(20);
+    }
+}
+
+struct waiting_claim {
+    struct store *store;
+    int result;
+    size_t len;
+    uint64_t took_ms;
+    struct error err;
+};
+
+static void *claim_and_wait(void *context)
+{
+    struct waiting_claim *waiting = context;
+    struct store_worker worker = worker_named("waiting");
+    struct store_claim claim;
+    uint64_t from = now_ms();
+    waiting->result = store_claim(waiting->store, &worker, 1, 30000, &claim, &waiting->len, &waiting->err);
+    waiting->took_ms = now_ms() - from;
+    if (waiting->result == 0 && waiting->len == 1)
+        store_claim_done(&claim);
+    return NULL;
+}
+
+static void a_server_that_hangs_is_an_error_soon(void **state)
+{
+    (void)state;
+    struct store *store = place_open();
+    struct waiting_claim waiting = { .store = store };
+    pthread_t thread;
+    char token[TOKEN_BYTES];
+    add_one(store, "c", PRIORITY_NORMAL, token);
+    assert_true(claim_one(store, NULL, NULL));
+    assert_int_equal(pthread_create(&thread, NULL, claim_and_wait, &waiting), 0);
+    nap_ms(100);
+    assert_int_equal(kill(place.redis, SIGSTOP), 0);
+    uint64_t from = now_ms();
+    expect_all_fail(store, token);
+    print_message("  eight calls failed within %llu ms together\n", (unsigned long long)(now_ms() - from));
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_int_equal(waiting.result, -1);
+    assert_int_equal(waiting.err.kind, ERROR_STORE);
+    assert_true(waiting.took_ms < 6000);
+    assert_int_equal(kill(place.redis, SIGCONT), 0);
+    wait_until_back(store);
+    assert_true(finish_one(store, token, 1, "[]"));
+    store_close(store);
+}
+
+static void a_server_that_was_killed_comes_back_with_everything(void **state)
+{
+    (void)state;
+    struct store *store = place_open();
+    char tokens[100][TOKEN_BYTES], claimed[TOKEN_BYTES];
+    for (size_t i = 0; i < 100; i++)
+        add_one(store, "c", PRIORITY_NORMAL, tokens[i]);
+    assert_true(claim_one(store, claimed, NULL));
+    place_redis_kill();
+    uint64_t from = now_ms();
+    expect_all_fail(store, tokens[0]);
+    assert_true(now_ms() - from < 5000); /* nobody listens: no call waits for a time-out */
+    place_redis_start();
+    wait_until_back(store);
+    for (size_t i = 0; i < 100; i++)
+        expect_state(store, tokens[i], i == 0 ? SUBMISSION_PROCESSING : SUBMISSION_QUEUED, "");
+    assert_true(finish_one(store, claimed, 1, "[]"));
+    size_t left = 0;
+    while (claim_one(store, NULL, NULL))
+        left++;
+    assert_int_equal(left, 99);
+    store_close(store);
+}
+
+static void a_claimer_that_waits_outlives_a_restart(void **state)
+{
+    (void)state;
+    struct store *store = place_open();
+    struct waiting_claim waiting = { .store = store };
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, claim_and_wait, &waiting), 0);
+    nap_ms(200);
+    place_redis_kill();
+    assert_int_equal(pthread_join(thread, NULL), 0); /* nobody listens: told at once, not after 30 s */
+    assert_int_equal(waiting.result, -1);
+    assert_int_equal(waiting.err.kind, ERROR_STORE);
+    place_redis_start();
+    wait_until_back(store);
+    assert_int_equal(pthread_create(&thread, NULL, claim_and_wait, &waiting), 0);
+    nap_ms(200);
+    add_one(store, "c", PRIORITY_NORMAL, NULL);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_int_equal(waiting.result, 0);
+    assert_int_equal(waiting.len, 1);
+    store_close(store);
+}
+
+static void count_event(void *context, const char token[TOKEN_BYTES], enum submission_state state, bool cancelled)
+{
+    (void)token;
+    (void)state;
+    (void)cancelled;
+    atomic_fetch_add((_Atomic int *)context, 1);
+}
+
+static void a_watcher_hears_again_after_a_restart(void **state)
+{
+    (void)state;
+    static _Atomic int events;
+    struct store *store = place_open();
+    must(store_watch(store, count_event, &events, &err));
+    place_redis_kill();
+    place_redis_start();
+    wait_until_back(store);
+    uint64_t until = now_ms() + 15000;
+    while (atomic_load(&events) == 0 && now_ms() < until) {
+        add_one(store, "c", PRIORITY_NORMAL, NULL);
+        assert_true(claim_one(store, NULL, NULL));
+        nap_ms(50);
+    }
+    assert_true(atomic_load(&events) > 0);
+    store_close(store);
+}
+
+static void a_bell_lost_with_its_claimer_is_rung_again(void **state)
+{
+    (void)state;
+    struct store *store = place_open();
+    struct waiting_claim waiting = { .store = store };
+    pthread_t thread;
+    redisContext *dying = redisConnect("127.0.0.1", place.port);
+    assert_int_equal(redisAppendCommand(dying, "BLPOP {%s}:bell:c 30", place.config.redis_prefix), REDIS_OK);
+    int flushed = 0;
+    assert_int_equal(redisBufferWrite(dying, &flushed), REDIS_OK);
+    nap_ms(100); /* first in line */
+    assert_int_equal(pthread_create(&thread, NULL, claim_and_wait, &waiting), 0);
+    nap_ms(200);
+    add_one(store, "c", PRIORITY_NORMAL, NULL);
+    redisReply *reply = NULL;
+    assert_int_equal(redisGetReply(dying, (void **)&reply), REDIS_OK);
+    assert_int_equal(reply->type, REDIS_REPLY_ARRAY);
+    freeReplyObject(reply);
+    redisFree(dying);
+    uint64_t until = now_ms() + 5000;
+    struct store_depth *depth = depth_of(store);
+    assert_int_equal(depth->waiting, 1); /* the bell was heard by the dead one only */
+    while (depth->waiting > 0 && now_ms() < until) {
+        must(store_sweep(store, &err));
+        nap_ms(50);
+        free(depth);
+        depth = depth_of(store);
+    }
+    assert_int_equal(depth->waiting, 0);
+    free(depth);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_int_equal(waiting.len, 1);
+    store_close(store);
+}
+
+static void without_memory_nothing_is_accepted_and_work_still_ends(void **state)
+{
+    (void)state;
+    struct store *store = place_open();
+    char token[TOKEN_BYTES];
+    struct store_new entry = { .priority = PRIORITY_NORMAL, .lane = "c", .payload = TEXT("work") };
+    struct error err = { 0 };
+    add_one(store, "c", PRIORITY_NORMAL, token);
+    redis_do("CONFIG SET maxmemory 1");
+    token_new(entry.token);
+    int added = store_add(store, &entry, 1, &err);
+    bool claimed = claim_one(store, NULL, NULL);
+    bool kept = finish_one(store, token, 1, "[]");
+    redis_do("CONFIG SET maxmemory 0");
+    assert_int_equal(added, -1);
+    assert_non_null(strstr(err.text, "maxmemory"));
+    assert_true(claimed && kept);
+    struct store_view view = view_of(store, entry.token);
+    assert_false(view.found);
+    store_view_done(&view);
+    struct store_depth *depth = depth_of(store);
+    assert_int_equal(depth->waiting + depth->running, 0);
+    free(depth);
+    store_close(store);
+}
+
+static void open_fails(const char *expected)
+{
+    struct store *store = NULL;
+    struct error err = { 0 };
+    assert_int_equal(store_open(&place.config, &store, &err), -1);
+    if (strstr(err.text, expected) == NULL)
+        fail_msg("expected \"%s\" in: %s", expected, err.text);
+    assert_null(strstr(err.text, "s3cret"));
+}
+
+static void who_may_not_come_in_is_told_why(void **state)
+{
+    (void)state;
+    struct store *store = NULL;
+    freeReplyObject(place_redis("ACL SETUSER runner on %s ~* &* +@all -info", ">s3cret/%"));
+    (void)snprintf(place.config.store, sizeof place.config.store, "redis://runner:s3cret@127.0.0.1:%d/2", place.port);
+    open_fails("refuses the user or password");
+    (void)snprintf(place.config.store, sizeof place.config.store, "redis://runner:s3cret%%2f%%25@127.0.0.1:%d/2",
+                   place.port);
+    store = place_open(); /* also without the right to INFO */
+    add_one(store, "c", PRIORITY_NORMAL, NULL);
+    store_close(store);
+    (void)snprintf(place.config.redis_password, sizeof place.config.redis_password, "%s",
+                   "s3cret/%");
+    (void)snprintf(place.config.store, sizeof place.config.store, "redis://runner@127.0.0.1:%d/2", place.port);
+    store = place_open();
+    assert_true(claim_one(store, NULL, NULL)); /* in the same database */
+    store_close(store);
+    place.config.redis_password[0] = '\0';
+    (void)snprintf(place.config.store, sizeof place.config.store, "redis://127.0.0.1:%d/9999", place.port);
+    open_fails("database");
+    redis_do("ACL DELUSER runner");
+}
+
+static void a_server_that_cannot_keep_the_promises_is_refused(void **state)
+{
+    (void)state;
+    redis_do("CONFIG SET maxmemory-policy allkeys-lru");
+    open_fails("maxmemory-policy");
+    redis_do("CONFIG SET maxmemory-policy noeviction");
+    static const struct {
+        const char *url, *expected;
+    } rows[] = {
+        { "redis://127.0.0.1:1", "connect to 127.0.0.1:1" },
+        { "redis://name.invalid", "look up name.invalid" },
+        { "rediss://127.0.0.1", "TLS" },
+        { "redis://", "host" },
+        { "redis://h:0", "port" },
+        { "redis://h:70000", "port" },
+        { "redis://h/x", "database" },
+        { "redis://[::1", "IPv6" },
+        { "redis://u:s3cret%zz@h", "two digits" },
+        { "redis://a,redis://b", "one" },
+        { "mysql://u:s3cret@h", "expected redis://" },
+        { "sqlite:", "sqlite:FILE" },
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        (void)snprintf(place.config.store, sizeof place.config.store, "%s", rows[i].url);
+        open_fails(rows[i].expected);
+    }
+}
+
+const struct CMUnitTest tests_redis[] = {
+    A_TEST(a_lost_answer_changes_nothing),
+    A_TEST(a_server_that_forgot_the_scripts_gets_them_again),
+    A_TEST(a_server_that_hangs_is_an_error_soon),
+    A_TEST(a_server_that_was_killed_comes_back_with_everything),
+    A_TEST(a_claimer_that_waits_outlives_a_restart),
+    A_TEST(a_watcher_hears_again_after_a_restart),
+    A_TEST(a_bell_lost_with_its_claimer_is_rung_again),
+    A_TEST(without_memory_nothing_is_accepted_and_work_still_ends),
+    A_TEST(who_may_not_come_in_is_told_why),
+    A_TEST(a_server_that_cannot_keep_the_promises_is_refused),
+};
+const size_t tests_redis_len = sizeof tests_redis / sizeof *tests_redis;

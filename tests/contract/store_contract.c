@@ -1,0 +1,46 @@
+/*
+ * store_contract: the promises of store/store.h, one suite for both stores: store_contract sqlite|redis [TEST].
+ * A time in a test is an upper bound that catches a hang, or the least that must pass for the test to mean anything.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "place.h"
+
+static struct CMUnitTest chosen[128];
+static size_t chosen_len;
+
+static void choose(const struct CMUnitTest tests[], size_t len, const char *only)
+{
+    for (size_t i = 0; i < len; i++)
+        if (only == NULL || strstr(tests[i].name, only) != NULL) {
+            if (chosen_len == sizeof chosen / sizeof *chosen)
+                abort();
+            chosen[chosen_len++] = tests[i];
+        }
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 2 || argc > 3 || (strcmp(argv[1], "sqlite") != 0 && strcmp(argv[1], "redis") != 0)) {
+        (void)fprintf(stderr, "usage: store_contract sqlite|redis [part of a test's name]\n");
+        return 2;
+    }
+    const char *only = argc == 3 ? argv[2] : NULL;
+    int started = place_start(argv[1]);
+    if (started != 0)
+        return started;
+    choose(tests_moves, tests_moves_len, only);
+    choose(tests_queue, tests_queue_len, only);
+    choose(tests_wake, tests_wake_len, only);
+    choose(tests_crash, tests_crash_len, only);
+    if (place.is_redis)
+        choose(tests_redis, tests_redis_len, only);
+    else
+        choose(tests_sqlite, tests_sqlite_len, only);
+    /* Not cmocka_run_group_tests: that macro takes the length from the array. */
+    int failed = _cmocka_run_group_tests(argv[1], chosen, chosen_len, NULL, NULL);
+    place_end();
+    return failed;
+}
