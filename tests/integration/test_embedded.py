@@ -85,8 +85,9 @@ def test_batch_survives_kill9(embedded):
     assert not harness.cgroups_of(below | embedded.seen_pids), mine
 
 
-def test_many_kills_lose_nothing(embedded):
+def test_many_kills_lose_nothing(start_evalx):
     """Killed at five different moments; each submission that was answered ends, once, with the right results."""
+    embedded = start_evalx({"EVALX_ATTEMPTS_MAX": "20"})  # one may be under way at each of the kills
     tokens = []
     for round_number in range(5):
         client = embedded.client()
@@ -101,6 +102,20 @@ def test_many_kills_lose_nothing(embedded):
     client = embedded.client()
     for token in tokens:
         assert_squares(client.poll(token), 4)
+
+
+def test_root_side_killed_in_the_middle(embedded):
+    """Every process of the sandbox killed twice during a batch: the worker runs what was lost again."""
+    client = embedded.client()
+    token = client.submit(squares(12))
+    wait_processing(client, token)
+    for _ in range(2):
+        time.sleep(0.4)
+        for pid in descendants(embedded.pid):
+            if status_of(pid)["Name"].strip().startswith("evalx-launcher"):
+                os.kill(pid, signal.SIGKILL)
+                break
+    assert_squares(client.poll(token), 12)
 
 
 def test_the_http_side_has_given_up_root(embedded):
