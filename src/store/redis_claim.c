@@ -3,9 +3,9 @@
  *
  * Every lane has a bell: a list with one entry for each submission that waits there.  An asker first asks; told
  * that there is nothing, it blocks in BLPOP on the bells of its lanes.  Redis hands an entry to the one that has
- * blocked longest, to nobody else, and forgets askers that are gone.  The one who got it asks again, and says whose bell
- * it took, so that the script can put it back where another lane's submission was older.  An asker that finds work
- * without waiting takes its bells along (claim.lua).  The sweep rings for a bell that was lost with its asker.
+ * blocked longest, to nobody else, and forgets askers that are gone.  The one who got it asks again, and says whose
+ * bell it took, so that the script can put it back where another lane's submission was older.  An asker that finds
+ * work without waiting takes its bells along (claim.lua).  The sweep rings for a bell that was lost with its asker.
  *
  * A wait is cut into slices, so that a server that hangs is noticed within 5 s; the end of a slice asks nothing.
  */

@@ -77,7 +77,7 @@ static inline struct redis_store *redis_of(struct store *store)
 
 void redis_pool_init(struct redis_pool *pool, const struct redis_address *address);
 void redis_pool_done(struct redis_pool *pool);
-/* An idle connection, else a new one.  While Redis is away only one caller in a while tries; the others fail at once. */
+/* An idle connection, else a new one.  While Redis is away one caller in a while tries; the others fail at once. */
 int redis_pool_take(struct redis_pool *pool, struct redis_link **ret, struct error *err);
 void redis_pool_give(struct redis_pool *pool, struct redis_link *link);
 /* A new connection, with the same back-off, for one who keeps it. */

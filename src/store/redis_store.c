@@ -31,12 +31,14 @@ static int check_info(struct text info, struct error *err)
     struct text policy = info_value(info, "maxmemory_policy");
     uint64_t major = 0;
     const char *dot = version.len > 0 ? memchr(version.at, '.', version.len) : NULL;
-    if (dot != NULL && text_parse_u64((struct text){ version.at, (size_t)(dot - version.at) }, &major) == 0 && major < 7)
+    struct text first = { version.at, dot != NULL ? (size_t)(dot - version.at) : 0 };
+    if (text_parse_u64(first, &major) == 0 && major < 7)
         return error_set(err, ERROR_SETUP, 0, "open store: Redis %.*s is too old; 7.0 or newer is needed",
                          TEXT_ARG(version));
     if (policy.len > 7 && memcmp(policy.at, "allkeys", 7) == 0)
         return error_set(err, ERROR_SETUP, 0,
-                         "open store: Redis may drop accepted submissions (maxmemory-policy %.*s); set it to noeviction",
+                         "open store: Redis may drop accepted submissions (maxmemory-policy %.*s); "
+                         "set it to noeviction",
                          TEXT_ARG(policy));
     return 0;
 }

@@ -1,7 +1,8 @@
 /*
  * redis_watch: a thread with a connection of its own that hears what the scripts publish, "TOKEN STATE CANCELLED",
- * and tells the watcher.  Silence is broken by a PING, so that a dead connection is found within 10 s; then it connects
- * again, 50 ms to 5 s apart.  What happens meanwhile is not heard: whoever waits for a state must also look now and then.
+ * and tells the watcher.  Silence is broken by a PING, so that a dead connection is found within 10 s; then it
+ * connects again, 50 ms to 5 s apart.  What happens meanwhile is not heard: whoever waits for a state must also look
+ * now and then.
  */
 #include <errno.h>
 #include <poll.h>
@@ -64,7 +65,8 @@ static void listen_on(const struct redis_store *store, struct redis_link *link, 
             return;
         } else {
             asked = true;
-            if (redis_link_send(link, 1, (const char *const[]){ "PING" }, NULL, redis_now_ms() + REDIS_CALL_MS, err) < 0)
+            uint64_t late_ms = redis_now_ms() + REDIS_CALL_MS;
+            if (redis_link_send(link, 1, (const char *const[]){ "PING" }, NULL, late_ms, err) < 0)
                 return;
         }
     }

@@ -68,11 +68,12 @@
                 "SELECT token, lane, priority, attempt, created, ?2, ?3, body "                                        \
                 "FROM submission JOIN payload USING(seq) WHERE seq = ?1")                                              \
     X(DEAD_DROP_OLD, "DELETE FROM dead WHERE died <= ?1")                                                              \
-    X(DEAD_DROP_MANY, "DELETE FROM dead WHERE token IN (SELECT token FROM dead ORDER BY died DESC LIMIT -1 OFFSET ?1)") \
+    X(DEAD_DROP_MANY, "DELETE FROM dead WHERE token IN "                                                               \
+                      "(SELECT token FROM dead ORDER BY died DESC LIMIT -1 OFFSET ?1)")                                \
     X(DEAD_COUNT, "SELECT count(*) FROM dead INDEXED BY dead_died WHERE died >= 0")                                    \
     X(VIEW, "SELECT s.state, s.cancelled, s.attempt, s.lane, s.created, s.started, s.finished, r.body "                \
             "FROM submission s LEFT JOIN result r ON r.seq = s.seq WHERE s.token = ?1")                                \
-    X(COUNT_WAITING, "SELECT lane, priority, count(*) FROM submission WHERE state = 0 GROUP BY lane, priority")         \
+    X(COUNT_WAITING, "SELECT lane, priority, count(*) FROM submission WHERE state = 0 GROUP BY lane, priority")        \
     X(COUNT_RUNNING, "SELECT lane, priority, count(*) FROM submission WHERE state = 1 GROUP BY lane, priority")
 
 enum sqlite_query {

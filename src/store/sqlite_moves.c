@@ -77,8 +77,8 @@ int sqlite_add(struct store *base, const struct store_new news[], size_t len, st
     struct add_order order = { news, len };
     for (size_t i = 0; i < len; i++)
         assert((unsigned)news[i].priority < PRIORITY_COUNT_ && memchr(news[i].lane, '\0', sizeof news[i].lane) != NULL);
-    return sqlite_commit(sqlite_of(base), &(struct sqlite_order){ .apply = apply_add, .what = &order, .must_last = true },
-                         err);
+    return sqlite_commit(sqlite_of(base),
+                         &(struct sqlite_order){ .apply = apply_add, .what = &order, .must_last = true }, err);
 }
 
 /* ---- heartbeat, worker list ---- */

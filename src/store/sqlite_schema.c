@@ -8,7 +8,7 @@
  *
  * Small rows in `submission`, bodies elsewhere: a move touches a few bytes, not the program's source.
  * The partial indexes make every question cost the same however many submissions lie there;
- * tests/contract/test_sqlite_plan.c asks SQLite for the plan of each statement.
+ * tests/contract/sqlite_only.c asks SQLite for the plan of each statement.
  */
 #include "store/sqlite_internal.h"
 

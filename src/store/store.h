@@ -142,7 +142,7 @@ static inline int store_heartbeat(struct store *store, const struct store_worker
     return store->ops->heartbeat(store, worker, leases, len, err);
 }
 
-/* `state` is COMPLETED or FAILED.  *ret_kept is false where the attempt is no longer the current one or it has ended. */
+/* `state` is COMPLETED or FAILED.  *ret_kept is false where the attempt is not the current one or it has ended. */
 static inline int store_finish(struct store *store, const char *token, uint32_t attempt, enum submission_state state,
                                struct text result, bool *ret_kept, struct error *err)
 {

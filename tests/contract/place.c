@@ -180,7 +180,8 @@ int place_fresh(void **state)
     if (place.is_redis)
         (void)snprintf(place.config.store, sizeof place.config.store, "redis://127.0.0.1:%d", place.port);
     else
-        (void)snprintf(place.config.store, sizeof place.config.store, "sqlite:%s/%u/evalx.db", place.folder, place.tests);
+        (void)snprintf(place.config.store, sizeof place.config.store, "sqlite:%s/%u/evalx.db", place.folder,
+                       place.tests);
     (void)snprintf(place.config.redis_prefix, sizeof place.config.redis_prefix, "t%u", place.tests);
     return 0;
 }

@@ -218,7 +218,7 @@ static void depth_costs_the_same_however_many_wait(void **state)
                 free(depth_of(store));
         }
     }
-    assert_int_equal(calls[0], calls[1]); /* SQLite: tests/contract/test_sqlite_plan.c */
+    assert_int_equal(calls[0], calls[1]); /* SQLite: see no_statement_walks_through_the_submissions */
     struct store_depth *depth = depth_of(store);
     assert_int_equal(depth->waiting, MANY);
     free(depth);

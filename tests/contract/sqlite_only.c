@@ -138,7 +138,8 @@ static void a_full_disk_refuses_and_loses_nothing(void **state)
     struct rlimit before, small = { 64 << 10, 64 << 10 };
     assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
     small.rlim_max = before.rlim_max;
-    void (*was)(int) = signal(SIGXFSZ, SIG_IGN);
+    struct sigaction ignore = { .sa_handler = SIG_IGN }, was;
+    assert_int_equal(sigaction(SIGXFSZ, &ignore, &was), 0);
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
     size_t refused = 0, kept = 1;
     struct error err = { 0 };
@@ -154,7 +155,7 @@ static void a_full_disk_refuses_and_loses_nothing(void **state)
         refused += !accepted[i];
     }
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
-    (void)signal(SIGXFSZ, was);
+    assert_int_equal(sigaction(SIGXFSZ, &was, NULL), 0);
     assert_true(refused > 0);
     assert_int_equal(err.kind, ERROR_STORE);
     print_message("  %zu refused: %s\n", refused, err.text);

@@ -25,7 +25,8 @@ def main():
             sys.exit(f"{path}: the first line must be #!lua, with its flags")
         text = f"{flags}\n{prelude}{rest}"
         sha = hashlib.sha1(text.encode()).hexdigest()
-        rows.append(f'    [REDIS_{path.stem.upper()}] = {{\n        "{path.stem}",\n        "{sha}",\n{c_string(text)},\n    }},')
+        fields = f'        "{path.stem}",\n        "{sha}",\n{c_string(text)},\n'
+        rows.append(f"    [REDIS_{path.stem.upper()}] = {{\n{fields}    }},")
     enum = "".join(f"    REDIS_{path.stem.upper()},\n" for path in names)
     output.write_text(
         "/* Made by embed.py from the scripts; do not edit. */\n#pragma once\n\n"
