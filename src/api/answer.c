@@ -107,7 +107,7 @@ int answer_view(const char *token, const struct store_view *view, struct buf *ou
 
 int answer_raw(unsigned status, const char *message, const char *cors_origin, struct buf *out, struct error *err)
 {
-    auto_buf struct buf body;
+    auto_buf struct buf body = { 0 };
     const char *reason = status == 408   ? "Request Timeout"
                          : status == 413 ? "Content Too Large"
                                          : "Service Unavailable";

@@ -212,7 +212,7 @@ void exchange_choose(struct exchange *exchange, const struct header_check *check
 /* Refuses while a body is arriving (see the head of this file). */
 static bool refuse_on_socket(struct exchange *exchange, unsigned status, const char *message)
 {
-    auto_buf struct buf answer;
+    auto_buf struct buf answer = { 0 };
     struct error err;
 
     buf_init(&answer, ANSWER_BYTES_MAX);

@@ -297,7 +297,7 @@ static bool subscribe(void *context, const char token[TOKEN_BYTES])
 
 static void tell_missing(struct client *client, const char *token)
 {
-    auto_buf struct buf text;
+    auto_buf struct buf text = { 0 };
     struct error err;
 
     buf_init(&text, 1024);
@@ -308,7 +308,7 @@ static void tell_missing(struct client *client, const char *token)
 
 static void client_hear(struct client *client, const struct event *event)
 {
-    auto_buf struct buf text;
+    auto_buf struct buf text = { 0 };
     struct error err;
     struct subscription **at = subscription_find(client, event->token);
 
@@ -336,7 +336,7 @@ static void on_message(wslay_event_context_ptr frames, const struct wslay_event_
                        void *context)
 {
     struct client *client = context;
-    auto_buf struct buf answer;
+    auto_buf struct buf answer = { 0 };
     struct error err;
     (void)frames;
 

@@ -18,7 +18,7 @@ static const struct refusal *check_handshake(const struct exchange *exchange, co
     static const struct refusal no_key = { 400, "Sec-WebSocket-Key", "expected 16 bytes as base64" };
     static const struct refusal other_origin = { 403, "Origin", "pages of this origin may not connect" };
     static const struct refusal not_get = { 400, "", "a WebSocket begins with GET" };
-    auto_buf struct buf key;
+    auto_buf struct buf key = { 0 };
     struct text value;
     struct error err;
 
@@ -101,7 +101,7 @@ void websocket_open(struct exchange *exchange, void *context)
     static const char *const version[] = { "Upgrade: websocket", "Sec-WebSocket-Version: 13", NULL };
     struct api *api = context;
     struct text key;
-    auto_buf struct buf accept;
+    auto_buf struct buf accept = { 0 };
     struct error err = { 0 };
 
     buf_init(&accept, 64);

@@ -213,7 +213,7 @@ static int http_labels(const struct http_series *at, struct buf *labels, struct 
 
 static int write_http(struct buf *out, struct error *err)
 {
-    auto_buf struct buf labels;
+    auto_buf struct buf labels = { 0 };
 
     buf_init(&labels, 1024);
     if (write_head("http_requests_total", "counter", "HTTP requests answered.", out, err) < 0)
@@ -239,7 +239,7 @@ static int write_http(struct buf *out, struct error *err)
 static int write_language_histogram(const char *name, const char *help, size_t offset, struct buf *out,
                                     struct error *err)
 {
-    auto_buf struct buf labels;
+    auto_buf struct buf labels = { 0 };
 
     buf_init(&labels, 1024);
     if (write_head(name, "histogram", help, out, err) < 0)
