@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "cli/commands.h"
+#include "job/request_json.h"
 
 static int help_run(const struct invocation *invocation);
 
@@ -31,6 +32,7 @@ int main(int argc, char **argv)
     _Static_assert(sizeof all / sizeof *all + 1 == sizeof commands / sizeof *commands, "the table has an end");
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         commands[i] = *all[i];
+    request_init(); /* before any thread: the JSON library's hash seed */
     int status = command_line_run(argc, argv, commands);
     /* What was printed to a full disk or a closed pipe was not printed. */
     if (fflush(stdout) != 0 && status == EXIT_FINE) {

@@ -289,7 +289,7 @@ static int descriptors_open(struct descriptors *d, const struct box_job *job, st
         open_stream(&d->errors_read, &d->errors_write, err) < 0)
         return -1;
     if (job->keep_files) {
-        d->keep = memfd_create("kept", MFD_CLOEXEC);
+        d->keep = memfd_create("kept", MFD_CLOEXEC | MFD_ALLOW_SEALING);
         if (d->keep < 0)
             return error_set(err, ERROR_SANDBOX, errno, "memfd for the files of the box");
     }
