@@ -2,7 +2,7 @@
  * api: puts the parts together, and takes them apart in an order in which nobody calls what is gone:
  *
  *   start: desk, watch, waits, keeper, intake, hub, server     (the server last: from then on requests come)
- *   stop:  waits drain, hub drain, server, intake, keeper, desk (now no call-back can come), waits, hub, watch
+ *   stop:  server drains, waits drain, hub drain, server, intake, keeper, desk (now no call-back can come), waits, hub, watch
  */
 #include "api/api.h"
 
@@ -112,6 +112,7 @@ void api_stop(struct api *api, uint64_t drain_ms)
 {
     if (api == NULL)
         return;
+    server_drain(api->server);
     waits_drain(api->waits);
     hub_drain(api->hub);
     server_stop(api->server, drain_ms);

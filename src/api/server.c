@@ -518,11 +518,6 @@ uint16_t server_port(const struct server *server)
     return server->port;
 }
 
-bool server_is_draining(const struct server *server)
-{
-    return server->is_draining;
-}
-
 static void sleep_ms(long ms)
 {
     (void)nanosleep(&(struct timespec){ .tv_nsec = ms * 1000000 }, NULL);
@@ -571,15 +566,21 @@ static bool has_kept(struct server *server)
     return has;
 }
 
+void server_drain(struct server *server)
+{
+    if (atomic_exchange(&server->is_draining, true))
+        return;
+    (void)MHD_quiesce_daemon(server->daemon);
+    /* Not closed yet: the MHD thread may be about to accept, and the number must not mean another file then. */
+    (void)shutdown(server->listen_fd, SHUT_RDWR);
+}
+
 void server_stop(struct server *server, uint64_t drain_ms)
 {
     if (server == NULL)
         return;
 
-    server->is_draining = true;
-    (void)MHD_quiesce_daemon(server->daemon);
-    /* Not closed yet: the MHD thread may be about to accept, and the number must not mean another file then. */
-    (void)shutdown(server->listen_fd, SHUT_RDWR);
+    server_drain(server);
     wait_for_connections(server, clock_mono_us() + drain_ms * 1000u);
 
     /* MHD must not be stopped while one of its connections is suspended. */
