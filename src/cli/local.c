@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <jansson.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -18,6 +19,7 @@ int local_open(const struct config *config, const struct languages *languages, s
         .images_folder = config->images,
         .uid_base = config->uid_base,
         .insecure_no_cgroup = config->insecure_no_cgroup,
+        .refused_calls_kill = strcmp(config->refused_calls, "kill") == 0,
     };
     struct identity identity;
 

@@ -54,6 +54,7 @@ int service_start_sandbox(struct service *service, struct error *err)
         .images_folder = service->config.images,
         .uid_base = service->config.uid_base,
         .insecure_no_cgroup = service->config.insecure_no_cgroup,
+        .refused_calls_kill = strcmp(service->config.refused_calls, "kill") == 0,
     };
 
     if (!service->is_root)

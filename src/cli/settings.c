@@ -100,6 +100,9 @@ int settings_load(const struct invocation *invocation, struct config *config, st
         return error_set(err, ERROR_SETUP, 0, "log: expected debug, info, warn or error, got \"%s\"",
                          config->log_level);
     log_set_level(level);
+    if (strcmp(config->refused_calls, "error") != 0 && strcmp(config->refused_calls, "kill") != 0)
+        return error_set(err, ERROR_SETUP, 0, "refused_calls: expected error or kill, got \"%s\"",
+                         config->refused_calls);
     return 0;
 }
 

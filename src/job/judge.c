@@ -20,6 +20,8 @@ enum verdict judge_run(const struct facts *facts, const struct limits *limits, s
         return VERDICT_CANCELLED;
     if (facts->oom_kills > 0)
         return VERDICT_MEMORY_LIMIT;
+    if (facts->refused_call != 0)
+        return VERDICT_REFUSED_CALL;
     if (is_over_time(facts, limits))
         return VERDICT_TIME_LIMIT;
     if (facts->output_exceeded)

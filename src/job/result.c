@@ -14,6 +14,7 @@ const char *verdict_name(enum verdict verdict)
         [VERDICT_TIME_LIMIT] = "time_limit",
         [VERDICT_MEMORY_LIMIT] = "memory_limit",
         [VERDICT_OUTPUT_LIMIT] = "output_limit",
+        [VERDICT_REFUSED_CALL] = "refused_call",
         [VERDICT_CANCELLED] = "cancelled",
         [VERDICT_INTERNAL_ERROR] = "internal_error",
     };
@@ -47,6 +48,7 @@ int result_exit_code(const struct result *result)
     case VERDICT_COMPILE_ERROR:
     case VERDICT_RUNTIME_ERROR:
     case VERDICT_OUTPUT_LIMIT:
+    case VERDICT_REFUSED_CALL:
         return code != 0 ? code : 1;
     case VERDICT_COUNT_:
         break;

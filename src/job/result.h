@@ -17,6 +17,7 @@ struct facts {
     int signal;                /* that ended the program, 0 if none */
     uint32_t oom_kills;        /* processes of the group killed for memory */
     uint32_t process_refusals; /* forks refused by the processes limit; 0 where the kernel does not tell */
+    uint32_t refused_call;     /* 1 + the number of the refused system call that ended the run; 0 if none did */
     bool cpu_exceeded;
     bool wall_exceeded;
     bool output_exceeded; /* stdout or stderr was cut */
@@ -31,6 +32,7 @@ enum verdict {
     VERDICT_TIME_LIMIT,
     VERDICT_MEMORY_LIMIT,
     VERDICT_OUTPUT_LIMIT,
+    VERDICT_REFUSED_CALL, /* only where refused_calls=kill is set */
     VERDICT_CANCELLED,
     VERDICT_INTERNAL_ERROR,
     VERDICT_COUNT_,

@@ -10,6 +10,7 @@
 #include <inttypes.h>
 #include <poll.h>
 #include <pthread.h>
+#include <seccomp.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -95,7 +96,10 @@ static int fill_request(struct box *box, const struct box_job *job, struct error
     const struct limits *l = &job->limits;
     request->op = SLOT_RUN;
     request->run = ++box->runs;
-    request->flags = (job->bundle_fd >= 0 ? SLOT_HAS_BUNDLE : 0) | (job->keep_files ? SLOT_KEEP_FILES : 0);
+    request->flags = (job->bundle_fd >= 0 ? SLOT_HAS_BUNDLE : 0) | (job->keep_files ? SLOT_KEEP_FILES : 0) |
+                     (job->self_test                        ? SLOT_SELF_TEST
+                      : box->sandbox->refused_calls_kill ? SLOT_REFUSED_ENDS
+                                                          : 0);
     request->class = classes[job->class];
     request->words = request->variables = request->strings_len = 0;
     request->limits = (struct slot_limits){
@@ -243,6 +247,7 @@ static void take_facts(const struct box *box, const struct slot_reply *reply, st
     outcome->facts = (struct facts){
         .cpu_us = f->cpu_us, .wall_us = f->wall_us, .memory_bytes = f->memory_bytes, .exit_code = f->exit_code,
         .signal = f->signal, .oom_kills = f->oom_kills, .process_refusals = f->process_refusals,
+        .refused_call = f->refused_call,
         .cpu_exceeded = f->cpu_exceeded || f->cpu_us >= box->request.limits.cpu_us,
         .wall_exceeded = f->wall_exceeded || f->wall_us >= box->request.limits.wall_us,
         .output_exceeded = outcome->output_cut || outcome->errors_cut, .cancelled = f->cancelled,
@@ -251,6 +256,11 @@ static void take_facts(const struct box *box, const struct slot_reply *reply, st
     if (f->exec_os != 0)
         (void)buf_printf(&outcome->errors, &ignored, "evalx: cannot execute %s: %s\n", box->request.strings,
                          strerror(f->exec_os));
+    if (f->refused_call != 0) {
+        auto_free char *name = seccomp_syscall_resolve_num_arch(SCMP_ARCH_NATIVE, (int)f->refused_call - 1);
+        (void)buf_printf(&outcome->errors, &ignored, "evalx: %s: a system call that programs may not make\n",
+                         name != NULL ? name : "unknown");
+    }
     if (reply->text[0] != '\0')
         (void)buf_printf(&outcome->errors, &ignored, "evalx: %.*s\n", (int)sizeof reply->text - 1, reply->text);
 }

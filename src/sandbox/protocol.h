@@ -65,6 +65,8 @@ enum slot_fd { SLOT_FD_STDIN, SLOT_FD_STDOUT, SLOT_FD_STDERR, SLOT_FD_BASE_COUNT
 #define SLOT_FDS_MAX 5
 #define SLOT_HAS_BUNDLE 1u /* a descriptor to unpack into the box */
 #define SLOT_KEEP_FILES 2u /* a descriptor to pack the box into */
+#define SLOT_REFUSED_ENDS 4u /* a refused call ends the run, instead of answering EPERM */
+#define SLOT_SELF_TEST 8u    /* the launcher's own probe (probe.h) is executed; the words are ignored */
 
 struct slot_request {
     uint32_t op;
@@ -86,6 +88,7 @@ struct slot_facts {
     uint32_t oom_kills, process_refusals;
     uint32_t cpu_exceeded, wall_exceeded, output_exceeded, cancelled;
     uint32_t files_kept; /* the bundle was written */
+    uint32_t refused_call; /* 1 + the number of the refused call that ended the run, 0 if none did */
 };
 
 struct slot_reply {

@@ -28,6 +28,7 @@ struct sandbox_settings {
     const char *images_folder;
     uint64_t uid_base;
     bool insecure_no_cgroup;
+    bool refused_calls_kill; /* a refused system call ends the run (facts.refused_call), instead of answering EPERM */
 };
 
 /* On success the launcher runs and this host can sandbox; on error *err says what is missing and the remedy. */
@@ -50,6 +51,7 @@ struct box_job {
     struct limits limits;
     struct text input; /* stdin; borrowed */
     int bundle_fd;     /* files to put into /box (see bundle.h), or -1; stays the caller's */
+    bool self_test;    /* evalx's own probe takes the program's place; see self_test.h */
     bool keep_files;   /* give back what /box holds at the end, if the program ended with exit code 0 */
 };
 

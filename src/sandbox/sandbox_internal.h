@@ -11,6 +11,7 @@ struct sandbox {
     int control;
     pid_t launcher;
     unsigned cgroup_version;
+    bool refused_calls_kill;
     uint32_t sequence; /* of the last question */
     char images[IMAGES_MAX][CONTROL_IMAGE_BYTES]; /* named so far, for a launcher that had to be started again */
     size_t images_len;

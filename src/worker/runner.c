@@ -156,6 +156,9 @@ static void explain_failure(struct compiled *compiled, enum verdict cause, const
     case VERDICT_OUTPUT_LIMIT:
         (void)snprintf(message, size, "the compiler printed more than its %" PRIu64 " bytes", limits->output_bytes);
         break;
+    case VERDICT_REFUSED_CALL:
+        (void)snprintf(message, size, "the compiler made a system call that programs may not make");
+        break;
     case VERDICT_CANCELLED:
         compiled->verdict = VERDICT_CANCELLED;
         break;
@@ -304,6 +307,8 @@ static struct text message_of(enum verdict verdict, const struct facts *facts)
         return TEXT("the memory limit was reached");
     case VERDICT_OUTPUT_LIMIT:
         return TEXT("the output limit was reached; what came after it was cut");
+    case VERDICT_REFUSED_CALL:
+        return TEXT("a system call that programs may not make");
     case VERDICT_CANCELLED:
         return TEXT("the submission was cancelled");
     case VERDICT_RUNTIME_ERROR:

@@ -118,6 +118,7 @@ static void exit_codes_never_hide_a_failure(void **state)
         { VERDICT_MEMORY_LIMIT, { .signal = 9 }, 137 },
         { VERDICT_MEMORY_LIMIT, { 0 }, 137 },
         { VERDICT_OUTPUT_LIMIT, { 0 }, 1 },
+        { VERDICT_REFUSED_CALL, { .signal = 31 }, 159 },
         { VERDICT_CANCELLED, { 0 }, 137 },
         { VERDICT_INTERNAL_ERROR, { 0 }, 1 },
     };

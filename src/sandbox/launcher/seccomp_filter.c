@@ -5,6 +5,10 @@
  * Refused calls answer EPERM, or ENOSYS where a library then falls back to an older call (clone3 -> clone, whose flags
  * the filter can see; io_uring -> plain reads).  Foreign architectures and x32 end the process: no runtime uses them,
  * and every rule below could be passed by them.
+ *
+ * A strict filter tells a listener of the calls in `refused` (and of namespaces and terminal injection), so that the run
+ * can be ended as a whole, by whichever of its processes the call was made.  Killing by the filter itself would end one
+ * process, and its parent could hide that.  What runtimes and compilers ask for in good faith answers the same in both.
  */
 #include "sandbox/launcher/seccomp_filter.h"
 
@@ -15,6 +19,7 @@
 #include <seccomp.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -23,7 +28,7 @@
 
 #include "base/scope.h"
 
-/* Answered with EPERM.  Names, not numbers: libseccomp knows which exist on this architecture. */
+/* Answered with EPERM, or the end of the run.  Names, not numbers: libseccomp knows which exist on this architecture. */
 static const char *const refused[] = {
     /* file systems and roots */
     "mount", "umount", "umount2", "pivot_root", "chroot", "move_mount", "open_tree", "open_tree_attr", "fsopen",
@@ -40,29 +45,30 @@ static const char *const refused[] = {
     "kexec_load", "kexec_file_load", "init_module", "finit_module", "delete_module", "create_module", "reboot", "acct",
     "syslog", "settimeofday", "stime", "clock_settime", "clock_settime64", "clock_adjtime", "clock_adjtime64",
     "adjtimex", "sethostname", "setdomainname", "iopl", "ioperm", "vhangup", "modify_ldt", "uselib", "_sysctl",
-    "nfsservctl", "get_kernel_syms", "query_module", "mbind", "set_mempolicy", "set_mempolicy_home_node",
-    "memfd_secret",
+    "nfsservctl", "get_kernel_syms", "query_module", "memfd_secret",
 };
+
+/* Answered with EPERM in any case: asked for in good faith, by allocators that place memory. */
+static const char *const denied[] = { "mbind", "set_mempolicy", "set_mempolicy_home_node" };
 
 /* Answered with ENOSYS: libraries ask whether they exist and have another way. */
 static const char *const unknown[] = { "clone3", "io_uring_setup", "io_uring_enter", "io_uring_register",
                                        "map_shadow_stack", "rseq_slice_yield" };
 
-static int refuse(scmp_filter_ctx ctx, const char *name, int os)
+static int refuse(scmp_filter_ctx ctx, const char *name, uint32_t action)
 {
     int number = seccomp_syscall_resolve_name(name);
     if (number == __NR_SCMP_ERROR || number < 0) /* not on this architecture, or newer than the library */
         return 0;
-    return seccomp_rule_add(ctx, SCMP_ACT_ERRNO((uint16_t)os), number, 0);
+    return seccomp_rule_add(ctx, action, number, 0);
 }
 
-static int refuse_namespaces(scmp_filter_ctx ctx)
+static int refuse_namespaces(scmp_filter_ctx ctx, uint32_t action)
 {
     static const uint64_t flags[] = { CLONE_NEWNS, CLONE_NEWUSER, CLONE_NEWPID, CLONE_NEWNET, CLONE_NEWIPC,
                                       CLONE_NEWUTS, CLONE_NEWCGROUP, CLONE_NEWTIME };
     for (size_t i = 0; i < sizeof flags / sizeof *flags; i++) {
-        int os = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(clone), 1,
-                                  SCMP_A0(SCMP_CMP_MASKED_EQ, flags[i], flags[i]));
+        int os = seccomp_rule_add(ctx, action, SCMP_SYS(clone), 1, SCMP_A0(SCMP_CMP_MASKED_EQ, flags[i], flags[i]));
         if (os < 0)
             return os;
     }
@@ -81,7 +87,7 @@ static int refuse_sockets(scmp_filter_ctx ctx)
     return os;
 }
 
-static int refuse_arguments(scmp_filter_ctx ctx)
+static int refuse_arguments(scmp_filter_ctx ctx, uint32_t action)
 {
     /* Limits of another process: init has the program's uid, and must keep its own. */
     int os = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(prlimit64), 1, SCMP_A0(SCMP_CMP_NE, 0));
@@ -97,27 +103,28 @@ static int refuse_arguments(scmp_filter_ctx ctx)
     /* Characters pushed into a terminal's input. */
     static const uint64_t ioctls[] = { 0x5412 /* TIOCSTI */, 0x541C /* TIOCLINUX */ };
     for (size_t i = 0; i < sizeof ioctls / sizeof *ioctls && os == 0; i++)
-        os = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(ioctl), 1,
-                              SCMP_A1(SCMP_CMP_MASKED_EQ, 0xffffffffu, ioctls[i]));
+        os = seccomp_rule_add(ctx, action, SCMP_SYS(ioctl), 1, SCMP_A1(SCMP_CMP_MASKED_EQ, 0xffffffffu, ioctls[i]));
     /* Asking (0xffffffff) stays; setting changes what an address or a number means. */
     if (os == 0)
         os = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(personality), 1, SCMP_A0(SCMP_CMP_NE, 0xffffffffu));
     return os;
 }
 
-static int add_rules(scmp_filter_ctx ctx)
+static int add_rules(scmp_filter_ctx ctx, uint32_t action)
 {
     int os = 0;
     for (size_t i = 0; i < sizeof refused / sizeof *refused && os == 0; i++)
-        os = refuse(ctx, refused[i], EPERM);
+        os = refuse(ctx, refused[i], action);
+    for (size_t i = 0; i < sizeof denied / sizeof *denied && os == 0; i++)
+        os = refuse(ctx, denied[i], SCMP_ACT_ERRNO(EPERM));
     for (size_t i = 0; i < sizeof unknown / sizeof *unknown && os == 0; i++)
-        os = refuse(ctx, unknown[i], ENOSYS);
+        os = refuse(ctx, unknown[i], SCMP_ACT_ERRNO(ENOSYS));
     if (os == 0)
-        os = refuse_namespaces(ctx);
+        os = refuse_namespaces(ctx, action);
     if (os == 0)
         os = refuse_sockets(ctx);
     if (os == 0)
-        os = refuse_arguments(ctx);
+        os = refuse_arguments(ctx, action);
     return os;
 }
 
@@ -144,14 +151,15 @@ static int export_program(scmp_filter_ctx ctx, struct sock_fprog *ret, struct er
     return 0;
 }
 
-static int build(struct sock_fprog *ret, struct error *err)
+/* `action`: what becomes of calls that no innocent program makes. */
+static int build(uint32_t action, struct sock_fprog *ret, struct error *err)
 {
     scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_ALLOW);
     if (ctx == NULL)
         return error_set(err, ERROR_SANDBOX, ENOMEM, "seccomp_init");
     int os = seccomp_attr_set(ctx, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
     if (os == 0)
-        os = add_rules(ctx);
+        os = add_rules(ctx, action);
     if (os == 0) /* a binary tree over the numbers: shorter to pass than a list (libseccomp 2.5) */
         (void)seccomp_attr_set(ctx, SCMP_FLTATR_CTL_OPTIMIZE, 2);
     int result = os < 0 ? error_set(err, ERROR_SANDBOX, -os, "build seccomp filter") : export_program(ctx, ret, err);
@@ -163,11 +171,13 @@ int seccomp_filters_build(struct seccomp_filters *ret, struct error *err)
 {
     memset(ret, 0, sizeof *ret);
     /* The classes ask for the same today; each keeps its place, so that one may be narrowed without the others. */
-    struct sock_fprog common;
-    if (build(&common, err) < 0)
+    struct sock_fprog common, strict;
+    if (build(SCMP_ACT_ERRNO(EPERM), &common, err) < 0 || build(SCMP_ACT_NOTIFY, &strict, err) < 0)
         return -1;
-    for (int i = 0; i < SLOT_CLASS_COUNT_; i++)
+    for (int i = 0; i < SLOT_CLASS_COUNT_; i++) {
         ret->programs[i] = common;
+        ret->strict[i] = strict;
+    }
     return 0;
 }
 
@@ -175,4 +185,24 @@ int seccomp_filter_load(const struct sock_fprog *program)
 {
     /* SPEC_ALLOW: keep the processor's speculation as it is; the wall is not side channels inside one process. */
     return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_SPEC_ALLOW, program) < 0 ? errno : 0;
+}
+
+int seccomp_filter_load_heard(const struct sock_fprog *program, int *ret_listener)
+{
+    unsigned flags = SECCOMP_FILTER_FLAG_SPEC_ALLOW | SECCOMP_FILTER_FLAG_NEW_LISTENER;
+    long listener = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, program);
+    if (listener < 0)
+        return errno;
+    *ret_listener = (int)listener;
+    return 0;
+}
+
+int seccomp_filter_heard(int listener)
+{
+    /* Room for a newer kernel's structure: it writes its own size, and wants zeroes before. */
+    union {
+        struct seccomp_notif call;
+        char room[512];
+    } heard = { .room = { 0 } };
+    return ioctl(listener, SECCOMP_IOCTL_NOTIF_RECV, &heard) < 0 ? -1 : heard.call.data.nr;
 }

@@ -12,9 +12,14 @@
 
 struct seccomp_filters {
     struct sock_fprog programs[SLOT_CLASS_COUNT_];
+    struct sock_fprog strict[SLOT_CLASS_COUNT_]; /* the same, but what no innocent program asks for is told to a listener */
 };
 
 int seccomp_filters_build(struct seccomp_filters *ret, struct error *err);
 
 /* In the child: system calls only.  no_new_privs has been set.  0 or errno. */
 int seccomp_filter_load(const struct sock_fprog *program);
+/* A strict one: the call waits until the listener's holder has ended the process.  0 or errno. */
+int seccomp_filter_load_heard(const struct sock_fprog *program, int *ret_listener);
+/* The number of the call that waits at the listener, or -1 if none does. */
+int seccomp_filter_heard(int listener);

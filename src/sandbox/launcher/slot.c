@@ -2,9 +2,9 @@
  * slot: theory of operation.
  *
  * The worker holds the other end of `socket`.  A SLOT_RUN carries the program's limits, words and descriptors; the slot
- * clones init into fresh namespaces and then watches four things with one ppoll: the socket (a kill, or the worker
- * gone), init's pidfd (the run has ended), the clock (wall limit, and when the CPU limit could be reached at the
- * earliest), and on cgroup v1 the out-of-memory event.  To end a run it kills init: the kernel then kills and reaps
+ * clones init into fresh namespaces and then watches with one ppoll: the socket (a kill, or the worker gone), init's
+ * pidfd (the run has ended) and reports, the clock (wall limit, and when the CPU limit could be reached at the
+ * earliest), on cgroup v1 the out-of-memory event, and, where they end a run, refused system calls.  To end a run it kills init: the kernel then kills and reaps
  * everything in the pid namespace before init is gone, so when the pidfd fires nothing of the run lives.
  *
  * The cgroup of the next run is made after the answer has been sent, off the path.
@@ -34,7 +34,7 @@
 
 /* The CPU clock is looked at no more often than this, and no later than this after it could have run out. */
 #define CPU_CHECK_US_MIN 1000u
-/* How long init may take before and after the program itself: to unpack and pack files. */
+/* How long init may take before and after the program itself: to unpack and pack files.  The program's clock stands. */
 #define INIT_GRACE_US 10000000u
 #define LEFTOVERS_MAX 16
 
@@ -56,8 +56,12 @@ struct watch {
     pid_t init;
     int pidfd;
     int report;
+    int refusals;      /* where the listener of refused calls will arrive, then the listener; or -1 */
+    bool has_listener;
+    bool started;      /* begun_us is when the program began, not its box */
     uint64_t begun_us;
     struct slot_facts facts;
+    struct stage_report failure, end; /* by kind: 0 while there is none */
 };
 
 static uint64_t now_us(void)
@@ -187,15 +191,25 @@ static int start(struct slot *slot, const int fds[], struct watch *watch, struct
     if (cgroup_run_limit(&slot->next, &r->limits, &err) < 0)
         return refuse(reply, err.os != 0 ? err.os : EIO, err.text);
 
-    int pipe_ends[2];
+    int pipe_ends[2], refusals[2] = { -1, -1 };
     if (pipe2(pipe_ends, O_CLOEXEC) < 0)
         return refuse(reply, errno, "make the report pipe");
+    watch->report = pipe_ends[0];
+    if ((r->flags & SLOT_REFUSED_ENDS) && socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, refusals) < 0) {
+        (void)close(pipe_ends[1]);
+        return refuse(reply, errno, "make the line for refused calls");
+    }
+    watch->refusals = refusals[0];
+    auto_close int probe = (r->flags & SLOT_SELF_TEST) ? open("/proc/self/exe", O_PATH | O_CLOEXEC) : -1;
     struct stage_plan plan = {
         .argv = slot->words,
         .env = slot->words + r->words + 1,
         .limits = &r->limits,
         .run = &slot->next,
         .filter = &settings->filters->programs[r->class],
+        .strict_filter = &settings->filters->strict[r->class],
+        .refusals = refusals[1],
+        .probe = probe,
         .mount_ns = slot->image->mount_ns,
         .stdio = { fds[SLOT_FD_STDIN], fds[SLOT_FD_STDOUT], fds[SLOT_FD_STDERR] },
         .bundle = (r->flags & SLOT_HAS_BUNDLE) ? fds[SLOT_FD_BASE_COUNT_] : -1,
@@ -213,11 +227,10 @@ static int start(struct slot *slot, const int fds[], struct watch *watch, struct
     if (watch->init == 0)
         stage_init(&plan);
     (void)close(pipe_ends[1]);
-    if (watch->init < 0) {
-        (void)close(pipe_ends[0]);
+    if (refusals[1] >= 0)
+        (void)close(refusals[1]);
+    if (watch->init < 0)
         return refuse(reply, errno, "clone the run's first process (are user, pid, ipc and uts namespaces enabled?)");
-    }
-    watch->report = pipe_ends[0];
     return 0;
 }
 
@@ -252,8 +265,9 @@ static uint64_t check_clocks(const struct slot *slot, struct watch *watch, uint6
 {
     const struct slot_limits *l = &slot->request.limits;
     uint64_t now = now_us(), wall = now - watch->begun_us;
-    if (wall >= l->wall_us) {
-        watch->facts.wall_exceeded = 1;
+    uint64_t wall_max = watch->started ? l->wall_us : INIT_GRACE_US;
+    if (wall >= wall_max) {
+        watch->facts.wall_exceeded = watch->started; /* a box that is not ready by then is broken */
         end_run(watch);
         return INIT_GRACE_US;
     }
@@ -267,30 +281,75 @@ static uint64_t check_clocks(const struct slot *slot, struct watch *watch, uint6
         uint64_t left = (l->cpu_us - used) / slot->processors;
         *cpu_check_us = now + (left > CPU_CHECK_US_MIN ? left : CPU_CHECK_US_MIN);
     }
-    uint64_t until_wall = l->wall_us - wall;
+    uint64_t until_wall = wall_max - wall;
     uint64_t until_cpu = *cpu_check_us > now ? *cpu_check_us - now : 0;
     return slot->next.group.version != CGROUP_NONE && until_cpu < until_wall ? until_cpu : until_wall;
 }
 
 static bool ended(const struct slot_facts *facts)
 {
-    return facts->wall_exceeded || facts->cpu_exceeded || facts->cancelled || facts->output_exceeded;
+    return facts->wall_exceeded || facts->cpu_exceeded || facts->cancelled || facts->output_exceeded ||
+           facts->refused_call != 0;
+}
+
+/* First the listener itself arrives, from the program's process before it becomes the program; then refused calls. */
+static void hear_refusal(struct watch *watch)
+{
+    if (!watch->has_listener) {
+        char none;
+        int listener = -1;
+        size_t fds = 0;
+        (void)message_receive(watch->refusals, &none, sizeof none, &listener, 1, &fds, MSG_DONTWAIT);
+        (void)close(watch->refusals);
+        watch->refusals = listener;
+        watch->has_listener = true;
+        return;
+    }
+    int number = seccomp_filter_heard(watch->refusals);
+    if (number >= 0) {
+        watch->facts.refused_call = (uint32_t)number + 1;
+        end_run(watch);
+    } else if (errno != EINTR && errno != ENOENT) { /* ENOENT: the caller was killed meanwhile */
+        (void)close(watch->refusals);
+        watch->refusals = -1;
+    }
+}
+
+/* One report of init or of the program's process; false when there is none. */
+static bool hear_report(struct watch *watch)
+{
+    struct stage_report report;
+    if (read(watch->report, &report, sizeof report) != (ssize_t)sizeof report)
+        return false;
+    if (report.kind == STAGE_STARTED) {
+        watch->started = true;
+        watch->begun_us = report.begun_us;
+    } else if (report.kind == STAGE_NOT_EXECUTABLE) {
+        watch->facts.exec_os = report.os;
+    } else if (report.kind == STAGE_FAILED && watch->failure.kind == 0) {
+        watch->failure = report;
+    } else if (report.kind == STAGE_ENDED) {
+        watch->end = report;
+    }
+    return true;
 }
 
 /* Until init is gone.  -1 when the worker is gone (the run has been ended then). */
 static int watch_run(struct slot *slot, struct watch *watch)
 {
-    struct pollfd polled[3] = {
+    struct pollfd polled[5] = {
         { .fd = watch->pidfd, .events = POLLIN },
         { .fd = slot->socket, .events = POLLIN },
         { .fd = slot->next.oom_event, .events = POLLIN },
+        { .fd = watch->report, .events = POLLIN },
+        { .fd = watch->refusals, .events = POLLIN },
     };
     uint64_t cpu_check_us = watch->begun_us + CPU_CHECK_US_MIN + slot->request.limits.cpu_us / slot->processors;
     int result = 0;
     for (;;) {
         uint64_t wait_us = ended(&watch->facts) ? INIT_GRACE_US : check_clocks(slot, watch, &cpu_check_us);
         struct timespec wait = { .tv_sec = (time_t)(wait_us / 1000000), .tv_nsec = (long)(wait_us % 1000000) * 1000 };
-        int ready = ppoll(polled, 3, &wait, NULL);
+        int ready = ppoll(polled, 5, &wait, NULL);
         if (ready < 0 && errno != EINTR)
             end_run(watch);
         if (ready <= 0)
@@ -309,31 +368,30 @@ static int watch_run(struct slot *slot, struct watch *watch)
             if (cgroup_run_oom_kills(&slot->next) > 0)
                 end_run(watch);
         }
+        if (polled[3].revents != 0 && !hear_report(watch))
+            polled[3].fd = -1;
+        if (polled[4].revents != 0) {
+            hear_refusal(watch);
+            polled[4].fd = watch->refusals;
+        }
     }
 }
 
 /* What the steps reported.  The program's end, if there is one, comes last; a step that failed before it explains it. */
 static int read_reports(struct watch *watch, struct slot *slot, struct slot_reply *reply)
 {
-    struct stage_report report, end = { 0 };
-    bool has_end = false;
-    while (read(watch->report, &report, sizeof report) == (ssize_t)sizeof report) {
-        if (report.kind == STAGE_FAILED) {
-            (void)snprintf(reply->text, sizeof reply->text, "step '%s'", stage_step_name(report.step));
-            reply->os = report.os != 0 ? report.os : EIO;
-            return -1;
-        }
-        if (report.kind == STAGE_NOT_EXECUTABLE) {
-            watch->facts.exec_os = report.os;
-        } else {
-            end = report;
-            has_end = true;
-        }
+    while (hear_report(watch))
+        ;
+    if (watch->failure.kind != 0) {
+        (void)snprintf(reply->text, sizeof reply->text, "step '%s'", stage_step_name(watch->failure.step));
+        reply->os = watch->failure.os != 0 ? watch->failure.os : EIO;
+        return -1;
     }
+    const struct stage_report end = watch->end;
     struct slot_facts *facts = &watch->facts;
     uint64_t wall_us = now_us() - watch->begun_us;
     cgroup_run_facts(&slot->next, facts);
-    if (has_end) {
+    if (end.kind != 0) {
         facts->wall_us = end.wall_us;
         facts->exit_code = WIFEXITED(end.wait_status) ? WEXITSTATUS(end.wait_status) : 0;
         facts->signal = WIFSIGNALED(end.wait_status) ? WTERMSIG(end.wait_status) : 0;
@@ -349,7 +407,7 @@ static int read_reports(struct watch *watch, struct slot *slot, struct slot_repl
         return 0;
     }
     facts->wall_us = wall_us;
-    facts->signal = SIGKILL;
+    facts->signal = facts->refused_call != 0 ? SIGSYS : SIGKILL;
     if (ended(facts) || facts->oom_kills > 0)
         return 0;
     return refuse(reply, EIO, "the run's first process ended without a report");
@@ -358,7 +416,7 @@ static int read_reports(struct watch *watch, struct slot *slot, struct slot_repl
 static int run(struct slot *slot, const int fds[], size_t fds_len)
 {
     struct slot_reply reply = { .op = SLOT_DONE, .run = slot->request.run };
-    struct watch watch = { .init = -1, .pidfd = -1, .report = -1 };
+    struct watch watch = { .init = -1, .pidfd = -1, .report = -1, .refusals = -1 };
     int gone = 0;
     bool started = false;
     if (check(slot, fds, fds_len, &reply) == 0 && start(slot, fds, &watch, &reply) == 0)
@@ -371,9 +429,11 @@ static int run(struct slot *slot, const int fds[], size_t fds_len)
         while (waitpid(watch.init, NULL, 0) < 0 && errno == EINTR)
             ;
         (void)read_reports(&watch, slot, &reply);
-        (void)close(watch.report);
-        (void)close(watch.pidfd);
     }
+    const int own[] = { watch.report, watch.refusals, watch.pidfd };
+    for (size_t i = 0; i < sizeof own / sizeof *own; i++)
+        if (own[i] >= 0)
+            (void)close(own[i]);
     reply.facts = watch.facts;
     if (message_send(slot->socket, &reply, sizeof reply, NULL, 0) < 0)
         gone = -1;

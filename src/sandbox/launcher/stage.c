@@ -216,6 +216,7 @@ _Noreturn void stage_init(const struct stage_plan *plan)
                                              .step = STEP_OF_PROGRAM + step, .os = os });
         _exit(127);
     }
+    report(plan, &(struct stage_report){ .kind = STAGE_STARTED, .begun_us = begun });
     int os = give_up_powers(plan);
     if (os != 0)
         fail(plan, STEP_GIVE_UP_POWERS, os);

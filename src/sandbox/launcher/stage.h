@@ -22,7 +22,10 @@ struct stage_plan {
     char *const *env;
     const struct slot_limits *limits;
     const struct cgroup_run *run;
-    const struct sock_fprog *filter;
+    const struct sock_fprog *filter;        /* of init; and of the program, unless `refusals` is there */
+    const struct sock_fprog *strict_filter; /* of the program, where `refusals` is there */
+    int refusals; /* socket that takes the listener of refused calls; or -1: they answer EPERM */
+    int probe;    /* executable that takes the program's place (a self-test), or -1 */
     int mount_ns;
     int stdio[SLOT_FD_BASE_COUNT_];
     int bundle;      /* to unpack, or -1 */
@@ -31,13 +34,14 @@ struct stage_plan {
     uid_t uid;       /* user and group of the program, outside its user namespace */
 };
 
-enum stage_report_kind { STAGE_FAILED = 1, STAGE_NOT_EXECUTABLE, STAGE_ENDED };
+enum stage_report_kind { STAGE_FAILED = 1, STAGE_STARTED, STAGE_NOT_EXECUTABLE, STAGE_ENDED };
 
 struct stage_report {
     uint32_t kind;
     uint32_t step;       /* FAILED: for stage_step_name */
     int32_t os;          /* FAILED, NOT_EXECUTABLE */
     int32_t wait_status; /* ENDED */
+    uint64_t begun_us;   /* STARTED: by CLOCK_MONOTONIC */
     uint64_t wall_us;
     uint64_t cpu_us;     /* by rusage, for hosts without cgroups */
     uint64_t memory_bytes;
