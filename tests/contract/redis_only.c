@@ -335,6 +335,58 @@ static void who_may_not_come_in_is_told_why(void **state)
     redis_do("ACL DELUSER runner");
 }
 
+/* docs/STORE.md tells operators what the user needs; nothing more is used. */
+static void the_rights_that_are_documented_are_enough(void **state)
+{
+    (void)state;
+    static const char *const commands =
+        "+eval +evalsha +blpop +subscribe +ping +exists +hset +hget +hmget +hgetall +hincrby +hlen +hdel +set +get "
+        "+del +pexpire +incrby +zadd +zrem +zrange +zrangebyscore +zremrangebyscore +zmscore +zpopmin +zcard +rpush +llen "
+        "+ltrim +publish +time";
+    char command[1024];
+    const char *prefix = place.config.redis_prefix;
+    (void)snprintf(command, sizeof command,
+                   "ACL SETUSER runner on >pw resetkeys ~{%s}:* resetchannels &{%s}:* -@all %s", prefix, prefix,
+                   commands);
+    redis_do(command);
+    (void)snprintf(place.config.store, sizeof place.config.store, "redis://runner:pw@127.0.0.1:%d", place.port);
+    place.config.lease_ms = 100;
+    place.config.attempts_max = 1;
+    static _Atomic int events;
+    struct store *store = place_open();
+    struct store_worker worker = worker_named("one");
+    struct waiting_claim waiting = { .store = store };
+    pthread_t thread;
+    char token[TOKEN_BYTES];
+    bool done = false;
+    must(store_watch(store, count_event, &events, &err));
+    assert_int_equal(pthread_create(&thread, NULL, claim_and_wait, &waiting), 0);
+    nap_ms(100);
+    add_one(store, "c", PRIORITY_NORMAL, token);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_int_equal(waiting.len, 1);
+    must(store_hand_back(store, token, 1, &err));
+    assert_true(claim_one(store, NULL, NULL));
+    nap_ms(150);
+    must(store_sweep(store, &err)); /* given up */
+    add_one(store, "c", PRIORITY_NORMAL, token);
+    must(store_cancel(store, token, &done, &err));
+    add_one(store, "c", PRIORITY_NORMAL, token);
+    assert_true(claim_one(store, NULL, NULL));
+    assert_int_equal(beat_one(store, token, 1), LEASE_KEPT);
+    assert_true(finish_one(store, token, 1, "[]"));
+    struct store_depth *depth = depth_of(store);
+    assert_int_equal(depth->dead, 1);
+    free(depth);
+    must(store_forget_worker(store, worker.name, &err));
+    uint64_t until = now_ms() + 5000;
+    while (atomic_load(&events) == 0 && now_ms() < until)
+        nap_ms(10);
+    assert_true(atomic_load(&events) > 0);
+    store_close(store);
+    redis_do("ACL DELUSER runner");
+}
+
 static void a_server_that_cannot_keep_the_promises_is_refused(void **state)
 {
     (void)state;
@@ -373,6 +425,7 @@ const struct CMUnitTest tests_redis[] = {
     A_TEST(a_bell_lost_with_its_claimer_is_rung_again),
     A_TEST(without_memory_nothing_is_accepted_and_work_still_ends),
     A_TEST(who_may_not_come_in_is_told_why),
+    A_TEST(the_rights_that_are_documented_are_enough),
     A_TEST(a_server_that_cannot_keep_the_promises_is_refused),
 };
 const size_t tests_redis_len = sizeof tests_redis / sizeof *tests_redis;
