@@ -340,9 +340,9 @@ static void the_rights_that_are_documented_are_enough(void **state)
 {
     (void)state;
     static const char *const commands =
-        "+eval +evalsha +blpop +subscribe +ping +exists +hset +hget +hmget +hgetall +hincrby +hlen +hdel +set +get "
-        "+del +pexpire +incrby +zadd +zrem +zrange +zrangebyscore +zremrangebyscore +zmscore +zpopmin +zcard +rpush +llen "
-        "+ltrim +publish +time";
+        "+eval +evalsha +blpop +subscribe +ping +exists +hset +hget +hmget +hgetall +hincrby +hlen +hdel +set "
+        "+get +del +pexpire +incrby +zadd +zrem +zrange +zrangebyscore +zremrangebyscore +zmscore +zpopmin +zcard "
+        "+rpush +llen +ltrim +publish +time";
     char command[1024];
     const char *prefix = place.config.redis_prefix;
     (void)snprintf(command, sizeof command,
