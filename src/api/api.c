@@ -2,7 +2,8 @@
  * api: puts the parts together, and takes them apart in an order in which nobody calls what is gone:
  *
  *   start: desk, watch, waits, keeper, intake, hub, server     (the server last: from then on requests come)
- *   stop:  server drains, waits drain, hub drain, server, intake, keeper, desk (now no call-back can come), waits, hub, watch
+ *   stop:  server drains, waits drain, hub drain, server, intake, keeper, desk (now no call-back can come), waits, hub,
+ *          watch
  */
 #include "api/api.h"
 

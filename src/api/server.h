@@ -88,11 +88,11 @@ struct server_settings {
 /* Listens when it returns 0.  Port 0 chooses one: server_port tells.  All that settings point to is borrowed. */
 int server_start(const struct server_settings *settings, struct server **ret, struct error *err);
 uint16_t server_port(const struct server *server);
-/* Stops listening at once; from here on every answer closes its connection.  Before whoever keeps exchanges answers
- * them for the stop. */
+/* Stops listening at once; from here on every answer closes its connection.  To be called before the exchanges that
+ * are kept are answered because of the stop. */
 void server_drain(struct server *server);
 /*
- * Drains, if that has not begun; waits up to drain_ms for exchanges under way; answers 503 for those that are still kept
- * then (answering them later is allowed and does nothing); ends.  NULL is fine.
+ * Drains, if that has not begun; waits up to drain_ms for exchanges under way; answers 503 for those that are still
+ * kept then (answering them later is allowed and does nothing); ends.  NULL is fine.
  */
 void server_stop(struct server *server, uint64_t drain_ms);

@@ -189,6 +189,7 @@ BAD_BODIES = {
     "element is a number": (b"[1]", "[0]"),
     "language is a number": (batch(language=1), "[0].language"),
     "unknown language": (batch(language="cobol-2026"), "[0].language"),
+    "NUL in the code": (batch(code="print(1)\0"), "[0].code"),
     "code is a list": (batch(code=[]), "[0].code"),
     "negative timeout": (batch(timeout=-1), "[0].timeout"),
     "timeout is text": (batch(timeout="soon"), "[0].timeout"),
@@ -208,14 +209,6 @@ def test_a_bad_body_is_explained(client, why):
     assert len(error["message"]) > 10
     assert (error["field"] or "") == field
     assert answer.headers["Access-Control-Allow-Origin"] == "*"
-
-
-def test_a_nul_in_the_code_is_a_clients_matter(client):
-    answer = client.post("/execute?wait=20", dict(PYTHON, code="print(1)\0"))
-    assert answer.status in (200, 400)
-    if answer.status == 200:
-        assert answer.json()["status"] == "Completed"
-    assert client.get("/healthz").status == 200
 
 
 # ---- submissions --------------------------------------------------------------------------------------------------
@@ -543,3 +536,34 @@ def test_sigterm_answers_what_is_under_way(start_evalx):
     assert answers["post"].status == 202 and answers["post"].json()["token"]
     assert answers["poll"].headers["Connection"].lower() == "close"
     assert server.wait(30) == 0
+
+
+# ---- the documents ------------------------------------------------------------------------------------------------
+
+def document(name):
+    with open(os.path.join(harness.ROOT, "docs", name), encoding="utf-8") as file:
+        return file.read()
+
+
+def test_the_documents_know_every_route_and_field(client):
+    with open(os.path.join(harness.ROOT, "src", "api", "api.c"), encoding="utf-8") as file:
+        routes = set(re.findall(r'\{ "([A-Z]+)", "[^"]+", "([^"]+)"', file.read()))
+    assert len(routes) >= 11
+    described = set()
+    for line in document("openapi.yaml").split("components:\n")[0].splitlines():
+        if re.match(r"  /", line):
+            path = line.strip().rstrip(":")
+        method = re.fullmatch(r"    (get|post|delete):", line)
+        if method:
+            described.add((method[1].upper(), path))
+    assert described == routes
+    manual = document("API.md")
+    for _, path in routes:
+        assert path in manual, path
+    result = client.post("/execute?wait=20", dict(PYTHON, stdin="1", base64=True)).json()["results"][0]
+    schema = document("openapi.yaml").split("\n    Result:\n")[1].split("\n    Language:\n")[0]
+    for field in result:
+        assert re.search(rf"\b{field}\b", manual), field
+        assert re.search(rf"\n        {field}:", schema), field
+    for name in samples(client):
+        assert re.sub(r"(_bucket|_sum|_count)?(\{.*)?$", "", name) in manual, name
