@@ -1,11 +1,11 @@
 /*
  * slot: theory of operation.
  *
- * The worker holds the other end of `socket`.  A SLOT_RUN carries the program's limits, words and descriptors; the slot
- * clones init into fresh namespaces and then watches with one ppoll: the socket (a kill, or the worker gone), init's
- * pidfd (the run has ended) and reports, the clock (wall limit, and when the CPU limit could be reached at the
- * earliest), on cgroup v1 the out-of-memory event, and, where they end a run, refused system calls.  To end a run it kills init: the kernel then kills and reaps
- * everything in the pid namespace before init is gone, so when the pidfd fires nothing of the run lives.
+ * The worker holds the other end of `socket`.  A SLOT_RUN carries the program's limits, words and descriptors; the slot's
+ * driver (slot_driver.h) starts the run's first process, and the slot watches with one ppoll: the socket (a kill, or the
+ * worker gone), init's pidfd (the run has ended) and reports, the clock (wall limit, and when the CPU limit could be
+ * reached at the earliest), on cgroup v1 the out-of-memory event, and, where they end a run, refused system calls.  To end
+ * a run it asks the driver, which sees to it that when the pidfd fires nothing of the run lives.
  *
  * The cgroup of the next run is made after the answer has been sent, off the path.
  * Limits are clamped to the ceilings of protocol.h: this side trusts no number it is told.
@@ -14,7 +14,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/sched.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
@@ -29,49 +28,19 @@
 #include <unistd.h>
 
 #include "base/scope.h"
-#include "sandbox/launcher/stage.h"
+#include "sandbox/launcher/slot_driver.h"
 #include "sandbox/message.h"
 
 /* The CPU clock is looked at no more often than this, and no later than this after it could have run out. */
 #define CPU_CHECK_US_MIN 1000u
-/* How long init may take before and after the program itself: to unpack and pack files.  The program's clock stands. */
-#define INIT_GRACE_US 10000000u
-#define LEFTOVERS_MAX 16
-
-struct slot {
-    const struct slot_settings *settings;
-    int socket;
-    uint64_t runs;
-    unsigned processors;
-    struct cgroup_run next; /* made ahead */
-    struct cgroup_run leftovers[LEFTOVERS_MAX]; /* removed later: the kernel was not done with them */
-    size_t leftovers_len;
-    struct image *image; /* of this run */
-    struct slot_request request;
-    char *words[SLOT_WORDS_MAX + 2]; /* argv, NULL, env, NULL */
-};
-
-/* One run while it goes on. */
-struct watch {
-    pid_t init;
-    int pidfd;
-    int report;
-    int refusals;      /* where the listener of refused calls will arrive, then the listener; or -1 */
-    bool has_listener;
-    bool started;      /* begun_us is when the program began, not its box */
-    uint64_t begun_us;
-    struct slot_facts facts;
-    struct stage_report failure, end; /* by kind: 0 while there is none */
-};
-
-static uint64_t now_us(void)
+uint64_t slot_now_us(void)
 {
     struct timespec now;
     (void)clock_gettime(CLOCK_MONOTONIC, &now);
     return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
 }
 
-static int refuse(struct slot_reply *reply, int os, const char *text)
+int slot_refuse(struct slot_reply *reply, int os, const char *text)
 {
     reply->os = os;
     (void)snprintf(reply->text, sizeof reply->text, "%s", text);
@@ -86,13 +55,13 @@ static int read_words(struct slot *slot, struct slot_reply *reply)
     struct slot_request *r = &slot->request;
     if (r->words == 0 || r->words > SLOT_WORDS_MAX || r->variables > SLOT_WORDS_MAX - r->words ||
         r->strings_len > SLOT_STRINGS_BYTES)
-        return refuse(reply, EINVAL, "the request's word counts make no sense");
+        return slot_refuse(reply, EINVAL, "the request's word counts make no sense");
     char *at = r->strings, *end = r->strings + r->strings_len;
     size_t out = 0;
     for (uint32_t i = 0; i < r->words + r->variables; i++) {
         char *stop = memchr(at, '\0', (size_t)(end - at));
         if (stop == NULL)
-            return refuse(reply, EINVAL, "the request's words do not end");
+            return slot_refuse(reply, EINVAL, "the request's words do not end");
         slot->words[out++] = at;
         at = stop + 1;
         if (i + 1 == r->words)
@@ -126,20 +95,6 @@ static struct image *find_image(const struct slot_settings *settings, const char
     return NULL;
 }
 
-/* The slot's own assembly of the image, made at its first use. */
-static int have_image(struct slot *slot, struct slot_reply *reply)
-{
-    const struct slot_settings *settings = slot->settings;
-    slot->image = find_image(settings, slot->request.image);
-    if (slot->image == NULL)
-        return refuse(reply, ENOENT, "the slot does not know this image; it was named after the slot was opened");
-    struct error err;
-    if (slot->image->mount_ns < 0 &&
-        image_build(settings->images_folder, slot->image->name, &slot->image->mount_ns, &err) < 0)
-        return refuse(reply, err.os != 0 ? err.os : EIO, err.text);
-    return 0;
-}
-
 /* A stream may be a file, a pipe, a socket or a device; never a folder, from which a program could walk. */
 static bool is_stream(int fd)
 {
@@ -153,14 +108,17 @@ static int check(struct slot *slot, const int fds[], size_t fds_len, struct slot
     struct slot_request *r = &slot->request;
     size_t expected = SLOT_FD_BASE_COUNT_ + ((r->flags & SLOT_HAS_BUNDLE) != 0) + ((r->flags & SLOT_KEEP_FILES) != 0);
     if (fds_len != expected || r->class >= SLOT_CLASS_COUNT_)
-        return refuse(reply, EINVAL, "the request has the wrong number of descriptors, or an unknown class");
+        return slot_refuse(reply, EINVAL, "the request has the wrong number of descriptors, or an unknown class");
     for (size_t i = 0; i < fds_len; i++)
         if (!is_stream(fds[i]))
-            return refuse(reply, EINVAL, "a descriptor of the request is not a stream");
+            return slot_refuse(reply, EINVAL, "a descriptor of the request is not a stream");
     clamp(&r->limits);
     if (read_words(slot, reply) < 0)
         return -1;
-    return have_image(slot, reply);
+    slot->image = find_image(slot->settings, r->image);
+    if (slot->image == NULL)
+        return slot_refuse(reply, ENOENT, "the slot does not know this image; it was named after the slot was opened");
+    return 0;
 }
 
 /* ---- groups ---- */
@@ -183,60 +141,29 @@ static void remove_leftovers(struct slot *slot)
 
 /* ---- the run ---- */
 
-static int start(struct slot *slot, const int fds[], struct watch *watch, struct slot_reply *reply)
+int slot_reap(const struct watch *watch)
 {
-    const struct slot_settings *settings = slot->settings;
-    const struct slot_request *r = &slot->request;
-    struct error err;
-    if (cgroup_run_limit(&slot->next, &r->limits, &err) < 0)
-        return refuse(reply, err.os != 0 ? err.os : EIO, err.text);
-
-    int pipe_ends[2], refusals[2] = { -1, -1 };
-    if (pipe2(pipe_ends, O_CLOEXEC) < 0)
-        return refuse(reply, errno, "make the report pipe");
-    watch->report = pipe_ends[0];
-    if ((r->flags & SLOT_REFUSED_ENDS) && socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, refusals) < 0) {
-        (void)close(pipe_ends[1]);
-        return refuse(reply, errno, "make the line for refused calls");
-    }
-    watch->refusals = refusals[0];
-    auto_close int probe = (r->flags & SLOT_SELF_TEST) ? open("/proc/self/exe", O_PATH | O_CLOEXEC) : -1;
-    struct stage_plan plan = {
-        .argv = slot->words,
-        .env = slot->words + r->words + 1,
-        .limits = &r->limits,
-        .run = &slot->next,
-        .filter = &settings->filters->programs[r->class],
-        .strict_filter = &settings->filters->strict[r->class],
-        .refusals = refusals[1],
-        .probe = probe,
-        .mount_ns = slot->image->mount_ns,
-        .stdio = { fds[SLOT_FD_STDIN], fds[SLOT_FD_STDOUT], fds[SLOT_FD_STDERR] },
-        .bundle = (r->flags & SLOT_HAS_BUNDLE) ? fds[SLOT_FD_BASE_COUNT_] : -1,
-        .keep = (r->flags & SLOT_KEEP_FILES) ? fds[SLOT_FD_BASE_COUNT_ + ((r->flags & SLOT_HAS_BUNDLE) != 0)] : -1,
-        .report = pipe_ends[1],
-        .uid = settings->uid_first + (uint32_t)(slot->runs++ % SLOT_UIDS),
-    };
-    struct clone_args args = {
-        .flags = CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_PIDFD,
-        .pidfd = (uint64_t)(uintptr_t)&watch->pidfd,
-        .exit_signal = SIGCHLD,
-    };
-    watch->begun_us = now_us();
-    watch->init = (pid_t)syscall(SYS_clone3, &args, sizeof args);
-    if (watch->init == 0)
-        stage_init(&plan);
-    (void)close(pipe_ends[1]);
-    if (refusals[1] >= 0)
-        (void)close(refusals[1]);
-    if (watch->init < 0)
-        return refuse(reply, errno, "clone the run's first process (are user, pid, ipc and uts namespaces enabled?)");
-    return 0;
+    int status = 0;
+    while (waitpid(watch->init, &status, 0) < 0 && errno == EINTR)
+        ;
+    return status;
 }
 
-static void end_run(const struct watch *watch)
+int slot_bundle_fd(const struct slot *slot, const int fds[])
 {
-    (void)syscall(SYS_pidfd_send_signal, watch->pidfd, SIGKILL, NULL, 0);
+    return (slot->request.flags & SLOT_HAS_BUNDLE) ? fds[SLOT_FD_BASE_COUNT_] : -1;
+}
+
+int slot_keep_fd(const struct slot *slot, const int fds[])
+{
+    bool has_bundle = (slot->request.flags & SLOT_HAS_BUNDLE) != 0;
+    return (slot->request.flags & SLOT_KEEP_FILES) ? fds[SLOT_FD_BASE_COUNT_ + has_bundle] : -1;
+}
+
+static void end_run(const struct slot *slot, struct watch *watch)
+{
+    slot->driver->end(watch);
+    watch->asked_to_end++;
 }
 
 /* What the worker has to say during a run; -1 when the worker is gone. */
@@ -255,7 +182,7 @@ static int hear_worker(struct slot *slot, struct watch *watch)
             watch->facts.output_exceeded = 1;
         else
             watch->facts.cancelled = 1;
-        end_run(watch);
+        end_run(slot, watch);
     }
     return 0;
 }
@@ -264,18 +191,18 @@ static int hear_worker(struct slot *slot, struct watch *watch)
 static uint64_t check_clocks(const struct slot *slot, struct watch *watch, uint64_t *cpu_check_us)
 {
     const struct slot_limits *l = &slot->request.limits;
-    uint64_t now = now_us(), wall = now - watch->begun_us;
+    uint64_t now = slot_now_us(), wall = now - watch->begun_us;
     uint64_t wall_max = watch->started ? l->wall_us : INIT_GRACE_US;
     if (wall >= wall_max) {
         watch->facts.wall_exceeded = watch->started; /* a box that is not ready by then is broken */
-        end_run(watch);
+        end_run(slot, watch);
         return INIT_GRACE_US;
     }
     if (now >= *cpu_check_us && slot->next.group.version != CGROUP_NONE) {
         uint64_t used = cgroup_run_cpu_us(&slot->next);
         if (used >= l->cpu_us) {
             watch->facts.cpu_exceeded = 1;
-            end_run(watch);
+            end_run(slot, watch);
             return INIT_GRACE_US;
         }
         uint64_t left = (l->cpu_us - used) / slot->processors;
@@ -286,14 +213,14 @@ static uint64_t check_clocks(const struct slot *slot, struct watch *watch, uint6
     return slot->next.group.version != CGROUP_NONE && until_cpu < until_wall ? until_cpu : until_wall;
 }
 
-static bool ended(const struct slot_facts *facts)
+bool slot_has_ended(const struct slot_facts *facts)
 {
     return facts->wall_exceeded || facts->cpu_exceeded || facts->cancelled || facts->output_exceeded ||
            facts->refused_call != 0;
 }
 
 /* First the listener itself arrives, from the program's process before it becomes the program; then refused calls. */
-static void hear_refusal(struct watch *watch)
+static void hear_refusal(const struct slot *slot, struct watch *watch)
 {
     if (!watch->has_listener) {
         char none;
@@ -308,7 +235,7 @@ static void hear_refusal(struct watch *watch)
     int number = seccomp_filter_heard(watch->refusals);
     if (number >= 0) {
         watch->facts.refused_call = (uint32_t)number + 1;
-        end_run(watch);
+        end_run(slot, watch);
     } else if (errno != EINTR && errno != ENOENT) { /* ENOENT: the caller was killed meanwhile */
         (void)close(watch->refusals);
         watch->refusals = -1;
@@ -316,7 +243,7 @@ static void hear_refusal(struct watch *watch)
 }
 
 /* One report of init or of the program's process; false when there is none. */
-static bool hear_report(struct watch *watch)
+bool slot_hear_report(struct watch *watch)
 {
     struct stage_report report;
     if (read(watch->report, &report, sizeof report) != (ssize_t)sizeof report)
@@ -347,11 +274,12 @@ static int watch_run(struct slot *slot, struct watch *watch)
     uint64_t cpu_check_us = watch->begun_us + CPU_CHECK_US_MIN + slot->request.limits.cpu_us / slot->processors;
     int result = 0;
     for (;;) {
-        uint64_t wait_us = ended(&watch->facts) ? INIT_GRACE_US : check_clocks(slot, watch, &cpu_check_us);
+        uint64_t wait_us =
+            watch->asked_to_end > 0 ? slot->driver->end_again_us : check_clocks(slot, watch, &cpu_check_us);
         struct timespec wait = { .tv_sec = (time_t)(wait_us / 1000000), .tv_nsec = (long)(wait_us % 1000000) * 1000 };
         int ready = ppoll(polled, 5, &wait, NULL);
-        if (ready < 0 && errno != EINTR)
-            end_run(watch);
+        if ((ready < 0 && errno != EINTR) || (ready == 0 && watch->asked_to_end > 0))
+            end_run(slot, watch);
         if (ready <= 0)
             continue;
         if (polled[0].revents != 0)
@@ -360,57 +288,21 @@ static int watch_run(struct slot *slot, struct watch *watch)
             result = -1;
             polled[1].fd = -1;
             watch->facts.cancelled = 1;
-            end_run(watch);
+            end_run(slot, watch);
         }
         if (polled[2].revents != 0) {
             uint64_t count;
             (void)!read(polled[2].fd, &count, sizeof count);
             if (cgroup_run_oom_kills(&slot->next) > 0)
-                end_run(watch);
+                end_run(slot, watch);
         }
-        if (polled[3].revents != 0 && !hear_report(watch))
+        if (polled[3].revents != 0 && !slot_hear_report(watch))
             polled[3].fd = -1;
         if (polled[4].revents != 0) {
-            hear_refusal(watch);
+            hear_refusal(slot, watch);
             polled[4].fd = watch->refusals;
         }
     }
-}
-
-/* What the steps reported.  The program's end, if there is one, comes last; a step that failed before it explains it. */
-static int read_reports(struct watch *watch, struct slot *slot, struct slot_reply *reply)
-{
-    while (hear_report(watch))
-        ;
-    if (watch->failure.kind != 0) {
-        (void)snprintf(reply->text, sizeof reply->text, "step '%s'", stage_step_name(watch->failure.step));
-        reply->os = watch->failure.os != 0 ? watch->failure.os : EIO;
-        return -1;
-    }
-    const struct stage_report end = watch->end;
-    struct slot_facts *facts = &watch->facts;
-    uint64_t wall_us = now_us() - watch->begun_us;
-    cgroup_run_facts(&slot->next, facts);
-    if (end.kind != 0) {
-        facts->wall_us = end.wall_us;
-        facts->exit_code = WIFEXITED(end.wait_status) ? WEXITSTATUS(end.wait_status) : 0;
-        facts->signal = WIFSIGNALED(end.wait_status) ? WTERMSIG(end.wait_status) : 0;
-        facts->files_kept = end.files_kept;
-        if (end.pack_os != 0) {
-            (void)snprintf(reply->text, sizeof reply->text, "keep the files of the box: %s", strerror(end.pack_os));
-        }
-        if (slot->next.group.version == CGROUP_NONE) {
-            facts->cpu_us = end.cpu_us;
-            facts->memory_bytes = end.memory_bytes;
-            facts->cpu_exceeded |= end.cpu_us >= slot->request.limits.cpu_us;
-        }
-        return 0;
-    }
-    facts->wall_us = wall_us;
-    facts->signal = facts->refused_call != 0 ? SIGSYS : SIGKILL;
-    if (ended(facts) || facts->oom_kills > 0)
-        return 0;
-    return refuse(reply, EIO, "the run's first process ended without a report");
 }
 
 static int run(struct slot *slot, const int fds[], size_t fds_len)
@@ -419,16 +311,14 @@ static int run(struct slot *slot, const int fds[], size_t fds_len)
     struct watch watch = { .init = -1, .pidfd = -1, .report = -1, .refusals = -1 };
     int gone = 0;
     bool started = false;
-    if (check(slot, fds, fds_len, &reply) == 0 && start(slot, fds, &watch, &reply) == 0)
+    if (check(slot, fds, fds_len, &reply) == 0 && slot->driver->start(slot, fds, &watch, &reply) == 0)
         started = true;
     /* Our copies must go before the end is awaited: the worker reads the streams until nobody can write to them. */
     for (size_t i = 0; i < fds_len; i++)
         (void)close(fds[i]);
     if (started) {
         gone = watch_run(slot, &watch);
-        while (waitpid(watch.init, NULL, 0) < 0 && errno == EINTR)
-            ;
-        (void)read_reports(&watch, slot, &reply);
+        slot->driver->finish(slot, &watch, &reply);
     }
     const int own[] = { watch.report, watch.refusals, watch.pidfd };
     for (size_t i = 0; i < sizeof own / sizeof *own; i++)
@@ -450,16 +340,18 @@ static void prepare_next(struct slot *slot)
         dprintf(STDERR_FILENO, "evalx slot %u: %s\n", slot->settings->number, err.text);
         _exit(1); /* the launcher cleans up, the worker asks for a new slot */
     }
+    slot->driver->prepare(slot);
 }
 
-static void settle(const struct slot_settings *settings)
+static void settle(struct slot *slot)
 {
+    const struct slot_settings *settings = slot->settings;
     struct error err = { 0 };
-    if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || unshare(CLONE_NEWNET) < 0) {
-        dprintf(STDERR_FILENO, "evalx slot %u: make a network namespace: %s\n", settings->number, strerror(errno));
-        _exit(1);
-    }
-    if (settings->group.version != CGROUP_NONE && cgroup_slot_enter(&settings->group, &err) < 0) {
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
+        error_set(&err, ERROR_SANDBOX, errno, "die with the launcher");
+    else if (settings->group.version == CGROUP_NONE || cgroup_slot_enter(&settings->group, &err) == 0)
+        slot->driver->settle(slot, &err);
+    if (err.kind != ERROR_NONE) {
         dprintf(STDERR_FILENO, "evalx slot %u: %s\n", settings->number, err.text);
         _exit(1);
     }
@@ -468,11 +360,12 @@ static void settle(const struct slot_settings *settings)
 _Noreturn void slot_main(const struct slot_settings *settings, int socket)
 {
     static struct slot slot;
-    settle(settings);
     cpu_set_t set;
     slot.settings = settings;
+    slot.driver = &slot_native;
     slot.socket = socket;
     slot.processors = sched_getaffinity(0, sizeof set, &set) == 0 ? (unsigned)CPU_COUNT(&set) : 1;
+    settle(&slot);
     prepare_next(&slot);
     for (;;) {
         int fds[SLOT_FDS_MAX];

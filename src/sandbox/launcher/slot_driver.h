@@ -1,0 +1,83 @@
+/*
+ * slot_driver: the two ways in which a slot runs a program, and what they share.
+ *
+ *   native   (slot_native.c)   the slot clones the run's first process into namespaces that stage.c furnishes.
+ *   isolate  (slot_isolate.c)  the slot starts the isolate command, and reads its meta file.
+ *
+ * slot.c does all the rest for both: it takes the request, checks and clamps it, keeps the run's cgroup, watches the
+ * clocks and the worker, and answers.  So streams, limits of output, cancelling and repair are the same.
+ */
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "sandbox/launcher/cgroup.h"
+#include "sandbox/launcher/slot.h"
+#include "sandbox/launcher/stage.h"
+#include "sandbox/protocol.h"
+
+#define LEFTOVERS_MAX 16
+/* How long a run's first process may take before and after the program: to unpack and pack.  The program's clock stands. */
+#define INIT_GRACE_US 10000000u
+
+struct slot {
+    const struct slot_settings *settings;
+    const struct slot_driver *driver;
+    int socket;
+    uint64_t runs;
+    unsigned processors;
+    struct cgroup_run next;                     /* made ahead */
+    struct cgroup_run leftovers[LEFTOVERS_MAX]; /* removed later: the kernel was not done with them */
+    size_t leftovers_len;
+    struct image *image; /* of this run */
+    struct slot_request request;
+    char *words[SLOT_WORDS_MAX + 2]; /* argv, NULL, env, NULL */
+};
+
+/* One run while it goes on. */
+struct watch {
+    pid_t init; /* the run's first process: a child of the slot */
+    int pidfd;
+    int report;    /* read end of what the first process says before the program runs, and at the end */
+    int refusals;  /* where the listener of refused calls will arrive, then the listener; or -1 */
+    bool has_listener;
+    bool started;  /* begun_us is when the program began, not its box */
+    uint64_t begun_us;
+    unsigned asked_to_end; /* how often */
+    struct slot_facts facts;
+    struct stage_report failure, end; /* by kind: 0 while there is none */
+};
+
+struct slot_driver {
+    /* Once, when the slot's process begins; *err stays as it is where all is well. */
+    void (*settle)(struct slot *slot, struct error *err);
+    /* After a run, once it has been answered, and before the first: makes the next one ready. */
+    void (*prepare)(struct slot *slot);
+    /* Starts the run whose request has been checked: fills init, pidfd, report and begun_us.  -1 with *reply. */
+    int (*start)(struct slot *slot, const int fds[], struct watch *watch, struct slot_reply *reply);
+    /* Ends the run: soon afterwards init is gone, and with it all others.  May be asked again, then harder. */
+    void (*end)(struct watch *watch);
+    /* How long to wait for that before asking again. */
+    uint64_t end_again_us;
+    /* Init has ended and is waited for here; fills watch->facts, or *reply with why there are none. */
+    void (*finish)(struct slot *slot, struct watch *watch, struct slot_reply *reply);
+};
+
+extern const struct slot_driver slot_native;
+
+/* ---- for drivers ---- */
+
+uint64_t slot_now_us(void);
+/* Says in *reply why there are no facts.  Returns -1. */
+int slot_refuse(struct slot_reply *reply, int os, const char *text);
+/* Takes one struct stage_report from watch->report; false when there is none. */
+bool slot_hear_report(struct watch *watch);
+/* Has the slot ended the run, for a limit or because it was told to? */
+bool slot_has_ended(const struct slot_facts *facts);
+/* Waits for init.  Returns its wait status. */
+int slot_reap(const struct watch *watch);
+/* The descriptors that come with a request only where its flags say so, or -1. */
+int slot_bundle_fd(const struct slot *slot, const int fds[]);
+int slot_keep_fd(const struct slot *slot, const int fds[]);
