@@ -29,7 +29,7 @@ struct exchange {
     pthread_mutex_t lock;
     enum exchange_state state;
     bool is_listed; /* HTTP thread only: is it in server->kept? */
-    struct exchange *kept_previous, *kept_next; /* under server->lock */
+    struct exchange *kept_previous, *kept_next; /* under server->lock, which is taken before `lock` */
 
     uint64_t born_us;
     char *path;
@@ -73,6 +73,6 @@ void exchange_choose(struct exchange *exchange, const struct header_check *check
 void exchange_answer_itself(struct exchange *exchange);
 /* False: the connection must be closed now; the client has been told why. */
 bool exchange_collect(struct exchange *exchange, const char *bytes, size_t len);
-/* HTTP thread: the server's list of exchanges that wait for their answer.  Unlisting what is not listed is fine. */
+/* HTTP thread: the server's list of exchanges that are handled or kept.  Unlisting what is not listed is fine. */
 void exchange_list(struct exchange *exchange);
 void exchange_unlist(struct exchange *exchange);

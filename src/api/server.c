@@ -286,6 +286,7 @@ static enum MHD_Result handle(struct exchange *exchange)
     connection_enter(server->connections, exchange->connection, CONNECTION_HANDLING, 0);
     exchange->state = HANDLED;
     exchange->owners++;
+    exchange_list(exchange); /* now, because server->lock comes before the exchange's own */
     if (exchange->route != NULL)
         exchange->route->handler(exchange, server->settings.context);
     else
@@ -296,10 +297,12 @@ static enum MHD_Result handle(struct exchange *exchange)
     if (is_kept) {
         MHD_suspend_connection(exchange->mhd);
         exchange->state = KEPT;
-        exchange_list(exchange);
     }
     (void)pthread_mutex_unlock(&exchange->lock);
-    return is_kept ? MHD_YES : queue_answer(exchange);
+    if (is_kept)
+        return MHD_YES;
+    exchange_unlist(exchange);
+    return queue_answer(exchange);
 }
 
 static enum MHD_Result on_request(void *context, struct MHD_Connection *mhd, const char *path, const char *method,
@@ -584,9 +587,10 @@ void server_stop(struct server *server, uint64_t drain_ms)
     wait_for_connections(server, clock_mono_us() + drain_ms * 1000u);
 
     /* MHD must not be stopped while one of its connections is suspended. */
-    abandon_kept(server);
-    while (has_kept(server))
+    while (has_kept(server)) {
+        abandon_kept(server);
         sleep_ms(5);
+    }
     wait_for_connections(server, clock_mono_us() + LAST_WORDS_MS * 1000u);
     connections_shut(server->connections, true);
     while (server->upgraded_len > 0)

@@ -19,7 +19,7 @@
 
 #define BODY_MAX 1000
 
-static struct exchange *kept;
+static struct exchange *_Atomic kept;
 static struct server *server;
 
 static void echo(struct exchange *exchange, void *context)
