@@ -16,6 +16,7 @@
 #include "cli/local.h"
 #include "cli/privileges.h"
 #include "cli/settings.h"
+#include "sandbox/self_test.h"
 #include "store/store.h"
 
 enum { OPTION_CONFIG, OPTION_JSON };
@@ -109,6 +110,26 @@ static void check_hello(struct report *report, struct local *local, const struct
              (double)took_us / 1e3);
 }
 
+/* The same self-test as at every start. */
+static void check_walls(struct report *report, struct local *local, const struct languages *languages)
+{
+    struct error err = { 0 };
+    uint64_t took_us = 0;
+    size_t i = 0;
+
+    while (i < languages->len && !languages->list[i].available)
+        i++;
+    if (i == languages->len)
+        return; /* said by check_languages */
+    box_close(local->box); /* the test takes its slot */
+    local->box = NULL;
+    if (self_test_run(local->sandbox, languages->list[i].image.at, &took_us, &err) < 0 ||
+        box_open(local->sandbox, 0, &local->box, &err) < 0)
+        tell(report, false, "walls", "run nothing here before this is found out; evalx refuses to start", "%s", err.text);
+    else
+        tell(report, true, "walls", NULL, "the probe found all of them from inside after %.1f ms", (double)took_us / 1e3);
+}
+
 static void check_sandbox(struct report *report, const struct config *config, const struct languages *languages)
 {
     struct local local;
@@ -124,10 +145,12 @@ static void check_sandbox(struct report *report, const struct config *config, co
     }
     const char *cgroup = sandbox_cgroup(local.sandbox);
     tell(report, true, "sandbox", NULL, "namespaces, seccomp and a box work");
+    check_walls(report, &local, languages);
     tell(report, strcmp(cgroup, "none") != 0, "cgroup",
          "mount cgroup v2 and start evalx as a service with Delegate=yes",
          strcmp(cgroup, "none") != 0 ? "%s" : "%s: no limits of memory and processes", cgroup);
-    check_hello(report, &local, config, languages);
+    if (local.box != NULL)
+        check_hello(report, &local, config, languages);
     local_close(&local);
 }
 

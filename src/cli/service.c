@@ -21,6 +21,7 @@
 #include "cli/settings.h"
 #include "cli/signals.h"
 #include "metrics/metrics.h"
+#include "sandbox/self_test.h"
 
 static void init_metrics(const struct languages *languages)
 {
@@ -48,6 +49,25 @@ int service_begin(struct service *service, const struct invocation *invocation, 
     return 0;
 }
 
+/* Before anything is claimed: the walls stand, tried in the image of the first language that is here. */
+static int service_test_sandbox(struct service *service, struct error *err)
+{
+    const struct languages *languages = &service->languages;
+    uint64_t took_us = 0;
+    size_t i = 0;
+
+    while (i < languages->len && !languages->list[i].available)
+        i++;
+    if (i == languages->len)
+        return 0; /* nothing can be run: the worker refuses to start, and says why */
+    const char *image = languages->list[i].image.at;
+    if (sandbox_image(service->sandbox, image, err) < 0 ||
+        self_test_run(service->sandbox, image, &took_us, err) < 0)
+        return -1;
+    log_info("the walls of the sandbox stand image=%s took_us=%" PRIu64, image, took_us);
+    return 0;
+}
+
 int service_start_sandbox(struct service *service, struct error *err)
 {
     struct sandbox_settings settings = {
@@ -63,6 +83,8 @@ int service_start_sandbox(struct service *service, struct error *err)
                          "port), or set REDIS_HOST to have an API server whose workers are elsewhere");
     if (sandbox_start(&settings, &service->sandbox, err) < 0)
         return error_within(err, "start the sandbox");
+    if (service_test_sandbox(service, err) < 0)
+        return -1;
     if (service->config.insecure_no_cgroup)
         log_warn("insecure_no_cgroup is set: programs run without limits of memory and processes");
     return 0;

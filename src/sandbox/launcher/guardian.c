@@ -25,6 +25,7 @@
 
 #include "sandbox/launcher/cgroup_file.h"
 #include "sandbox/launcher/launcher.h"
+#include "sandbox/launcher/probe.h"
 #include "sandbox/protocol.h"
 
 /* Only what slots and image builders use; the bounding set follows, so no child has more. */
@@ -110,6 +111,8 @@ static int guard(const struct launcher_settings *settings, int control)
 
 int main(int argc, char **argv)
 {
+    if (argc == 2 && strcmp(argv[1], "probe") == 0) /* in a box: stage_program.c */
+        _exit(probe_main());
     if (argc != 5) {
         dprintf(STDERR_FILENO, "evalx-launcher is started by evalx, not by hand\n");
         return 2;

@@ -1,0 +1,145 @@
+/*
+ * The self-test at every start: it finds the walls in a box, and misses each one that is not there.
+ * Needs root; skipped (77) otherwise.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "sandbox/launcher/probe.h"
+#include "sandbox/self_test.h"
+
+static struct sandbox *sandbox;
+
+static void the_walls_of_a_box_stand(void **state)
+{
+    (void)state;
+    struct error err;
+    uint64_t took_us = 0;
+    for (int round = 0; round < 3; round++) {
+        if (self_test_run(sandbox, "host", &took_us, &err) < 0)
+            fail_msg("%s", err.text);
+        print_message("  %llu us\n", (unsigned long long)took_us);
+    }
+    assert_true(took_us < 2000000);
+}
+
+/* Outside, as root, no wall stands: a probe that could not see one missing would not name it. */
+static void outside_a_box_every_wall_is_missed(void **state)
+{
+    (void)state;
+    static const char *const walls[] = { "user:", "user namespace:", "capabilities:", "no_new_privs:", "seccomp:",
+                                         "system calls:", "descriptors:", "network:", "processes seen:", "mounts:",
+                                         "read-only image:", "devices:", "limits:", "session and host name:",
+                                         "process limit:" };
+    char command[] = "exec 9</dev/null; ulimit -n 4096; " EVALX_LAUNCHER " probe";
+    FILE *lines = popen(command, "re");
+    assert_non_null(lines);
+    char line[400];
+    size_t missed = 0;
+    while (fgets(line, sizeof line, lines) != NULL) {
+        assert_true(missed < sizeof walls / sizeof *walls);
+        print_message("  %s", line);
+        assert_memory_equal(line, walls[missed], strlen(walls[missed]));
+        missed++;
+    }
+    assert_int_equal(missed, sizeof walls / sizeof *walls);
+    assert_int_equal(WEXITSTATUS(pclose(lines)), missed);
+}
+
+/* A box that lacks two walls and has all others: those two are named, and no start would follow. */
+static void a_wall_that_is_missing_in_a_box_is_named(void **state)
+{
+    (void)state;
+    struct error err;
+    struct box *box;
+    char *const argv[] = { (char *)(uintptr_t) "probe", NULL }, *const env[] = { NULL };
+    const struct box_job job = {
+        .image = "host", .class = LANGUAGE_CLASS_NATIVE, .argv = argv, .env = env, .bundle_fd = -1, .self_test = true,
+        .limits = { .cpu_us = 2000000, .wall_us = 5000000, .memory_bytes = 128 << 20, .stack_bytes = 1 << 20,
+                    .output_bytes = 8192, .file_bytes = 1 << 20, .disk_bytes = 1 << 20,
+                    .processes = 4 * PROBE_PROCESSES_MAX, .open_files = 2 * PROBE_OPEN_FILES_MAX },
+    };
+    struct box_outcome outcome;
+    assert_int_equal(box_open(sandbox, 0, &box, &err), 0);
+    if (box_run(box, &job, &outcome, &err) < 0)
+        fail_msg("%s", err.text);
+    assert_int_equal(self_test_judge(&outcome, sandbox_cgroup(sandbox), &err), -1);
+    assert_int_equal(err.kind, ERROR_SETUP);
+    assert_string_equal(err.text, "these walls are missing: limits: 512 open files;process limit: 8 more processes started");
+    box_outcome_done(&outcome);
+    box_close(box);
+}
+
+static void what_the_probe_cannot_see_is_judged_by_figures(void **state)
+{
+    (void)state;
+    static const struct facts good = { .cpu_us = 900, .memory_bytes = PROBE_MEMORY_BYTES + 4096, .process_refusals = 1 };
+    static const struct {
+        const char *cgroup;
+        struct facts facts;
+        const char *complaint; /* NULL: none */
+    } rows[] = {
+        { "v1", good, NULL },
+        { "v2", good, NULL },
+        { "none", { 0 }, NULL },
+        { "v1", { .memory_bytes = PROBE_MEMORY_BYTES, .process_refusals = 1 }, "CPU time" },
+        { "v1", { .cpu_us = 900, .process_refusals = 1 }, "memory" },
+        { "v2", { .cpu_us = 900, .process_refusals = 1 }, NULL }, /* a kernel without memory.peak */
+        { "v2", { .cpu_us = 900, .memory_bytes = 4096, .process_refusals = 1 }, "memory" },
+        { "v2", { .cpu_us = 900, .memory_bytes = PROBE_MEMORY_BYTES }, "process limit" },
+        { "none", { .exit_code = 127 }, "exit code 127" },
+        { "v2", { .signal = 31 }, "signal 31" },
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct error err = { 0 };
+        const struct box_outcome outcome = { .facts = rows[i].facts };
+        int result = self_test_judge(&outcome, rows[i].cgroup, &err);
+        print_message("  %zu %s\n", i, err.text);
+        assert_int_equal(result, rows[i].complaint == NULL ? 0 : -1);
+        if (rows[i].complaint != NULL)
+            assert_non_null(strstr(err.text, rows[i].complaint));
+    }
+}
+
+static int start(void **state)
+{
+    (void)state;
+    struct error err;
+    struct sandbox_settings settings = { .images_folder = "/opt/evalx/chroots", .uid_base = 2000000000 };
+    if (sandbox_start(&settings, &sandbox, &err) < 0 || sandbox_image(sandbox, "host", &err) < 0) {
+        print_error("%s\n", err.text);
+        return -1;
+    }
+    return 0;
+}
+
+static int stop(void **state)
+{
+    (void)state;
+    sandbox_stop(sandbox);
+    return 0;
+}
+
+int main(void)
+{
+    if (geteuid() != 0) {
+        print_message("skipped: the sandbox needs root\n");
+        return 77;
+    }
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_walls_of_a_box_stand),
+        cmocka_unit_test(outside_a_box_every_wall_is_missed),
+        cmocka_unit_test(a_wall_that_is_missing_in_a_box_is_named),
+        cmocka_unit_test(what_the_probe_cannot_see_is_judged_by_figures),
+    };
+    return cmocka_run_group_tests(tests, start, stop);
+}
