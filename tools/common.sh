@@ -37,10 +37,11 @@ quietly()
 }
 
 # Packages of the distribution, by what needs them.  --no-install-recommends: so libc6-dev and the like are named.
+# libcmocka-dev is for the test programs, which belong to the one build folder that demo and test share.
 packages_build="gcc g++ libc6-dev meson ninja-build pkg-config python3 libmicrohttpd-dev libjansson-dev libhiredis-dev
-    libsqlite3-dev libinih-dev nettle-dev libseccomp-dev libcurl4-gnutls-dev libwslay-dev"
-packages_test="libcmocka-dev python3-pytest python3-hypothesis python3-websockets redis-server"
-packages_lint="shellcheck clang-tidy clang-format python3-pytest libcmocka-dev"
+    libsqlite3-dev libinih-dev nettle-dev libseccomp-dev libcurl4-gnutls-dev libwslay-dev libcmocka-dev"
+packages_test="python3-pytest python3-hypothesis python3-websockets redis-server"
+packages_lint="shellcheck clang-tidy clang-format python3-pytest"
 
 packages_of()
 {
@@ -49,9 +50,9 @@ packages_of()
     bench) echo "$packages_build" redis-server ;;
     test) echo "$packages_build" "$packages_test" nodejs default-jdk-headless ;;
     lint) echo "$packages_build" "$packages_lint" ;;
-    fuzz) echo "$packages_build" clang libcmocka-dev ;;
+    fuzz) echo "$packages_build" clang ;;
     fresh) echo mmdebstrap ;;
-    test-vm) echo "$packages_build" libcmocka-dev mmdebstrap qemu-system-x86 e2fsprogs ;;
+    test-vm) echo "$packages_build" mmdebstrap qemu-system-x86 e2fsprogs ;;
     *) fail "install: no step called '$1'" ;;
     esac
 }
