@@ -41,8 +41,11 @@ LIBRARIES = {
 }
 
 BANNED = ("strcpy strcat strncpy strncat sprintf vsprintf strtok gets atoi atol atoll gmtime localtime ctime asctime "
-          "alloca tmpnam tempnam mktemp system popen signal").split()
-BANNED_CALL = re.compile(r"(?<![\w.>])(" + "|".join(BANNED) + r")\s*\(")
+          "alloca tmpnam tempnam mktemp").split()
+BANNED_IN_SRC = ["system", "popen", "signal"]  # a test may use them on itself
+BANNED_CALL = re.compile(r"(?<![\w.>])(" + "|".join(BANNED + BANNED_IN_SRC) + r")\s*\(")
+# What is fed to the sandbox is written as its authors, hostile or new to C, would write it.
+PROGRAMS = re.compile(r"(demo|tests/sandbox/attacks)/|.*/corpus/")
 # Written in two parts, so that this file does not catch itself.
 UNFINISHED = re.compile(r"\b(TO" r"DO|FIX" r"ME|XX" r"X|HA" r"CK)\b")
 TEXT_SUFFIXES = (".c", ".h", ".py", ".sh", ".md", ".build", ".conf", ".lua", ".txt", ".ini", ".json", ".yaml", ".yml")
@@ -116,6 +119,10 @@ def check_banned(path, text):
         return
     code = code_only(text)
     for match in BANNED_CALL.finditer(code):
+        if match.group(1) in BANNED_IN_SRC and not path.startswith("src/"):
+            continue
+        if re.match(r"signal\s*\([^;]*,\s*SIG_(DFL|IGN)\)", code[match.start():]):
+            continue  # without a handler it means the same everywhere
         yield line_of(code, match.start()), "banned", f"{match.group(1)}() is banned (base/banned.h, docs/STYLE.md)"
 
 
@@ -230,8 +237,8 @@ def check_tree(root):
             continue
         with open(full, encoding="utf-8", errors="replace") as file:
             text = file.read()
-        findings += check_machine_paths(path, text, root)
-        if "/corpus/" not in path:
+        if not PROGRAMS.match(path):
+            findings += check_machine_paths(path, text, root)
             findings += check_text(path, text)
     return findings
 

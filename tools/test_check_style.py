@@ -47,7 +47,8 @@ BAD = [
     ("library", "src/sandbox/stage.c", HEAD + "#include <seccomp.h>\n"),
     ("library", "src/api/server.c", HEAD + "#include <wslay/wslay.h>\n"),
     ("contract", "src/job/thing.h", HEAD + "#pragma once\n\nstruct a;\n\nint other_do(int a,\n             int b);\n"),
-] + [("banned", "src/job/thing.c", HEAD + f"int a = {name}(x);\n") for name in check_style.BANNED]
+] + [("banned", "src/job/thing.c", HEAD + f"int a = {name}(x);\n")
+     for name in check_style.BANNED + check_style.BANNED_IN_SRC]
 
 
 @pytest.mark.parametrize("rule,path,text", BAD, ids=[f"{i}-{bad[0]}" for i, bad in enumerate(BAD)])
@@ -62,6 +63,8 @@ GOOD = [
     ("src/job/thing.h", HEAD + "#pragma once\n\n/* Does it. */\nint other_do(int a);\nint other_undo(int a);\n"),
     ("src/job/thing.h", "/* thing: thing_do does it. */\n#pragma once\n\nint thing_do(int a);\n"),
     ("src/metrics/thing.c", HEAD + '#include "store/store.h"\n'),
+    ("src/sandbox/thing.c", HEAD + "int a = signal(number, SIG_DFL);\n"),
+    ("tests/unit/test_thing.c", HEAD + "int a = popen(x);\n"),
     ("src/api/server.c", HEAD + "#include <microhttpd.h>\n"),
     ("src/store/redis_link.c", HEAD + "#include <hiredis/hiredis.h>\n"),
     ("src/job/request_json.c", HEAD + "#include <jansson.h>\n"),
@@ -77,6 +80,12 @@ def test_good_file_passes(path, text):
 def test_path_of_this_machine_is_caught(tmp_path):
     (tmp_path / "notes.md").write_text(f"see {tmp_path}/notes.md\n")
     assert {finding[2] for finding in check_style.check_tree(str(tmp_path))} == {"machine-path"}
+
+
+def test_programs_for_the_sandbox_are_not_judged(tmp_path):
+    (tmp_path / "demo").mkdir()
+    (tmp_path / "demo" / "bad.c").write_text("int main(void) { strcpy(a, b); }\n")
+    assert check_style.check_tree(str(tmp_path)) == []
 
 
 def test_main_fails_on_findings_only(tmp_path, capsys):

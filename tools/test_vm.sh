@@ -14,7 +14,7 @@ case $(. /etc/os-release && echo "$ID") in
 ubuntu) kernel=linux-image-virtual ;;
 *) kernel=linux-image-cloud-$(dpkg --print-architecture) ;;
 esac
-folder=build-vm
+folder="build-vm"
 mkdir -p "$folder"
 
 # The packages that hold the shared libraries of what will run there.
@@ -23,7 +23,8 @@ libraries()
     for program in "$@"; do
         ldd "$program"
     done | awk '/=> \// { print $3 }' | sort -u | while read -r library; do
-        dpkg-query -S "$(readlink -f "$library")" 2>/dev/null || dpkg-query -S "*/$(basename "$(readlink -f "$library")")"
+        library=$(readlink -f "$library")
+        dpkg-query -S "$library" 2>/dev/null || dpkg-query -S "*/$(basename "$library")"
     done | sed 's/: .*//; s/:.*//' | sort -u
 }
 
@@ -64,8 +65,8 @@ END
     ln -sf ../evalx-job.service "$root/etc/systemd/system/multi-user.target.wants/evalx-job.service"
     echo '/dev/vda / ext4 rw 0 1' >"$root/etc/fstab"
     echo evalx-vm >"$root/etc/hostname"
-    cp "$(ls "$root"/boot/vmlinuz-* | tail -n 1)" "$name.kernel"
-    cp "$(ls "$root"/boot/initrd.img-* | tail -n 1)" "$name.initrd"
+    cp "$(find "$root/boot" -name "vmlinuz-*" | sort | tail -n 1)" "$name.kernel"
+    cp "$(find "$root/boot" -name "initrd.img-*" | sort | tail -n 1)" "$name.initrd"
     truncate -s 3g "$name.img.part"
     quietly "$folder/mkfs.log" mkfs.ext4 -q -F -d "$root" "$name.img.part"
     rm -rf "$root"

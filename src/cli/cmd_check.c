@@ -125,9 +125,11 @@ static void check_walls(struct report *report, struct local *local, const struct
     local->box = NULL;
     if (self_test_run(local->sandbox, languages->list[i].image.at, &took_us, &err) < 0 ||
         box_open(local->sandbox, 0, &local->box, &err) < 0)
-        tell(report, false, "walls", "run nothing here before this is found out; evalx refuses to start", "%s", err.text);
+        tell(report, false, "walls", "run nothing here before this is found out; evalx refuses to start", "%s",
+             err.text);
     else
-        tell(report, true, "walls", NULL, "the probe found all of them from inside after %.1f ms", (double)took_us / 1e3);
+        tell(report, true, "walls", NULL, "the probe found all of them from inside after %.1f ms",
+             (double)took_us / 1e3);
 }
 
 static void check_sandbox(struct report *report, const struct config *config, const struct languages *languages)

@@ -6,8 +6,8 @@
 #include "job/result.h"
 
 /*
- * The first cause that explains the others wins: cancelled, memory, refused call, time, output, runtime error, wrong answer.
- * `expected` NULL: nothing is compared.
+ * The first cause that explains the others wins: cancelled, memory, refused call, time, output, runtime error, wrong
+ * answer. `expected` NULL: nothing is compared.
  */
 enum verdict judge_run(const struct facts *facts, const struct limits *limits, struct text output,
                        const struct text *expected);

@@ -10,8 +10,8 @@
 int message_send(int socket, const void *bytes, size_t len, const int fds[], size_t fds_len);
 
 /*
- * Receives one packet of exactly `len` bytes with at most fds_max descriptors (close-on-exec); *ret_fds_len says how many
- * came.  Returns 1, 0 at end of file, -1 with errno (EBADMSG: wrong size or too many descriptors; those that came have
- * been closed).
+ * Receives one packet of exactly `len` bytes with at most fds_max descriptors (close-on-exec); *ret_fds_len says how
+ * many came.  Returns 1, 0 at end of file, -1 with errno (EBADMSG: wrong size or too many descriptors; those that
+ * came have been closed).
  */
 int message_receive(int socket, void *bytes, size_t len, int fds[], size_t fds_max, size_t *ret_fds_len, int flags);

@@ -1,6 +1,6 @@
 /*
- * self_test: proves at a start, in a few milliseconds, that the walls stand: the launcher's probe (launcher/probe.h) runs
- * in a box as any program would, and the run's group must have counted what it used.
+ * self_test: proves at a start, in a few milliseconds, that the walls stand: the launcher's probe (launcher/probe.h)
+ * runs in a box as any program would, and the run's group must have counted what it used.
  */
 #pragma once
 #include <stdint.h>

@@ -330,7 +330,8 @@ class Fleet:
 
     def add_worker(self, env=None):
         number = len(self.workers) + len(self.ended)
-        worker = Evalx(f"worker{number}", ["worker"], self.folder, {**self.redis.settings(), **self.extra, **(env or {})})
+        settings = {**self.redis.settings(), **self.extra, **(env or {})}
+        worker = Evalx(f"worker{number}", ["worker"], self.folder, settings)
         self.workers.append(worker)
         worker.start()
         return worker.wait_ready("/healthz")

@@ -213,7 +213,8 @@ static void processes_are_limited_and_none_survives(void **state)
 static void nothing_passes_from_one_run_to_the_next(void **state)
 {
     (void)state;
-    expect_output("for d in /box /tmp /dev/shm; do echo x > $d/mark; done; ipcmk -M 4096 >/dev/null; echo done", "done\n");
+    expect_output("for d in /box /tmp /dev/shm; do echo x > $d/mark; done; ipcmk -M 4096 >/dev/null; echo done",
+                  "done\n");
     expect_output("ls -A /box /tmp /dev/shm; ipcs -m | grep -c 0x", "/box:\n\n/dev/shm:\n\n/tmp:\n0\n");
 }
 
@@ -227,7 +228,8 @@ static void the_image_is_read_only_and_shows_nothing_of_the_host(void **state)
     expect_output("cat /etc/shadow /etc/hostname /proc/sys/kernel/hostname /proc/1/environ 2>/dev/null | wc -c", "0\n");
     expect_output("hostname 2>/dev/null || cat /proc/sys/kernel/hostname 2>/dev/null || uname -n", "box\n");
     expect_output("grep -c . /proc/self/mountinfo | awk '{print ($1 < 24)}'", "1\n");
-    expect_output("find / -xdev -perm /6000 2>/dev/null | head -1 | xargs -r -I{} {} --version >/dev/null 2>&1; id -u", "1000\n");
+    expect_output("find / -xdev -perm /6000 2>/dev/null | head -1 | xargs -r -I{} {} --version >/dev/null 2>&1; id -u",
+                  "1000\n");
 }
 
 static void a_program_has_no_powers(void **state)
@@ -333,7 +335,8 @@ static void disk_and_file_sizes_are_limited(void **state)
 static void files_go_in_and_come_out(void **state)
 {
     (void)state;
-    const struct file files[] = { { TEXT("main.sh"), TEXT("cat lib/a.txt > out.txt; cp main.sh keep.sh; chmod +x keep.sh") },
+    const struct file files[] = { { TEXT("main.sh"),
+                                    TEXT("cat lib/a.txt > out.txt; cp main.sh keep.sh; chmod +x keep.sh") },
                                   { TEXT("lib/a.txt"), { "a\0b\n", 4 } },
                                   { TEXT("empty"), TEXT("") } };
     struct error err;

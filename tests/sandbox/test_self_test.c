@@ -74,7 +74,8 @@ static void a_wall_that_is_missing_in_a_box_is_named(void **state)
         fail_msg("%s", err.text);
     assert_int_equal(self_test_judge(&outcome, sandbox_cgroup(sandbox), &err), -1);
     assert_int_equal(err.kind, ERROR_SETUP);
-    assert_string_equal(err.text, "these walls are missing: limits: 512 open files;process limit: 8 more processes started");
+    assert_string_equal(err.text,
+                        "these walls are missing: limits: 512 open files;process limit: 8 more processes started");
     box_outcome_done(&outcome);
     box_close(box);
 }
@@ -82,7 +83,9 @@ static void a_wall_that_is_missing_in_a_box_is_named(void **state)
 static void what_the_probe_cannot_see_is_judged_by_figures(void **state)
 {
     (void)state;
-    static const struct facts good = { .cpu_us = 900, .memory_bytes = PROBE_MEMORY_BYTES + 4096, .process_refusals = 1 };
+    static const struct facts good = {
+        .cpu_us = 900, .memory_bytes = PROBE_MEMORY_BYTES + 4096, .process_refusals = 1
+    };
     static const struct {
         const char *cgroup;
         struct facts facts;

@@ -2,8 +2,8 @@
  * cgroup: the groups of a slot and of its runs.
  *
  * Reading the figures: v2 cpu.stat/usage_usec, memory.peak, memory.events/oom_kill, pids.events/max
- * (Documentation/admin-guide/cgroup-v2.rst); v1 cpuacct.usage (ns), memory.max_usage_in_bytes, memory.oom_control/oom_kill,
- * pids.events/max (Documentation/admin-guide/cgroup-v1/).
+ * (Documentation/admin-guide/cgroup-v2.rst); v1 cpuacct.usage (ns), memory.max_usage_in_bytes,
+ * memory.oom_control/oom_kill, pids.events/max (Documentation/admin-guide/cgroup-v1/).
  */
 #include "sandbox/launcher/cgroup.h"
 

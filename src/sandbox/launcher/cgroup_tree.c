@@ -1,8 +1,8 @@
 /*
  * cgroup_tree: the launcher's own group, above all slots: found or made, and removed with everything in it.
  *
- * Name: evalx-PIDNS-PID-START (inode of the pid namespace, process id, its start time), so that the next launcher can tell
- * a dead one's tree from a living neighbour's, also where several pid namespaces share the host's hierarchy.
+ * Name: evalx-PIDNS-PID-START (inode of the pid namespace, process id, its start time), so that the next launcher can
+ * tell a dead one's tree from a living neighbour's, also where several pid namespaces share the host's hierarchy.
  *
  * v2 allows no processes in a group whose children have controllers.  So either the group we were started in
  * holds nobody but us (systemd with Delegate=yes): then we and our parent, the worker, move down into tree/main.  Or it

@@ -4,10 +4,10 @@
  *
  *   evalx-launcher CONTROL_FD UID_BASE INSECURE_NO_CGROUP IMAGES_FOLDER
  *
- * It gives up the capabilities nobody below needs, builds the filters, makes the cgroup tree, and forks the launcher, which
- * does all the work.  Should the launcher die, its slots die with it (PR_SET_PDEATHSIG); the guardian ends what is left in
- * the tree and forks another, which says hello again; the worker then names its images anew and asks for its slots.
- * When the worker is gone the launcher ends by itself, and the guardian removes the tree.
+ * It gives up the capabilities nobody below needs, builds the filters, makes the cgroup tree, and forks the launcher,
+ * which does all the work.  Should the launcher die, its slots die with it (PR_SET_PDEATHSIG); the guardian ends what
+ * is left in the tree and forks another, which says hello again; the worker then names its images anew and asks for
+ * its slots. When the worker is gone the launcher ends by itself, and the guardian removes the tree.
  */
 #include <errno.h>
 #include <fcntl.h>

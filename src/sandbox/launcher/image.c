@@ -1,8 +1,8 @@
 /*
  * image: the builder's work, in a child process that ends when the namespace stands.
  *
- * Sources are opened before anything is mounted over, never through a symbolic link below the images folder, and mounted
- * by their descriptors, so that no path is resolved twice.
+ * Sources are opened before anything is mounted over, never through a symbolic link below the images folder, and
+ * mounted by their descriptors, so that no path is resolved twice.
  */
 #include "sandbox/launcher/image.h"
 
@@ -88,8 +88,8 @@ static int bind_folder(struct build *b, int dir, const char *name, const char *t
 }
 
 /*
- * Attaches the folder dir/name read-only at `target`, through an overlay of its own: its inodes are then this slot's, so
- * that no lock, lease or watch on a shared file tells one box about another.  The pages of the files stay shared.
+ * Attaches the folder dir/name read-only at `target`, through an overlay of its own: its inodes are then this slot's,
+ * so that no lock, lease or watch on a shared file tells one box about another.  The pages of the files stay shared.
  */
 static int attach_folder(struct build *b, int dir, const char *name, const char *target)
 {
@@ -182,7 +182,8 @@ static int fill_etc_of_host(struct build *b)
         return fail(b, "open", "/etc");
     if (take_over_some(b, etc, "/etc", wanted_of_host_etc) < 0)
         return -1;
-    if (write_file(b, STAGE "/etc/passwd", "root:x:0:0:root:/:/usr/sbin/nologin\nbox:x:1000:1000:box:/box:/bin/sh\n") < 0 ||
+    static const char users[] = "root:x:0:0:root:/:/usr/sbin/nologin\nbox:x:1000:1000:box:/box:/bin/sh\n";
+    if (write_file(b, STAGE "/etc/passwd", users) < 0 ||
         write_file(b, STAGE "/etc/group", "root:x:0:\nbox:x:1000:\n") < 0 ||
         write_file(b, STAGE "/etc/hosts", "127.0.0.1 localhost\n::1 localhost\n") < 0 ||
         write_file(b, STAGE "/etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files\n") < 0)
@@ -315,7 +316,8 @@ int image_build(const char *images_folder, const char *name, int *ret_mount_ns, 
     while (waitpid(builder, NULL, 0) < 0 && errno == EINTR)
         ;
     if (got != 1)
-        return error_set(err, ERROR_SANDBOX, got < 0 ? errno : 0, "the builder of image %s ended without an answer", name);
+        return error_set(err, ERROR_SANDBOX, got < 0 ? errno : 0, "the builder of image %s ended without an answer",
+                         name);
     if (fds != 1) {
         *err = answer;
         return error_within(err, "image %s", name);

@@ -10,7 +10,8 @@
  *   /dev                         null zero full random urandom, and links to /proc/self/fd
  *   /proc                        empty mount point; each run mounts its own
  *
- * "host" is this machine's own /usr with a chosen few files of /etc; any other name is a folder below the images folder.
+ * "host" is this machine's own /usr with a chosen few files of /etc; any other name is a folder below the images
+ * folder.
  */
 #pragma once
 #include "base/error.h"

@@ -1,6 +1,6 @@
 /*
- * launcher: serves the control line: names images, opens slots (a process each, see slot.c), repairs broken ones, and when the
- * worker is gone ends them all.  It keeps nothing that a restart (guardian.c) could not do without.
+ * launcher: serves the control line: names images, opens slots (a process each, see slot.c), repairs broken ones, and
+ * when the worker is gone ends them all.  It keeps nothing that a restart (guardian.c) could not do without.
  */
 #include "sandbox/launcher/launcher.h"
 
@@ -228,7 +228,7 @@ int launcher_main(const struct launcher_settings *settings, int control)
 {
     launcher.control = control;
     launcher.settings = settings;
-    /* The first process of a run outlives a slot that is killed for a moment: it comes here, and is reaped with the slots. */
+    /* The first process of a run outlives a killed slot for a moment: it comes here, and is reaped with the slots. */
     (void)prctl(PR_SET_CHILD_SUBREAPER, 1);
     int children = watch_children();
     launcher_hello(control, NULL, settings->tree.version);

@@ -1,8 +1,8 @@
 /*
  * probe: see the header.
  *
- * Each wall is one function that answers "stands" or writes what it saw instead.  It runs alone in its process, so libc is
- * fine here; it allocates nothing of size but what it shows to the memory controller.
+ * Each wall is one function that answers "stands" or writes what it saw instead.  It runs alone in its process, so
+ * libc is fine here; it allocates nothing of size but what it shows to the memory controller.
  */
 #include "sandbox/launcher/probe.h"
 
@@ -273,7 +273,8 @@ static bool session(char seen[SEEN_BYTES])
     if (getsid(0) != getpid())
         return saw(seen, "session of process %d", (int)getsid(0));
     struct utsname names;
-    return uname(&names) == 0 && strcmp(names.nodename, "box") == 0 ? true : saw(seen, "host name %.64s", names.nodename);
+    return uname(&names) == 0 && strcmp(names.nodename, "box") == 0 ? true
+                                                                    : saw(seen, "host name %.64s", names.nodename);
 }
 
 static bool process_limit(char seen[SEEN_BYTES])

@@ -12,9 +12,10 @@
 
 struct seccomp_filters {
     struct sock_fprog programs[SLOT_CLASS_COUNT_];
-    struct sock_fprog strict[SLOT_CLASS_COUNT_]; /* the same, but what no innocent program asks for is told to a listener */
+    struct sock_fprog strict[SLOT_CLASS_COUNT_]; /* the same, but a listener hears what no innocent program asks for */
 };
 
+/* All of them, before the first slot.  They live as long as the launcher. */
 int seccomp_filters_build(struct seccomp_filters *ret, struct error *err);
 
 /* In the child: system calls only.  no_new_privs has been set.  0 or errno. */

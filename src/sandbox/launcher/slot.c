@@ -1,11 +1,12 @@
 /*
  * slot: theory of operation.
  *
- * The worker holds the other end of `socket`.  A SLOT_RUN carries the program's limits, words and descriptors; the slot's
- * driver (slot_driver.h) starts the run's first process, and the slot watches with one ppoll: the socket (a kill, or the
- * worker gone), init's pidfd (the run has ended) and reports, the clock (wall limit, and when the CPU limit could be
- * reached at the earliest), on cgroup v1 the out-of-memory event, and, where they end a run, refused system calls.  To end
- * a run it asks the driver, which sees to it that when the pidfd fires nothing of the run lives.
+ * The worker holds the other end of `socket`.  A SLOT_RUN carries the program's limits, words and descriptors; the
+ * slot's driver (slot_driver.h) starts the run's first process, and the slot watches with one ppoll: the socket (a
+ * kill, or the worker gone), init's pidfd (the run has ended) and reports, the clock (wall limit, and when the CPU
+ * limit could be reached at the earliest), on cgroup v1 the out-of-memory event, and, where they end a run, refused
+ * system calls.  To end a run it asks the driver, which sees to it that when the pidfd fires nothing of the run
+ * lives.
  *
  * The cgroup of the next run is made after the answer has been sent, off the path.
  * Limits are clamped to the ceilings of protocol.h: this side trusts no number it is told.

@@ -19,7 +19,7 @@
 #include "sandbox/protocol.h"
 
 #define LEFTOVERS_MAX 16
-/* How long a run's first process may take before and after the program: to unpack and pack.  The program's clock stands. */
+/* How long a run's first process may take before and after the program: to unpack and pack.  Its clock stands. */
 #define INIT_GRACE_US 10000000u
 
 struct slot {

@@ -1,6 +1,7 @@
 /*
- * unpack: a bundle into the box, and the box into a bundle.  Runs inside the box's namespaces with the file-system identity
- * of the program's own user, so whatever a bundle or a box holds, no more can be reached than the program could reach.
+ * unpack: a bundle into the box, and the box into a bundle.  Runs inside the box's namespaces with the file-system
+ * identity of the program's own user, so whatever a bundle or a box holds, no more can be reached than the program
+ * could reach.
  */
 #pragma once
 #include <stdint.h>
@@ -12,8 +13,8 @@
 int unpack(int bundle, int folder);
 
 /*
- * Regular files below `folder` (no links followed, at most BUNDLE_FILES_MAX, PACK_DEPTH_MAX folders deep, bytes_max in all)
- * appended to the empty `bundle`.  Every other process of the box has ended.  0 or errno.
+ * Regular files below `folder` (no links followed, at most BUNDLE_FILES_MAX, PACK_DEPTH_MAX folders deep, bytes_max
+ * in all) appended to the empty `bundle`.  Every other process of the box has ended.  0 or errno.
  */
 #define PACK_DEPTH_MAX 8
 int pack(int folder, int bundle, uint64_t bytes_max);
