@@ -10,7 +10,6 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <linux/capability.h>
-#include <linux/close_range.h>
 #include <linux/keyctl.h>
 #include <sched.h>
 #include <signal.h>
@@ -186,11 +185,25 @@ static int enter_box(const struct stage_plan *p)
     return chdir("/box") < 0 ? errno : 0;
 }
 
+/*
+ * Closed, not only marked close-on-exec: execve looks for the interpreter that a script or an ELF file names before it
+ * closes what is marked, and "#!/proc/self/fd/N/../../.." would walk from a folder of ours into the host's tree.  What
+ * later steps need stays until execve succeeds; none of it is a folder.
+ */
 static int close_descriptors(const struct stage_plan *p)
 {
-    /* Marked rather than closed: the report pipe must live until execve succeeds. */
-    (void)p;
-    return close_range(3, ~0u, CLOSE_RANGE_CLOEXEC) < 0 ? errno : 0;
+    const int kept[] = { p->report, p->refusals, p->probe };
+    for (unsigned from = 3;;) {
+        unsigned next = ~0u;
+        for (size_t i = 0; i < sizeof kept / sizeof *kept; i++)
+            if (kept[i] >= 0 && (unsigned)kept[i] >= from && (unsigned)kept[i] < next)
+                next = (unsigned)kept[i];
+        if (next > from && close_range(from, next - 1, 0) < 0)
+            return errno;
+        if (next == ~0u)
+            return 0;
+        from = next + 1;
+    }
 }
 
 static int load_filter(const struct stage_plan *p)
