@@ -117,6 +117,8 @@ static void check_walls(struct report *report, struct local *local, const struct
     uint64_t took_us = 0;
     size_t i = 0;
 
+    if (!sandbox_is_native(local->sandbox))
+        return; /* the probe knows the native driver's walls */
     while (i < languages->len && !languages->list[i].available)
         i++;
     if (i == languages->len)
@@ -147,6 +149,7 @@ static void check_sandbox(struct report *report, const struct config *config, co
     }
     const char *cgroup = sandbox_cgroup(local.sandbox);
     tell(report, true, "sandbox", NULL, "namespaces, seccomp and a box work");
+    tell(report, true, "driver", NULL, "%s", sandbox_driver(local.sandbox));
     check_walls(report, &local, languages);
     tell(report, strcmp(cgroup, "none") != 0, "cgroup",
          "mount cgroup v2 and start evalx as a service with Delegate=yes",

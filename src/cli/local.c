@@ -19,6 +19,8 @@ int local_open(const struct config *config, const struct languages *languages, s
         .images_folder = config->images,
         .uid_base = config->uid_base,
         .insecure_no_cgroup = config->insecure_no_cgroup,
+        .driver = config->driver,
+        .isolate = config->isolate,
         .refused_calls_kill = strcmp(config->refused_calls, "kill") == 0,
     };
     struct identity identity;

@@ -58,6 +58,10 @@ static int service_test_sandbox(struct service *service, struct error *err)
 
     while (i < languages->len && !languages->list[i].available)
         i++;
+    if (!sandbox_is_native(service->sandbox)) {
+        log_info("the sandbox is another's, its walls are not probed driver=\"%s\"", sandbox_driver(service->sandbox));
+        return 0;
+    }
     if (i == languages->len)
         return 0; /* nothing can be run: the worker refuses to start, and says why */
     const char *image = languages->list[i].image.at;
@@ -74,6 +78,8 @@ int service_start_sandbox(struct service *service, struct error *err)
         .images_folder = service->config.images,
         .uid_base = service->config.uid_base,
         .insecure_no_cgroup = service->config.insecure_no_cgroup,
+        .driver = service->config.driver,
+        .isolate = service->config.isolate,
         .refused_calls_kill = strcmp(service->config.refused_calls, "kill") == 0,
     };
 

@@ -57,6 +57,8 @@ enum config_source { CONFIG_DEFAULT, CONFIG_FILE, CONFIG_ENVIRONMENT, CONFIG_FLA
     X(cors_origin, STRING, "EVALX_CORS_ORIGIN", "cors_origin", "*", "Access-Control-Allow-Origin; empty: no CORS")     \
     X(insecure_no_cgroup, BOOL, "EVALX_INSECURE_NO_CGROUP", "insecure_no_cgroup", "false",                             \
       "run without cgroup limits; never for untrusted programs")                                                       \
+    X(driver, STRING, "EVALX_DRIVER", "driver", "native", "what makes the boxes: native, or isolate (isolate 2.x)")   \
+    X(isolate, STRING, "EVALX_ISOLATE", "isolate", "", "the isolate command; empty: the one on PATH")                  \
     X(refused_calls, STRING, "EVALX_REFUSED_CALLS", "refused_calls", "error",                                          \
       "what a system call that programs may not make does: error (EPERM), or kill (ends the run)")                     \
     X(log_level, STRING, "EVALX_LOG", "log", "info", "debug, info, warn or error")

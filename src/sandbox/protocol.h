@@ -34,7 +34,7 @@ struct control_reply {
     uint32_t sequence;
     int32_t os;                    /* 0 if all went well, else an errno; then text says what failed */
     uint32_t value;                /* HELLO: cgroup version 0, 1, 2 */
-    char text[CONTROL_TEXT_BYTES]; /* NUL-terminated */
+    char text[CONTROL_TEXT_BYTES]; /* NUL-terminated; of a HELLO without failure: the driver, in words */
 };
 
 enum slot_op { SLOT_RUN = 1, SLOT_KILL, SLOT_DONE };

@@ -45,13 +45,14 @@ static int open_launcher_file(struct error *err)
     return take_fd(&fd);
 }
 
-static _Noreturn void become_launcher(int file, int control, const struct sandbox_settings *settings)
+static _Noreturn void become_launcher(int file, int control, const struct sandbox_settings *settings,
+                                      const char *isolate)
 {
     enum { CONTROL = 3, FILE_FD = 4 };
     char uid_base[24];
     (void)snprintf(uid_base, sizeof uid_base, "%" PRIu64, settings->uid_base);
     const char *const argv[] = { "evalx-launcher", "3", uid_base, settings->insecure_no_cgroup ? "1" : "0",
-                                 settings->images_folder, NULL };
+                                 settings->images_folder, isolate, NULL };
     const char *const env[] = { NULL };
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
     /* First out of the way of 3 and 4, then into place. */
@@ -90,6 +91,9 @@ static int receive_reply(int control, struct control_reply *reply, int *ret_fd, 
 
 int sandbox_start(const struct sandbox_settings *settings, struct sandbox **ret, struct error *err)
 {
+    char isolate[SANDBOX_PATH_BYTES];
+    if (sandbox_driver_find(settings, isolate, err) < 0)
+        return -1;
     auto_close int file = open_launcher_file(err);
     if (file < 0)
         return -1;
@@ -107,7 +111,7 @@ int sandbox_start(const struct sandbox_settings *settings, struct sandbox **ret,
     sandbox->refused_calls_kill = settings->refused_calls_kill;
     sandbox->launcher = fork();
     if (sandbox->launcher == 0)
-        become_launcher(file, pair[1], settings);
+        become_launcher(file, pair[1], settings, isolate);
     (void)close(pair[1]);
     if (sandbox->launcher < 0) {
         error_set(err, ERROR_SETUP, errno, "fork the launcher");
@@ -122,6 +126,8 @@ int sandbox_start(const struct sandbox_settings *settings, struct sandbox **ret,
         return error_within(err, "start the sandbox");
     }
     sandbox->cgroup_version = hello.value;
+    sandbox->native = isolate[0] == '\0';
+    memcpy(sandbox->driver, hello.text, sizeof sandbox->driver);
     *ret = sandbox;
     return 0;
 }
@@ -208,6 +214,16 @@ int sandbox_open_slot(struct sandbox *sandbox, uint32_t slot, int *ret_socket, s
 const char *sandbox_cgroup(const struct sandbox *sandbox)
 {
     return sandbox->cgroup_version == 2 ? "v2" : sandbox->cgroup_version == 1 ? "v1" : "none";
+}
+
+const char *sandbox_driver(const struct sandbox *sandbox)
+{
+    return sandbox->driver;
+}
+
+bool sandbox_is_native(const struct sandbox *sandbox)
+{
+    return sandbox->native;
 }
 
 void sandbox_stop(struct sandbox *sandbox)

@@ -28,6 +28,8 @@ struct sandbox_settings {
     const char *images_folder;
     uint64_t uid_base;
     bool insecure_no_cgroup;
+    const char *driver;  /* "native" (also NULL), or "isolate": the isolate 2.x command makes the boxes */
+    const char *isolate; /* its absolute path; NULL or "": it is looked for on PATH */
     bool refused_calls_kill; /* a refused system call ends the run (facts.refused_call), instead of answering EPERM */
 };
 
@@ -37,6 +39,9 @@ int sandbox_start(const struct sandbox_settings *settings, struct sandbox **ret,
 int sandbox_image(struct sandbox *sandbox, const char *name, struct error *err);
 /* "v2", "v1" or "none". */
 const char *sandbox_cgroup(const struct sandbox *sandbox);
+/* "native", or which isolate it is and where. */
+const char *sandbox_driver(const struct sandbox *sandbox);
+bool sandbox_is_native(const struct sandbox *sandbox);
 /* Ends every box's program, the slots and the launcher, and removes their cgroups.  NULL is fine. */
 void sandbox_stop(struct sandbox *sandbox);
 

@@ -2,7 +2,9 @@
  * guardian: the first process of the root side.  A separate small static executable inside the evalx binary (see
  * sandbox/sandbox.c), so that it holds no secret, no HTTP, no JSON, no store, and forks quickly.
  *
- *   evalx-launcher CONTROL_FD UID_BASE INSECURE_NO_CGROUP IMAGES_FOLDER
+ *   evalx-launcher CONTROL_FD UID_BASE INSECURE_NO_CGROUP IMAGES_FOLDER ISOLATE
+ *
+ * ISOLATE is the path of the isolate command, or empty for the native driver.
  *
  * It gives up the capabilities nobody below needs, builds the filters, makes the cgroup tree, and forks the launcher,
  * which does all the work.  Should the launcher die, its slots die with it (PR_SET_PDEATHSIG); the guardian ends what
@@ -28,14 +30,19 @@
 #include "sandbox/launcher/probe.h"
 #include "sandbox/protocol.h"
 
-/* Only what slots and image builders use; the bounding set follows, so no child has more. */
-static int keep_few_capabilities(struct error *err)
+/*
+ * Only what slots and image builders use; the bounding set follows, so no child has more.  isolate also raises its
+ * network namespace's loopback, and changes the modes of folders that are no longer root's.
+ */
+static int keep_few_capabilities(bool for_isolate, struct error *err)
 {
     static const int kept[] = { CAP_CHOWN, CAP_KILL, CAP_SETGID, CAP_SETUID, CAP_SETPCAP, CAP_SYS_CHROOT, CAP_SYS_ADMIN,
                                 CAP_MKNOD, CAP_DAC_OVERRIDE };
     uint64_t set = 0;
     for (size_t i = 0; i < sizeof kept / sizeof *kept; i++)
         set |= 1ull << kept[i];
+    if (for_isolate)
+        set |= 1ull << CAP_NET_ADMIN | 1ull << CAP_FOWNER;
     for (int cap = 0; cap < 64; cap++)
         if ((set >> cap & 1) == 0 && prctl(PR_CAPBSET_DROP, cap) < 0 && errno != EINVAL)
             return error_set(err, ERROR_SETUP, errno, "drop capability %d from the bounding set", cap);
@@ -51,7 +58,7 @@ static int keep_few_capabilities(struct error *err)
     return 0;
 }
 
-static int prepare(struct launcher_settings *settings, bool insecure_no_cgroup, struct error *err)
+static int prepare(struct launcher_settings *settings, bool insecure_no_cgroup, const char *isolate, struct error *err)
 {
     if (geteuid() != 0)
         return error_set(err, ERROR_SETUP, 0, "the sandbox must be started as root (sudo evalx ...)");
@@ -60,12 +67,14 @@ static int prepare(struct launcher_settings *settings, bool insecure_no_cgroup, 
         return error_set(err, ERROR_SETUP, errno, "become the reaper of orphans");
     if (setgroups(0, NULL) < 0)
         return error_set(err, ERROR_SETUP, errno, "drop groups");
-    if (keep_few_capabilities(err) < 0)
+    if (keep_few_capabilities(isolate[0] != '\0', err) < 0)
         return -1;
     if (seccomp_filters_build(&settings->filters, err) < 0)
         return -1;
     if (!insecure_no_cgroup && cgroup_tree_open(&settings->tree, err) < 0)
         return -1;
+    if (isolate[0] != '\0')
+        return isolate_probe(isolate, settings->tree.version != CGROUP_NONE, &settings->isolate, err);
     return 0;
 }
 
@@ -113,7 +122,7 @@ int main(int argc, char **argv)
 {
     if (argc == 2 && strcmp(argv[1], "probe") == 0) /* in a box: stage_program.c */
         _exit(probe_main());
-    if (argc != 5) {
+    if (argc != 6) {
         dprintf(STDERR_FILENO, "evalx-launcher is started by evalx, not by hand\n");
         return 2;
     }
@@ -125,8 +134,8 @@ int main(int argc, char **argv)
     (void)fcntl(control, F_SETFD, FD_CLOEXEC);
 
     struct error err = { 0 };
-    if (prepare(&settings, strcmp(argv[3], "1") == 0, &err) < 0) {
-        launcher_hello(control, &err, 0);
+    if (prepare(&settings, strcmp(argv[3], "1") == 0, argv[5], &err) < 0) {
+        launcher_hello(control, &settings, &err);
         (void)cgroup_tree_close(&settings.tree, CLEAN_UP_MS);
         return 1;
     }

@@ -36,6 +36,8 @@ struct launcher {
     struct {
         pid_t process; /* 0: none */
         struct cgroup group;
+        int claim; /* of a box of isolate's, for the launcher's life; 0: none */
+        uint32_t box;
     } slots[SLOTS_MAX];
 };
 
@@ -86,6 +88,10 @@ static void slot_clean(uint32_t number)
 {
     if (launcher.settings->tree.version != CGROUP_NONE)
         (void)cgroup_slot_close(&launcher.slots[number].group, CLEAN_UP_MS);
+    struct error err;
+    if (launcher.slots[number].claim != 0 &&
+        isolate_cleanup(&launcher.settings->isolate, launcher.slots[number].box, &err) < 0)
+        dprintf(STDERR_FILENO, "evalx slot %" PRIu32 ": %s\n", number, err.text); /* --init resets it next time */
     launcher.slots[number].process = 0;
 }
 
@@ -104,10 +110,13 @@ static _Noreturn void become_slot(uint32_t number, int socket)
 {
     /* Nothing of the launcher's may be spoken for by a slot: the control line, the other slots' groups. */
     (void)close(launcher.control);
-    for (uint32_t i = 0; i < SLOTS_MAX; i++)
+    for (uint32_t i = 0; i < SLOTS_MAX; i++) {
+        if (launcher.slots[i].claim != 0)
+            (void)close(launcher.slots[i].claim);
         for (int place = 0; i != number && launcher.slots[i].process != 0 && place < CGROUP_PLACES; place++)
             if (launcher.slots[i].group.dirs[place] >= 0)
                 (void)close(launcher.slots[i].group.dirs[place]);
+    }
     struct slot_settings settings = {
         .number = number,
         .uid_first = (uint32_t)(launcher.settings->uid_base + (uint64_t)number * SLOT_UIDS),
@@ -116,8 +125,22 @@ static _Noreturn void become_slot(uint32_t number, int socket)
         .images_len = launcher.images_len,
         .filters = &launcher.settings->filters,
         .group = launcher.slots[number].group,
+        .isolate = launcher.settings->isolate.command != NULL ? &launcher.settings->isolate : NULL,
+        .isolate_box = launcher.slots[number].box,
     };
     slot_main(&settings, socket);
+}
+
+/* A slot keeps its box of isolate's when it is repaired. */
+static int claim_box(uint32_t number, struct error *err)
+{
+    if (launcher.settings->isolate.command == NULL || launcher.slots[number].claim != 0)
+        return 0;
+    int claim = isolate_claim(number, &launcher.slots[number].box, err);
+    if (claim < 0)
+        return -1;
+    launcher.slots[number].claim = claim;
+    return 0;
 }
 
 static int open_slot(uint32_t number, int *ret_socket, struct error *err)
@@ -125,6 +148,8 @@ static int open_slot(uint32_t number, int *ret_socket, struct error *err)
     if (number >= SLOTS_MAX)
         return error_set(err, ERROR_SETUP, EINVAL, "slot %" PRIu32 ": there are at most %u", number, SLOTS_MAX);
     slot_end(number);
+    if (claim_box(number, err) < 0)
+        return -1;
     if (launcher.settings->tree.version != CGROUP_NONE &&
         cgroup_slot_open(&launcher.settings->tree, number, &launcher.slots[number].group, err) < 0)
         return -1;
@@ -218,10 +243,20 @@ static void work(int children)
     }
 }
 
-void launcher_hello(int control, const struct error *err, uint32_t value)
+void launcher_hello(int control, const struct launcher_settings *settings, const struct error *err)
 {
-    launcher.control = control;
-    answer(&(struct control_request){ .op = CONTROL_HELLO }, err, value, -1);
+    struct control_reply hello = { .op = CONTROL_HELLO, .value = settings->tree.version };
+    const struct isolate *isolate = &settings->isolate;
+    if (err != NULL) {
+        hello.os = err->os != 0 ? err->os : EIO;
+        (void)snprintf(hello.text, sizeof hello.text, "%s", err->text);
+    } else if (isolate->command != NULL) {
+        (void)snprintf(hello.text, sizeof hello.text, "isolate %s at %s%s", isolate->version, isolate->command,
+                       isolate->cg ? ", with control groups of its own" : "");
+    } else {
+        (void)snprintf(hello.text, sizeof hello.text, "native");
+    }
+    (void)message_send(control, &hello, sizeof hello, NULL, 0);
 }
 
 int launcher_main(const struct launcher_settings *settings, int control)
@@ -231,7 +266,7 @@ int launcher_main(const struct launcher_settings *settings, int control)
     /* The first process of a run outlives a killed slot for a moment: it comes here, and is reaped with the slots. */
     (void)prctl(PR_SET_CHILD_SUBREAPER, 1);
     int children = watch_children();
-    launcher_hello(control, NULL, settings->tree.version);
+    launcher_hello(control, settings, NULL);
     work(children);
     for (uint32_t i = 0; i < SLOTS_MAX; i++)
         slot_end(i);

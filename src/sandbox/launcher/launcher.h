@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "sandbox/launcher/cgroup.h"
+#include "sandbox/launcher/isolate_command.h"
 #include "sandbox/launcher/seccomp_filter.h"
 
 /* How long to wait for killed processes to leave their groups. */
@@ -16,10 +17,11 @@ struct launcher_settings {
     const char *images_folder;
     struct cgroup tree;
     struct seccomp_filters filters;
+    struct isolate isolate; /* its command is NULL where the driver is native */
 };
 
 /* Says hello, serves until the worker is gone, ends all slots.  Returns the exit status. */
 int launcher_main(const struct launcher_settings *settings, int control);
 
-/* The first message on the control line: what went wrong (err), or (NULL) that all is well, with the cgroup version. */
-void launcher_hello(int control, const struct error *err, uint32_t value);
+/* The first message on the control line: what went wrong (err), or (NULL) that all is well, cgroup version, driver. */
+void launcher_hello(int control, const struct launcher_settings *settings, const struct error *err);

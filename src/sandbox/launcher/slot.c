@@ -363,7 +363,7 @@ _Noreturn void slot_main(const struct slot_settings *settings, int socket)
     static struct slot slot;
     cpu_set_t set;
     slot.settings = settings;
-    slot.driver = &slot_native;
+    slot.driver = settings->isolate != NULL ? &slot_isolate : &slot_native;
     slot.socket = socket;
     slot.processors = sched_getaffinity(0, sizeof set, &set) == 0 ? (unsigned)CPU_COUNT(&set) : 1;
     settle(&slot);

@@ -9,6 +9,7 @@
 
 #include "sandbox/launcher/cgroup.h"
 #include "sandbox/launcher/image.h"
+#include "sandbox/launcher/isolate_command.h"
 #include "sandbox/launcher/seccomp_filter.h"
 
 /* A slot takes this many user ids from uid_base + slot * SLOT_UIDS, one after the other, a new one for each run. */
@@ -22,6 +23,8 @@ struct slot_settings {
     size_t images_len;
     const struct seccomp_filters *filters;
     struct cgroup group;
+    const struct isolate *isolate; /* NULL: the native driver */
+    uint32_t isolate_box;          /* the slot's own number of isolate's */
 };
 
 /* The process's whole life; `socket` is its end of the line to the worker.  Ends when the worker closes the other. */

@@ -65,7 +65,7 @@ struct slot_driver {
     void (*finish)(struct slot *slot, struct watch *watch, struct slot_reply *reply);
 };
 
-extern const struct slot_driver slot_native;
+extern const struct slot_driver slot_native, slot_isolate;
 
 /* ---- for drivers ---- */
 

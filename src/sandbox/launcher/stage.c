@@ -28,9 +28,6 @@
 #include "sandbox/launcher/stage_program.h"
 #include "sandbox/launcher/unpack.h"
 
-/* Inodes of a box: enough for a compiler, small enough that their kernel memory is bounded. */
-#define BOX_INODES 16384
-
 static int die_with_slot(const struct stage_plan *p)
 {
     (void)p;
@@ -64,7 +61,8 @@ static int mount_box(const struct stage_plan *p)
 {
     /* One tmpfs for all three, so that the limit is one limit. */
     char options[96];
-    (void)snprintf(options, sizeof options, "mode=0755,size=%" PRIu64 ",nr_inodes=%d", p->limits->disk_bytes, BOX_INODES);
+    (void)snprintf(options, sizeof options, "mode=0755,size=%" PRIu64 ",nr_inodes=%d", p->limits->disk_bytes,
+                   BOX_INODES);
     if (mount("tmpfs", "/.run", "tmpfs", MS_NOSUID | MS_NODEV, options) < 0)
         return errno;
     int os = make_writable("/.run/box", "/box", 0755, p->uid);

@@ -17,6 +17,9 @@
 #include "sandbox/launcher/cgroup.h"
 #include "sandbox/protocol.h"
 
+/* Inodes of a box: enough for a compiler, small enough that their kernel memory is bounded. */
+#define BOX_INODES 16384
+
 struct stage_plan {
     char *const *argv;
     char *const *env;
