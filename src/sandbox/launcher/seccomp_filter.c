@@ -1,34 +1,41 @@
 /*
- * seccomp_filter: the second wall.  Namespaces, capabilities and the cgroup already forbid the effects; the filter takes
- * away the kernel code behind calls that no program here needs, so that a bug in it cannot be reached.
+ * seccomp_filter: the second wall.  Namespaces, capabilities and the cgroup already forbid the effects; the filter
+ * takes away the kernel code behind calls that no program here needs, so that a bug in it cannot be reached.
  *
  * Refused calls answer EPERM, or ENOSYS where a library then falls back to an older call (clone3 -> clone, whose flags
  * the filter can see; io_uring -> plain reads).  Foreign architectures and x32 end the process: no runtime uses them,
  * and every rule below could be passed by them.
  *
- * A strict filter tells a listener of the calls in `refused` (and of namespaces and terminal injection), so that the run
- * can be ended as a whole, by whichever of its processes the call was made.  Killing by the filter itself would end one
- * process, and its parent could hide that.  What runtimes and compilers ask for in good faith answers the same in both.
+ * A strict filter tells a listener of the calls in `refused` (and of namespaces and terminal injection), so that the
+ * run can be ended as a whole, by whichever of its processes the call was made.  Killing by the filter itself would
+ * end one process, and its parent could hide that.  What runtimes and compilers ask for in good faith answers the
+ * same in both.
  */
 #include "sandbox/launcher/seccomp_filter.h"
 
 #include <errno.h>
+#include <linux/fs.h>
 #include <linux/prctl.h>
 #include <linux/sched.h>
 #include <linux/seccomp.h>
+#include <netinet/in.h>
+#include <netinet/in.h>
 #include <seccomp.h>
+#include <stddef.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/shm.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/scope.h"
 
-/* Answered with EPERM, or the end of the run.  Names, not numbers: libseccomp knows which exist on this architecture. */
+/* Answered with EPERM, or the end of the run.  Names: libseccomp knows which of them this architecture has. */
 static const char *const refused[] = {
     /* file systems and roots */
     "mount", "umount", "umount2", "pivot_root", "chroot", "move_mount", "open_tree", "open_tree_attr", "fsopen",
@@ -49,11 +56,33 @@ static const char *const refused[] = {
 };
 
 /* Answered with EPERM in any case: asked for in good faith, by allocators that place memory. */
-static const char *const denied[] = { "mbind", "set_mempolicy", "set_mempolicy_home_node" };
+static const char *const denied[] = {
+    "mbind", "set_mempolicy", "set_mempolicy_home_node",
+    /* A filter of the program's own is compiled into memory that no group is charged for. */
+    "seccomp",
+};
+
+/*
+ * Answered with 0 and not done: sync waits, uninterruptible, for the whole host's disk, and makes it work; fadvise throws
+ * the host's shared pages out of its cache, which neighbours feel and can be told by.
+ */
+static const char *const not_done[] = { "sync", "syncfs", "fadvise64" };
 
 /* Answered with ENOSYS: libraries ask whether they exist and have another way. */
-static const char *const unknown[] = { "clone3", "io_uring_setup", "io_uring_enter", "io_uring_register",
-                                       "map_shadow_stack", "rseq_slice_yield" };
+static const char *const unknown[] = {
+    "clone3", "io_uring_setup", "io_uring_enter", "io_uring_register",
+    /* One count for the whole host (fs.aio-max-nr): one program could use it up. */
+    "io_setup",
+};
+
+/*
+ * The last call this file has an opinion on (set_mempolicy_home_node, Linux 5.17; numbers behind 424 are the same on all
+ * architectures).  What came later answers ENOSYS, as on an older kernel: a list of names would let calls pass that the
+ * library does not know yet (open_tree_attr, listmount, cachestat with libseccomp 2.5).
+ */
+#define CALL_LAST 450u
+/* From here on numbers are x32's, which has a rule of its own. */
+#define CALL_X32 0x40000000u
 
 static int refuse(scmp_filter_ctx ctx, const char *name, uint32_t action)
 {
@@ -75,16 +104,62 @@ static int refuse_namespaces(scmp_filter_ctx ctx, uint32_t action)
     return 0;
 }
 
-/* Only local and internet sockets (the network namespace is empty); all others are kernel surface. */
+/* A rule on the lower half of an argument: the kernel reads an int, and the upper half is the program's to choose. */
+#define INT_IS(argument, value) SCMP_CMP32(argument, SCMP_CMP_EQ, value)
+#define HAS_BIT(argument, bit) SCMP_CMP(argument, SCMP_CMP_MASKED_EQ, bit, bit)
+
+/*
+ * Only local and internet sockets (the network namespace is empty), of TCP and UDP: all others are kernel surface, and
+ * asking for one makes the kernel load its module.  A pair is made by the same code as a single one.
+ */
 static int refuse_sockets(scmp_filter_ctx ctx)
 {
-    int os = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EAFNOSUPPORT), SCMP_SYS(socket), 1,
-                              SCMP_A0(SCMP_CMP_GT, AF_INET6));
-    if (os < 0)
-        return os;
-    for (unsigned family = AF_INET + 1; family < AF_INET6 && os == 0; family++)
-        os = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EAFNOSUPPORT), SCMP_SYS(socket), 1, SCMP_A0(SCMP_CMP_EQ, family));
+    const int calls[] = { SCMP_SYS(socket), SCMP_SYS(socketpair) };
+    const uint32_t family = SCMP_ACT_ERRNO(EAFNOSUPPORT), protocol = SCMP_ACT_ERRNO(EPROTONOSUPPORT);
+    int os = 0;
+    for (size_t i = 0; i < sizeof calls / sizeof *calls && os == 0; i++) {
+        os = seccomp_rule_add(ctx, family, calls[i], 1, SCMP_A0(SCMP_CMP_GT, AF_INET6));
+        for (unsigned number = AF_INET + 1; number < AF_INET6 && os == 0; number++)
+            os = seccomp_rule_add(ctx, family, calls[i], 1, SCMP_A0(SCMP_CMP_EQ, number));
+        if (os == 0)
+            os = seccomp_rule_add(ctx, protocol, calls[i], 1, SCMP_A2(SCMP_CMP_GT, IPPROTO_UDP));
+        for (unsigned number = 2; number < IPPROTO_UDP && os == 0; number++) /* 1 is also the name of local sockets */
+            if (number != IPPROTO_TCP)
+                os = seccomp_rule_add(ctx, protocol, calls[i], 1, SCMP_A2(SCMP_CMP_EQ, number));
+    }
+    /* Filters of the program's own, as for the call seccomp. */
+    static const unsigned filters[] = { SO_ATTACH_FILTER, SO_ATTACH_BPF, SO_ATTACH_REUSEPORT_CBPF,
+                                        SO_ATTACH_REUSEPORT_EBPF };
+    for (size_t i = 0; i < sizeof filters / sizeof *filters && os == 0; i++)
+        os = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(setsockopt), 2, INT_IS(1, SOL_SOCKET),
+                              INT_IS(2, filters[i]));
     return os;
+}
+
+/* Memory that the group's limit does not count, and pages of others. */
+static int refuse_memory(scmp_filter_ctx ctx)
+{
+    const uint32_t eperm = SCMP_ACT_ERRNO(EPERM);
+    /* The host's pool of huge pages is charged to nobody. */
+    int os = seccomp_rule_add(ctx, eperm, SCMP_SYS(mmap), 1, HAS_BIT(3, MAP_HUGETLB));
+    if (os == 0)
+        os = seccomp_rule_add(ctx, eperm, SCMP_SYS(memfd_create), 1, HAS_BIT(1, MFD_HUGETLB));
+    if (os == 0)
+        os = seccomp_rule_add(ctx, eperm, SCMP_SYS(shmget), 1, HAS_BIT(2, SHM_HUGETLB));
+    /* Merging equal pages tells what a neighbour holds that merges too. */
+    if (os == 0)
+        os = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EINVAL), SCMP_SYS(madvise), 1, INT_IS(2, MADV_MERGEABLE));
+    /* Tells which pages of shared files are in the cache: what neighbours read. */
+    if (os == 0)
+        os = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EOPNOTSUPP), SCMP_SYS(preadv2), 1, HAS_BIT(5, RWF_NOWAIT));
+    return os;
+}
+
+/* PR_SET_SECCOMP as for the call; a core of its own (PR_SCHED_CORE) would leave its sibling idle for neighbours. */
+static int refuse_process_controls(scmp_filter_ctx ctx)
+{
+    int os = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(prctl), 1, INT_IS(0, PR_SET_SECCOMP));
+    return os < 0 ? os : seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(prctl), 1, INT_IS(0, PR_SCHED_CORE));
 }
 
 static int refuse_arguments(scmp_filter_ctx ctx, uint32_t action)
@@ -96,10 +171,11 @@ static int refuse_arguments(scmp_filter_ctx ctx, uint32_t action)
      * limit 0 or not; only the value 1 keeps it from doing so (core(5), fs/coredump.c).
      */
     if (os == 0)
-        os = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(setrlimit), 1, SCMP_A0(SCMP_CMP_EQ, RLIMIT_CORE));
+        os = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(setrlimit), 1,
+                              SCMP_A0(SCMP_CMP_MASKED_EQ, 0xffffffffu, RLIMIT_CORE));
     if (os == 0)
-        os = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(prlimit64), 2, SCMP_A1(SCMP_CMP_EQ, RLIMIT_CORE),
-                              SCMP_A2(SCMP_CMP_NE, 0));
+        os = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(prlimit64), 2,
+                              SCMP_A1(SCMP_CMP_MASKED_EQ, 0xffffffffu, RLIMIT_CORE), SCMP_A2(SCMP_CMP_NE, 0));
     /* Characters pushed into a terminal's input. */
     static const uint64_t ioctls[] = { 0x5412 /* TIOCSTI */, 0x541C /* TIOCLINUX */ };
     for (size_t i = 0; i < sizeof ioctls / sizeof *ioctls && os == 0; i++)
@@ -119,13 +195,41 @@ static int add_rules(scmp_filter_ctx ctx, uint32_t action)
         os = refuse(ctx, denied[i], SCMP_ACT_ERRNO(EPERM));
     for (size_t i = 0; i < sizeof unknown / sizeof *unknown && os == 0; i++)
         os = refuse(ctx, unknown[i], SCMP_ACT_ERRNO(ENOSYS));
+    for (size_t i = 0; i < sizeof not_done / sizeof *not_done && os == 0; i++)
+        os = refuse(ctx, not_done[i], SCMP_ACT_ERRNO(0));
     if (os == 0)
         os = refuse_namespaces(ctx, action);
     if (os == 0)
         os = refuse_sockets(ctx);
     if (os == 0)
+        os = refuse_memory(ctx);
+    if (os == 0)
+        os = refuse_process_controls(ctx);
+    if (os == 0)
         os = refuse_arguments(ctx, action);
     return os;
+}
+
+/*
+ * Before the library's program: calls newer than this file answer ENOSYS, as on the older kernel every library still
+ * knows to live with.  By number, because a library older than a call has no name for it (2.5.4 knows no statmount);
+ * from 424 on the numbers are the same on all architectures.  Foreign ones and x32 go on to the program, which kills.
+ */
+#define CALLS_KNOWN 451u /* set_mempolicy_home_node, Linux 5.17, is the last */
+#define X32_CALLS 0x40000000u
+#define PRELUDE_LEN 6
+
+static void refuse_newer(struct sock_filter ret[PRELUDE_LEN])
+{
+    const struct sock_filter code[PRELUDE_LEN] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, seccomp_arch_native(), 0, 4),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, CALLS_KNOWN, 0, 2),
+        BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, X32_CALLS, 1, 0),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
+    };
+    memcpy(ret, code, sizeof code);
 }
 
 /* Through a memfd, because seccomp_export_bpf_mem is not in the library's versions before 2.6. */
@@ -140,14 +244,15 @@ static int export_program(scmp_filter_ctx ctx, struct sock_fprog *ret, struct er
     off_t bytes = lseek(fd, 0, SEEK_END);
     if (bytes <= 0 || (size_t)bytes % sizeof(struct sock_filter) != 0)
         return error_set(err, ERROR_SANDBOX, 0, "seccomp filter of %lld bytes", (long long)bytes);
-    struct sock_filter *code = malloc((size_t)bytes);
+    struct sock_filter *code = malloc(PRELUDE_LEN * sizeof *code + (size_t)bytes);
     if (code == NULL)
         return error_set(err, ERROR_SANDBOX, ENOMEM, "seccomp filter");
-    if (pread(fd, code, (size_t)bytes, 0) != bytes) {
+    refuse_newer(code);
+    if (pread(fd, code + PRELUDE_LEN, (size_t)bytes, 0) != bytes) {
         free(code);
         return error_set(err, ERROR_SANDBOX, errno, "read seccomp filter");
     }
-    *ret = (struct sock_fprog){ .len = (unsigned short)((size_t)bytes / sizeof *code), .filter = code };
+    *ret = (struct sock_fprog){ .len = (unsigned short)(PRELUDE_LEN + (size_t)bytes / sizeof *code), .filter = code };
     return 0;
 }
 
