@@ -321,6 +321,15 @@ static const struct {
     { "process limit", process_limit },
 };
 
+#ifdef __SANITIZE_ADDRESS__
+/* The launcher runs as the probe inside a box, where neither a core limit can be set nor a leak checker look around. */
+const char *__asan_default_options(void);
+const char *__asan_default_options(void)
+{
+    return "disable_coredump=0:detect_leaks=0";
+}
+#endif
+
 int probe_main(void)
 {
     int missing = 0;
