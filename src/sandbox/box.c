@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -117,10 +118,7 @@ static int fill_request(struct box *box, const struct box_job *job, struct error
 
 static int open_input(struct text input, struct error *err)
 {
-    if (input.len == 0) {
-        int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
-        return null >= 0 ? null : error_set(err, ERROR_SANDBOX, errno, "open /dev/null");
-    }
+    /* Also when it is empty: the host's /dev/null is one inode for all, and a lock or a watch on it tells of others. */
     auto_close int fd = memfd_create("stdin", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     if (fd < 0)
         return error_set(err, ERROR_SANDBOX, errno, "memfd for the input");
@@ -144,7 +142,8 @@ static int open_stream(int *ret_read, int *ret_write, struct error *err)
     int ends[2];
     if (pipe2(ends, O_CLOEXEC) < 0)
         return error_set(err, ERROR_SANDBOX, errno, "pipe for the output");
-    if (fcntl(ends[0], F_SETFL, O_NONBLOCK) < 0) {
+    /* Write-only for whoever opens it by its name: /dev/stdout is no way to read what was written. */
+    if (fcntl(ends[0], F_SETFL, O_NONBLOCK) < 0 || fchmod(ends[1], S_IWUSR) < 0) {
         (void)close(ends[0]);
         (void)close(ends[1]);
         return error_set(err, ERROR_SANDBOX, errno, "pipe for the output");

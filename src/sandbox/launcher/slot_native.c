@@ -1,8 +1,8 @@
 /*
  * slot_native: runs made of fresh namespaces (see stage.h for the two processes of a run).
  *
- * The run's first process is init, pid 1 of the box: when it ends, however it ends, the kernel kills and reaps all that is
- * left in the pid namespace before its parent hears of it.
+ * The run's first process is init, pid 1 of the box: when it ends, however it ends, the kernel kills and reaps all
+ * that is left in the pid namespace before its parent hears of it.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -40,6 +41,15 @@ static int have_image(struct slot *slot, struct slot_reply *reply)
     if (image->mount_ns < 0 && image_build(slot->settings->images_folder, image->name, &image->mount_ns, &err) < 0)
         return slot_refuse(reply, err.os != 0 ? err.os : EIO, err.text);
     return 0;
+}
+
+/* Programs open their streams again by /dev/stdout and /dev/stderr, which of a pipe only its owner may. */
+static void give_streams(const int fds[], uid_t uid)
+{
+    struct stat st;
+    for (int i = SLOT_FD_STDOUT; i <= SLOT_FD_STDERR; i++)
+        if (fstat(fds[i], &st) == 0 && S_ISFIFO(st.st_mode))
+            (void)!fchown(fds[i], uid, uid); /* without it only this convenience is missing */
 }
 
 static int start(struct slot *slot, const int fds[], struct watch *watch, struct slot_reply *reply)
@@ -78,6 +88,7 @@ static int start(struct slot *slot, const int fds[], struct watch *watch, struct
         .report = pipe_ends[1],
         .uid = settings->uid_first + (uint32_t)(slot->runs++ % SLOT_UIDS),
     };
+    give_streams(fds, plan.uid);
     struct clone_args args = {
         .flags = CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_PIDFD,
         .pidfd = (uint64_t)(uintptr_t)&watch->pidfd,
