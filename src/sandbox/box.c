@@ -1,9 +1,9 @@
 /*
  * box: the worker's half of a run: hand over the descriptors, read what the program writes, take the facts.
  *
- * The streams are pipes read here with a bound.  Beyond the bound bytes are read and dropped, so that the program cannot
- * block the way, and the slot is told to end the run.  The slot answers when nothing of the run lives any more; what is
- * then still in the pipes is read to the end.
+ * The streams are pipes read here with a bound.  Beyond the bound bytes are read and dropped, so that the program
+ * cannot block the way, and the slot is told to end the run.  The slot answers when nothing of the run lives any
+ * more; what is then still in the pipes is read to the end.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -179,44 +179,54 @@ void box_cancel(struct box *box)
     send_kill(box, SLOT_KILL_CANCEL);
 }
 
-/* Reads what is there.  Returns true when bytes had to be dropped for the first time. */
+/* Reads what is there.  Returns true, and may leave some, when bytes had to be dropped for the first time. */
 static bool read_stream(struct stream *stream)
 {
     static _Thread_local char bytes[65536];
-    bool first_drop = false;
     for (;;) {
         ssize_t got = read(stream->fd, bytes, sizeof bytes);
         if (got < 0 && errno == EINTR)
             continue;
         if (got < 0 && errno == EAGAIN)
-            return first_drop;
+            return false;
         if (got <= 0) {
-            (void)close(stream->fd);
+            scope_close(&stream->fd);
             stream->fd = -1;
-            return first_drop;
+            return false;
         }
         size_t room = stream->into->max - stream->into->len;
         size_t kept = (size_t)got < room ? (size_t)got : room;
         struct error ignored; /* no memory: the rest is dropped, and the cut is told */
         if (kept > 0 && buf_append(stream->into, bytes, kept, &ignored) < 0)
             kept = 0;
-        if (kept < (size_t)got) {
-            first_drop |= !stream->cut;
+        if (kept < (size_t)got && !stream->cut) {
             stream->cut = true;
+            return true; /* at once: a fast writer may never leave the pipe empty */
         }
     }
 }
 
-/* Until the slot has answered and both streams have ended. */
+/*
+ * What is left in a pipe when nothing of the run lives.  Its end is not waited for: a descriptor that was sent over a
+ * socket nobody can receive from any more keeps the pipe open until the kernel collects such sockets, which may take long.
+ */
+static void drain(struct stream *stream)
+{
+    while (stream->fd >= 0 && read_stream(stream))
+        ;
+    scope_close(&stream->fd);
+    stream->fd = -1;
+}
+
+/* Until the slot has answered; then the streams have ended. */
 static int follow(struct box *box, struct stream streams[2], struct slot_reply *reply, struct error *err)
 {
     uint64_t deadline = clock_mono_us() + box->request.limits.wall_us + ANSWER_GRACE_US;
-    bool answered = false;
-    while (!answered || streams[0].fd >= 0 || streams[1].fd >= 0) {
+    for (bool answered = false; !answered;) {
         struct pollfd polled[3] = {
             { .fd = streams[0].fd, .events = POLLIN },
             { .fd = streams[1].fd, .events = POLLIN },
-            { .fd = answered ? -1 : box->socket, .events = POLLIN },
+            { .fd = box->socket, .events = POLLIN },
         };
         uint64_t now = clock_mono_us();
         if (now >= deadline)
@@ -232,9 +242,10 @@ static int follow(struct box *box, struct stream streams[2], struct slot_reply *
         if (got <= 0)
             return error_set(err, ERROR_SANDBOX, got < 0 ? errno : 0, "slot %" PRIu32 " has ended", box->slot);
         answered = reply->op == SLOT_DONE && reply->run == box->request.run;
-        if (answered)
-            set_running(box, false);
     }
+    set_running(box, false);
+    drain(&streams[0]);
+    drain(&streams[1]);
     return 0;
 }
 
