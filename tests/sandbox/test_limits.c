@@ -1,0 +1,402 @@
+/*
+ * Limits are exact: figures agree with what the program itself and the kernel say, and what goes beyond a limit ends at
+ * it.  Overshoot over many runs is printed; only a generous bound is asserted, because the machine may be busy.
+ * Needs root; skipped (77) otherwise.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "limits_run.h"
+
+#define MIB (1u << 20)
+#define OVERSHOOT_RUNS 30
+#define OVERSHOOT_US_MAX 500000u /* of the median, on a machine that is busy with other things */
+
+static struct limits_run all;
+
+static struct box_outcome run(const char *what, const char *number, const struct limits *limits)
+{
+    struct box_outcome outcome;
+    struct error err;
+    if (limits_run_program(&all, what, number, limits, &outcome, &err) < 0)
+        fail_msg("%s: %s", what, err.text);
+    return outcome;
+}
+
+static uint64_t number_of(const struct box_outcome *outcome)
+{
+    assert_non_null(outcome->output.at);
+    return strtoull(outcome->output.at, NULL, 10);
+}
+
+static void cpu_time_agrees_with_the_programs_own(void **state)
+{
+    (void)state;
+    static const char *const spins_us[] = { "5000", "40000", "150000" };
+    for (size_t i = 0; i < sizeof spins_us / sizeof *spins_us; i++) {
+        struct box_outcome o = run("cpu", spins_us[i], &limits_run_easy);
+        uint64_t own = number_of(&o), spun = 4 * strtoull(spins_us[i], NULL, 10);
+        print_message("  spun %" PRIu64 " us, rusage %" PRIu64 ", facts %" PRIu64 "\n", spun, own, o.facts.cpu_us);
+        assert_int_equal(o.facts.exit_code, 0);
+        assert_true(own >= spun);
+        /* The facts also hold what comes before main and after the figure was taken. */
+        assert_true(o.facts.cpu_us + 1000 >= own);
+        assert_true(o.facts.cpu_us <= own + own / 20 + 30000);
+        box_outcome_done(&o);
+    }
+}
+
+static void peak_memory_agrees_with_the_kernels_figure(void **state)
+{
+    (void)state;
+    static const uint32_t sizes_mib[] = { 1, 16, 64, 200 };
+    for (size_t i = 0; i < sizeof sizes_mib / sizeof *sizes_mib; i++) {
+        char bytes[24];
+        (void)snprintf(bytes, sizeof bytes, "%u", sizes_mib[i] * MIB);
+        struct box_outcome o = run("memory", bytes, &limits_run_easy);
+        uint64_t own = number_of(&o);
+        print_message("  %u MiB: RssAnon %" PRIu64 ", peak %" PRIu64 "\n", sizes_mib[i], own, o.facts.memory_bytes);
+        assert_int_equal(o.facts.exit_code, 0);
+        assert_true(own >= (uint64_t)sizes_mib[i] * MIB);
+        assert_true(o.facts.memory_bytes + 64 * 4096 >= own); /* the controller counts in batches of 64 pages */
+        assert_true(o.facts.memory_bytes <= own + own / 50 + 6 * MIB); /* page tables, the program's file, the box */
+        box_outcome_done(&o);
+    }
+    struct box_outcome o = run("memory-of-children", "67108864", &limits_run_easy);
+    assert_int_equal(o.facts.exit_code, 0);
+    assert_true(o.facts.memory_bytes >= 64 * MIB && o.facts.memory_bytes < 80 * MIB);
+    box_outcome_done(&o);
+    o = run("file", "33554432", &limits_run_easy); /* files of a box are memory */
+    assert_int_equal(o.facts.exit_code, 0);
+    assert_true(o.facts.memory_bytes >= 32 * MIB && o.facts.memory_bytes < 48 * MIB);
+    box_outcome_done(&o);
+}
+
+static void memory_ends_at_its_limit(void **state)
+{
+    (void)state;
+    struct limits l = limits_run_easy;
+    l.memory_bytes = 64 * MIB;
+    struct box_outcome o = run("memory", "50331648", &l);
+    assert_int_equal(o.facts.exit_code, 0);
+    assert_int_equal(o.facts.oom_kills, 0);
+    box_outcome_done(&o);
+    static const char *const ways[] = { "memory", "memory-of-children", "file" };
+    for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
+        l.file_bytes = l.disk_bytes = 256 * MIB;
+        o = run(ways[i], "100663296", &l);
+        assert_true(o.facts.oom_kills > 0);
+        assert_true(o.facts.memory_bytes <= 64 * MIB);
+        box_outcome_done(&o);
+    }
+}
+
+/* ---- what the kernel was told, read on the host while a program sleeps ---- */
+
+static pid_t child_of(pid_t parent)
+{
+    char path[64];
+    int pid = 0;
+    (void)snprintf(path, sizeof path, "/proc/%d/task/%d/children", (int)parent, (int)parent);
+    FILE *list = fopen(path, "re");
+    if (list == NULL || fscanf(list, "%d", &pid) != 1)
+        pid = 0;
+    if (list != NULL)
+        (void)fclose(list);
+    return pid;
+}
+
+/* We, guardian, launcher, slot, init, program. */
+static pid_t running_program(void)
+{
+    for (int waited = 0; waited < 200; waited++) {
+        pid_t at = getpid();
+        for (int depth = 0; depth < 5 && at > 0; depth++)
+            at = child_of(at);
+        if (at > 0)
+            return at;
+        (void)nanosleep(&(struct timespec){ .tv_nsec = 10000000 }, NULL);
+    }
+    return 0;
+}
+
+static bool is_v2(void)
+{
+    return strcmp(sandbox_cgroup(all.sandbox), "v2") == 0;
+}
+
+/* The folder of the process's group, of the controller that counts memory. */
+static bool memory_group(pid_t process, char folder[600])
+{
+    char path[64], line[512];
+    bool found = false;
+    (void)snprintf(path, sizeof path, "/proc/%d/cgroup", (int)process);
+    FILE *groups = fopen(path, "re");
+    while (groups != NULL && !found && fgets(line, sizeof line, groups) != NULL) {
+        const char *group = strstr(line, is_v2() ? "::/" : ":memory:/");
+        if (group == NULL)
+            continue;
+        line[strcspn(line, "\n")] = '\0';
+        (void)snprintf(folder, 600, "/sys/fs/cgroup%s%s", is_v2() ? "" : "/memory", strchr(group, '/'));
+        found = true;
+    }
+    if (groups != NULL)
+        (void)fclose(groups);
+    return found;
+}
+
+static bool read_knob(const char *folder, const char *knob, uint64_t *ret)
+{
+    char path[700], text[64] = "";
+    (void)snprintf(path, sizeof path, "%s/%s", folder, knob);
+    FILE *file = fopen(path, "re");
+    if (file == NULL)
+        return false;
+    bool got = fgets(text, sizeof text, file) != NULL;
+    (void)fclose(file);
+    *ret = strtoull(text, NULL, 10);
+    return got;
+}
+
+static void *sleep_in_a_box(void *limits)
+{
+    struct box_outcome outcome;
+    struct error err;
+    if (limits_run_program(&all, "sleep", NULL, limits, &outcome, &err) == 0)
+        box_outcome_done(&outcome);
+    return NULL;
+}
+
+static void the_kernel_was_told_of_memory_and_no_swap(void **state)
+{
+    (void)state;
+    struct limits l = limits_run_easy;
+    l.memory_bytes = 48 * MIB;
+    l.wall_us = 20000000;
+    pthread_t thread;
+    char folder[600];
+    uint64_t memory = 0, swap = 0;
+    assert_int_equal(pthread_create(&thread, NULL, sleep_in_a_box, &l), 0);
+    pid_t program = running_program();
+    (void)nanosleep(&(struct timespec){ .tv_nsec = 50000000 }, NULL); /* v1: it joins its group by itself */
+    bool found = program > 0 && memory_group(program, folder);
+    bool has_memory = found && read_knob(folder, is_v2() ? "memory.max" : "memory.limit_in_bytes", &memory);
+    bool has_swap = found && read_knob(folder, is_v2() ? "memory.swap.max" : "memory.memsw.limit_in_bytes", &swap);
+    bool has_swappiness = found && !has_swap && !is_v2() && read_knob(folder, "memory.swappiness", &swap);
+    box_cancel(all.box);
+    (void)pthread_join(thread, NULL);
+    assert_true(found && has_memory);
+    assert_int_equal(memory, 48 * MIB);
+    if (has_swap) /* v1 limits memory and swap together */
+        assert_int_equal(swap, is_v2() ? 0 : 48 * MIB);
+    else if (has_swappiness)
+        assert_int_equal(swap, 0);
+    else
+        print_message("  this kernel accounts no swap: there is no knob to look at\n");
+}
+
+/* ---- files, stack, processes ---- */
+
+static void files_end_at_their_limits(void **state)
+{
+    (void)state;
+    struct limits l = limits_run_easy;
+    l.file_bytes = MIB;
+    struct box_outcome o = run("file", "1048576", &l);
+    assert_int_equal(o.facts.exit_code, 0);
+    box_outcome_done(&o);
+    o = run("file", "1048577", &l);
+    assert_int_equal(o.facts.signal, SIGXFSZ);
+    box_outcome_done(&o);
+    l = limits_run_easy;
+    l.disk_bytes = 8 * MIB;
+    o = run("file", "6291456", &l);
+    assert_int_equal(o.facts.exit_code, 0);
+    box_outcome_done(&o);
+    o = run("file", "9437184", &l);
+    assert_int_equal(o.facts.exit_code, ENOSPC);
+    box_outcome_done(&o);
+
+    o = run("inodes", NULL, &limits_run_easy);
+    print_message("  files: %s", o.output.at);
+    assert_in_range(number_of(&o), 16000, 16384);
+    assert_non_null(strstr(o.output.at, "ENOSPC"));
+    box_outcome_done(&o);
+
+    static const uint32_t open_files[] = { 64, 100, 1024 };
+    for (size_t i = 0; i < sizeof open_files / sizeof *open_files; i++) {
+        l = limits_run_easy;
+        l.open_files = open_files[i];
+        o = run("open-files", NULL, &l);
+        assert_int_equal(number_of(&o), open_files[i]);
+        assert_non_null(strstr(o.output.at, "EMFILE"));
+        box_outcome_done(&o);
+    }
+}
+
+static void the_stack_ends_at_its_limit(void **state)
+{
+    (void)state;
+    static const uint32_t stacks_mib[] = { 1, 8, 64 };
+    for (size_t i = 0; i < sizeof stacks_mib / sizeof *stacks_mib; i++) {
+        struct limits l = limits_run_easy;
+        char inside[24], beyond[24];
+        l.stack_bytes = (uint64_t)stacks_mib[i] * MIB;
+        (void)snprintf(inside, sizeof inside, "%u", stacks_mib[i] * MIB / 10 * 8);
+        (void)snprintf(beyond, sizeof beyond, "%u", stacks_mib[i] * MIB / 10 * 11);
+        struct box_outcome o = run("stack", inside, &l);
+        assert_int_equal(o.facts.signal, 0);
+        box_outcome_done(&o);
+        o = run("stack", beyond, &l);
+        assert_int_equal(o.facts.signal, SIGSEGV);
+        box_outcome_done(&o);
+    }
+}
+
+static void threads_count_as_processes(void **state)
+{
+    (void)state;
+    struct box_outcome o = run("threads", "1000", &limits_run_easy);
+    assert_string_equal(o.output.at, "1000\n");
+    assert_int_equal(o.facts.process_refusals, 0);
+    box_outcome_done(&o);
+    struct limits l = limits_run_easy;
+    l.processes = 100;
+    o = run("threads", "1000", &l);
+    assert_string_equal(o.output.at, "100\n");
+    assert_true(o.facts.process_refusals > 0);
+    box_outcome_done(&o);
+}
+
+/* ---- time ---- */
+
+static void print_overshoot(const char *what, uint64_t samples[], size_t len)
+{
+    struct spread s = spread_of(samples, len);
+    print_message("  %s ends after its limit by: median %" PRIu64 " us, most %" PRIu64 " us (%zu runs)\n", what,
+                  s.median, s.most, len);
+    assert_true(s.median < OVERSHOOT_US_MAX);
+}
+
+static void wall_time_ends_at_its_limit(void **state)
+{
+    (void)state;
+    static const char *const ways[] = { "sleep", "stop", "trap" };
+    struct limits l = limits_run_easy;
+    l.wall_us = 50000;
+    uint64_t over[OVERSHOOT_RUNS];
+    for (size_t way = 0; way < sizeof ways / sizeof *ways; way++) {
+        for (size_t i = 0; i < OVERSHOOT_RUNS; i++) {
+            struct box_outcome o = run(ways[way], NULL, &l);
+            assert_true(o.facts.wall_exceeded && !o.facts.cpu_exceeded);
+            assert_int_equal(o.facts.signal, SIGKILL);
+            assert_true(o.facts.wall_us >= l.wall_us); /* nothing is taken from a program */
+            over[i] = o.facts.wall_us - l.wall_us;
+            box_outcome_done(&o);
+        }
+        print_overshoot(ways[way], over, OVERSHOOT_RUNS);
+    }
+}
+
+static void cpu_time_ends_at_its_limit(void **state)
+{
+    (void)state;
+    static const char *const ways[][2] = { { "spin", "60000000" }, { "spin-in-threads", "8" }, { "rabbits", NULL } };
+    struct limits l = limits_run_easy;
+    l.cpu_us = 50000;
+    uint64_t over[OVERSHOOT_RUNS];
+    for (size_t way = 0; way < sizeof ways / sizeof *ways; way++) {
+        for (size_t i = 0; i < OVERSHOOT_RUNS; i++) {
+            struct box_outcome o = run(ways[way][0], ways[way][1], &l);
+            assert_true(o.facts.cpu_exceeded && !o.facts.wall_exceeded);
+            assert_true(o.facts.cpu_us >= l.cpu_us);
+            over[i] = o.facts.cpu_us - l.cpu_us;
+            box_outcome_done(&o);
+        }
+        print_overshoot(ways[way][0], over, OVERSHOOT_RUNS);
+    }
+}
+
+/* A limit far below the time a box takes to be made: it counts from the program's start. */
+static void the_clock_stands_while_the_box_is_made(void **state)
+{
+    (void)state;
+    struct limits l = limits_run_easy;
+    l.wall_us = 3000000;
+    struct box_outcome o = run("spin", "1000", &l);
+    assert_int_equal(o.facts.exit_code, 0);
+    assert_true(o.facts.wall_us >= 1000 && o.facts.wall_us < 2000000);
+    box_outcome_done(&o);
+    l.wall_us = 1000;
+    o = run("sleep", NULL, &l);
+    assert_true(o.facts.wall_exceeded);
+    assert_true(o.facts.wall_us >= 1000);
+    box_outcome_done(&o);
+}
+
+static void what_forks_past_its_parent_ends_with_it(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 10; i++) {
+        struct box_outcome o = run("daemon", NULL, &limits_run_easy);
+        assert_int_equal(o.facts.exit_code, 0);
+        assert_int_equal(o.facts.signal, 0);
+        assert_false(o.facts.cpu_exceeded || o.facts.wall_exceeded);
+        assert_true(o.facts.wall_us < 2000000);
+        box_outcome_done(&o);
+    }
+}
+
+static int start(void **state)
+{
+    (void)state;
+    struct error err;
+    if (limits_run_open(&all, EVALX_LIMITS_PROGRAM, &err) < 0) {
+        print_error("%s\n", err.text);
+        return -1;
+    }
+    return 0;
+}
+
+static int stop(void **state)
+{
+    (void)state;
+    limits_run_close(&all);
+    return 0;
+}
+
+int main(void)
+{
+    if (geteuid() != 0) {
+        print_message("skipped: the sandbox needs root\n");
+        return 77;
+    }
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(cpu_time_agrees_with_the_programs_own),
+        cmocka_unit_test(peak_memory_agrees_with_the_kernels_figure),
+        cmocka_unit_test(memory_ends_at_its_limit),
+        cmocka_unit_test(the_kernel_was_told_of_memory_and_no_swap),
+        cmocka_unit_test(files_end_at_their_limits),
+        cmocka_unit_test(the_stack_ends_at_its_limit),
+        cmocka_unit_test(threads_count_as_processes),
+        cmocka_unit_test(wall_time_ends_at_its_limit),
+        cmocka_unit_test(cpu_time_ends_at_its_limit),
+        cmocka_unit_test(the_clock_stands_while_the_box_is_made),
+        cmocka_unit_test(what_forks_past_its_parent_ends_with_it),
+    };
+    return cmocka_run_group_tests(tests, start, stop);
+}
