@@ -1,5 +1,6 @@
 /*
- * isolate_meta: see the header.  It is linked into the static launcher, so it takes nothing from base but errors and texts.
+ * isolate_meta: see the header.  It is linked into the static launcher, so it takes nothing from base but errors and
+ * texts.
  */
 #include "sandbox/isolate_meta.h"
 
@@ -15,8 +16,17 @@ enum field_kind {
 };
 
 enum field_id {
-    FIELD_TIME, FIELD_TIME_WALL, FIELD_MAX_RSS, FIELD_CG_MEM, FIELD_EXITCODE, FIELD_EXITSIG, FIELD_STATUS_WORD, FIELD_TEXT,
-    FIELD_KILLED, FIELD_OOM, FIELD_COUNT_
+    FIELD_TIME,
+    FIELD_TIME_WALL,
+    FIELD_MAX_RSS,
+    FIELD_CG_MEM,
+    FIELD_EXITCODE,
+    FIELD_EXITSIG,
+    FIELD_STATUS_WORD,
+    FIELD_TEXT,
+    FIELD_KILLED,
+    FIELD_OOM,
+    FIELD_COUNT_
 };
 
 static const struct {

@@ -1,8 +1,8 @@
 /*
  * isolate_meta: what isolate says about a run, from the text of its meta file ("key:value" lines, isolate(1)).
  *
- * Pure: no file is opened here.  The file is written by isolate as root where no program can reach it, and yet it is read
- * as if anybody had written it: a number that is none, does not fit or comes twice makes the whole file worthless.
+ * Pure: no file is opened here.  The file is written by isolate as root where no program can reach it, and yet it is
+ * read as if anybody had written it: a number that is none, does not fit or comes twice makes the whole file worthless.
  * Keys this build does not know are skipped, because later versions of isolate add some.
  */
 #pragma once

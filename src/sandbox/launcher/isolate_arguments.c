@@ -41,7 +41,8 @@ __attribute__((format(printf, 3, 4))) static int add_text(struct isolate_argumen
     int len = vsnprintf(word, room, fmt, args);
     va_end(args);
     if (len < 0 || (size_t)len >= room)
-        return error_set(err, ERROR_SANDBOX, E2BIG, "the options of isolate take more than %d bytes", ISOLATE_TEXT_BYTES);
+        return error_set(err, ERROR_SANDBOX, E2BIG, "the options of isolate take more than %d bytes",
+                         ISOLATE_TEXT_BYTES);
     a->text_len += (size_t)len + 1;
     return add(a, word, err);
 }

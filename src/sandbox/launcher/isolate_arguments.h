@@ -1,8 +1,8 @@
 /*
  * isolate_arguments: the command line of one "isolate --run".
  *
- * Every word that came with the request stands behind "--", or is the value of an option of its own; none can be taken for
- * an option.  Limits that isolate reads as "none" when they are 0 are at least 1.
+ * Every word that came with the request stands behind "--", or is the value of an option of its own; none can be taken
+ * for an option.  Limits that isolate reads as "none" when they are 0 are at least 1.
  */
 #pragma once
 #include <stdbool.h>

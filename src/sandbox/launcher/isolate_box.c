@@ -103,8 +103,8 @@ void isolate_box_close(const char folder[ISOLATE_PATH_BYTES])
 }
 
 /*
- * A child of root's without any capability works through the files: isolate gives them to root while no program runs, and
- * what their modes refuse to their owner is refused here too, as it is in the native driver.
+ * A child of root's without any capability works through the files: isolate gives them to root while no program runs,
+ * and what their modes refuse to their owner is refused here too, as it is in the native driver.
  */
 static int in_child(const char *folder, int bundle, uint64_t bytes_max, bool into_box)
 {

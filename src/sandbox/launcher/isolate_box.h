@@ -1,13 +1,15 @@
 /*
- * isolate_box: what stands around isolate's box: the slot's own mount namespace, images, the box's limited disk, its files.
+ * isolate_box: what stands around isolate's box: the slot's own mount namespace, images, the box's limited disk, its
+ * files.
  *
- * isolate limits a box's disk by quotas, which few file systems have.  Here ./box and ./tmp of the box's folder are covered
- * by one tmpfs as large as the run's limit, in the slot's namespace only: the host's disk is not written to, and when the
- * slot is gone, so are the files.  Images are the native driver's own (image.h), attached below a folder that only this
- * namespace has; isolate binds their folders into the box.
+ * isolate limits a box's disk by quotas, which few file systems have.  Here ./box and ./tmp of the box's folder are
+ * covered by one tmpfs as large as the run's limit, in the slot's namespace only: the host's disk is not written to,
+ * and when the slot is gone, so are the files.  Images are the native driver's own (image.h), attached below a folder
+ * that only this namespace has; isolate binds their folders into the box.
  *
- * The host follows no path that a program controls: files go in before the first process of the program exists, and come out
- * when isolate has ended, which is after the last one has; both as unpack.h says, by a child without capabilities.
+ * The host follows no path that a program controls: files go in before the first process of the program exists, and
+ * come out when isolate has ended, which is after the last one has; both as unpack.h says, by a child without
+ * capabilities.
  */
 #pragma once
 #include <stdint.h>

@@ -1,6 +1,6 @@
 /*
- * isolate_command: the isolate command (isolate 2.x, https://github.com/ioi/isolate) as the root side uses it: found out
- * about once, started for each step of a box, with an environment that holds nothing.
+ * isolate_command: the isolate command (isolate 2.x, https://github.com/ioi/isolate) as the root side uses it: found
+ * out about once, started for each step of a box, with an environment that holds nothing.
  *
  * Boxes of isolate have numbers that hold for the whole machine.  Two evalx must not take the same one, so a number is
  * claimed by binding an abstract socket of its name: the kernel lets go of it when its holder dies, however it dies.
@@ -22,8 +22,8 @@ struct isolate {
 #define ISOLATE_PATH_BYTES 512
 
 /*
- * Asks for the version, which must be 2, and makes and removes a box.  `has_groups`: the launcher has cgroups of its own,
- * which limit and measure isolate's runs too; where it has not, isolate's --cg is tried.
+ * Asks for the version, which must be 2, and makes and removes a box.  `has_groups`: the launcher has cgroups of its
+ * own, which limit and measure isolate's runs too; where it has not, isolate's --cg is tried.
  */
 int isolate_probe(const char *command, bool has_groups, struct isolate *ret, struct error *err);
 

@@ -188,6 +188,13 @@ static int hear_worker(struct slot *slot, struct watch *watch)
     return 0;
 }
 
+uint64_t slot_cpu_us(const struct slot *slot, const struct watch *watch)
+{
+    uint64_t used = cgroup_run_cpu_us(&slot->next);
+    uint64_t own = slot->driver->own_cpu_us != NULL ? slot->driver->own_cpu_us(watch) : 0;
+    return used > own ? used - own : 0;
+}
+
 /* Ends the run if a clock has run out; otherwise how long until one could. */
 static uint64_t check_clocks(const struct slot *slot, struct watch *watch, uint64_t *cpu_check_us)
 {
@@ -200,7 +207,7 @@ static uint64_t check_clocks(const struct slot *slot, struct watch *watch, uint6
         return INIT_GRACE_US;
     }
     if (now >= *cpu_check_us && slot->next.group.version != CGROUP_NONE) {
-        uint64_t used = cgroup_run_cpu_us(&slot->next);
+        uint64_t used = slot_cpu_us(slot, watch);
         if (used >= l->cpu_us) {
             watch->facts.cpu_exceeded = 1;
             end_run(slot, watch);

@@ -61,6 +61,8 @@ struct slot_driver {
     void (*end)(struct watch *watch);
     /* How long to wait for that before asking again. */
     uint64_t end_again_us;
+    /* CPU time of the run's group that is not the program's; NULL: there is none. */
+    uint64_t (*own_cpu_us)(const struct watch *watch);
     /* Init has ended and is waited for here; fills watch->facts, or *reply with why there are none. */
     void (*finish)(struct slot *slot, struct watch *watch, struct slot_reply *reply);
 };
@@ -76,6 +78,8 @@ int slot_refuse(struct slot_reply *reply, int os, const char *text);
 bool slot_hear_report(struct watch *watch);
 /* Has the slot ended the run, for a limit or because it was told to? */
 bool slot_has_ended(const struct slot_facts *facts);
+/* CPU time of the program so far, by the run's group. */
+uint64_t slot_cpu_us(const struct slot *slot, const struct watch *watch);
 /* Waits for init.  Returns its wait status. */
 int slot_reap(const struct watch *watch);
 /* The descriptors that come with a request only where its flags say so, or -1. */

@@ -197,8 +197,8 @@ static void end(struct watch *watch)
     (void)syscall(SYS_pidfd_send_signal, watch->pidfd, signal, NULL, 0);
 }
 
-/* What the keeper itself used, while it is still there to be asked: 0 where the kernel does not say. */
-static uint64_t keeper_cpu_us(const struct watch *watch)
+/* The keeper's own, while it is still there to be asked; 0 where the kernel does not say. */
+static uint64_t own_cpu_us(const struct watch *watch)
 {
     char path[48], text[96];
     (void)snprintf(path, sizeof path, "/proc/%d/schedstat", (int)watch->init);
@@ -276,14 +276,14 @@ static void keep_files(struct slot *slot, struct slot_facts *facts, struct slot_
 static void finish(struct slot *slot, struct watch *watch, struct slot_reply *reply)
 {
     struct slot_facts *facts = &watch->facts;
-    uint64_t keeper_us = keeper_cpu_us(watch), wall_us = slot_now_us() - watch->begun_us;
+    uint64_t cpu_us = slot_cpu_us(slot, watch), wall_us = slot_now_us() - watch->begun_us;
     int status = slot_reap(watch);
     end_orphans();
     while (slot_hear_report(watch))
         ;
     cgroup_run_facts(&slot->next, facts);
     if (slot->next.group.version != CGROUP_NONE)
-        facts->cpu_us -= keeper_us < facts->cpu_us ? keeper_us : facts->cpu_us;
+        facts->cpu_us = cpu_us;
 
     struct isolate_meta meta = { 0 };
     struct error err;
@@ -317,5 +317,6 @@ const struct slot_driver slot_isolate = {
     .start = start,
     .end = end,
     .end_again_us = END_AGAIN_US,
+    .own_cpu_us = own_cpu_us,
     .finish = finish,
 };
