@@ -36,7 +36,7 @@ LIBRARIES = {
     "sqlite3.h": r"store/sqlite_\w+\.[ch]",
     "jansson.h": r"(\w+/\w*json\.[ch]|cli/\w+\.[ch])",
     "curl/": r"cli/\w+\.[ch]",
-    "seccomp.h": r"sandbox/(launcher/)?seccomp\w*\.[ch]",
+    "seccomp.h": r"sandbox/((launcher/)?seccomp\w*\.[ch]|box\.c)",
     "wslay/": r"api/websocket\w*\.[ch]",
 }
 

@@ -43,6 +43,14 @@ def free_port():
         return probe.getsockname()[1]
 
 
+def connections_to(port):
+    """How many connections the server at this port still holds, whether or not the client has closed its end."""
+    with open("/proc/net/tcp", encoding="ascii") as file:
+        rows = [line.split() for line in file.readlines()[1:]]
+    held = ("01", "08")  # ESTABLISHED, CLOSE_WAIT
+    return sum(1 for row in rows if int(row[1].split(":")[1], 16) == port and row[3] in held)
+
+
 class Answer:
     """Status, headers and body of one HTTP answer."""
 

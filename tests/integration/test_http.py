@@ -159,6 +159,7 @@ def test_slow_clients_are_cut_off(start_evalx):
 
 def test_connections_of_one_address_are_limited(start_evalx):
     limited = start_evalx({"EVALX_CONNECTIONS_PER_IP": "5"})
+    harness.wait_until("what asked for readiness has gone", lambda: not harness.connections_to(limited.port))
     sockets = [Socket(limited.port) for _ in range(5)]
     for s in sockets:
         s.send(get(b"/healthz"))
