@@ -1,0 +1,237 @@
+"""attack_server: the real evalx, embedded, for the attacks: started, looked at from outside, stopped.
+
+Its programs run as user ids of a range of its own and its groups carry its launcher's process id, so that what is left
+of it can be told from everybody else's.
+"""
+import http.client
+import json
+import os
+import random
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import time
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+UID_SPAN = 10000
+DISK_MIB = 48
+HASTY_CPU_MS, HASTY_WALL_MS = 800, 1600
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def make_languages(source, target, slow):
+    """The shipped languages, and copies of the compiled ones whose compilers must hurry, for compile bombs."""
+    shutil.copytree(source, target)
+    for name in ("c", "cpp", "java"):
+        path = os.path.join(target, name + ".conf")
+        if not os.path.exists(path):
+            continue
+        with open(path, encoding="utf-8") as file:
+            text = file.read()
+        text = re.sub(rf"(?m)^id = {re.escape(name)}$", f"id = {name}-hasty", text)
+        text = re.sub(r"(?m)^aliases = .*\n", "", text)
+        limits = (f"[compile_limits]\ncpu_time_ms = {int(HASTY_CPU_MS * slow)}\n"
+                  f"wall_time_ms = {int(HASTY_WALL_MS * slow)}\nmemory_bytes = 512m\nprocesses = 64\n\n")
+        text = re.sub(r"(?s)\[compile_limits\]\n.*?\n\n", limits, text)
+        with open(os.path.join(target, name + "-hasty.conf"), "w", encoding="utf-8") as file:
+            file.write(text)
+
+
+def read(path):
+    with open(path, encoding="utf-8", errors="replace") as file:
+        return file.read()
+
+
+class Server:
+    def __init__(self, binary, folder, slow, slots):
+        self.binary, self.folder, self.slow, self.slots = binary, folder, slow, slots
+        self.port = free_port()
+        self.data = os.path.join(folder, "data")
+        self.start_folder = os.path.join(folder, "start") # where it stands; nothing may appear there
+        self.log_path = os.path.join(folder, "log")
+        self.uid_base = 1_000_000_000 + random.randrange(80_000) * UID_SPAN
+        self.process = None
+        self.trees = []
+
+    def start(self):
+        os.makedirs(self.start_folder)
+        languages = os.path.join(self.folder, "languages")
+        make_languages(os.environ.get("EVALX_LANGUAGES", os.path.join(ROOT, "languages")), languages, self.slow)
+        env = {key: value for key, value in os.environ.items() if not key.startswith(("EVALX_", "REDIS_"))}
+        env.update(EVALX_LISTEN=f"127.0.0.1:{self.port}", EVALX_DATA=self.data, EVALX_LANGUAGES=languages,
+                   EVALX_SLOTS=str(self.slots), EVALX_UID_BASE=str(self.uid_base), EVALX_DISK_BYTES=f"{DISK_MIB}m",
+                   EVALX_ATTACKED="secret of the service", EVALX_STORE="")
+        with open(self.log_path, "ab") as log:
+            self.process = subprocess.Popen([self.binary, "server"], env=env, cwd=self.start_folder,
+                                            stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
+        end = time.monotonic() + 20 * self.slow
+        while not self.answers("/readyz"):
+            if self.process.poll() is not None or time.monotonic() > end:
+                raise SystemExit(f"evalx does not serve:\n{read(self.log_path)[-4000:]}")
+            time.sleep(0.05)
+        self.trees = self.find_trees()
+        if not self.trees or not self.launchers():
+            raise SystemExit("evalx has no groups or no launcher to look after")
+
+    def stop(self):
+        """The exit status; what is then left is told by leftovers()."""
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            return self.process.wait(20 * self.slow)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            return "no end within its time"
+
+    # ---- HTTP
+
+    def request(self, method, path, body=None, patience=90):
+        link = http.client.HTTPConnection("127.0.0.1", self.port, timeout=patience * self.slow)
+        try:
+            link.request(method, path, None if body is None else json.dumps(body).encode(),
+                         {"Content-Type": "application/json"})
+            answer = link.getresponse()
+            return answer.status, answer.read()
+        finally:
+            link.close()
+
+    def answers(self, path="/healthz"):
+        try:
+            return self.request("GET", path, patience=5)[0] == 200
+        except (OSError, http.client.HTTPException):
+            return False
+
+    def languages(self):
+        """Ids of the languages that are installed."""
+        _, body = self.request("GET", "/languages")
+        return {entry["id"] for entry in json.loads(body) if entry.get("available", True)}
+
+    def run(self, elements, path="/execute/batch?wait=60"):
+        """The results, or one that tells of the refusal."""
+        status, body = self.request("POST", path, elements)
+        return self.results(status, body)
+
+    @staticmethod
+    def results(status, body):
+        text = body.decode("utf-8", "replace")
+        if status != 200:
+            field = ""
+            try:
+                field = json.loads(text)["error"].get("field") or ""
+            except (ValueError, KeyError, AttributeError):
+                pass
+            return [{"http": status, "body": text, "field": field}]
+        answer = json.loads(text)
+        if answer["status"] not in ("Completed", "Failed") or answer["results"] is None:
+            ended = "cancelled" if answer.get("error") == "cancelled" else "internal_error"
+            return [{"status": ended, "stdout": "", "stderr": text, "wall_time": 0, "cpu_time": 0, "memory_bytes": 0}]
+        return answer["results"]
+
+    # ---- the processes
+
+    def owns(self, uid):
+        return self.uid_base <= uid < self.uid_base + UID_SPAN
+
+    @staticmethod
+    def table():
+        """Process id -> (parent, name, user) of everybody."""
+        found = {}
+        for pid in filter(str.isdigit, os.listdir("/proc")):
+            try:
+                text = read(f"/proc/{pid}/stat")
+                uid = os.stat(f"/proc/{pid}").st_uid
+            except OSError:
+                continue
+            name, rest = text[text.index("(") + 1:text.rindex(")")], text[text.rindex(")") + 2:].split()
+            found[int(pid)] = (int(rest[1]), name, uid, rest[0])
+        return found
+
+    def family(self, table=None):
+        """The server's process and all below it: id -> depth."""
+        table = table or self.table()
+        found, grown = {self.process.pid: 0}, True
+        while grown:
+            grown = False
+            for pid, (parent, _, _, _) in table.items():
+                if parent in found and pid not in found:
+                    found[pid] = found[parent] + 1
+                    grown = True
+        return found
+
+    def guardian(self):
+        return next(pid for pid, depth in self.family().items() if depth == 1)
+
+    def launchers(self):
+        return [pid for pid, depth in self.family().items() if depth == 2]
+
+    def slot_processes(self):
+        return [pid for pid, depth in self.family().items() if depth == 3]
+
+    def leftovers(self):
+        return [(pid, name, uid) for pid, (_, name, uid, state) in self.table().items()
+                if self.owns(uid) and state != "Z"]
+
+    # ---- groups
+
+    def find_trees(self):
+        """Folders of our groups in every hierarchy; they carry the guardian's process id."""
+        guardian = str(self.guardian())
+        found = []
+        for line in read("/proc/self/mountinfo").splitlines():
+            place, kind = line.split()[4], line.split(" - ")[1].split()[0]
+            if kind in ("cgroup", "cgroup2"):
+                for above, folders, _ in os.walk(place):
+                    if above.count("/") - place.count("/") > 6:
+                        folders.clear()
+                    found += [os.path.join(above, name) for name in folders
+                              if name.startswith("evalx-") and name.split("-")[2:3] == [guardian]]
+        return sorted(set(found))
+
+    def groups(self):
+        """Every group of ours with the number of its processes; runs are not told apart by their number."""
+        found = []
+        for tree in self.trees:
+            for above, _, files in os.walk(tree):
+                if "cgroup.procs" in files:
+                    name = re.sub(r"/run-\d+", "/run", above)
+                    try:
+                        found.append((name, len(read(os.path.join(above, "cgroup.procs")).split())))
+                    except OSError:
+                        found.append((name, "gone"))
+        return tuple(sorted(found))
+
+    def state(self):
+        """What must be the same before and after an attack."""
+        table = self.table()
+        family = self.family(table)
+        found = {"our processes": tuple(sorted((pid, table[pid][1]) for pid in family if pid in table)),
+                 "processes of runs": tuple(p for p in self.leftovers()), "groups": self.groups(),
+                 "answering": self.answers()}
+        for pid, depth in family.items():
+            try:
+                if depth > 0:
+                    found[f"descriptors of {table[pid][1]} {pid}"] = len(os.listdir(f"/proc/{pid}/fd"))
+                resident = re.search(r"VmRSS:\s*(\d+)", read(f"/proc/{pid}/status"))
+                found[f"resident {table[pid][1]} {pid}"] = int(resident[1]) << 10 if resident else 0
+                found[f"mounts of {pid}"] = len(read(f"/proc/{pid}/mountinfo").splitlines())
+            except (OSError, KeyError):
+                found[f"process {pid}"] = "gone meanwhile"
+        return found
+
+    def resident(self):
+        """Bytes of each kind of process, summed."""
+        table, found = self.table(), {"server": 0, "launcher and slots": 0}
+        for pid, depth in self.family(table).items():
+            try:
+                match = re.search(r"VmRSS:\s*(\d+)", read(f"/proc/{pid}/status"))
+            except OSError:
+                continue
+            found["server" if depth == 0 else "launcher and slots"] += int(match[1]) << 10 if match else 0
+        return found
