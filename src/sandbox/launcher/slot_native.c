@@ -15,11 +15,15 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/scope.h"
 #include "sandbox/launcher/slot_driver.h"
 #include "sandbox/launcher/stage.h"
+
+/* How long the collector of sockets may take; it takes some ms where a run left any, and the next run waits for it. */
+#define COLLECT_MS_MAX 2000u
 
 static void settle(struct slot *slot, struct error *err)
 {
@@ -28,9 +32,41 @@ static void settle(struct slot *slot, struct error *err)
         error_set(err, ERROR_SANDBOX, errno, "make a network namespace");
 }
 
+/* Are there local sockets in the slot's network?  Its own, and the root side's, are of the host's. */
+static bool has_sockets(void)
+{
+    char list[512];
+    auto_close int fd = open("/proc/self/net/unix", O_RDONLY | O_CLOEXEC);
+    ssize_t got = fd < 0 ? 0 : read(fd, list, sizeof list);
+    const char *end = got <= 0 ? NULL : memchr(list, '\n', (size_t)got); /* of the heading */
+    return end != NULL && end + 1 < list + got;
+}
+
+/*
+ * Sockets that were sent over each other, and that nobody can receive any more, outlive their processes until the kernel
+ * collects them; with them the names they hold in the slot's network, which the next run would find, and whatever else
+ * was sent along: memory that no group is charged for any more.  Closing any socket starts the collector.
+ */
+static void collect_sockets(const struct slot *slot)
+{
+    for (unsigned waited_ms = 0; has_sockets(); waited_ms++) {
+        int pair[2];
+        if (waited_ms == COLLECT_MS_MAX) {
+            dprintf(STDERR_FILENO, "evalx slot %u: sockets of a run outlive it\n", slot->settings->number);
+            _exit(1); /* the next run gets a new slot, and with it a new network */
+        }
+        if (socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, pair) == 0) {
+            (void)close(pair[0]);
+            (void)close(pair[1]);
+        }
+        (void)nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
+    }
+}
+
+/* All that a run needs is made by its own first process. */
 static void prepare(struct slot *slot)
 {
-    (void)slot; /* all that a run needs is made by its own first process */
+    collect_sockets(slot);
 }
 
 /* The slot's own assembly of the image, made at its first use. */
@@ -43,12 +79,17 @@ static int have_image(struct slot *slot, struct slot_reply *reply)
     return 0;
 }
 
-/* Programs open their streams again by /dev/stdout and /dev/stderr, which of a pipe only its owner may. */
-static void give_streams(const int fds[], uid_t uid)
+/*
+ * Programs open their streams again by /dev/stdout and /dev/stderr, which of a pipe only its owner may.  Only what lives
+ * where `pipe_end` does, a pipe without a name: the worker chooses the descriptors, and not who owns the host's files.
+ */
+static void give_streams(const int fds[], int pipe_end, uid_t uid)
 {
-    struct stat st;
+    struct stat st, own;
+    if (fstat(pipe_end, &own) < 0)
+        return;
     for (int i = SLOT_FD_STDOUT; i <= SLOT_FD_STDERR; i++)
-        if (fstat(fds[i], &st) == 0 && S_ISFIFO(st.st_mode))
+        if (fstat(fds[i], &st) == 0 && S_ISFIFO(st.st_mode) && st.st_dev == own.st_dev)
             (void)!fchown(fds[i], uid, uid); /* without it only this convenience is missing */
 }
 
@@ -88,7 +129,7 @@ static int start(struct slot *slot, const int fds[], struct watch *watch, struct
         .report = pipe_ends[1],
         .uid = settings->uid_first + (uint32_t)(slot->runs++ % SLOT_UIDS),
     };
-    give_streams(fds, plan.uid);
+    give_streams(fds, plan.report, plan.uid);
     struct clone_args args = {
         .flags = CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_PIDFD,
         .pidfd = (uint64_t)(uintptr_t)&watch->pidfd,
