@@ -76,8 +76,12 @@ static bool read_seconds(struct text text, uint64_t *ret_us)
         return false;
     if (dot != NULL) {
         struct text decimals = { dot + 1, text.len - whole.len - 1 };
-        if (negative && decimals.len > 0 && decimals.at[0] == '-') /* "-1.-05": C's remainder of a negative number */
+        if (decimals.len > 0 && decimals.at[0] == '-') { /* "-1.-05", "0.-01": C's remainder of a negative number */
+            if (!negative && seconds != 0)
+                return false;
+            negative = true;
             decimals = (struct text){ decimals.at + 1, decimals.len - 1 };
+        }
         if (decimals.len > 6 || !read_number(decimals, 999999, &part))
             return false;
         part *= scale[decimals.len];

@@ -80,7 +80,7 @@ static int add_limits(struct isolate_arguments *a, const struct isolate_run *run
     if (add_text(a, err, "--fsize=%" PRIu64, kilobytes(below_hard_limit(RLIMIT_FSIZE, l->file_bytes))) < 0 ||
         add_text(a, err, "--stack=%" PRIu64, stack) < 0 || add_text(a, err, "--open-files=%" PRIu64, files) < 0)
         return -1;
-    /* The slot's group counts processes of all users and tells how often it refused one; RLIMIT_NPROC would come first. */
+    /* The slot's group tells how often it refused a process; RLIMIT_NPROC would refuse first, and silently. */
     if (run->has_groups)
         return add(a, "--processes", err);
     if (add_text(a, err, "--processes=%" PRIu32, l->processes > 0 ? l->processes : 1) < 0)

@@ -72,7 +72,7 @@ static bool read_answer(int from, char answer[ANSWER_BYTES])
     return false;
 }
 
-/* Runs isolate; `answer` is what it wrote, without the last newline.  Anything but exit status 0 is an error with it. */
+/* Runs isolate; `answer` is what it wrote, without the last newline.  Any exit status but 0 is an error with it. */
 static int run_isolate(const char *const argv[], const char *what, char answer[ANSWER_BYTES], struct error *err)
 {
     int ends[2], status = 0;

@@ -1,16 +1,18 @@
 /*
- * slot_isolate: runs made by the isolate command (https://github.com/ioi/isolate), known by its command line and meta file.
+ * slot_isolate: runs made by the isolate command (https://github.com/ioi/isolate), known by its command line and meta
+ * file.
  *
  *   slot (root) --fork, joins the run's group--> isolate --run (the keeper, root) --> proxy, pid 1 --> the program
  *
- * A box of isolate's belongs to the slot for the slot's life; --init makes it empty ahead of each run, and --cleanup
- * removes it.  The standard streams are inherited, so the program writes into the worker's pipes as in the native driver.
- * The keeper and its children are members of the run's own group (where the launcher has groups): memory, processes and CPU
- * time are limited and measured there.  Without groups isolate's own means remain: --cg, or --mem of each process.
+ * A box of isolate's belongs to the slot for the slot's life; --init makes it empty ahead of each run, and the launcher
+ * removes it by --cleanup.  The standard streams are inherited, so the program writes into the worker's pipes as in the
+ * native driver.  The keeper and its children are members of the run's own group (where the launcher has groups):
+ * memory, processes and CPU time are limited and measured there, on cgroup v1 as well, which isolate itself does not
+ * know.  Without groups isolate's own means remain: --cg, or --mem of each process.
  *
- * To end a run the keeper is sent SIGTERM: it kills the program, waits for its proxy and writes its meta file.  Asked again,
- * it is killed; the slot is then the parent of what is left (it reaps orphans), and kills the proxy, with which the kernel
- * ends the whole pid namespace.  Either way the run is over only when no child is left.
+ * To end a run the keeper is sent SIGTERM: it kills the program, waits for its proxy and writes its meta file.  Asked
+ * again, it is killed; the slot is then the parent of what is left (it reaps orphans), and kills the proxy, with which
+ * the kernel ends the whole pid namespace.  Either way the run is over only when no child is left.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -1,0 +1,129 @@
+/* boxes: see the header. */
+#include "boxes.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static const char *driver = "native";
+
+struct sandbox *sandbox;
+struct box *box;
+
+const struct limits easy = {
+    .cpu_us = 5000000, .wall_us = 10000000, .memory_bytes = 256 << 20, .stack_bytes = 8 << 20,
+    .output_bytes = 1 << 20, .file_bytes = 16 << 20, .disk_bytes = 32 << 20, .processes = 64, .open_files = 256,
+};
+
+static const char *const plain_env[] = { "PATH=/usr/bin:/bin", "LANG=C.UTF-8", NULL };
+
+bool is_native(void)
+{
+    return strcmp(driver, "native") == 0;
+}
+
+void needs_native(const char *why)
+{
+    if (!is_native()) {
+        print_message("  skipped: %s\n", why);
+        skip();
+    }
+}
+
+void needs_isolate(void)
+{
+    if (is_native())
+        skip();
+}
+
+int boxes_start(void **state)
+{
+    (void)state;
+    struct error err;
+    struct sandbox_settings settings = { .images_folder = "/opt/evalx/chroots", .uid_base = 2000000000,
+                                         .driver = driver };
+    if (sandbox_start(&settings, &sandbox, &err) < 0 || sandbox_image(sandbox, "host", &err) < 0 ||
+        box_open(sandbox, 0, &box, &err) < 0) {
+        print_error("%s\n", err.text);
+        return -1;
+    }
+    assert_int_equal(sandbox_is_native(sandbox), is_native());
+    print_message("driver %s, cgroup %s\n", sandbox_driver(sandbox), sandbox_cgroup(sandbox));
+    return 0;
+}
+
+int boxes_stop(void **state)
+{
+    (void)state;
+    box_close(box);
+    sandbox_stop(sandbox);
+    return 0;
+}
+
+static bool isolate_is_installed(void)
+{
+    char line[128] = "";
+    FILE *out = popen("isolate --version 2>/dev/null", "re");
+    if (out != NULL) {
+        (void)!fgets(line, sizeof line, out);
+        (void)pclose(out);
+    }
+    return strstr(line, "isolator 2.") != NULL;
+}
+
+bool boxes_skipped(int argc, char **argv)
+{
+    if (argc > 1)
+        driver = argv[1];
+    if (geteuid() != 0) {
+        print_message("skipped: the sandbox needs root\n");
+        return true;
+    }
+    if (!is_native() && !isolate_is_installed()) {
+        print_message("skipped: there is no isolate 2.x on PATH\n");
+        return true;
+    }
+    return false;
+}
+
+struct box_job shell_job(const char *const argv[])
+{
+    return (struct box_job){ .image = "host", .class = LANGUAGE_CLASS_NATIVE, .argv = (char *const *)argv,
+                             .env = (char *const *)plain_env, .limits = easy, .bundle_fd = -1 };
+}
+
+struct box_outcome run_job(const struct box_job *job)
+{
+    struct error err;
+    struct box_outcome outcome;
+    if (box_run(box, job, &outcome, &err) < 0)
+        fail_msg("box_run: %s", err.text);
+    return outcome;
+}
+
+struct box_outcome run_shell_with(const char *script, const struct limits *limits)
+{
+    const char *const argv[] = { "/usr/bin/bash", "-c", script, NULL };
+    struct box_job job = shell_job(argv);
+    if (limits != NULL)
+        job.limits = *limits;
+    return run_job(&job);
+}
+
+void expect_output(const char *script, const char *expected)
+{
+    struct box_outcome o = run_shell_with(script, NULL);
+    if (o.errors.len > 0)
+        print_message("  stderr: %s", o.errors.at);
+    assert_string_equal(o.output.at != NULL ? o.output.at : "", expected);
+    box_outcome_done(&o);
+}
+
+struct box_outcome run_python(const char *program, const struct limits *limits)
+{
+    const char *const argv[] = { "/usr/bin/python3", "-c", program, NULL };
+    struct box_job job = shell_job(argv);
+    if (limits != NULL)
+        job.limits = *limits;
+    return run_job(&job);
+}

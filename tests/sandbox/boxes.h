@@ -1,0 +1,43 @@
+/*
+ * boxes: what the tests of a box share: a sandbox of the driver under test, one box in it, and programs of this host
+ * run in the image "host".
+ *
+ * A test program takes the driver as its argument ("native" is the default).  The same tests hold for each; one that a
+ * driver cannot hold names the reason and is skipped there.
+ */
+#pragma once
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <stdbool.h>
+
+#include "sandbox/sandbox.h"
+
+extern struct sandbox *sandbox;
+extern struct box *box; /* slot 0 */
+extern const struct limits easy;
+
+/* Runs the group between start and stop of the driver that argv names; gives the exit status, 77 where skipped. */
+#define boxes_main(argc, argv, tests)                                                                                  \
+    (boxes_skipped((argc), (argv)) ? 77 : cmocka_run_group_tests((tests), boxes_start, boxes_stop))
+bool boxes_skipped(int argc, char **argv);
+int boxes_start(void **state);
+int boxes_stop(void **state);
+
+bool is_native(void);
+/* Skips the test on other drivers; `why` says what isolate does instead. */
+void needs_native(const char *why);
+/* And the other way round: what isolate promises where it differs. */
+void needs_isolate(void);
+
+/* A job with easy limits and a plain environment. */
+struct box_job shell_job(const char *const argv[]);
+/* These fail the test where the box breaks.  limits NULL: easy.  The caller ends the outcome. */
+struct box_outcome run_job(const struct box_job *job);
+struct box_outcome run_shell_with(const char *script, const struct limits *limits);
+struct box_outcome run_python(const char *program, const struct limits *limits);
+void expect_output(const char *script, const char *expected);
