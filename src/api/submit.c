@@ -82,6 +82,7 @@ static int encode(struct submit *submit, struct store_new *entry, struct buf *pa
     if (request_decode(exchange_body(submit->exchange), submit->kind, submit->api->languages, config, &submission,
                        err) < 0)
         return -1;
+    store_name(submit->api->store, submission.token);
     struct text lane = submission_lane(&submission);
     assert(lane.len < sizeof entry->lane);
     memcpy(entry->token, submission.token, TOKEN_BYTES);

@@ -49,3 +49,17 @@ bool token_is_valid(struct text text)
             return false;
     return true;
 }
+
+void token_set_place(char token[TOKEN_BYTES], unsigned place)
+{
+    assert(place < TOKEN_PLACES_MAX);
+    token[TOKEN_LEN - 1] = alphabet[place];
+}
+
+unsigned token_place(const char *token)
+{
+    if (strnlen(token, TOKEN_BYTES) != TOKEN_LEN)
+        return TOKEN_PLACES_MAX;
+    const char *at = strchr(alphabet, token[TOKEN_LEN - 1]);
+    return at != NULL ? (unsigned)(at - alphabet) : TOKEN_PLACES_MAX;
+}

@@ -117,6 +117,6 @@ int settings_languages(const struct config *config, struct languages *ret, struc
 bool settings_use_redis(const struct config *config)
 {
     if (config->store[0] != '\0')
-        return strncmp(config->store, "redis", 5) == 0; /* redis:// and rediss:// */
+        return strncmp(config->store, "sqlite:", 7) != 0; /* redis://, rediss://, or a list of them */
     return config->redis_host[0] != '\0';
 }

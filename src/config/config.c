@@ -141,7 +141,8 @@ static int check_form(const struct config_field *field, const char *value, struc
     if (strcmp(field->key, "log") == 0 && log_level_parse(value, &level) < 0)
         return error_set(err, ERROR_SETUP, 0, "log = %s: expected debug, info, warn or error", value);
     if (strcmp(field->key, "store") == 0 && value[0] != '\0' && strncmp(value, "redis://", 8) != 0 &&
-        strncmp(value, "rediss://", 9) != 0 && (strncmp(value, "sqlite:", 7) != 0 || value[7] == '\0')) {
+        strncmp(value, "rediss://", 9) != 0 && strncmp(value, "-,", 2) != 0 &&
+        (strncmp(value, "sqlite:", 7) != 0 || value[7] == '\0')) {
         config_mask(value, shown);
         return error_set(err, ERROR_SETUP, 0, "store = %s: expected redis://..., rediss://..., sqlite:FILE or nothing",
                          shown);

@@ -24,7 +24,7 @@ enum config_source { CONFIG_DEFAULT, CONFIG_FILE, CONFIG_ENVIRONMENT, CONFIG_FLA
     X(worker_listen, STRING, "EVALX_WORKER_LISTEN", "worker_listen", "",                                               \
       "address and port where a worker shows /metrics and /healthz; empty: nowhere")                                   \
     X(data, STRING, "EVALX_DATA", "data", "/var/lib/evalx", "folder of the SQLite store and the artifact cache")       \
-    X(store, STRING, "EVALX_STORE", "store", "", "redis://[user@]host[:port][/db], sqlite:FILE, or empty to choose")   \
+    X(store, STRING, "EVALX_STORE", "store", "", "redis://[user@]host[:port][/db][,...], sqlite:FILE, or empty")       \
     X(redis_host, STRING, "REDIS_HOST", "redis_host", "", "Redis host; set, it chooses the Redis store")               \
     X(redis_port, UINT, "REDIS_PORT", "redis_port", "6379", "Redis port")                                              \
     X(redis_password, SECRET, "REDIS_PASSWORD", "redis_password", "", "Redis password")                                \

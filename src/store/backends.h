@@ -10,3 +10,6 @@ int sqlite_store_open(const struct config *config, const char *file, struct stor
  * Connects once, so that a wrong address or password is told at start.
  */
 int redis_store_open(const struct config *config, const char *url, struct store **ret, struct error *err);
+
+/* `urls` is a list of such addresses, separated by commas; "-" keeps the place of one that is gone. */
+int redis_shards_open(const struct config *config, const char *urls, struct store **ret, struct error *err);

@@ -5,8 +5,9 @@
  * the API, the larger the groups, and one order alone waits for nobody.  Orders are served in the order they came, so
  * a cancel after an add of the same submission finds it.
  *
- * Adds of different clients share one store_add, which is all or nothing.  Where the store refuses a group (full,
- * or one of them is wrong), each is asked for alone, so that one client's refusal is not another's.
+ * Adds of different clients share one store_add (for each place of the store), which is all or nothing.  Where the
+ * store refuses a group (full, or one of them is wrong), each is asked for alone, so that one client's refusal is not
+ * another's.
  */
 #include "store/desk.h"
 
@@ -14,6 +15,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define GROUP_LEN_MAX 256
 #define GROUP_BYTES_MAX (64u << 20) /* of payload in one group */
@@ -68,6 +70,21 @@ static void put_away(struct desk *desk, struct order *orders[], size_t len)
     (void)pthread_mutex_unlock(&desk->lock);
 }
 
+/* Takes those of the first one's place out of *orders, in their order; the others stay, in theirs. */
+static size_t take_place(struct store *store, struct order *orders[], size_t *len, struct order *ret_part[])
+{
+    unsigned place = store_place(store, orders[0]->token);
+    size_t part_len = 0, left = 0;
+    for (size_t i = 0; i < *len; i++) {
+        if (store_place(store, orders[i]->token) == place)
+            ret_part[part_len++] = orders[i];
+        else
+            orders[left++] = orders[i];
+    }
+    *len = left;
+    return part_len;
+}
+
 static void serve_adds(struct desk *desk, struct order *orders[], size_t len)
 {
     struct store_new news[GROUP_LEN_MAX];
@@ -102,6 +119,19 @@ static void serve_gets(struct desk *desk, struct order *orders[], size_t len)
     }
 }
 
+/* A place of its own for each call, so that one that is away fails only those that live there. */
+static void serve_by_place(struct desk *desk, struct order *const group[], size_t len,
+                           void serve_part(struct desk *, struct order *[], size_t))
+{
+    struct order *left[GROUP_LEN_MAX], *part[GROUP_LEN_MAX];
+    assert(len <= GROUP_LEN_MAX);
+    memcpy(left, group, len * sizeof *left);
+    while (len > 0) {
+        size_t part_len = take_place(desk->store, left, &len, part);
+        serve_part(desk, part, part_len);
+    }
+}
+
 static void serve_cancel(struct desk *desk, struct order *order)
 {
     struct error err = { 0 };
@@ -133,10 +163,10 @@ static void serve(struct desk *desk, struct order *list)
         size_t len = next_group(&list, group);
         switch (group[0]->kind) {
         case ORDER_ADD:
-            serve_adds(desk, group, len);
+            serve_by_place(desk, group, len, serve_adds);
             break;
         case ORDER_GET:
-            serve_gets(desk, group, len);
+            serve_by_place(desk, group, len, serve_gets);
             break;
         case ORDER_CANCEL:
             serve_cancel(desk, group[0]);
@@ -257,6 +287,7 @@ int desk_add(struct desk *desk, const struct store_new *entry, struct buf *paylo
              struct error *err)
 {
     struct order order = { .kind = ORDER_ADD, .entry = *entry, .payload = *payload, .added = done, .context = context };
+    memcpy(order.token, entry->token, sizeof order.token);
     if (take_order(desk, &desk->writer, &order, err) < 0)
         return -1;
     *payload = (struct buf){ .max = payload->max };

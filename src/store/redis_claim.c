@@ -33,7 +33,7 @@ static void asker_free(struct redis_asker *asker)
     free(asker);
 }
 
-static int asker_take(struct redis_store *store, struct redis_asker **ret, struct error *err)
+int redis_asker_take(struct redis_store *store, struct redis_asker **ret, struct error *err)
 {
     (void)pthread_mutex_lock(&store->askers_lock);
     struct redis_asker *asker = store->idle;
@@ -56,7 +56,7 @@ static int asker_take(struct redis_store *store, struct redis_asker **ret, struc
     return 0;
 }
 
-static void asker_give(struct redis_store *store, struct redis_asker *asker)
+void redis_asker_give(struct redis_store *store, struct redis_asker *asker)
 {
     (void)pthread_mutex_lock(&store->askers_lock);
     asker->next = store->idle;
@@ -74,8 +74,7 @@ void redis_askers_done(struct redis_store *store)
     }
 }
 
-/* False: store_wake came while nobody waited, and this is the one it meant. */
-static bool start_waiting(struct redis_store *store, struct redis_asker *asker)
+bool redis_start_waiting(struct redis_store *store, struct redis_asker *asker)
 {
     (void)pthread_mutex_lock(&store->askers_lock);
     bool may_wait = !store->wake_is_pending;
@@ -88,7 +87,7 @@ static bool start_waiting(struct redis_store *store, struct redis_asker *asker)
     return may_wait;
 }
 
-static void stop_waiting(struct redis_store *store, struct redis_asker *asker)
+void redis_stop_waiting(struct redis_store *store, struct redis_asker *asker)
 {
     uint64_t woken;
     (void)pthread_mutex_lock(&store->askers_lock);
@@ -147,15 +146,8 @@ static int read_claims(const redisReply *reply, size_t max, struct store_claim r
     return 0;
 }
 
-struct question {
-    const struct store_worker *worker;
-    size_t lanes_len, max;
-    struct store_claim *ret_claims;
-    char rung[32]; /* the lane whose bell was taken, or "" */
-};
-
 /* Once on the asker's connection, made if it has none. */
-static int ask_once(struct redis_store *store, struct redis_asker *asker, const struct question *question,
+static int ask_once(struct redis_store *store, struct redis_asker *asker, const struct redis_question *question,
                     redisReply **ret, bool *ret_broke, struct error *err)
 {
     auto_args struct redis_args args = { 0 };
@@ -187,8 +179,8 @@ static int ask_once(struct redis_store *store, struct redis_asker *asker, const 
     return 0;
 }
 
-static int ask(struct redis_store *store, struct redis_asker *asker, const struct question *question, size_t *ret_len,
-               struct error *err)
+int redis_asker_ask(struct redis_store *store, struct redis_asker *asker, const struct redis_question *question,
+                    size_t *ret_len, struct error *err)
 {
     auto_reply redisReply *reply = NULL;
     uint64_t start_ms = redis_now_ms();
@@ -204,7 +196,7 @@ static int ask(struct redis_store *store, struct redis_asker *asker, const struc
 /* ---- waiting ---- */
 
 /* BLPOP bell... seconds */
-static int send_wait(struct redis_store *store, struct redis_asker *asker, const struct question *question,
+int redis_asker_rest(struct redis_store *store, struct redis_asker *asker, const struct redis_question *question,
                      uint64_t slice_ms, struct error *err)
 {
     auto_free const char **args = calloc(question->lanes_len + 2, sizeof *args);
@@ -223,32 +215,38 @@ static int send_wait(struct redis_store *store, struct redis_asker *asker, const
     return redis_link_send(asker->link, question->lanes_len + 2, args, NULL, redis_now_ms() + REDIS_CALL_MS, err);
 }
 
-enum rest { REST_RUNG, REST_QUIET, REST_WOKEN, REST_FAILED };
-
-/* One slice of waiting.  A broken connection is REST_QUIET: the next question finds out whether Redis is there. */
-static enum rest rest_once(struct redis_store *store, struct redis_asker *asker, struct question *question,
-                           uint64_t slice_ms, struct error *err)
+enum redis_rest redis_asker_rested(const struct redis_store *store, const redisReply *reply,
+                                   struct redis_question *question, struct error *err)
 {
-    auto_reply redisReply *reply = NULL;
-    enum rest rest = REST_QUIET;
-    uint64_t late_ms = redis_now_ms() + slice_ms + REDIS_CALL_MS;
-    bool broke = send_wait(store, asker, question, slice_ms, err) < 0;
-    int got = broke ? -1 : redis_link_receive(asker->link, late_ms, asker->wake_fd, &reply, err);
-    if (got == 1 && reply->type == REDIS_REPLY_ARRAY && reply->elements == 2) {
+    if (reply->type == REDIS_REPLY_ARRAY && reply->elements == 2) {
         const char *bell = reply->element[0]->str;
         (void)snprintf(question->rung, sizeof question->rung, "%s",
                        bell + strlen(store->prefix) + strlen("bell:"));
         return REST_RUNG;
     }
-    if (got == 1 && reply->type == REDIS_REPLY_NIL)
+    if (reply->type == REDIS_REPLY_NIL)
         return REST_QUIET;
-    if (got == 1 && reply->type == REDIS_REPLY_ERROR) {
+    if (reply->type == REDIS_REPLY_ERROR)
         (void)redis_error(reply, "wait for a submission", err); /* UNBLOCKED: it became a replica */
-        rest = REST_FAILED;
-    } else if (got == 1) {
+    else
         (void)redis_answer_is_odd(REDIS_CLAIM, err);
-        rest = REST_FAILED;
-    } else if (got == 0 && redis_now_ms() >= late_ms) {
+    return REST_FAILED;
+}
+
+/* One slice of waiting.  A broken connection is REST_QUIET: the next question finds out whether Redis is there. */
+static enum redis_rest rest_once(struct redis_store *store, struct redis_asker *asker, struct redis_question *question,
+                                 uint64_t slice_ms, struct error *err)
+{
+    auto_reply redisReply *reply = NULL;
+    enum redis_rest rest = REST_QUIET;
+    uint64_t late_ms = redis_now_ms() + slice_ms + REDIS_CALL_MS;
+    bool broke = redis_asker_rest(store, asker, question, slice_ms, err) < 0;
+    int got = broke ? -1 : redis_link_receive(asker->link, late_ms, asker->wake_fd, &reply, err);
+    if (got == 1)
+        rest = redis_asker_rested(store, reply, question, err);
+    if (rest == REST_RUNG || (got == 1 && rest == REST_QUIET))
+        return rest;
+    if (got == 0 && redis_now_ms() >= late_ms) {
         (void)error_set(err, ERROR_STORE, ETIMEDOUT, "wait for a submission: Redis gives no answer");
         rest = REST_FAILED;
     } else if (got == 0) {
@@ -259,26 +257,26 @@ static enum rest rest_once(struct redis_store *store, struct redis_asker *asker,
     return rest;
 }
 
-static int claim_or_wait(struct redis_store *store, struct redis_asker *asker, struct question *question,
+static int claim_or_wait(struct redis_store *store, struct redis_asker *asker, struct redis_question *question,
                          uint64_t deadline_ms, size_t *ret_len, struct error *err)
 {
     size_t len = 0;
     while (true) {
-        if (ask(store, asker, question, &len, err) < 0)
+        if (redis_asker_ask(store, asker, question, &len, err) < 0)
             return -1;
         question->rung[0] = '\0';
-        enum rest rest = REST_QUIET;
+        enum redis_rest rest = REST_QUIET;
         while (len == 0 && rest == REST_QUIET && asker->link != NULL && question->lanes_len > 0) {
             uint64_t now = redis_now_ms();
             if (now >= deadline_ms)
                 break;
-            if (!start_waiting(store, asker)) {
+            if (!redis_start_waiting(store, asker)) {
                 rest = REST_WOKEN;
                 break;
             }
             uint64_t left = deadline_ms - now;
             rest = rest_once(store, asker, question, left < SLICE_MS ? left : SLICE_MS, err);
-            stop_waiting(store, asker);
+            redis_stop_waiting(store, asker);
         }
         if (rest == REST_FAILED)
             return -1;
@@ -294,7 +292,7 @@ int redis_claim(struct store *base, const struct store_worker *worker, size_t ma
                 struct store_claim ret_claims[], size_t *ret_len, struct error *err)
 {
     struct redis_store *store = redis_of(base);
-    struct question question = { .worker = worker, .max = max, .ret_claims = ret_claims };
+    struct redis_question question = { .worker = worker, .max = max, .ret_claims = ret_claims };
     struct redis_asker *asker = NULL;
     while (worker->lanes[question.lanes_len] != NULL)
         question.lanes_len++;
@@ -302,9 +300,9 @@ int redis_claim(struct store *base, const struct store_worker *worker, size_t ma
         *ret_len = 0;
         return 0;
     }
-    if (asker_take(store, &asker, err) < 0)
+    if (redis_asker_take(store, &asker, err) < 0)
         return -1;
     int result = claim_or_wait(store, asker, &question, redis_now_ms() + wait_ms, ret_len, err);
-    asker_give(store, asker);
+    redis_asker_give(store, asker);
     return result;
 }

@@ -14,6 +14,7 @@
  *   - redis_claim.c: claims, and waiting for one (BLPOP on the lanes' bells).
  *   - redis_watch.c: the subscriber thread.
  *   - redis_store.c: opening and closing.
+ *   - redis_shards.c, redis_shards_claim.c: a store over several of these.
  *
  * A script may be sent twice (its answer was lost with the connection), so each gives the same answer to the same
  * call: add finds the token there, finish and cancel carry a name of the call, a claim the number of the question.
@@ -131,12 +132,43 @@ int redis_depth(struct store *base, struct store_depth *ret, struct error *err);
 int redis_sweep(struct store *base, struct error *err);
 int redis_forget_worker(struct store *base, const char *name, struct error *err);
 
+/* ---- redis_store.c ---- */
+
+/* Opens without connecting. */
+int redis_store_new(const struct config *config, const char *url, struct redis_store **ret, struct error *err);
+/* Refuses a server that cannot keep the promises (ERROR_SETUP).  One that hides INFO from our user is taken at its
+ * word. */
+int redis_check_server(struct redis_store *store, struct error *err);
+
 /* ---- redis_claim.c ---- */
 
 int redis_claim(struct store *base, const struct store_worker *worker, size_t max, uint32_t wait_ms,
                 struct store_claim ret_claims[], size_t *ret_len, struct error *err);
 void redis_wake(struct store *base);
 void redis_askers_done(struct redis_store *store);
+
+/* The steps of a claim, for one that asks several stores (redis_shards_claim.c). */
+struct redis_question {
+    const struct store_worker *worker;
+    size_t lanes_len, max;
+    struct store_claim *ret_claims;
+    char rung[32]; /* the lane whose bell was taken, or "" */
+};
+enum redis_rest { REST_RUNG, REST_QUIET, REST_WOKEN, REST_FAILED };
+
+int redis_asker_take(struct redis_store *store, struct redis_asker **ret, struct error *err);
+void redis_asker_give(struct redis_store *store, struct redis_asker *asker);
+/* Asks without waiting, on its connection, made if it has none.  With max 0 it only puts back the bell it took. */
+int redis_asker_ask(struct redis_store *store, struct redis_asker *asker, const struct redis_question *question,
+                    size_t *ret_len, struct error *err);
+/* Sends the wait; its answer is for redis_asker_rested: REST_RUNG (and question->rung), REST_QUIET or REST_FAILED. */
+int redis_asker_rest(struct redis_store *store, struct redis_asker *asker, const struct redis_question *question,
+                     uint64_t slice_ms, struct error *err);
+enum redis_rest redis_asker_rested(const struct redis_store *store, const redisReply *reply,
+                                   struct redis_question *question, struct error *err);
+/* Between the two redis_wake makes asker->wake_fd readable.  False: it came just before, and nobody is to wait. */
+bool redis_start_waiting(struct redis_store *store, struct redis_asker *asker);
+void redis_stop_waiting(struct redis_store *store, struct redis_asker *asker);
 
 /* ---- redis_watch.c ---- */
 

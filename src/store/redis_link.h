@@ -25,6 +25,7 @@ struct redis_address {
 struct redis_link {
     int fd;
     redisReader *reader;
+    uint64_t id; /* the server's CLIENT ID of it; 0: not asked for yet */
 };
 
 /* redis://[user[:password]@]host[:port][/database], parts percent-encoded.  Never repeats the URL in *err. */

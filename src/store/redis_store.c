@@ -43,8 +43,7 @@ static int check_info(struct text info, struct error *err)
     return 0;
 }
 
-/* Refuses a server that cannot keep the promises.  One that hides INFO from our user is taken at its word. */
-static int check_server(struct redis_store *store, struct error *err)
+int redis_check_server(struct redis_store *store, struct error *err)
 {
     struct redis_link *link;
     auto_reply redisReply *reply = NULL;
@@ -74,7 +73,16 @@ static void redis_close(struct store *base)
     free(store);
 }
 
+/* Place 0: so that tokens made with one Redis are found when others are added after it. */
+static void redis_name(struct store *base, char ret_token[TOKEN_BYTES])
+{
+    (void)base;
+    token_new(ret_token);
+    token_set_place(ret_token, 0);
+}
+
 static const struct store_ops redis_ops = {
+    .name = redis_name,
     .add = redis_add,
     .claim = redis_claim,
     .heartbeat = redis_heartbeat,
@@ -90,7 +98,7 @@ static const struct store_ops redis_ops = {
     .close = redis_close,
 };
 
-int redis_store_open(const struct config *config, const char *url, struct store **ret, struct error *err)
+int redis_store_new(const struct config *config, const char *url, struct redis_store **ret, struct error *err)
 {
     struct redis_address address;
     if (redis_address_parse(url, &address, err) < 0)
@@ -109,7 +117,16 @@ int redis_store_open(const struct config *config, const char *url, struct store 
     (void)snprintf(store->prefix, sizeof store->prefix, "{%s}:", config->redis_prefix);
     (void)pthread_mutex_init(&store->askers_lock, NULL);
     redis_pool_init(&store->pool, &address);
-    if (check_server(store, err) < 0) {
+    *ret = store;
+    return 0;
+}
+
+int redis_store_open(const struct config *config, const char *url, struct store **ret, struct error *err)
+{
+    struct redis_store *store;
+    if (redis_store_new(config, url, &store, err) < 0)
+        return -1;
+    if (redis_check_server(store, err) < 0) {
         redis_close(&store->store);
         return -1;
     }

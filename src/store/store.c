@@ -21,6 +21,9 @@ static bool starts_with(const char *string, const char *start)
 
 static int open_named(const struct config *config, struct store **ret, struct error *err)
 {
+    bool is_list = strchr(config->store, ',') != NULL;
+    if (is_list && (starts_with(config->store, "redis") || starts_with(config->store, "-")))
+        return redis_shards_open(config, config->store, ret, err);
     if (starts_with(config->store, "redis://"))
         return redis_store_open(config, config->store, ret, err);
     if (starts_with(config->store, "rediss://"))

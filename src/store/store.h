@@ -108,17 +108,35 @@ struct store_ops {
     void (*wake)(struct store *);
     int (*watch)(struct store *, store_watcher *, void *context, struct error *);
     void (*close)(struct store *);
+    /* Of a store in several places; NULL: there is one. */
+    void (*name)(struct store *, char ret_token[TOKEN_BYTES]);
+    unsigned (*place)(struct store *, const char *token);
 };
 
 struct store {
     const struct store_ops *ops;
-    const char *kind; /* "sqlite" or "redis" */
+    const char *kind; /* "sqlite", "redis" or "redis shards" */
 };
 
 /* Chooses by config: store, else redis_host, else SQLite at DATA/evalx.db (made with its folder if missing). */
 int store_open(const struct config *config, struct store **ret, struct error *err);
 
-/* All or nothing: either every one is kept durably, or none is and *err says why. */
+/* A token for store_add.  Where the store has several places, it names one that is there now. */
+static inline void store_name(struct store *store, char ret_token[TOKEN_BYTES])
+{
+    if (store->ops->name != NULL)
+        store->ops->name(store, ret_token);
+    else
+        token_new(ret_token);
+}
+
+/* The place of a token; calls for tokens of one place fail or succeed together, whatever becomes of the others. */
+static inline unsigned store_place(struct store *store, const char *token)
+{
+    return store->ops->place != NULL ? store->ops->place(store, token) : 0;
+}
+
+/* All or nothing: either every one is kept durably, or none is and *err says why.  (In each place of its own.) */
 static inline int store_add(struct store *store, const struct store_new news[], size_t len, struct error *err)
 {
     return store->ops->add(store, news, len, err);

@@ -35,7 +35,7 @@ static _Noreturn void live(int fd)
         struct store_new news[3];
         for (size_t j = 0; j < 3; j++) {
             news[j] = (struct store_new){ .priority = PRIORITY_NORMAL, .lane = "c", .payload = TEXT("work") };
-            token_new(news[j].token);
+            store_name(store, news[j].token);
         }
         if (store_add(store, news, 3, &err) < 0)
             _exit(4);

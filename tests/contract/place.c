@@ -43,14 +43,14 @@ static int free_port(void)
     return ntohs(at.sin_port);
 }
 
-static redisContext *redis_context(void)
+static redisContext *redis_context(int port)
 {
-    return redisConnectWithTimeout("127.0.0.1", place.port, (struct timeval){ .tv_sec = 2 });
+    return redisConnectWithTimeout("127.0.0.1", port, (struct timeval){ .tv_sec = 2 });
 }
 
-static bool redis_answers(void)
+static bool redis_answers(int on_port)
 {
-    redisContext *context = redis_context();
+    redisContext *context = redis_context(on_port);
     redisReply *reply = context != NULL && context->err == 0 ? redisCommand(context, "PING") : NULL;
     bool answers = reply != NULL && reply->type == REDIS_REPLY_STATUS;
     if (reply != NULL)
@@ -60,38 +60,64 @@ static bool redis_answers(void)
     return answers;
 }
 
-void place_redis_start(void)
+static pid_t redis_start(int on_port)
 {
-    char port[16];
-    (void)snprintf(port, sizeof port, "%d", place.port);
-    place.redis = fork();
-    if (place.redis == 0) {
+    char port[16], log[32], aof[32];
+    (void)snprintf(port, sizeof port, "%d", on_port);
+    (void)snprintf(log, sizeof log, "redis-%d.log", on_port);
+    (void)snprintf(aof, sizeof aof, "aof-%d", on_port);
+    pid_t pid = fork();
+    if (pid == 0) {
         (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-        int out = chdir(place.folder) == 0 ? open("redis.log", O_WRONLY | O_CREAT | O_APPEND, 0600) : -1;
+        int out = chdir(place.folder) == 0 ? open(log, O_WRONLY | O_CREAT | O_APPEND, 0600) : -1;
         if (out < 0 || dup2(out, 1) < 0 || dup2(out, 2) < 0)
             _exit(1);
+        /* With everysec a slow disk may put off even the write, and a kill then loses what was answered. */
         execlp("redis-server", "redis-server", "--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly",
-               "yes", (char *)NULL);
+               "yes", "--appendfsync", "always", "--appenddirname", aof, (char *)NULL);
         _exit(127);
     }
-    for (int i = 0; i < 1000 && !redis_answers(); i++)
+    for (int i = 0; i < 1000 && !redis_answers(on_port); i++)
         nap_ms(10);
-    if (!redis_answers())
+    if (!redis_answers(on_port))
         abort();
+    return pid;
+}
+
+static void redis_kill(pid_t *pid)
+{
+    if (*pid <= 0)
+        return;
+    (void)kill(*pid, SIGKILL);
+    (void)waitpid(*pid, NULL, 0);
+    *pid = 0;
+}
+
+void place_redis_start(void)
+{
+    place.redis = redis_start(place.port);
 }
 
 void place_redis_kill(void)
 {
-    if (place.redis <= 0)
-        return;
-    (void)kill(place.redis, SIGKILL);
-    (void)waitpid(place.redis, NULL, 0);
-    place.redis = 0;
+    redis_kill(&place.redis);
+}
+
+void place_more_start(size_t i)
+{
+    if (place.more[i].port == 0)
+        place.more[i].port = free_port();
+    place.more[i].pid = redis_start(place.more[i].port);
+}
+
+void place_more_kill(size_t i)
+{
+    redis_kill(&place.more[i].pid);
 }
 
 redisReply *place_redis(const char *format, ...)
 {
-    redisContext *context = redis_context();
+    redisContext *context = redis_context(place.port);
     va_list args;
     va_start(args, format);
     redisReply *reply = redisvCommand(context, format, args);
@@ -101,14 +127,26 @@ redisReply *place_redis(const char *format, ...)
     return reply;
 }
 
-uint64_t place_redis_calls(const char *command)
+static uint64_t calls_of(int port, const char *command)
 {
-    redisReply *reply = place_redis("INFO commandstats");
+    redisContext *context = redis_context(port);
+    redisReply *reply = redisCommand(context, "INFO commandstats");
+    assert_non_null(reply);
     char field[64];
     (void)snprintf(field, sizeof field, "cmdstat_%s:calls=", command);
     const char *at = strstr(reply->str, field);
     uint64_t calls = at != NULL ? strtoull(at + strlen(field), NULL, 10) : 0;
     freeReplyObject(reply);
+    redisFree(context);
+    return calls;
+}
+
+uint64_t place_redis_calls(const char *command)
+{
+    uint64_t calls = calls_of(place.port, command);
+    for (size_t i = 0; i < PLACE_SERVERS - 1; i++)
+        if (place.more[i].pid > 0)
+            calls += calls_of(place.more[i].port, command);
     return calls;
 }
 
@@ -130,7 +168,8 @@ static bool is_installed(const char *program)
 
 int place_start(const char *kind)
 {
-    place.is_redis = strcmp(kind, "redis") == 0;
+    place.is_shards = strcmp(kind, "shards") == 0;
+    place.is_redis = place.is_shards || strcmp(kind, "redis") == 0;
     if (place.is_redis && !is_installed("redis-server")) {
         printf("skipped: redis-server is not installed\n");
         return 77;
@@ -145,6 +184,8 @@ int place_start(const char *kind)
         place.port = free_port();
         place_redis_start();
     }
+    if (place.is_shards)
+        place_more_start(0);
     return 0;
 }
 
@@ -159,6 +200,8 @@ static int remove_one(const char *path, const struct stat *stat, int kind, struc
 void place_end(void)
 {
     place_redis_kill();
+    for (size_t i = 0; i < PLACE_SERVERS - 1; i++)
+        place_more_kill(i);
     (void)nftw(place.folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 }
 
@@ -177,7 +220,11 @@ int place_fresh(void **state)
     }
     place.tests++;
     place.config.redis_host[0] = place.config.redis_password[0] = '\0';
-    if (place.is_redis)
+    place.is_pinned = false;
+    if (place.is_shards)
+        (void)snprintf(place.config.store, sizeof place.config.store, "redis://127.0.0.1:%d,redis://127.0.0.1:%d",
+                       place.port, place.more[0].port);
+    else if (place.is_redis)
         (void)snprintf(place.config.store, sizeof place.config.store, "redis://127.0.0.1:%d", place.port);
     else
         (void)snprintf(place.config.store, sizeof place.config.store, "sqlite:%s/%u/evalx.db", place.folder,
@@ -202,10 +249,17 @@ struct store_worker worker_named(const char *name)
     return worker;
 }
 
+void place_name(struct store *store, char ret_token[TOKEN_BYTES])
+{
+    store_name(store, ret_token);
+    if (place.is_shards && place.is_pinned)
+        token_set_place(ret_token, 1);
+}
+
 void add_one(struct store *store, const char *lane, enum submission_priority priority, char ret_token[TOKEN_BYTES])
 {
     struct store_new entry = { .priority = priority, .payload = TEXT("work") };
-    token_new(entry.token);
+    place_name(store, entry.token);
     (void)snprintf(entry.lane, sizeof entry.lane, "%s", lane);
     must(store_add(store, &entry, 1, &err));
     if (ret_token != NULL)

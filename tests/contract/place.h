@@ -1,5 +1,6 @@
 /*
- * place: where the contract suite's stores live: a folder for SQLite, a redis-server of our own for Redis.
+ * place: where the contract suite's stores live: a folder for SQLite, a redis-server of our own for Redis, two for
+ * shards.
  * Each test begins with an empty one and the default settings, which it may change before place_open.
  */
 #pragma once
@@ -15,26 +16,38 @@
 #include "config/config.h"
 #include "store/store.h"
 
+#define PLACE_SERVERS 3
+
 struct place {
-    bool is_redis;
+    bool is_redis;  /* also for shards */
+    bool is_shards; /* two redis-servers; a test may start the third */
+    bool is_pinned; /* set by a test: all its submissions live in the second shard */
     char folder[128];
     struct config config;
-    int port;    /* of the redis-server */
+    int port;    /* of the (first) redis-server */
     pid_t redis; /* 0: not running */
+    struct {
+        int port;
+        pid_t pid;
+    } more[PLACE_SERVERS - 1]; /* the second and the third, for shards */
     unsigned tests;
 };
 extern struct place place;
 
-int place_start(const char *kind); /* "sqlite" or "redis"; 77 where it is not installed */
+int place_start(const char *kind); /* "sqlite", "redis" or "shards"; 77 where it is not installed */
 void place_end(void);
 int place_fresh(void **state); /* cmocka set-up */
 
 struct store *place_open(void); /* fails the test if it cannot */
 void place_redis_start(void);
 void place_redis_kill(void);
+void place_more_start(size_t i); /* of `more`; with the data it had */
+void place_more_kill(size_t i);
+/* A token for a new submission. */
+void place_name(struct store *store, char ret_token[TOKEN_BYTES]);
 /* One command to the redis-server, to look behind the store; the test frees the reply. */
 redisReply *place_redis(const char *format, ...);
-uint64_t place_redis_calls(const char *command); /* how often it was called since the server started */
+uint64_t place_redis_calls(const char *command); /* how often it was called since the servers started, all together */
 
 /* Fails the test with the error's words. */
 #define must(call)                                                                                                     \
@@ -62,7 +75,8 @@ struct store_depth *depth_of(struct store *store); /* the test frees it */
 void claim_after_sweeps(struct store *store, char ret_token[TOKEN_BYTES], uint32_t *ret_attempt);
 
 /* The tests, by file. */
-extern const struct CMUnitTest tests_moves[], tests_queue[], tests_wake[], tests_crash[], tests_redis[], tests_sqlite[];
+extern const struct CMUnitTest tests_moves[], tests_queue[], tests_wake[], tests_crash[], tests_redis[], tests_sqlite[],
+    tests_shards[];
 extern const size_t tests_moves_len, tests_queue_len, tests_wake_len, tests_crash_len, tests_redis_len,
-    tests_sqlite_len;
+    tests_sqlite_len, tests_shards_len;
 #define A_TEST(name) { #name, name, place_fresh, NULL, NULL }

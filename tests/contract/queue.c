@@ -12,6 +12,7 @@
 static void the_oldest_of_the_asked_lanes_comes_first(void **state)
 {
     (void)state;
+    place.is_pinned = true; /* order is each shard's own */
     struct store *store = place_open();
     static const char *const order[] = { "python", "c", "bash", "c", "python", "java", "c" };
     char tokens[7][TOKEN_BYTES];
@@ -52,6 +53,7 @@ static void high_comes_first_and_low_does_not_starve(void **state)
 {
     (void)state;
     enum { EACH = 40 };
+    place.is_pinned = true; /* order is each shard's own */
     struct store *store = place_open();
     static char tokens[3 * EACH][TOKEN_BYTES];
     static enum submission_priority priorities[3 * EACH];
@@ -77,6 +79,7 @@ static void high_comes_first_and_low_does_not_starve(void **state)
 static void workers_of_other_lanes_do_not_take_the_turns_of_these(void **state)
 {
     (void)state;
+    place.is_pinned = true; /* order is each shard's own */
     struct store *store = place_open();
     static const char *const only_c[] = { "c", NULL }, *const only_python[] = { "python", NULL };
     struct store_worker workers[] = { worker_named("one"), worker_named("two") };
@@ -102,14 +105,15 @@ static void workers_of_other_lanes_do_not_take_the_turns_of_these(void **state)
 static void a_full_queue_refuses_and_keeps_nothing(void **state)
 {
     (void)state;
-    place.config.queue_max = 5;
+    place.config.queue_max = place.is_shards ? 10 : 5; /* the cap is shared out */
+    place.is_pinned = true;
     struct store *store = place_open();
     struct store_new news[3];
     for (size_t i = 0; i < 3; i++)
         add_one(store, "c", PRIORITY_NORMAL, NULL);
     for (size_t i = 0; i < 3; i++) {
         news[i] = (struct store_new){ .priority = PRIORITY_NORMAL, .lane = "c", .payload = TEXT("work") };
-        token_new(news[i].token);
+        place_name(store, news[i].token);
     }
     struct error why = { 0 };
     assert_int_equal(store_add(store, news, 3, &why), -1);
@@ -140,7 +144,7 @@ static void the_same_token_is_added_once(void **state)
     (void)state;
     struct store *store = place_open();
     struct store_new news[2] = { { .priority = PRIORITY_NORMAL, .lane = "c", .payload = TEXT("work") } };
-    token_new(news[0].token);
+    place_name(store, news[0].token);
     news[1] = news[0];
     must(store_add(store, news, 2, &err));
     must(store_add(store, news, 1, &err));
@@ -168,6 +172,7 @@ static void expect_lane(const struct store_depth *depth, const char *lane, uint6
 static void depths_are_told_by_lane(void **state)
 {
     (void)state;
+    place.is_pinned = true; /* order is each shard's own */
     struct store *store = place_open();
     struct store_depth *depth = depth_of(store);
     assert_int_equal(depth->waiting + depth->running + depth->dead + depth->oldest_wait_ms + depth->lanes_len, 0);
@@ -205,7 +210,7 @@ static void depth_costs_the_same_however_many_wait(void **state)
     assert_non_null(news);
     for (size_t i = 0; i < MANY; i++) {
         news[i] = (struct store_new){ .priority = PRIORITY_NORMAL, .lane = "c", .payload = TEXT("work") };
-        token_new(news[i].token);
+        place_name(store, news[i].token);
     }
     uint64_t calls[2] = { 0 };
     static const char *const commands[] = { "hgetall", "zrange", "hget", "zcard", "zrangebyscore" };
@@ -333,7 +338,7 @@ static void eight_threads_run_each_submission_exactly_once(void **state)
     assert_non_null(crowd);
     crowd->store = place_open();
     for (size_t i = 0; i < SUBMISSIONS; i++)
-        token_new(crowd->tokens[i]);
+        place_name(crowd->store, crowd->tokens[i]);
     qsort(crowd->tokens, SUBMISSIONS, TOKEN_BYTES, compare_tokens);
     pthread_t threads[ADDERS + CLAIMERS];
     for (size_t i = 0; i < ADDERS + CLAIMERS; i++)

@@ -405,7 +405,8 @@ static void a_server_that_cannot_keep_the_promises_is_refused(void **state)
         { "redis://h/x", "database" },
         { "redis://[::1", "IPv6" },
         { "redis://u:s3cret%zz@h", "two digits" },
-        { "redis://a,redis://b", "one" },
+        { "redis://127.0.0.1:1,-", "connect to 127.0.0.1:1" },
+        { "redis://a,s3cret", "expected redis://" },
         { "mysql://u:s3cret@h", "expected redis://" },
         { "sqlite:", "sqlite:FILE" },
     };

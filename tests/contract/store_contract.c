@@ -1,5 +1,5 @@
 /*
- * store_contract: the promises of store/store.h, one suite for both stores: store_contract sqlite|redis [TEST].
+ * store_contract: the promises of store/store.h, one suite for all stores: store_contract sqlite|redis|shards [TEST].
  * A time in a test is an upper bound that catches a hang, or the least that must pass for the test to mean anything.
  */
 #include <stdio.h>
@@ -23,8 +23,10 @@ static void choose(const struct CMUnitTest tests[], size_t len, const char *only
 
 int main(int argc, char **argv)
 {
-    if (argc < 2 || argc > 3 || (strcmp(argv[1], "sqlite") != 0 && strcmp(argv[1], "redis") != 0)) {
-        (void)fprintf(stderr, "usage: store_contract sqlite|redis [part of a test's name]\n");
+    bool is_known = argc >= 2 && (strcmp(argv[1], "sqlite") == 0 || strcmp(argv[1], "redis") == 0 ||
+                                  strcmp(argv[1], "shards") == 0);
+    if (!is_known || argc > 3) {
+        (void)fprintf(stderr, "usage: store_contract sqlite|redis|shards [part of a test's name]\n");
         return 2;
     }
     const char *only = argc == 3 ? argv[2] : NULL;
@@ -35,7 +37,9 @@ int main(int argc, char **argv)
     choose(tests_queue, tests_queue_len, only);
     choose(tests_wake, tests_wake_len, only);
     choose(tests_crash, tests_crash_len, only);
-    if (place.is_redis)
+    if (place.is_shards)
+        choose(tests_shards, tests_shards_len, only);
+    else if (place.is_redis)
         choose(tests_redis, tests_redis_len, only);
     else
         choose(tests_sqlite, tests_sqlite_len, only);

@@ -116,7 +116,7 @@ static void a_batch_wakes_as_many_as_it_holds(void **state)
     sleepers_start(sleepers, CROWD, store, lanes_all);
     for (size_t i = 0; i < 5; i++) {
         news[i] = (struct store_new){ .priority = PRIORITY_NORMAL, .lane = "c", .payload = TEXT("work") };
-        token_new(news[i].token);
+        place_name(store, news[i].token);
     }
     must(store_add(store, news, 5, &err));
     wait_returned(sleepers, CROWD, 5);
@@ -160,7 +160,7 @@ static void no_wake_up_is_lost_between_lanes(void **state)
             assert_int_equal(pthread_create(&sleepers[i].thread, NULL, sleep_until_claimed, &sleepers[i]), 0);
             news[i] = (struct store_new){ .priority = PRIORITY_NORMAL, .payload = TEXT("work") };
             (void)snprintf(news[i].lane, sizeof news[i].lane, "%s", mixed[i]);
-            token_new(news[i].token);
+            place_name(store, news[i].token);
         }
         nap_ms(round % 4 == 0 ? 30 : 0);
         must(store_add(store, news, 3, &err));
