@@ -1,6 +1,6 @@
 /*
- * bench_limits: how exact limits are on this machine.  By how much runs overshoot their time limits, and how far the CPU
- * time of one program spreads over repeated runs.
+ * bench_limits: how exact limits are on this machine.  By how much runs overshoot their time limits, and how far the
+ * CPU time of one program spreads over repeated runs.
  *
  *   meson test -C BUILD --benchmark limits --verbose        (as root; or BUILD/tests/sandbox/bench_limits [RUNS])
  */

@@ -16,6 +16,7 @@
 #include "cli/local.h"
 #include "cli/privileges.h"
 #include "cli/settings.h"
+#include "sandbox/host_check.h"
 #include "sandbox/self_test.h"
 #include "store/store.h"
 
@@ -31,6 +32,25 @@ struct report {
     bool all_well;
 };
 
+static void tell_state(struct report *report, enum host_state state, const char *name, const char *remedy,
+                       const char *words)
+{
+    static const char *const labels[] = { [HOST_OK] = "ok", [HOST_WARN] = "warn", [HOST_MISSING] = "FAIL" };
+    const char *shown = state == HOST_OK ? NULL : remedy;
+
+    report->all_well = report->all_well && state != HOST_MISSING;
+    if (report->points != NULL) {
+        (void)json_array_append_new(report->points,
+                                    json_pack("{s:s, s:b, s:s, s:s, s:s?}", "point", name, "ok", state != HOST_MISSING,
+                                              "state", host_state_name(state), "text", words, "remedy", shown));
+        return;
+    }
+    (void)printf("%-5s %-20s %s\n", labels[state], name, words);
+    if (shown != NULL)
+        (void)printf("%-26s -> %s\n", "", shown);
+    (void)fflush(stdout);
+}
+
 /* One point; `remedy` is shown where it is not well. */
 __attribute__((format(printf, 5, 6))) static void tell(struct report *report, bool well, const char *name,
                                                        const char *remedy, const char *fmt, ...)
@@ -41,16 +61,20 @@ __attribute__((format(printf, 5, 6))) static void tell(struct report *report, bo
     va_start(args, fmt);
     (void)vsnprintf(words, sizeof words, fmt, args);
     va_end(args);
-    report->all_well = report->all_well && well;
-    if (report->points != NULL) {
-        (void)json_array_append_new(report->points, json_pack("{s:s, s:b, s:s, s:s?}", "point", name, "ok", well,
-                                                              "text", words, "remedy", well ? NULL : remedy));
-        return;
-    }
-    (void)printf("%-5s %-10s %s\n", well ? "ok" : "FAIL", name, words);
-    if (!well && remedy != NULL)
-        (void)printf("%-16s -> %s\n", "", remedy);
-    (void)fflush(stdout);
+    tell_state(report, well ? HOST_OK : HOST_MISSING, name, remedy, words);
+}
+
+/* What the kernel and this machine offer; before root is given up, because capabilities are among it. */
+static void check_host(struct report *report, const struct config *config)
+{
+    struct host_finding findings[HOST_FINDINGS_MAX];
+    uint64_t slots = config->slots != 0 ? config->slots : (uint64_t)sysconf(_SC_NPROCESSORS_ONLN);
+    struct host_place place = { .root = "", .data = config->data, .processes = slots * config->processes_max };
+
+    host_place_disk(&place);
+    size_t len = host_check(&place, findings);
+    for (size_t i = 0; i < len; i++)
+        tell_state(report, findings[i].state, findings[i].name, findings[i].remedy, findings[i].seen);
 }
 
 static void check_languages(struct report *report, const struct config *config, const struct languages *languages)
@@ -196,6 +220,7 @@ static void check_all(struct report *report, const struct config *config)
 
     tell(report, true, "version", NULL, "evalx " EVALX_VERSION);
     check_user(report, config);
+    check_host(report, config);
     if (settings_languages(config, &languages, &err) < 0) {
         tell(report, false, "languages", "correct the file, or choose another folder by EVALX_LANGUAGES", "%s",
              err.text);

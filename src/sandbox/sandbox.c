@@ -27,12 +27,18 @@
 
 #define ANSWER_MS 20000
 #define STOP_MS 5000
+#ifndef MFD_EXEC
+#define MFD_EXEC 0x10u
+#endif
 
 extern const char launcher_blob[], launcher_blob_end[];
 
 static int open_launcher_file(struct error *err)
 {
-    auto_close int fd = memfd_create("evalx-launcher", MFD_CLOEXEC);
+    /* Said aloud: vm.memfd_noexec=1 makes the others not executable.  Linux before 6.3 does not know the flag. */
+    auto_close int fd = memfd_create("evalx-launcher", MFD_CLOEXEC | MFD_EXEC);
+    if (fd < 0 && errno == EINVAL)
+        fd = memfd_create("evalx-launcher", MFD_CLOEXEC);
     if (fd < 0)
         return error_set(err, ERROR_SETUP, errno, "memfd for the launcher");
     size_t len = (size_t)(launcher_blob_end - launcher_blob);
