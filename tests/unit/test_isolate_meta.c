@@ -79,7 +79,8 @@ static void what_makes_no_sense_is_refused(void **state)
         "exitcode:0", /* cut off */
         "exitcode\n", "\n", "exitcode:\n", "exitcode:256\n", "exitcode:-1\n", "exitcode: 1\n", "exitcode:1 \n",
         "exitcode:1x\n", "exitcode:18446744073709551616\n", "exitcode:0\nexitcode:0\n", "time:\n", "time:.5\n",
-        "time:1.\n", "time:1.0000001\n", "time:1e3\n", "time:nan\n", "time:100000001\n", "time:1.5.5\n", "time:--1\n", "time:1.-5\n", "time:0.--5\n",
+        "time:1.\n", "time:1.0000001\n", "time:1e3\n", "time:nan\n", "time:100000001\n", "time:1.5.5\n", "time:--1\n",
+        "time:1.-5\n", "time:0.--5\n",
         "max-rss:9007199254740992\n", "killed:2\n", "status:\n", "status:re\n", "status:REX\n", "status:OK\n",
     };
     for (size_t i = 0; i < LEN(texts); i++) {
