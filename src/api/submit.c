@@ -58,9 +58,10 @@ static void answer_accepted(struct submit *submit)
 }
 
 /* On the desk's clerk: it is kept, or it is not. */
-static void on_added(void *context, const struct error *err)
+static void on_added(void *context, const struct store_added *added, const struct error *err)
 {
     struct submit *submit = context;
+    (void)added;
 
     if (err != NULL) {
         submit_fail(submit, err);

@@ -38,6 +38,14 @@ enum config_source { CONFIG_DEFAULT, CONFIG_FILE, CONFIG_ENVIRONMENT, CONFIG_FLA
     X(body_bytes_max, UINT, "EVALX_MAX_BODY_BYTES", "max_body_bytes", "16m", "bytes of one request body, at most")     \
     X(queue_max, UINT, "EVALX_QUEUE_MAX", "queue_max", "100000", "submissions waiting, at most; then 503")             \
     X(result_ttl_s, UINT, "RESULT_TTL_SECONDS", "result_ttl_seconds", "3600", "how long results are kept")             \
+    X(idempotency_s, UINT, "EVALX_IDEMPOTENCY_SECONDS", "idempotency_seconds", "86400",                                \
+      "how long an Idempotency-Key is remembered")                                                                     \
+    X(api_keys_file, STRING, "EVALX_API_KEYS_FILE", "api_keys_file", "",                                               \
+      "who may use the API, a line each: name:sha256[:queued_max[:running_max]]; empty: everybody")                    \
+    X(client_queued_max, UINT, "EVALX_CLIENT_QUEUED_MAX", "client_queued_max", "0",                                    \
+      "submissions of one API key waiting, at most, unless its line says another; then 429; 0: no limit")              \
+    X(client_running_max, UINT, "EVALX_CLIENT_RUNNING_MAX", "client_running_max", "0",                                 \
+      "the same of those that run")                                                                                    \
     X(lease_ms, UINT, "EVALX_LEASE_MS", "lease_ms", "15000", "a worker that says nothing for so long loses its work")  \
     X(attempts_max, UINT, "EVALX_ATTEMPTS_MAX", "attempts_max", "3",                                                   \
       "times a submission is handed out before it fails")                                                              \

@@ -5,9 +5,9 @@
  * the API, the larger the groups, and one order alone waits for nobody.  Orders are served in the order they came, so
  * a cancel after an add of the same submission finds it.
  *
- * Adds of different clients share one store_add (for each place of the store), which is all or nothing.  Where the
- * store refuses a group (full, or one of them is wrong), each is asked for alone, so that one client's refusal is not
- * another's.
+ * Adds of different clients share one store_add_each (for each place of the store), which is all or nothing but for
+ * what is one's own fault.  Where the store refuses a group (it is full), each is asked for alone, so that one client's
+ * refusal is not another's.
  */
 #include "store/desk.h"
 
@@ -21,7 +21,7 @@
 #define GROUP_BYTES_MAX (64u << 20) /* of payload in one group */
 #define GET_LEN_MAX 64              /* results of so many are in memory at one time */
 
-enum order_kind { ORDER_ADD, ORDER_GET, ORDER_CANCEL };
+enum order_kind { ORDER_ADD, ORDER_GET, ORDER_CANCEL, ORDER_RETRY, ORDER_READ };
 
 struct order {
     enum order_kind kind;
@@ -31,6 +31,9 @@ struct order {
     desk_added *added;
     desk_got *got;
     desk_cancelled *cancelled;
+    desk_retried *retried;
+    desk_reading *read;
+    desk_read_done *read_done;
     void *context;
     struct order *next;
 };
@@ -88,18 +91,19 @@ static size_t take_place(struct store *store, struct order *orders[], size_t *le
 static void serve_adds(struct desk *desk, struct order *orders[], size_t len)
 {
     struct store_new news[GROUP_LEN_MAX];
+    struct store_added added[GROUP_LEN_MAX];
     struct error err = { 0 };
     assert(len > 0 && len <= GROUP_LEN_MAX);
     for (size_t i = 0; i < len; i++)
         news[i] = orders[i]->entry;
 
-    bool together = store_add(desk->store, news, len, &err) == 0;
+    bool together = store_add_each(desk->store, news, len, added, &err) == 0;
     /* A store that is away is away for each of them; asking for each would only take its time-out many times. */
     bool one_by_one = !together && len > 1 && err.kind != ERROR_STORE;
     for (size_t i = 0; i < len; i++) {
         struct error own = err;
-        bool added = together || (one_by_one && store_add(desk->store, &news[i], 1, &own) == 0);
-        orders[i]->added(orders[i]->context, added ? NULL : &own);
+        bool served = together || (one_by_one && store_add_each(desk->store, &news[i], 1, &added[i], &own) == 0);
+        orders[i]->added(orders[i]->context, served ? &added[i] : NULL, served ? NULL : &own);
     }
 }
 
@@ -140,6 +144,21 @@ static void serve_cancel(struct desk *desk, struct order *order)
     order->cancelled(order->context, done && cancelled, done ? NULL : &err);
 }
 
+static void serve_retry(struct desk *desk, struct order *order)
+{
+    struct error err = { 0 };
+    bool retried = false;
+    bool done = store_dead_retry(desk->store, order->token, &retried, &err) == 0;
+    order->retried(order->context, done && retried, done ? NULL : &err);
+}
+
+static void serve_read(struct desk *desk, struct order *order)
+{
+    struct error err = { 0 };
+    bool done = order->read(desk->store, order->context, &err) == 0;
+    order->read_done(order->context, done ? NULL : &err);
+}
+
 /* Takes orders of one kind off the front of the list, as many as go in one group. */
 static size_t next_group(struct order **list, struct order *group[GROUP_LEN_MAX])
 {
@@ -170,6 +189,12 @@ static void serve(struct desk *desk, struct order *list)
             break;
         case ORDER_CANCEL:
             serve_cancel(desk, group[0]);
+            break;
+        case ORDER_RETRY:
+            serve_retry(desk, group[0]);
+            break;
+        case ORDER_READ:
+            serve_read(desk, group[0]);
             break;
         }
         put_away(desk, group, len);
@@ -307,4 +332,17 @@ int desk_cancel(struct desk *desk, const char token[TOKEN_BYTES], desk_cancelled
     struct order order = { .kind = ORDER_CANCEL, .cancelled = done, .context = context };
     (void)snprintf(order.token, sizeof order.token, "%s", token);
     return take_order(desk, &desk->writer, &order, err);
+}
+
+int desk_retry(struct desk *desk, const char token[TOKEN_BYTES], desk_retried *done, void *context, struct error *err)
+{
+    struct order order = { .kind = ORDER_RETRY, .retried = done, .context = context };
+    (void)snprintf(order.token, sizeof order.token, "%s", token);
+    return take_order(desk, &desk->writer, &order, err);
+}
+
+int desk_read(struct desk *desk, desk_reading *read, desk_read_done *done, void *context, struct error *err)
+{
+    struct order order = { .kind = ORDER_READ, .read = read, .read_done = done, .context = context };
+    return take_order(desk, &desk->reader, &order, err);
 }

@@ -12,11 +12,18 @@
 
 struct desk;
 
-/* `err` is NULL on success.  The callee may free `context`. */
-typedef void desk_added(void *context, const struct error *err);
+/* `err` is NULL on success, and then `added` says which (NULL otherwise).  The callee may free `context`. */
+typedef void desk_added(void *context, const struct store_added *added, const struct error *err);
 /* The view belongs to the callee from here on (store_view_done); its fields are zero where err is set. */
 typedef void desk_got(void *context, struct store_view *view, const struct error *err);
 typedef void desk_cancelled(void *context, bool cancelled, const struct error *err);
+
+/* `retried` false: it is not among the dead. */
+typedef void desk_retried(void *context, bool retried, const struct error *err);
+/* Runs on the reading clerk, which waits for it: any call that reads the store, but no write.  -1 with *err. */
+typedef int desk_reading(struct store *store, void *context, struct error *err);
+/* After it. `err` is NULL on success.  The callee may free `context`. */
+typedef void desk_read_done(void *context, const struct error *err);
 
 int desk_open(struct store *store, size_t orders_max, struct desk **ret, struct error *err);
 /* The desk takes over payload (moves the buffer out of *payload) when it returns 0. */
@@ -25,5 +32,8 @@ int desk_add(struct desk *desk, const struct store_new *entry, struct buf *paylo
 int desk_get(struct desk *desk, const char token[TOKEN_BYTES], desk_got *done, void *context, struct error *err);
 int desk_cancel(struct desk *desk, const char token[TOKEN_BYTES], desk_cancelled *done, void *context,
                 struct error *err);
+int desk_retry(struct desk *desk, const char token[TOKEN_BYTES], desk_retried *done, void *context, struct error *err);
+/* For what is read seldom (lists, depths): `read`, then `done`. */
+int desk_read(struct desk *desk, desk_reading *read, desk_read_done *done, void *context, struct error *err);
 /* Serves what lies there, then ends both clerks. */
 void desk_close(struct desk *desk);

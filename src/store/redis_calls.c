@@ -5,46 +5,81 @@
 
 #include "store/redis_internal.h"
 
-static uint64_t reply_number(const redisReply *reply)
-{
-    return reply->type == REDIS_REPLY_INTEGER && reply->integer > 0 ? (uint64_t)reply->integer : 0;
-}
-
-static struct text reply_text(const redisReply *reply)
-{
-    return reply->type == REDIS_REPLY_STRING ? (struct text){ reply->str, (size_t)reply->len } : (struct text){ 0 };
-}
-
 static uint64_t ttl_ms(const struct redis_store *store)
 {
     return store->result_ttl_ms > 0 ? store->result_ttl_ms : 1; /* Redis knows no expiry of 0 */
 }
 
-int redis_add(struct store *base, const struct store_new news[], size_t len, struct error *err)
+#define ADD_WORDS 9 /* arguments of an entry; see scripts/add.lua */
+
+static void add_entry(struct redis_args *args, const struct store_new *entry)
 {
     static const char *const priorities[] = { "0", "1", "2" };
     static_assert(sizeof priorities / sizeof *priorities == PRIORITY_COUNT_, "every priority has a number");
+    assert((unsigned)entry->priority < PRIORITY_COUNT_ && memchr(entry->lane, '\0', sizeof entry->lane) != NULL);
+    redis_args_add(args, text_of(entry->token));
+    redis_args_add(args, text_of(priorities[entry->priority]));
+    redis_args_add(args, text_of(entry->lane));
+    redis_args_add(args, entry->payload);
+    redis_args_add(args, text_of(entry->client.name));
+    redis_args_add_number(args, entry->client.queued_max);
+    redis_args_add_number(args, entry->client.running_max);
+    redis_args_add(args, text_of(entry->key));
+    redis_args_add(args, text_of(entry->body));
+}
+
+/* The script's words: 'A', 'C', 'L' or a token for each. */
+static int read_added(struct text words, size_t len, struct store_added ret_added[], struct error *err)
+{
+    for (size_t i = 0; i < len; i++) {
+        const char *end = words.len > 0 ? memchr(words.at, ' ', words.len) : NULL;
+        size_t word_len = end != NULL ? (size_t)(end - words.at) : words.len;
+        if (word_len == TOKEN_LEN) {
+            ret_added[i].outcome = STORE_REPEATED;
+            memcpy(ret_added[i].token, words.at, TOKEN_LEN);
+        } else if (word_len == 1 && *words.at == 'C') {
+            ret_added[i].outcome = STORE_CONFLICT;
+        } else if (word_len == 1 && *words.at == 'L') {
+            ret_added[i].outcome = STORE_CLIENT_FULL;
+        } else if (word_len != 1 || *words.at != 'A') {
+            return redis_answer_is_odd(REDIS_ADD, err);
+        }
+        size_t taken = word_len + (end != NULL);
+        words = (struct text){ words.at + taken, words.len - taken };
+    }
+    return 0;
+}
+
+int redis_add(struct store *base, const struct store_new news[], size_t len, struct store_added ret_added[],
+              struct error *err)
+{
     struct redis_store *store = redis_of(base);
     auto_args struct redis_args args = { 0 };
     auto_reply redisReply *reply = NULL;
     if (len == 0)
         return 0;
-    if (redis_args_init(&args, store, REDIS_ADD, 1 + 4 * len, err) < 0)
+    if (redis_args_init(&args, store, REDIS_ADD, 2 + ADD_WORDS * len, err) < 0)
         return -1;
     redis_args_add_number(&args, store->queue_max);
+    redis_args_add_number(&args, store->idempotency_ms);
     for (size_t i = 0; i < len; i++) {
-        assert((unsigned)news[i].priority < PRIORITY_COUNT_ && memchr(news[i].lane, '\0', sizeof news[i].lane) != NULL);
-        redis_args_add(&args, text_of(news[i].token));
-        redis_args_add(&args, text_of(priorities[news[i].priority]));
-        redis_args_add(&args, text_of(news[i].lane));
-        redis_args_add(&args, news[i].payload);
+        assert(ret_added != NULL || (news[i].key[0] == '\0' && news[i].client.queued_max == 0));
+        add_entry(&args, &news[i]);
     }
     if (redis_call(store, REDIS_ADD, &args, REDIS_REPLY_STRING, &reply, err) < 0)
         return -1;
-    if (strcmp(reply->str, "OK") != 0)
+    if (strcmp(reply->str, "FULL") == 0)
         return error_set(err, ERROR_BUSY, 0, "the queue is full (%llu submissions wait)",
                          (unsigned long long)store->queue_max);
-    return 0;
+    for (size_t i = 0; ret_added != NULL && i < len; i++) {
+        ret_added[i] = (struct store_added){ .outcome = STORE_ADDED };
+        memcpy(ret_added[i].token, news[i].token, TOKEN_BYTES);
+    }
+    if (strcmp(reply->str, "OK") == 0)
+        return 0;
+    if (ret_added == NULL)
+        return redis_answer_is_odd(REDIS_ADD, err);
+    return read_added((struct text){ reply->str, (size_t)reply->len }, len, ret_added, err);
 }
 
 int redis_heartbeat(struct store *base, const struct store_worker *worker, struct store_lease leases[], size_t len,
@@ -68,7 +103,7 @@ int redis_heartbeat(struct store *base, const struct store_worker *worker, struc
     if (reply->elements != len)
         return redis_answer_is_odd(REDIS_HEARTBEAT, err);
     for (size_t i = 0; i < len; i++) {
-        uint64_t state = reply_number(reply->element[i]);
+        uint64_t state = redis_number(reply->element[i]);
         leases[i].state = state == 0 ? LEASE_KEPT : state == 2 ? LEASE_CANCELLED : LEASE_LOST;
     }
     return 0;
@@ -134,19 +169,19 @@ static int read_view(const redisReply *reply, struct store_view *ret, struct err
     *ret = (struct store_view){ 0 };
     if (reply->type == REDIS_REPLY_NIL)
         return 0;
-    uint64_t state = reply->type == REDIS_REPLY_ARRAY && reply->elements == 8 ? reply_number(reply->element[0])
+    uint64_t state = reply->type == REDIS_REPLY_ARRAY && reply->elements == 8 ? redis_number(reply->element[0])
                                                                                : SUBMISSION_STATE_COUNT_;
     if (state >= SUBMISSION_STATE_COUNT_)
         return redis_answer_is_odd(REDIS_GET, err);
-    struct text lane = reply_text(reply->element[3]), result = reply_text(reply->element[7]);
+    struct text lane = redis_text(reply->element[3]), result = redis_text(reply->element[7]);
     ret->found = true;
     ret->state = (enum submission_state)state;
-    ret->cancelled = reply_number(reply->element[1]) == 1;
-    ret->attempt = (uint32_t)reply_number(reply->element[2]);
+    ret->cancelled = redis_number(reply->element[1]) == 1;
+    ret->attempt = (uint32_t)redis_number(reply->element[2]);
     (void)snprintf(ret->lane, sizeof ret->lane, "%.*s", TEXT_ARG(lane));
-    ret->created_ms = reply_number(reply->element[4]);
-    ret->started_ms = reply_number(reply->element[5]);
-    ret->finished_ms = reply_number(reply->element[6]);
+    ret->created_ms = redis_number(reply->element[4]);
+    ret->started_ms = redis_number(reply->element[5]);
+    ret->finished_ms = redis_number(reply->element[6]);
     buf_init(&ret->result, result.len + 1);
     return result.len > 0 ? buf_append_text(&ret->result, result, err) : 0;
 }
@@ -190,24 +225,50 @@ static size_t depth_lane(struct store_depth *ret, struct text name)
     return i;
 }
 
-/* Fields are "w:LANE" and "r:LANE" (waiting, running); others are totals of the scripts' own. */
+/* Those of a client that wait aside, "pPRIORITY:LANE". */
+static void read_parked(struct text field, uint64_t number, struct store_depth *ret)
+{
+    unsigned priority = (unsigned)(field.at[1] - '0');
+    size_t lane = depth_lane(ret, (struct text){ field.at + 3, field.len - 3 });
+    ret->waiting += number;
+    if (lane == STORE_LANES_MAX || priority >= PRIORITY_COUNT_)
+        return;
+    ret->lanes[lane].waiting += number;
+    ret->lanes[lane].waiting_by[priority] += number;
+}
+
+/* Fields are "w:LANE" and "r:LANE" (in the queues, running); others are totals of the scripts' own. */
 static void read_counts(const redisReply *counts, struct store_depth *ret)
 {
     for (size_t i = 0; i + 1 < counts->elements; i += 2) {
-        struct text field = reply_text(counts->element[i]), value = reply_text(counts->element[i + 1]);
+        struct text field = redis_text(counts->element[i]), value = redis_text(counts->element[i + 1]);
         uint64_t number;
-        if (field.len < 3 || field.at[1] != ':' || text_parse_u64(value, &number) < 0)
+        if (field.len < 3 || text_parse_u64(value, &number) < 0)
+            continue;
+        if (field.len > 3 && field.at[0] == 'p' && field.at[2] == ':')
+            read_parked(field, number, ret);
+        if (field.at[1] != ':')
             continue;
         size_t lane = depth_lane(ret, (struct text){ field.at + 2, field.len - 2 });
         if (field.at[0] == 'w') {
             ret->waiting += number;
             if (lane < STORE_LANES_MAX)
-                ret->lanes[lane].waiting = number;
+                ret->lanes[lane].waiting += number;
         } else {
             ret->running += number;
             if (lane < STORE_LANES_MAX)
                 ret->lanes[lane].running = number;
         }
+    }
+}
+
+/* A lane's name and the lengths of its queues, again and again. */
+static void read_queues(const redisReply *queues, struct store_depth *ret)
+{
+    for (size_t i = 0; i + PRIORITY_COUNT_ < queues->elements; i += 1 + PRIORITY_COUNT_) {
+        size_t lane = depth_lane(ret, redis_text(queues->element[i]));
+        for (size_t j = 0; j < PRIORITY_COUNT_ && lane < STORE_LANES_MAX; j++)
+            ret->lanes[lane].waiting_by[j] += redis_number(queues->element[i + 1 + j]);
     }
 }
 
@@ -221,14 +282,16 @@ int redis_depth(struct store *base, struct store_depth *ret, struct error *err)
     redis_args_add_number(&args, store->lease_ms);
     if (redis_call(store, REDIS_DEPTH, &args, REDIS_REPLY_ARRAY, &reply, err) < 0)
         return -1;
-    if (reply->elements != 5 || reply->element[0]->type != REDIS_REPLY_ARRAY)
+    if (reply->elements != 6 || reply->element[0]->type != REDIS_REPLY_ARRAY ||
+        reply->element[5]->type != REDIS_REPLY_ARRAY)
         return redis_answer_is_odd(REDIS_DEPTH, err);
     *ret = (struct store_depth){ 0 };
     read_counts(reply->element[0], ret);
-    ret->oldest_wait_ms = reply_number(reply->element[1]);
-    ret->dead = reply_number(reply->element[2]);
-    ret->workers = (uint32_t)reply_number(reply->element[3]);
-    ret->slots = (uint32_t)reply_number(reply->element[4]);
+    read_queues(reply->element[5], ret);
+    ret->oldest_wait_ms = redis_number(reply->element[1]);
+    ret->dead = redis_number(reply->element[2]);
+    ret->workers = (uint32_t)redis_number(reply->element[3]);
+    ret->slots = (uint32_t)redis_number(reply->element[4]);
     return 0;
 }
 

@@ -11,6 +11,7 @@
  *   - redis_link.c, redis_address.c: one connection.
  *   - redis_pool.c: connections for calls, back-off while Redis is away, scripts by EVALSHA.
  *   - redis_calls.c: every call but a claim; one script each, repeated once where the connection broke.
+ *   - redis_dead.c: dead letters, the list of workers.
  *   - redis_claim.c: claims, and waiting for one (BLPOP on the lanes' bells).
  *   - redis_watch.c: the subscriber thread.
  *   - redis_store.c: opening and closing.
@@ -56,7 +57,7 @@ struct redis_asker {
 struct redis_store {
     struct store store; /* must come first */
     char prefix[CONFIG_STRING_BYTES + 4]; /* "{evalx}:" */
-    uint64_t queue_max, lease_ms, attempts_max, result_ttl_ms;
+    uint64_t queue_max, lease_ms, attempts_max, result_ttl_ms, idempotency_ms;
     struct redis_pool pool;
 
     pthread_mutex_t askers_lock;
@@ -117,9 +118,20 @@ static inline void redis_reply_done(redisReply **reply)
 }
 #define auto_reply __attribute__((cleanup(redis_reply_done)))
 
+static inline uint64_t redis_number(const redisReply *reply)
+{
+    return reply->type == REDIS_REPLY_INTEGER && reply->integer > 0 ? (uint64_t)reply->integer : 0;
+}
+
+static inline struct text redis_text(const redisReply *reply)
+{
+    return reply->type == REDIS_REPLY_STRING ? (struct text){ reply->str, (size_t)reply->len } : (struct text){ 0 };
+}
+
 /* ---- redis_calls.c ---- */
 
-int redis_add(struct store *base, const struct store_new news[], size_t len, struct error *err);
+int redis_add(struct store *base, const struct store_new news[], size_t len, struct store_added ret_added[],
+              struct error *err);
 int redis_heartbeat(struct store *base, const struct store_worker *worker, struct store_lease leases[], size_t len,
                     struct error *err);
 int redis_finish(struct store *base, const char *token, uint32_t attempt, enum submission_state state,
@@ -139,6 +151,15 @@ int redis_store_new(const struct config *config, const char *url, struct redis_s
 /* Refuses a server that cannot keep the promises (ERROR_SETUP).  One that hides INFO from our user is taken at its
  * word. */
 int redis_check_server(struct redis_store *store, struct error *err);
+
+/* ---- redis_dead.c ---- */
+
+int redis_workers(struct store *base, struct store_worker_view ret_views[], size_t max, size_t *ret_len,
+                  struct error *err);
+int redis_dead_list(struct store *base, uint64_t before_ms, const char *before_token, struct store_dead ret_dead[],
+                    size_t max, size_t *ret_len, struct error *err);
+int redis_dead_get(struct store *base, const char *token, struct store_dead *ret, bool *ret_found, struct error *err);
+int redis_dead_retry(struct store *base, const char *token, bool *ret_retried, struct error *err);
 
 /* ---- redis_claim.c ---- */
 

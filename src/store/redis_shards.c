@@ -173,37 +173,58 @@ static bool is_nowhere(const struct shards *shards, const char *token)
 /* ---- calls with tokens ---- */
 
 /* What of `news` lives in shard i. */
-static int add_part(struct shards *shards, size_t i, const struct store_new news[], size_t len, struct error *err)
+static int add_part(struct shards *shards, size_t i, const struct store_new news[], size_t len,
+                    struct store_added ret_added[], struct error *err)
 {
     struct redis_store *redis = shard_living(shards, i, err);
     if (redis == NULL)
         return -1;
-    if (redis_add(&redis->store, news, len, err) == 0)
+    if (redis_add(&redis->store, news, len, ret_added, err) == 0)
         return 0;
     if (err->kind == ERROR_BUSY)
         atomic_store(&shards->at[i].full_until_ms, redis_now_ms() + FULL_MS);
     return shard_failed(shards, i, err);
 }
 
-static int shards_add(struct store *base, const struct store_new news[], size_t len, struct error *err)
+/* A client's limits are shared out like the cap. */
+static uint32_t share_of(const struct shards *shards, uint32_t limit)
+{
+    uint32_t living = 0;
+    for (size_t i = 0; i < shards->len; i++)
+        living += shards->at[i].redis != NULL;
+    return limit == 0 ? 0 : (uint32_t)(((uint64_t)limit + living - 1) / living);
+}
+
+static int shards_add(struct store *base, const struct store_new news[], size_t len, struct store_added ret_added[],
+                      struct error *err)
 {
     struct shards *shards = shards_of(base);
-    struct store_new *part = calloc(len > 0 ? len : 1, sizeof *part);
+    auto_free struct store_new *part = calloc(len > 0 ? len : 1, sizeof *part);
+    auto_free struct store_added *added = calloc(len > 0 ? len : 1, sizeof *added);
     int result = 0;
-    if (part == NULL)
+    if (part == NULL || added == NULL)
         return error_set(err, ERROR_BUSY, ENOMEM, "add");
     for (size_t i = 0; i < SHARDS_MAX; i++) {
         struct error own;
         size_t part_len = 0;
         for (size_t j = 0; j < len; j++)
-            if (token_place(news[j].token) == i)
+            if (token_place(news[j].token) == i) {
+                struct store_client *client = &part[part_len].client;
                 part[part_len++] = news[j];
-        if (part_len > 0 && add_part(shards, i, part, part_len, &own) < 0) {
+                client->queued_max = share_of(shards, client->queued_max);
+                client->running_max = share_of(shards, client->running_max);
+            }
+        if (part_len == 0)
+            continue;
+        if (add_part(shards, i, part, part_len, ret_added != NULL ? added : NULL, &own) < 0) {
             *err = own;
             result = -1; /* the others get theirs all the same */
+            continue;
         }
+        for (size_t j = 0, at = 0; j < len && ret_added != NULL; j++)
+            if (token_place(news[j].token) == i)
+                ret_added[j] = added[at++];
     }
-    free(part);
     return result;
 }
 
@@ -342,6 +363,8 @@ static void add_depth(struct store_depth *ret, const struct store_depth *one)
             memcpy(ret->lanes[ret->lanes_len++].lane, one->lanes[i].lane, sizeof ret->lanes[at].lane);
         ret->lanes[at].waiting += one->lanes[i].waiting;
         ret->lanes[at].running += one->lanes[i].running;
+        for (size_t priority = 0; priority < PRIORITY_COUNT_; priority++)
+            ret->lanes[at].waiting_by[priority] += one->lanes[i].waiting_by[priority];
     }
     ret->waiting += one->waiting;
     ret->running += one->running;
@@ -450,6 +473,11 @@ static const struct store_ops shards_ops = {
     .watch = shards_watch,
     .close = shards_close,
     .name = shards_name,
+    .name_keyed = shards_name_keyed,
+    .workers = shards_workers,
+    .dead_list = shards_dead_list,
+    .dead_get = shards_dead_get,
+    .dead_retry = shards_dead_retry,
     .place = shards_place,
 };
 

@@ -41,3 +41,12 @@ int shards_claim(struct store *base, const struct store_worker *worker, size_t m
                  struct store_claim ret_claims[], size_t *ret_len, struct error *err);
 /* Claims that wait return, also so that they see a shard that came back. */
 void shards_wake(struct store *base);
+
+/* redis_shards_dead.c */
+void shards_name_keyed(struct store *base, const char *key, char ret_token[TOKEN_BYTES]);
+int shards_workers(struct store *base, struct store_worker_view ret_views[], size_t max, size_t *ret_len,
+                   struct error *err);
+int shards_dead_list(struct store *base, uint64_t before_ms, const char *before_token, struct store_dead ret_dead[],
+                     size_t max, size_t *ret_len, struct error *err);
+int shards_dead_get(struct store *base, const char *token, struct store_dead *ret, bool *ret_found, struct error *err);
+int shards_dead_retry(struct store *base, const char *token, bool *ret_retried, struct error *err);

@@ -93,6 +93,10 @@ static const struct store_ops redis_ops = {
     .depth = redis_depth,
     .sweep = redis_sweep,
     .forget_worker = redis_forget_worker,
+    .workers = redis_workers,
+    .dead_list = redis_dead_list,
+    .dead_get = redis_dead_get,
+    .dead_retry = redis_dead_retry,
     .wake = redis_wake,
     .watch = redis_watch,
     .close = redis_close,
@@ -114,6 +118,7 @@ int redis_store_new(const struct config *config, const char *url, struct redis_s
     store->lease_ms = config->lease_ms;
     store->attempts_max = config->attempts_max;
     store->result_ttl_ms = config->result_ttl_s * 1000;
+    store->idempotency_ms = config->idempotency_s * 1000;
     (void)snprintf(store->prefix, sizeof store->prefix, "{%s}:", config->redis_prefix);
     (void)pthread_mutex_init(&store->askers_lock, NULL);
     redis_pool_init(&store->pool, &address);

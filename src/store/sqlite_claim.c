@@ -1,7 +1,7 @@
 /*
  * sqlite_claim: handing out, and waking who waits for it.
  *
- * Which one: the oldest of the asked lanes within a priority.  High, normal, low; but every 8th claim starts from
+ * Which one: of the asked lanes within a priority that whose head is the oldest.  High, normal, low; but every 8th claim starts from
  * the lowest and every 4th from normal, so that nothing starves (promise 7).  Claims are counted by the set of lanes
  * asked for: were they counted together, two kinds of workers in step could take the turns of each other.
  *
@@ -68,7 +68,7 @@ static const enum submission_priority *priority_order(uint64_t turn)
 struct head {
     int64_t seq, attempt, queued;
     char token[TOKEN_BYTES];
-    size_t lane;
+    size_t lane, client;
 };
 
 /* The oldest of one priority in the asked lanes; 1 found, 0 none. */
@@ -91,7 +91,8 @@ static int find_head(struct sqlite_store *store, const struct store_worker *work
             *ret = (struct head){ .seq = seq,
                                   .attempt = sqlite3_column_int64(head, 2),
                                   .queued = sqlite3_column_int64(head, 3),
-                                  .lane = i };
+                                  .lane = i,
+                                  .client = sqlite_client(store, (const char *)sqlite3_column_text(head, 5)) };
             (void)snprintf(ret->token, sizeof ret->token, "%s", (const char *)sqlite3_column_text(head, 1));
             found = 1;
         }
@@ -129,7 +130,12 @@ static int take(struct sqlite_store *store, const struct claim_order *order, con
         store_claim_done(claim);
         return -1;
     }
-    sqlite_lane_move(store, head->lane, priority, -1, 1);
+    sqlite_count(store, &(struct sqlite_change){ .lane = head->lane,
+                                                 .priority = priority,
+                                                 .waiting = -1,
+                                                 .running = 1,
+                                                 .client = head->client,
+                                                 .client_waiting = -1 });
     sqlite_tell(store, head->token, SUBMISSION_PROCESSING, false);
     return 0;
 }

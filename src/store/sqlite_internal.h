@@ -14,6 +14,8 @@
  *   - sqlite_claim.c: claimers that wait, longest first.  After each commit as many are woken as there are
  *     submissions nobody has been woken for ("promised").
  *   - sqlite_moves.c: the statements that take a submission from state to state.
+ *   - sqlite_clients.c: turns and limits of clients, idempotency keys.
+ *   - sqlite_dead.c: dead letters, the list of workers.
  *   - sqlite_read.c: get and depth, on connections of their own that never wait for a commit.
  *   - sqlite_watch.c: the thread that tells the watcher.
  *   - sqlite_schema.c: the tables, the statements, opening.
@@ -31,7 +33,7 @@
 #include "store/backends.h"
 #include "store/store.h"
 
-#define SQLITE_SCHEMA_VERSION 1
+#define SQLITE_SCHEMA_VERSION 2
 #define SQLITE_READERS_MAX 4
 #define SQLITE_DEAD_MAX 1000                     /* dead letters kept, at most */
 #define SQLITE_DEAD_MS_MAX (7ull * 24 * 3600 * 1000) /* and for how long */
@@ -45,18 +47,30 @@
     X(SAVEPOINT, "SAVEPOINT one_order")                                                                                \
     X(RELEASE, "RELEASE one_order")                                                                                    \
     X(ROLLBACK_TO, "ROLLBACK TO one_order")                                                                            \
-    X(INSERT, "INSERT INTO submission(token, state, priority, lane, created, queued) VALUES(?1, 0, ?2, ?3, ?4, ?4) "   \
-              "ON CONFLICT(token) DO NOTHING")                                                                         \
+    X(INSERT, "INSERT INTO submission(token, state, priority, lane, created, queued, client, tag, parked, running_max) "             \
+              "VALUES(?1, 0, ?2, ?3, ?4, ?4, ?5, ?6, ?7, ?8) ON CONFLICT(token) DO NOTHING")                           \
     X(PAYLOAD_PUT, "INSERT INTO payload(seq, body) VALUES(?1, ?2)")                                                    \
     X(PAYLOAD, "SELECT body FROM payload WHERE seq = ?1")                                                              \
     X(PAYLOAD_DROP, "DELETE FROM payload WHERE seq = ?1")                                                              \
-    X(HEAD, "SELECT seq, token, attempt, queued, created FROM submission "                                             \
-            "WHERE state = 0 AND lane = ?1 AND priority = ?2 ORDER BY seq LIMIT 1")                                    \
+    X(HEAD, "SELECT seq, token, attempt, queued, created, client, tag FROM submission "                                            \
+            "WHERE state = 0 AND parked = 0 AND lane = ?1 AND priority = ?2 ORDER BY tag, seq LIMIT 1")                \
+    X(LAST_TAG, "SELECT max(tag) FROM submission "                                                                     \
+                "WHERE state = 0 AND parked = 0 AND client <> '' AND client = ?1 AND lane = ?2 AND priority = ?3")     \
+    X(OLDEST_NAMED, "SELECT created FROM submission "                                                                  \
+                    "WHERE state = 0 AND client <> '' AND created > 0 ORDER BY created LIMIT 1")                       \
+    X(PARKED, "SELECT seq, lane, priority, running_max FROM submission "                                               \
+              "WHERE parked = 1 AND client = ?1 ORDER BY priority, seq LIMIT 1")                                       \
+    X(UNPARK, "UPDATE submission SET parked = 0, tag = ?2 WHERE seq = ?1")                                             \
+    X(KEY, "SELECT token, body FROM keyed WHERE key = ?1 AND until > ?2")                                              \
+    X(KEY_PUT, "INSERT OR REPLACE INTO keyed(key, token, body, until) VALUES(?1, ?2, ?3, ?4)")                         \
+    X(KEYS_DROP_OLD, "DELETE FROM keyed WHERE key IN (SELECT key FROM keyed WHERE until <= ?1 LIMIT 256)")             \
     X(TAKE, "UPDATE submission SET state = 1, attempt = attempt + 1, started = ?2, lease = ?3, worker = ?4 "           \
             "WHERE seq = ?1")                                                                                          \
-    X(BY_TOKEN, "SELECT seq, state, priority, lane, attempt, lost, cancelled FROM submission WHERE token = ?1")        \
+    X(BY_TOKEN, "SELECT seq, state, priority, lane, attempt, lost, cancelled, client, parked "                         \
+                "FROM submission WHERE token = ?1")                                                                    \
     X(RENEW, "UPDATE submission SET lease = ?2 WHERE seq = ?1")                                                        \
-    X(END, "UPDATE submission SET state = ?2, finished = ?3, cancelled = ?4, lost = ?5, lease = 0 WHERE seq = ?1")     \
+    X(END, "UPDATE submission SET state = ?2, finished = ?3, cancelled = ?4, lost = ?5, lease = 0, "           \
+           "parked = 0 WHERE seq = ?1")                                                                                \
     X(RESULT_PUT, "INSERT INTO result(seq, body) VALUES(?1, ?2)")                                                      \
     X(REQUEUE, "UPDATE submission SET state = 0, started = 0, lease = 0, worker = '', queued = ?2, lost = ?3 "         \
                "WHERE seq = ?1")                                                                                       \
@@ -64,17 +78,26 @@
     X(OLD, "SELECT seq FROM submission WHERE state >= 2 AND finished <= ?1 ORDER BY finished LIMIT 256")               \
     X(FORGET, "DELETE FROM submission WHERE seq = ?1")                                                                 \
     X(RESULT_DROP, "DELETE FROM result WHERE seq = ?1")                                                                \
-    X(DEAD_PUT, "INSERT OR REPLACE INTO dead(token, lane, priority, attempt, created, died, reason, payload) "         \
-                "SELECT token, lane, priority, attempt, created, ?2, ?3, body "                                        \
+    X(DEAD_PUT, "INSERT OR REPLACE INTO dead(token, lane, priority, attempt, created, died, reason, payload, client, "                 \
+                "running_max) SELECT token, lane, priority, attempt, created, ?2, ?3, body, client, running_max "      \
                 "FROM submission JOIN payload USING(seq) WHERE seq = ?1")                                              \
     X(DEAD_DROP_OLD, "DELETE FROM dead WHERE died <= ?1")                                                              \
     X(DEAD_DROP_MANY, "DELETE FROM dead WHERE token IN "                                                               \
                       "(SELECT token FROM dead ORDER BY died DESC LIMIT -1 OFFSET ?1)")                                \
     X(DEAD_COUNT, "SELECT count(*) FROM dead INDEXED BY dead_died WHERE died >= 0")                                    \
+    X(DEAD_LIST, "SELECT token, lane, priority, attempt, created, died, reason, client FROM dead "                     \
+                 "WHERE (died, token) < (?1, ?2) ORDER BY died DESC, token DESC LIMIT ?3")                             \
+    X(DEAD, "SELECT token, lane, priority, attempt, created, died, reason, client, payload, running_max FROM dead "    \
+            "WHERE token = ?1")                                                                                        \
+    X(DEAD_DROP, "DELETE FROM dead WHERE token = ?1")                                                                  \
+    X(RETRIED, "SELECT seq, retried FROM submission WHERE token = ?1")                                                 \
+    X(RETRY, "UPDATE submission SET attempt = ?2, created = ?3, retried = 1 WHERE seq = ?1")                           \
     X(VIEW, "SELECT s.state, s.cancelled, s.attempt, s.lane, s.created, s.started, s.finished, r.body "                \
             "FROM submission s LEFT JOIN result r ON r.seq = s.seq WHERE s.token = ?1")                                \
-    X(COUNT_WAITING, "SELECT lane, priority, count(*) FROM submission WHERE state = 0 GROUP BY lane, priority")        \
-    X(COUNT_RUNNING, "SELECT lane, priority, count(*) FROM submission WHERE state = 1 GROUP BY lane, priority")
+    X(COUNT_WAITING, "SELECT lane, priority, client, parked, count(*) FROM submission WHERE state = 0 "                                     \
+                     "GROUP BY lane, priority, client, parked")                                                        \
+    X(COUNT_RUNNING, "SELECT lane, priority, client, 0, count(*) FROM submission WHERE state = 1 "                     \
+                     "GROUP BY lane, priority, client")
 
 enum sqlite_query {
 #define X(name, sql) QUERY_##name,
@@ -108,15 +131,25 @@ struct sqlite_order {
 
 struct sqlite_lane {
     char name[32];
-    uint64_t waiting[PRIORITY_COUNT_];
+    uint64_t waiting[PRIORITY_COUNT_]; /* in the queues */
+    uint64_t parked[PRIORITY_COUNT_];  /* wait too, but aside: see sqlite_clients.c */
     uint64_t running;
     uint64_t promised; /* claimers woken for it that have not looked yet */
+};
+
+/* A client with a name; index 0 is nobody in particular, of whom nothing is counted. */
+struct sqlite_client {
+    char name[STORE_CLIENT_BYTES];
+    uint64_t waiting; /* in the queues and parked */
+    uint64_t active;  /* in the queues and running */
 };
 
 struct sqlite_change {
     size_t lane;
     enum submission_priority priority;
-    int waiting, running;
+    int waiting, running, parked;
+    size_t client;
+    int client_waiting, client_active;
 };
 
 struct sqlite_event {
@@ -143,7 +176,7 @@ struct sqlite_worker {
 struct sqlite_store {
     struct store store; /* must come first */
     char file[CONFIG_STRING_BYTES + 16];
-    uint64_t queue_max, lease_ms, attempts_max, result_ttl_ms;
+    uint64_t queue_max, lease_ms, attempts_max, result_ttl_ms, idempotency_ms;
     int lock_fd;
 
     struct sqlite_link writer; /* the leader's */
@@ -154,6 +187,8 @@ struct sqlite_store {
     pthread_mutex_t lock;
     struct sqlite_lane *lanes; /* grows, never shrinks; a lane is named by its index */
     size_t lanes_len, lanes_cap;
+    struct sqlite_client *clients; /* likewise */
+    size_t clients_len, clients_cap;
     struct sqlite_change *journal; /* of the transaction that runs */
     size_t journal_len, journal_cap;
     struct sqlite_event *fresh; /* of the transaction that runs */
@@ -204,6 +239,7 @@ int sqlite_commit(struct sqlite_store *store, struct sqlite_order *order, struct
 
 /* sqlite_lanes.c; the first three inside a transaction */
 size_t sqlite_lane(struct sqlite_store *store, const char *name);
+void sqlite_count(struct sqlite_store *store, const struct sqlite_change *change);
 void sqlite_lane_move(struct sqlite_store *store, size_t lane, enum submission_priority priority, int waiting,
                       int running);
 void sqlite_tell(struct sqlite_store *store, const char *token, enum submission_state state, bool cancelled);
@@ -216,6 +252,33 @@ void sqlite_settle(struct sqlite_store *store); /* after a commit: forgets the j
 uint64_t sqlite_waiting(struct sqlite_store *store);
 void *sqlite_grow(void *array, size_t len, size_t *cap, size_t bytes_each);
 
+/* sqlite_clients.c; inside a transaction */
+size_t sqlite_client(struct sqlite_store *store, const char *name); /* its index */
+/* What a new submission's row needs to stand where its client's turn comes; the counts are the caller's. */
+struct sqlite_place {
+    size_t client;
+    int64_t tag;
+    bool parked;
+};
+int sqlite_find_place(struct sqlite_store *store, const char *client, uint32_t running_max, const char *lane,
+                      enum submission_priority priority, struct sqlite_place *ret, struct error *err);
+void sqlite_count_new(struct sqlite_store *store, const struct sqlite_place *place, const char *lane,
+                      enum submission_priority priority);
+/* One of the client's that were active is no more: the next one parked may come. */
+int sqlite_client_ended(struct sqlite_store *store, size_t client, struct error *err);
+/* Is this add a repeat, a conflict, or beyond its client's limit?  Also notes its key where it is none. */
+int sqlite_judge_add(struct sqlite_store *store, const struct store_new *entry, int64_t now, struct store_added *ret,
+                     struct error *err);
+
+/* sqlite_dead.c */
+int sqlite_workers(struct store *store, struct store_worker_view ret_views[], size_t max, size_t *ret_len,
+                   struct error *err);
+int sqlite_dead_list(struct store *store, uint64_t before_ms, const char *before_token, struct store_dead ret_dead[],
+                     size_t max, size_t *ret_len, struct error *err);
+int sqlite_dead_get(struct store *store, const char *token, struct store_dead *ret, bool *ret_found,
+                    struct error *err);
+int sqlite_dead_retry(struct store *store, const char *token, bool *ret_retried, struct error *err);
+
 /* sqlite_claim.c */
 int sqlite_claim(struct store *store, const struct store_worker *worker, size_t max, uint32_t wait_ms,
                  struct store_claim ret_claims[], size_t *ret_len, struct error *err);
@@ -223,7 +286,8 @@ void sqlite_wake(struct store *store);
 void sqlite_ring(struct sqlite_store *store); /* with `lock` held */
 
 /* sqlite_moves.c */
-int sqlite_add(struct store *store, const struct store_new news[], size_t len, struct error *err);
+int sqlite_add(struct store *store, const struct store_new news[], size_t len, struct store_added ret_added[],
+               struct error *err);
 int sqlite_heartbeat(struct store *store, const struct store_worker *worker, struct store_lease leases[], size_t len,
                      struct error *err);
 int sqlite_finish(struct store *store, const char *token, uint32_t attempt, enum submission_state state,
@@ -236,6 +300,8 @@ int sqlite_forget_worker(struct store *store, const char *name, struct error *er
 int sqlite_take_leases(struct sqlite_store *store, int64_t mono_ms, bool *ret_more, struct error *err);
 
 /* sqlite_read.c */
+int sqlite_reader_take(struct sqlite_store *store, struct sqlite_link *ret, struct error *err);
+void sqlite_reader_give(struct sqlite_store *store, struct sqlite_link *link);
 int sqlite_get(struct store *store, const char *const tokens[], size_t len, struct store_view ret_views[],
                struct error *err);
 int sqlite_depth(struct store *store, struct store_depth *ret, struct error *err);

@@ -38,23 +38,39 @@ size_t sqlite_lane(struct sqlite_store *store, const char *name)
     return i;
 }
 
-/* With `lock` held. */
-static void change(struct sqlite_lane *lane, enum submission_priority priority, int waiting, int running)
+static void change_one(uint64_t *count, int by)
 {
-    assert(waiting >= 0 || lane->waiting[priority] >= (uint64_t)-waiting);
-    assert(running >= 0 || lane->running >= (uint64_t)-running);
-    lane->waiting[priority] += (uint64_t)(int64_t)waiting;
-    lane->running += (uint64_t)(int64_t)running;
+    assert(by >= 0 || *count >= (uint64_t)-by);
+    *count += (uint64_t)(int64_t)by;
+}
+
+/* With `lock` held.  `sign` -1 takes it back. */
+static void apply_change(struct sqlite_store *store, const struct sqlite_change *change, int sign)
+{
+    struct sqlite_lane *lane = &store->lanes[change->lane];
+    change_one(&lane->waiting[change->priority], sign * change->waiting);
+    change_one(&lane->parked[change->priority], sign * change->parked);
+    change_one(&lane->running, sign * change->running);
+    if (change->client == 0)
+        return;
+    change_one(&store->clients[change->client].waiting, sign * change->client_waiting);
+    change_one(&store->clients[change->client].active, sign * change->client_active);
+}
+
+void sqlite_count(struct sqlite_store *store, const struct sqlite_change *change)
+{
+    (void)pthread_mutex_lock(&store->lock);
+    apply_change(store, change, 1);
+    store->journal = sqlite_grow(store->journal, store->journal_len, &store->journal_cap, sizeof *store->journal);
+    store->journal[store->journal_len++] = *change;
+    (void)pthread_mutex_unlock(&store->lock);
 }
 
 void sqlite_lane_move(struct sqlite_store *store, size_t lane, enum submission_priority priority, int waiting,
                       int running)
 {
-    (void)pthread_mutex_lock(&store->lock);
-    change(&store->lanes[lane], priority, waiting, running);
-    store->journal = sqlite_grow(store->journal, store->journal_len, &store->journal_cap, sizeof *store->journal);
-    store->journal[store->journal_len++] = (struct sqlite_change){ lane, priority, waiting, running };
-    (void)pthread_mutex_unlock(&store->lock);
+    struct sqlite_change change = { .lane = lane, .priority = priority, .waiting = waiting, .running = running };
+    sqlite_count(store, &change);
 }
 
 void sqlite_tell(struct sqlite_store *store, const char *token, enum submission_state state, bool cancelled)
@@ -73,10 +89,8 @@ struct sqlite_mark sqlite_mark(struct sqlite_store *store)
 void sqlite_take_back(struct sqlite_store *store, struct sqlite_mark mark)
 {
     (void)pthread_mutex_lock(&store->lock);
-    while (store->journal_len > mark.journal_len) {
-        const struct sqlite_change *last = &store->journal[--store->journal_len];
-        change(&store->lanes[last->lane], last->priority, -last->waiting, -last->running);
-    }
+    while (store->journal_len > mark.journal_len)
+        apply_change(store, &store->journal[--store->journal_len], -1);
     store->fresh_len = mark.fresh_len;
     (void)pthread_mutex_unlock(&store->lock);
 }
@@ -103,7 +117,7 @@ uint64_t sqlite_waiting(struct sqlite_store *store)
     (void)pthread_mutex_lock(&store->lock);
     for (size_t i = 0; i < store->lanes_len; i++)
         for (int priority = 0; priority < PRIORITY_COUNT_; priority++)
-            waiting += store->lanes[i].waiting[priority];
+            waiting += store->lanes[i].waiting[priority] + store->lanes[i].parked[priority];
     (void)pthread_mutex_unlock(&store->lock);
     return waiting;
 }

@@ -18,9 +18,9 @@ struct row {
     int64_t seq;
     enum submission_state state;
     enum submission_priority priority;
-    size_t lane;
+    size_t lane, client;
     uint32_t attempt, lost;
-    bool cancelled;
+    bool cancelled, parked;
 };
 
 /* 1 found, 0 not. */
@@ -37,6 +37,8 @@ static int find_row(struct sqlite_store *store, const char *token, struct row *r
     ret->attempt = (uint32_t)sqlite3_column_int64(found, 4);
     ret->lost = (uint32_t)sqlite3_column_int64(found, 5);
     ret->cancelled = sqlite3_column_int(found, 6) != 0;
+    ret->client = sqlite_client(store, (const char *)sqlite3_column_text(found, 7));
+    ret->parked = sqlite3_column_int(found, 8) != 0;
     (void)sqlite3_reset(found);
     return 1;
 }
@@ -46,7 +48,29 @@ static int find_row(struct sqlite_store *store, const char *token, struct row *r
 struct add_order {
     const struct store_new *news;
     size_t len;
+    struct store_added *added; /* NULL: nothing but adding can be */
 };
+
+static int add_row(struct sqlite_store *store, const struct store_new *entry, int64_t now, bool *ret_new,
+                   struct error *err)
+{
+    struct sqlite_place place;
+    *ret_new = false;
+    if (sqlite_find_place(store, entry->client.name, entry->client.running_max, entry->lane, entry->priority, &place,
+                          err) < 0 ||
+        sqlite_run(&store->writer, QUERY_INSERT, err, "tititiii", entry->token, (int64_t)entry->priority, entry->lane,
+                   now, entry->client.name, place.tag, (int64_t)place.parked,
+                   (int64_t)entry->client.running_max) < 0)
+        return -1;
+    if (sqlite3_changes(store->writer.db) == 0)
+        return 0; /* it is there already: a repeated add of the same token is the same add */
+    int64_t seq = sqlite3_last_insert_rowid(store->writer.db);
+    if (sqlite_run(&store->writer, QUERY_PAYLOAD_PUT, err, "ib", seq, entry->payload) < 0)
+        return -1;
+    sqlite_count_new(store, &place, entry->lane, entry->priority);
+    *ret_new = true;
+    return 0;
+}
 
 static int apply_add(struct sqlite_store *store, void *what, struct error *err)
 {
@@ -55,16 +79,16 @@ static int apply_add(struct sqlite_store *store, void *what, struct error *err)
     bool any = false;
     for (size_t i = 0; i < order->len; i++) {
         const struct store_new *entry = &order->news[i];
-        if (sqlite_run(&store->writer, QUERY_INSERT, err, "titi", entry->token, (int64_t)entry->priority, entry->lane,
-                       now) < 0)
+        bool is_new;
+        if (order->added != NULL) {
+            if (sqlite_judge_add(store, entry, now, &order->added[i], err) < 0)
+                return -1;
+            if (order->added[i].outcome != STORE_ADDED)
+                continue;
+        }
+        if (add_row(store, entry, now, &is_new, err) < 0)
             return -1;
-        if (sqlite3_changes(store->writer.db) == 0)
-            continue; /* it is there already: a repeated add of the same token is the same add */
-        int64_t seq = sqlite3_last_insert_rowid(store->writer.db);
-        if (sqlite_run(&store->writer, QUERY_PAYLOAD_PUT, err, "ib", seq, entry->payload) < 0)
-            return -1;
-        sqlite_lane_move(store, sqlite_lane(store, entry->lane), entry->priority, 1, 0);
-        any = true;
+        any |= is_new;
     }
     if (any && sqlite_waiting(store) > store->queue_max)
         return error_set(err, ERROR_BUSY, 0, "the queue is full (%llu submissions wait)",
@@ -72,11 +96,14 @@ static int apply_add(struct sqlite_store *store, void *what, struct error *err)
     return 0;
 }
 
-int sqlite_add(struct store *base, const struct store_new news[], size_t len, struct error *err)
+int sqlite_add(struct store *base, const struct store_new news[], size_t len, struct store_added ret_added[],
+               struct error *err)
 {
-    struct add_order order = { news, len };
-    for (size_t i = 0; i < len; i++)
+    struct add_order order = { news, len, ret_added };
+    for (size_t i = 0; i < len; i++) {
         assert((unsigned)news[i].priority < PRIORITY_COUNT_ && memchr(news[i].lane, '\0', sizeof news[i].lane) != NULL);
+        assert(ret_added != NULL || (news[i].key[0] == '\0' && news[i].client.queued_max == 0));
+    }
     return sqlite_commit(sqlite_of(base),
                          &(struct sqlite_order){ .apply = apply_add, .what = &order, .must_last = true }, err);
 }
@@ -183,12 +210,17 @@ static int end_row(struct sqlite_store *store, const char *token, const struct r
         sqlite_run(&store->writer, QUERY_RESULT_PUT, err, "ib", row->seq, result) < 0 ||
         sqlite_run(&store->writer, QUERY_PAYLOAD_DROP, err, "i", row->seq) < 0)
         return -1;
-    if (row->state == SUBMISSION_QUEUED)
-        sqlite_lane_move(store, row->lane, row->priority, -1, 0);
-    else
-        sqlite_lane_move(store, row->lane, row->priority, 0, -1);
+    bool waited = row->state == SUBMISSION_QUEUED, was_active = !waited || !row->parked;
+    sqlite_count(store, &(struct sqlite_change){ .lane = row->lane,
+                                                 .priority = row->priority,
+                                                 .waiting = waited && !row->parked ? -1 : 0,
+                                                 .parked = waited && row->parked ? -1 : 0,
+                                                 .running = waited ? 0 : -1,
+                                                 .client = row->client,
+                                                 .client_waiting = waited ? -1 : 0,
+                                                 .client_active = was_active ? -1 : 0 });
     sqlite_tell(store, token, state, cancelled);
-    return 0;
+    return was_active ? sqlite_client_ended(store, row->client, err) : 0;
 }
 
 struct end_order {
@@ -255,7 +287,12 @@ static int requeue_row(struct sqlite_store *store, const char *token, const stru
     if (sqlite_run(&store->writer, QUERY_REQUEUE, err, "iii", row->seq, (int64_t)clock_wall_ms(),
                    (int64_t)row->lost) < 0)
         return -1;
-    sqlite_lane_move(store, row->lane, row->priority, 1, -1);
+    sqlite_count(store, &(struct sqlite_change){ .lane = row->lane,
+                                                 .priority = row->priority,
+                                                 .waiting = 1,
+                                                 .running = -1,
+                                                 .client = row->client,
+                                                 .client_waiting = 1 });
     sqlite_tell(store, token, SUBMISSION_QUEUED, false);
     return 0;
 }
@@ -335,6 +372,9 @@ static int drop_old(struct sqlite_store *store, bool *ret_more, struct error *er
             sqlite_run(&store->writer, QUERY_FORGET, err, "i", seqs[i]) < 0)
             return -1;
     *ret_more = len == 256;
+    if (sqlite_run(&store->writer, QUERY_KEYS_DROP_OLD, err, "i", now) < 0)
+        return -1;
+    *ret_more |= sqlite3_changes(store->writer.db) == 256;
     return sqlite_run(&store->writer, QUERY_DEAD_DROP_OLD, err, "i", now - (int64_t)SQLITE_DEAD_MS_MAX);
 }
 

@@ -8,7 +8,7 @@
 
 #include "base/clock.h"
 
-static int reader_take(struct sqlite_store *store, struct sqlite_link *ret, struct error *err)
+int sqlite_reader_take(struct sqlite_store *store, struct sqlite_link *ret, struct error *err)
 {
     (void)pthread_mutex_lock(&store->readers_lock);
     bool got = store->readers_len > 0;
@@ -24,7 +24,7 @@ static int reader_take(struct sqlite_store *store, struct sqlite_link *ret, stru
     return 0;
 }
 
-static void reader_give(struct sqlite_store *store, struct sqlite_link *link)
+void sqlite_reader_give(struct sqlite_store *store, struct sqlite_link *link)
 {
     (void)pthread_mutex_lock(&store->readers_lock);
     bool keep = store->readers_len < SQLITE_READERS_MAX;
@@ -68,7 +68,7 @@ int sqlite_get(struct store *base, const char *const tokens[], size_t len, struc
 {
     struct sqlite_store *store = sqlite_of(base);
     struct sqlite_link link;
-    if (reader_take(store, &link, err) < 0)
+    if (sqlite_reader_take(store, &link, err) < 0)
         return -1;
     int result = sqlite_run(&link, QUERY_BEGIN_READ, err, "");
     for (size_t i = 0; i < len && result == 0; i++) {
@@ -81,7 +81,7 @@ int sqlite_get(struct store *base, const char *const tokens[], size_t len, struc
     if (sqlite3_get_autocommit(link.db) == 0)
         (void)sqlite_run(&link, QUERY_COMMIT, &ignored, "");
     if (result == 0)
-        reader_give(store, &link);
+        sqlite_reader_give(store, &link);
     else
         sqlite_link_close(&link);
     return result;
@@ -106,6 +106,19 @@ static int oldest_in_lane(struct sqlite_link *link, const char *lane, uint64_t *
     return 0;
 }
 
+/* Of clients with a name, whose queues are not by age; 0 if none of theirs waits. */
+static int oldest_named(struct sqlite_link *link, uint64_t *ret_ms, struct error *err)
+{
+    *ret_ms = 0;
+    sqlite3_stmt *oldest = sqlite_bind(link, QUERY_OLDEST_NAMED, err, "");
+    int got = oldest != NULL ? sqlite_step(oldest, err) : -1;
+    if (got != 1)
+        return got;
+    *ret_ms = (uint64_t)sqlite3_column_int64(oldest, 0);
+    (void)sqlite3_reset(oldest);
+    return 0;
+}
+
 static void copy_counts(struct sqlite_store *store, struct store_depth *ret)
 {
     uint64_t now = clock_mono_us() / 1000;
@@ -114,12 +127,14 @@ static void copy_counts(struct sqlite_store *store, struct store_depth *ret)
         const struct sqlite_lane *lane = &store->lanes[i];
         uint64_t waiting = 0;
         for (int priority = 0; priority < PRIORITY_COUNT_; priority++)
-            waiting += lane->waiting[priority];
+            waiting += lane->waiting[priority] + lane->parked[priority];
         ret->waiting += waiting;
         ret->running += lane->running;
         if (waiting + lane->running == 0 || ret->lanes_len == STORE_LANES_MAX)
             continue;
         (void)snprintf(ret->lanes[ret->lanes_len].lane, sizeof ret->lanes[0].lane, "%s", lane->name);
+        for (int priority = 0; priority < PRIORITY_COUNT_; priority++)
+            ret->lanes[ret->lanes_len].waiting_by[priority] = lane->waiting[priority] + lane->parked[priority];
         ret->lanes[ret->lanes_len].waiting = waiting;
         ret->lanes[ret->lanes_len++].running = lane->running;
     }
@@ -136,13 +151,13 @@ int sqlite_depth(struct store *base, struct store_depth *ret, struct error *err)
 {
     struct sqlite_store *store = sqlite_of(base);
     struct sqlite_link link;
-    if (reader_take(store, &link, err) < 0)
+    if (sqlite_reader_take(store, &link, err) < 0)
         return -1;
     *ret = (struct store_depth){ 0 };
     copy_counts(store, ret);
 
-    int result = 0;
     uint64_t oldest_ms = 0;
+    int result = oldest_named(&link, &oldest_ms, err);
     for (size_t i = 0; i < ret->lanes_len && result == 0; i++) {
         uint64_t lane_ms;
         if (ret->lanes[i].waiting == 0)
@@ -163,6 +178,6 @@ int sqlite_depth(struct store *base, struct store_depth *ret, struct error *err)
     assert(got == 1);
     ret->dead = (uint64_t)sqlite3_column_int64(dead, 0);
     (void)sqlite3_reset(dead);
-    reader_give(store, &link);
+    sqlite_reader_give(store, &link);
     return 0;
 }

@@ -30,6 +30,23 @@ static const char *const queries[] = {
 #undef X
 };
 
+#define CLIENT_COLUMNS(next)                                                                                           \
+    "  client TEXT NOT NULL DEFAULT ''" next                                                                           \
+    "  tag INTEGER NOT NULL DEFAULT 0" next /* the place in its queue, before seq: see sqlite_clients.c */             \
+    "  parked INTEGER NOT NULL DEFAULT 0" next                                                                         \
+    "  running_max INTEGER NOT NULL DEFAULT 0" next                                                                    \
+    "  retried INTEGER NOT NULL DEFAULT 0" /* was a dead letter */
+
+#define CLIENT_TABLES                                                                                                  \
+    "CREATE TABLE keyed(key TEXT PRIMARY KEY, token TEXT NOT NULL, body TEXT NOT NULL, until INTEGER NOT NULL)"        \
+    "  WITHOUT ROWID;"                                                                                                 \
+    "CREATE INDEX keyed_until ON keyed(until);"                                                                        \
+    "CREATE INDEX submission_waiting ON submission(lane, priority, tag) WHERE state = 0 AND parked = 0;"               \
+    "CREATE INDEX submission_client ON submission(client, lane, priority, tag)"                                        \
+    "  WHERE state = 0 AND parked = 0 AND client <> '';"                                                               \
+    "CREATE INDEX submission_named ON submission(created) WHERE state = 0 AND client <> '';"                           \
+    "CREATE INDEX submission_parked ON submission(client, priority) WHERE parked = 1;"
+
 static const char schema[] =
     "BEGIN IMMEDIATE;"
     "CREATE TABLE submission("
@@ -46,21 +63,33 @@ static const char schema[] =
     "  started INTEGER NOT NULL DEFAULT 0,"
     "  finished INTEGER NOT NULL DEFAULT 0,"
     "  lease INTEGER NOT NULL DEFAULT 0," /* until when, on this process' monotonic clock in ms */
-    "  worker TEXT NOT NULL DEFAULT '');"
+    "  worker TEXT NOT NULL DEFAULT '',"
+    CLIENT_COLUMNS(",") ");"
     "CREATE TABLE payload(seq INTEGER PRIMARY KEY, body BLOB NOT NULL);"
     "CREATE TABLE result(seq INTEGER PRIMARY KEY, body BLOB NOT NULL);"
     "CREATE TABLE dead(token TEXT PRIMARY KEY, lane TEXT NOT NULL, priority INTEGER NOT NULL,"
     "  attempt INTEGER NOT NULL, created INTEGER NOT NULL, died INTEGER NOT NULL, reason TEXT NOT NULL,"
-    "  payload BLOB NOT NULL) WITHOUT ROWID;"
-    "CREATE INDEX submission_waiting ON submission(lane, priority, seq) WHERE state = 0;"
+    "  payload BLOB NOT NULL, client TEXT NOT NULL DEFAULT '', running_max INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;"
     "CREATE INDEX submission_lease ON submission(lease) WHERE state = 1;"
     "CREATE INDEX submission_old ON submission(finished) WHERE state >= 2;"
     "CREATE INDEX dead_died ON dead(died);"
+    CLIENT_TABLES
     "PRAGMA application_id=1702259832;"
-    "PRAGMA user_version=1;"
+    "PRAGMA user_version=2;"
+    "COMMIT;";
+
+/* From the schema before clients had names. */
+static const char schema_2[] =
+    "BEGIN IMMEDIATE;"
+    "ALTER TABLE submission ADD COLUMN" CLIENT_COLUMNS("; ALTER TABLE submission ADD COLUMN") ";"
+    "ALTER TABLE dead ADD COLUMN client TEXT NOT NULL DEFAULT '';"
+    "ALTER TABLE dead ADD COLUMN running_max INTEGER NOT NULL DEFAULT 0;"
+    "DROP INDEX submission_waiting;"
+    CLIENT_TABLES
+    "PRAGMA user_version=2;"
     "COMMIT;";
 static_assert(APPLICATION_ID == 1702259832, "the number in the schema is the one we compare with");
-static_assert(SQLITE_SCHEMA_VERSION == 1, "the number in the schema is the one we compare with");
+static_assert(SQLITE_SCHEMA_VERSION == 2, "the number in the schema is the one we compare with");
 
 const char *sqlite_query_sql(enum sqlite_query query)
 {
@@ -213,6 +242,11 @@ static int check_schema(struct sqlite_link *link, const char *file, struct error
         return error_set(err, ERROR_SETUP, 0,
                          "open store: %s was written by a newer evalx (schema %lld, this one knows up to %d)", file,
                          (long long)version, SQLITE_SCHEMA_VERSION);
+    if (version < SQLITE_SCHEMA_VERSION && sqlite3_exec(link->db, schema_2, NULL, NULL, NULL) != SQLITE_OK) {
+        sqlite_fail(link->db, ERROR_SETUP, "bring the tables up to date", err);
+        (void)sqlite3_exec(link->db, "ROLLBACK", NULL, NULL, NULL);
+        return -1;
+    }
     return 0;
 }
 

@@ -18,17 +18,21 @@ static int count_rows(struct sqlite_store *store, enum sqlite_query query, bool 
     for (; got == 1; got = sqlite_step(count, err)) {
         size_t index = sqlite_lane(store, (const char *)sqlite3_column_text(count, 0)); /* may move store->lanes */
         struct sqlite_lane *lane = &store->lanes[index];
+        struct sqlite_client *client = &store->clients[sqlite_client(store, (const char *)sqlite3_column_text(count, 2))];
         int priority = sqlite3_column_int(count, 1);
-        uint64_t len = (uint64_t)sqlite3_column_int64(count, 2);
+        bool parked = sqlite3_column_int(count, 3) != 0;
+        uint64_t len = (uint64_t)sqlite3_column_int64(count, 4);
         if (priority < 0 || priority >= PRIORITY_COUNT_) {
             (void)sqlite3_reset(count);
             return error_set(err, ERROR_SETUP, 0, "open store: %s holds a priority this evalx does not know",
                              store->file);
         }
         if (waiting)
-            lane->waiting[priority] += len;
+            *(parked ? &lane->parked[priority] : &lane->waiting[priority]) += len;
         else
             lane->running += len;
+        client->waiting += waiting ? len : 0;
+        client->active += parked ? 0 : len;
     }
     return got;
 }
@@ -40,6 +44,7 @@ static int apply_recover(struct sqlite_store *store, void *what, struct error *e
 
 static int recover(struct sqlite_store *store, struct error *err)
 {
+    (void)sqlite_client(store, ""); /* the first */
     if (count_rows(store, QUERY_COUNT_WAITING, true, err) < 0 ||
         count_rows(store, QUERY_COUNT_RUNNING, false, err) < 0)
         return -1;
@@ -61,6 +66,7 @@ static void sqlite_close(struct store *base)
     if (store->lock_fd >= 0)
         (void)close(store->lock_fd); /* the lock file stays: removing it would race with the next owner */
     free(store->lanes);
+    free(store->clients);
     free(store->journal);
     free(store->fresh);
     free(store->told);
@@ -83,6 +89,10 @@ static const struct store_ops sqlite_ops = {
     .depth = sqlite_depth,
     .sweep = sqlite_sweep,
     .forget_worker = sqlite_forget_worker,
+    .workers = sqlite_workers,
+    .dead_list = sqlite_dead_list,
+    .dead_get = sqlite_dead_get,
+    .dead_retry = sqlite_dead_retry,
     .wake = sqlite_wake,
     .watch = sqlite_watch,
     .close = sqlite_close,
@@ -99,6 +109,7 @@ int sqlite_store_open(const struct config *config, const char *file, struct stor
     store->lease_ms = config->lease_ms;
     store->attempts_max = config->attempts_max;
     store->result_ttl_ms = config->result_ttl_s * 1000;
+    store->idempotency_ms = config->idempotency_s * 1000;
     (void)snprintf(store->file, sizeof store->file, "%s", file);
     (void)pthread_mutex_init(&store->queue_lock, NULL);
     (void)pthread_mutex_init(&store->lock, NULL);

@@ -14,6 +14,11 @@ void store_view_done(struct store_view *view)
     buf_done(&view->result);
 }
 
+void store_dead_done(struct store_dead *dead)
+{
+    buf_done(&dead->payload);
+}
+
 static bool starts_with(const char *string, const char *start)
 {
     return strncmp(string, start, strlen(start)) == 0;

@@ -17,6 +17,10 @@
  *      through store_watch.
  *   9. Results vanish result_ttl_s after the finish, with every trace.
  *  10. Beyond queue_max waiting submissions store_add refuses with ERROR_BUSY and keeps nothing of them.
+ *  11. Clients take turns within a lane and priority: whoever has few waiting is served among the next few claims,
+ *      however many another has.  A client's limits of waiting and of running submissions hold.
+ *  12. An add with a key, repeated within idempotency_s, is the first one again, or a conflict where it asks for
+ *      something else; also at the same time, and on other connections.
  *
  * Every call may be made from any thread at any time and blocks; none may be made on the HTTP thread
  * (see store/desk.h).  An unreachable store is ERROR_STORE within a few seconds, never a hang.
@@ -28,17 +32,41 @@
 
 #include "base/buf.h"
 #include "base/error.h"
+#include "base/hash.h"
 #include "base/token.h"
 #include "job/submission.h"
 
 struct config;
 struct store;
 
+#define STORE_CLIENT_BYTES 33
+/* On whose behalf.  All zero is nobody in particular: one client without limits, served in the order of arrival. */
+struct store_client {
+    char name[STORE_CLIENT_BYTES]; /* [a-z0-9_.-] */
+    uint32_t queued_max;  /* waiting, at most; 0: no limit */
+    uint32_t running_max; /* running or next in line, at most; 0: no limit.  The rest waits aside. */
+};
+
 struct store_new {
     char token[TOKEN_BYTES];
     enum submission_priority priority;
     char lane[32];       /* NUL-terminated, [a-z0-9_+#.-] */
     struct text payload; /* borrowed for the call */
+    struct store_client client;
+    char key[HASH_HEX_BYTES];  /* of the client's Idempotency-Key; "" for none */
+    char body[HASH_HEX_BYTES]; /* of what was asked for under that key */
+};
+
+/* What became of one of several adds. */
+enum store_outcome {
+    STORE_ADDED,
+    STORE_REPEATED,    /* the key was used for the same before; `token` is the first one's */
+    STORE_CONFLICT,    /* the key was used for something else */
+    STORE_CLIENT_FULL, /* the client has queued_max waiting */
+};
+struct store_added {
+    enum store_outcome outcome;
+    char token[TOKEN_BYTES];
 };
 
 struct store_claim {
@@ -81,6 +109,7 @@ struct store_depth {
     struct {
         char lane[32];
         uint64_t waiting, running;
+        uint64_t waiting_by[PRIORITY_COUNT_];
     } lanes[STORE_LANES_MAX];
     size_t lanes_len;
     uint64_t waiting, running, dead;
@@ -88,11 +117,34 @@ struct store_depth {
     uint32_t workers, slots; /* of workers whose heartbeat is not older than a lease */
 };
 
+/* A worker whose heartbeat is not older than a lease. */
+struct store_worker_view {
+    char name[80];
+    uint32_t slots, running;
+    uint64_t beat_ago_ms;
+};
+#define STORE_WORKERS_MAX 10000
+
+/* A submission that was given up: it lost too many leases. */
+struct store_dead {
+    char token[TOKEN_BYTES];
+    char lane[32];
+    enum submission_priority priority;
+    uint32_t attempt;
+    uint64_t created_ms, died_ms;
+    char client[STORE_CLIENT_BYTES];
+    char reason[160];
+    struct buf payload; /* store_dead_get only */
+};
+void store_dead_done(struct store_dead *dead);
+#define STORE_DEAD_PAGE_MAX 100
+
 /* Called from a thread of the store, whenever it learns that a submission changed its state, in whatever process. */
 typedef void store_watcher(void *context, const char token[TOKEN_BYTES], enum submission_state state, bool cancelled);
 
 struct store_ops {
-    int (*add)(struct store *, const struct store_new news[], size_t len, struct error *);
+    int (*add)(struct store *, const struct store_new news[], size_t len, struct store_added ret_added[],
+               struct error *);
     int (*claim)(struct store *, const struct store_worker *, size_t max, uint32_t wait_ms,
                  struct store_claim ret_claims[], size_t *ret_len, struct error *);
     int (*heartbeat)(struct store *, const struct store_worker *, struct store_lease leases[], size_t len,
@@ -105,11 +157,17 @@ struct store_ops {
     int (*depth)(struct store *, struct store_depth *ret, struct error *);
     int (*sweep)(struct store *, struct error *);
     int (*forget_worker)(struct store *, const char *name, struct error *);
+    int (*workers)(struct store *, struct store_worker_view ret_views[], size_t max, size_t *ret_len, struct error *);
+    int (*dead_list)(struct store *, uint64_t before_ms, const char *before_token, struct store_dead ret_dead[],
+                     size_t max, size_t *ret_len, struct error *);
+    int (*dead_get)(struct store *, const char *token, struct store_dead *ret, bool *ret_found, struct error *);
+    int (*dead_retry)(struct store *, const char *token, bool *ret_retried, struct error *);
     void (*wake)(struct store *);
     int (*watch)(struct store *, store_watcher *, void *context, struct error *);
     void (*close)(struct store *);
     /* Of a store in several places; NULL: there is one. */
     void (*name)(struct store *, char ret_token[TOKEN_BYTES]);
+    void (*name_keyed)(struct store *, const char *key, char ret_token[TOKEN_BYTES]); /* NULL: as name */
     unsigned (*place)(struct store *, const char *token);
 };
 
@@ -136,10 +194,30 @@ static inline unsigned store_place(struct store *store, const char *token)
     return store->ops->place != NULL ? store->ops->place(store, token) : 0;
 }
 
-/* All or nothing: either every one is kept durably, or none is and *err says why.  (In each place of its own.) */
+/* The same for an add with that key (store_new.key), which must find what was added with it before. */
+static inline void store_name_keyed(struct store *store, const char *key, char ret_token[TOKEN_BYTES])
+{
+    if (store->ops->name_keyed != NULL)
+        store->ops->name_keyed(store, key, ret_token);
+    else
+        store_name(store, ret_token);
+}
+
+/*
+ * All or nothing: either every one is kept durably, or none is and *err says why (in each place of its own).  But for
+ * those that ret_added says something else of: a repeat, a conflict and a client's own limit are that one's, and no
+ * failure of the others.
+ */
+static inline int store_add_each(struct store *store, const struct store_new news[], size_t len,
+                                 struct store_added ret_added[], struct error *err)
+{
+    return store->ops->add(store, news, len, ret_added, err);
+}
+
+/* The same where nothing of that can be: no keys, no limits of clients. */
 static inline int store_add(struct store *store, const struct store_new news[], size_t len, struct error *err)
 {
-    return store->ops->add(store, news, len, err);
+    return store->ops->add(store, news, len, NULL, err);
 }
 
 /*
@@ -202,6 +280,38 @@ static inline int store_sweep(struct store *store, struct error *err)
 static inline int store_forget_worker(struct store *store, const char *name, struct error *err)
 {
     return store->ops->forget_worker(store, name, err);
+}
+
+/* In no order; at most `max`, beyond which they are left out. */
+static inline int store_workers(struct store *store, struct store_worker_view ret_views[], size_t max, size_t *ret_len,
+                                struct error *err)
+{
+    return store->ops->workers(store, ret_views, max, ret_len, err);
+}
+
+/* Latest first, without payloads: those that died before (before_ms, before_token), in that order; 0 and "" are the
+ * first page.  `max` at most STORE_DEAD_PAGE_MAX; fewer than `max` is the end.  Each is ended with store_dead_done. */
+static inline int store_dead_list(struct store *store, uint64_t before_ms, const char *before_token,
+                                  struct store_dead ret_dead[], size_t max, size_t *ret_len, struct error *err)
+{
+    return store->ops->dead_list(store, before_ms, before_token, ret_dead, max, ret_len, err);
+}
+
+/* The caller ends it with store_dead_done where it was found. */
+static inline int store_dead_get(struct store *store, const char *token, struct store_dead *ret, bool *ret_found,
+                                 struct error *err)
+{
+    return store->ops->dead_get(store, token, ret, ret_found, err);
+}
+
+/*
+ * Back into its queue, at its end, under its token, with all its attempts before it again.  The number of the attempt
+ * goes on, as it is the fence against workers that were given up.  Repeated, nothing more happens and *ret_retried is
+ * true as well; false: it is not among the dead.  ERROR_BUSY: the queue is full.
+ */
+static inline int store_dead_retry(struct store *store, const char *token, bool *ret_retried, struct error *err)
+{
+    return store->ops->dead_retry(store, token, ret_retried, err);
 }
 
 /* Makes a waiting store_claim of this process return at once (to stop); async-signal-safe it is not. */

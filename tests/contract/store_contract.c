@@ -35,6 +35,8 @@ int main(int argc, char **argv)
         return started;
     choose(tests_moves, tests_moves_len, only);
     choose(tests_queue, tests_queue_len, only);
+    choose(tests_clients, tests_clients_len, only);
+    choose(tests_dead, tests_dead_len, only);
     choose(tests_wake, tests_wake_len, only);
     choose(tests_crash, tests_crash_len, only);
     if (place.is_shards)

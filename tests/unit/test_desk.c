@@ -44,7 +44,8 @@ static void note(struct ledger *ledger, char what)
         ledger->served[len] = what;
 }
 
-static int ledger_add(struct store *store, const struct store_new news[], size_t len, struct error *err)
+static int ledger_add(struct store *store, const struct store_new news[], size_t len, struct store_added ret_added[],
+                      struct error *err)
 {
     struct ledger *ledger = (struct ledger *)store;
     int result = 0;
@@ -58,6 +59,8 @@ static int ledger_add(struct store *store, const struct store_new news[], size_t
             result = error_set(err, ERROR_BUSY, 0, "refused");
     for (size_t i = 0; i < len && result == 0; i++) {
         ledger->adds++;
+        ret_added[i] = (struct store_added){ .outcome = STORE_ADDED };
+        memcpy(ret_added[i].token, news[i].token, TOKEN_BYTES);
         note(ledger, 'a');
     }
     (void)pthread_mutex_unlock(&ledger->lock);
@@ -113,9 +116,10 @@ struct answer {
     char token[TOKEN_BYTES], result[64];
 };
 
-static void on_added(void *context, const struct error *err)
+static void on_added(void *context, const struct store_added *added, const struct error *err)
 {
     struct answer *answer = context;
+    assert_true((added != NULL) == (err == NULL));
     answer->failed = err != NULL;
     answer->kind = err != NULL ? err->kind : ERROR_NONE;
     answer->times++;

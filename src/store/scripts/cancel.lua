@@ -1,16 +1,25 @@
 #!lua flags=allow-oom
 -- ARGV: token, ttl_ms, name of this call.  Returns 1 if it was still to end and has ended by this.
 local token = ARGV[1]
-local at = redis.call('HMGET', sub_key(token), 'state', 'priority', 'lane', 'by')
+local at = redis.call('HMGET', sub_key(token), 'state', 'priority', 'lane', 'by', 'seq', 'client', 'parked')
 if not at[1] then return 0 end
+local active = at[6] -- whose active one ends
 if at[1] == QUEUED then
-    leave_queue(token, at[2], at[3])
-    count(at[3], -1, 0)
-    trim_bell(at[3])
+    if at[6] then client_waits(at[6], token, -1) end
+    if at[7] == '1' then
+        redis.call('ZREM', parked_key(at[6]), item(at[5], token))
+        count_one('waiting', -1)
+        count_one('p' .. at[2] .. ':' .. at[3], -1)
+        active = false
+    else
+        leave_queue(token, at[2], at[3], at[5], at[6] or '')
+        count(at[3], -1, 0)
+        trim_bell(at[3])
+    end
 elseif at[1] == PROCESSING then
     count(at[3], 0, -1)
 else
     return at[4] == ARGV[3] and 1 or 0
 end
-finish(token, FAILED, 'cancelled', 1, ARGV[3], ARGV[2])
+finish(token, FAILED, 'cancelled', 1, ARGV[3], ARGV[2], active)
 return 1

@@ -62,11 +62,13 @@ local touched, answer, taken = {}, { ARGV[5] }, 0
 while taken < max do
     local priority, lane = oldest()
     if not lane then break end
-    local token = redis.call('ZPOPMIN', queue_key(priority, lane))[1]
-    note_head(priority, lane)
+    local member = redis.call('ZPOPMIN', queue_key(priority, lane))[1]
+    local token = member and token_in(member)
+    local at = token and redis.call('HMGET', sub_key(token), 'state', 'queued', 'client')
+    note_head(priority, lane, at and at[3] or '')
     if not token then break end
     touched[lane] = true
-    local at = redis.call('HMGET', sub_key(token), 'state', 'queued')
+    if at[3] then client_waits(at[3], token, -1) end
     if at[1] ~= QUEUED then
         count(lane, -1, 0) -- its keys are gone: somebody removed them by hand
     else
