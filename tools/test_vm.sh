@@ -92,7 +92,7 @@ trap 'exit 143' TERM HUP
 
 mkdir -p "$job/files/build/tests/sandbox"
 cp "$build/evalx" "$job/files/build/"
-cp "$build/tests/sandbox/test_box" "$job/files/build/tests/sandbox/"
+cp "$build/tests/sandbox/test_box" "$build/tests/sandbox/test_walls" "$job/files/build/tests/sandbox/"
 cp -r languages demo tests "$job/files/"
 {
     echo 'export EVALX_TEST_SLOW=20 EVALX_BINARY=/job/build/evalx EVALX_LANGUAGES=/job/languages'
@@ -103,6 +103,7 @@ cp -r languages demo tests "$job/files/"
     else
         echo 'status=0'
         echo 'build/tests/sandbox/test_box || status=1'
+        echo 'build/tests/sandbox/test_walls || status=1'
         echo 'python3 tests/sandbox/run_attacks.py || status=1'
         # shellcheck disable=SC2016
         echo 'exit $status'
