@@ -1,0 +1,643 @@
+/*
+ * A worker that has been taken over: it speaks protocol.h itself, with what an attacker would say.
+ *
+ * Whatever it says, the root side must refuse it or run it in a box, go on serving, and touch nothing of the host.  Each
+ * test ends with a good run on the same line.  Needs root; skipped (77) otherwise.  EVALX_HOSTILE_MESSAGES: how many
+ * random ones (default 600), EVALX_HOSTILE_SEED.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/scope.h"
+#include "sandbox/bundle.h"
+#include "sandbox/message.h"
+#include "sandbox/sandbox_internal.h"
+
+#define ANSWER_MS 30000
+#define IMAGES "/nonexistent-images"
+
+static struct sandbox *sandbox;
+static int line = -1; /* to slot 0 */
+static struct slot_request request;
+static struct slot_reply reply;
+static uint32_t runs;
+
+static int open_line(uint32_t slot)
+{
+    struct error err;
+    int fd = -1;
+    if (sandbox_open_slot(sandbox, slot, &fd, &err) < 0)
+        fail_msg("open slot: %s", err.text);
+    return fd;
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    const struct sandbox_settings settings = { .images_folder = IMAGES, .uid_base = 2010000000 };
+    struct error err;
+    if (sandbox_start(&settings, &sandbox, &err) < 0 || sandbox_image(sandbox, "host", &err) < 0) {
+        print_error("%s\n", err.text);
+        return -1;
+    }
+    line = open_line(0);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    scope_close(&line);
+    sandbox_stop(sandbox);
+    return 0;
+}
+
+static void add_word(const char *word)
+{
+    size_t len = strlen(word) + 1;
+    memcpy(request.strings + request.strings_len, word, len);
+    request.strings_len += (uint32_t)len;
+}
+
+/* A request nothing is wrong with: argv[0] and one argument (or NULL). */
+static void good_request(const char *program, const char *argument)
+{
+    memset(&request, 0, sizeof request);
+    request.op = SLOT_RUN;
+    request.run = ++runs;
+    request.limits = (struct slot_limits){ .cpu_us = 2000000, .wall_us = 4000000, .memory_bytes = 64 << 20,
+                                           .stack_bytes = 8 << 20, .file_bytes = 8 << 20, .disk_bytes = 8 << 20,
+                                           .processes = 16, .open_files = 64 };
+    memcpy(request.image, "host", 5);
+    request.words = argument == NULL ? 1 : 2;
+    add_word(program);
+    if (argument != NULL)
+        add_word(argument);
+}
+
+static void send_request(const int fds[], size_t len)
+{
+    assert_int_equal(message_send(line, &request, sizeof request, fds, len), 0);
+}
+
+static int null_fd(void)
+{
+    int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+    assert_true(fd >= 0);
+    return fd;
+}
+
+/* Waits for the answer to run `number`; others on the way are of earlier messages. */
+static void await(uint32_t number)
+{
+    do {
+        struct pollfd polled = { .fd = line, .events = POLLIN };
+        if (poll(&polled, 1, ANSWER_MS) != 1)
+            fail_msg("no answer to run %u", (unsigned)number);
+        assert_int_equal(message_receive(line, &reply, sizeof reply, NULL, 0, NULL, 0), 1);
+        assert_int_equal(reply.op, SLOT_DONE);
+    } while (reply.run != number);
+}
+
+static void run_with_null(void)
+{
+    auto_close int null = null_fd();
+    const int fds[] = { null, null, null };
+    send_request(fds, 3);
+    await(request.run);
+}
+
+static void expect_still_good(void)
+{
+    good_request("/bin/true", NULL);
+    run_with_null();
+    if (reply.os != 0)
+        fail_msg("a good run fails: %s", reply.text);
+    assert_int_equal(reply.facts.exit_code, 0);
+    assert_int_equal(reply.facts.exec_os, 0);
+}
+
+static void expect_refused(const char *why)
+{
+    if (reply.os == 0)
+        fail_msg("%s: was not refused (exit code %d)", why, reply.facts.exit_code);
+    assert_non_null(memchr(reply.text, '\0', sizeof reply.text));
+}
+
+/* ---- requests ---- */
+
+static void counts_and_words_are_checked(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *why;
+        uint32_t words, variables, strings_len, class;
+    } rows[] = {
+        { "no word", 0, 0, 10, 0 },
+        { "more words than there are", 3, 0, 10, 0 },
+        { "more words than fit", SLOT_WORDS_MAX + 1, 0, 10, 0 },
+        { "variables beyond the sum", 1, SLOT_WORDS_MAX, 10, 0 },
+        { "a sum that wraps", 2, UINT32_MAX - 1, 10, 0 },
+        { "all words there can be", UINT32_MAX, UINT32_MAX, UINT32_MAX, 0 },
+        { "strings beyond their place", 1, 0, SLOT_STRINGS_BYTES + 1, 0 },
+        { "strings of 4 GiB", 1, 0, UINT32_MAX, 0 },
+        { "no strings", 1, 0, 0, 0 },
+        { "a word without end", 1, 0, 5, 0 },
+        { "a class behind the last", 1, 0, 10, SLOT_CLASS_COUNT_ },
+        { "a class far behind", 1, 0, 10, 0x80000000u },
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        good_request("/bin/true", NULL);
+        request.words = rows[i].words;
+        request.variables = rows[i].variables;
+        request.strings_len = rows[i].strings_len;
+        request.class = rows[i].class;
+        run_with_null();
+        expect_refused(rows[i].why);
+    }
+    /* Full to the last byte, and no NUL in it. */
+    good_request("/bin/true", NULL);
+    memset(request.strings, 'x', sizeof request.strings);
+    request.strings_len = sizeof request.strings;
+    run_with_null();
+    expect_refused("full strings without an end");
+    expect_still_good();
+}
+
+static void images_have_to_be_known(void **state)
+{
+    (void)state;
+    static const char *const names[] = { "", "HOST", "host/", "./host", "../", "/", "etc", "hos", "hostt", "host\n" };
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        good_request("/bin/true", NULL);
+        memset(request.image, 0, sizeof request.image);
+        memcpy(request.image, names[i], strlen(names[i]));
+        run_with_null();
+        expect_refused(names[i]);
+    }
+    good_request("/bin/true", NULL);
+    memset(request.image, 'h', sizeof request.image); /* no end */
+    run_with_null();
+    expect_refused("an image's name without an end");
+    expect_still_good();
+}
+
+static void descriptors_are_counted_and_are_streams(void **state)
+{
+    (void)state;
+    auto_close int null = null_fd();
+    auto_close int folder = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    auto_close int path = open("/etc/passwd", O_PATH | O_CLOEXEC);
+    for (size_t count = 0; count <= 5; count++) {
+        const int fds[] = { null, null, null, null, null };
+        for (uint32_t flags = 0; flags < 4; flags++) {
+            good_request("/bin/true", NULL);
+            request.flags = flags;
+            if (count == 3u + (flags & 1) + (flags >> 1))
+                continue;
+            send_request(fds, count);
+            await(request.run);
+            expect_refused("a wrong number of descriptors");
+        }
+    }
+    for (size_t place = 0; place < 5; place++)
+        for (int kind = 0; kind < 2; kind++) {
+            int fds[] = { null, null, null, null, null };
+            fds[place] = kind == 0 ? folder : path;
+            good_request("/bin/true", NULL);
+            request.flags = SLOT_HAS_BUNDLE | SLOT_KEEP_FILES;
+            send_request(fds, 5);
+            await(request.run);
+            expect_refused("a folder or a path");
+        }
+    expect_still_good();
+}
+
+static void packets_of_another_size_are_dropped(void **state)
+{
+    (void)state;
+    auto_close int null = null_fd();
+    const int many[] = { null, null, null, null, null, null, null, null };
+    good_request("/bin/true", NULL);
+    assert_int_equal(message_send(line, &request, 1, NULL, 0), 0);
+    assert_int_equal(message_send(line, &request, sizeof request - 1, many, 3), 0);
+    assert_int_equal(message_send(line, &request, sizeof request, many, 8), 0); /* more descriptors than any has */
+    static char large[sizeof request + 4096];
+    assert_int_equal(message_send(line, large, sizeof large, many, 8), 0);
+    expect_still_good();
+}
+
+static void limits_of_nothing_and_of_everything_end(void **state)
+{
+    (void)state;
+    good_request("/bin/sleep", "60");
+    memset(&request.limits, 0, sizeof request.limits);
+    run_with_null();
+    assert_true(reply.os != 0 || reply.facts.exit_code != 0 || reply.facts.signal != 0 || reply.facts.exec_os != 0);
+    good_request("/bin/true", NULL);
+    memset(&request.limits, 0xff, sizeof request.limits);
+    run_with_null();
+    /* Refused, or run under the ceilings: either way the slot goes on. */
+    assert_true(reply.os != 0 || reply.facts.exit_code == 0);
+    good_request("/bin/sleep", "60");
+    request.limits.wall_us = 1;
+    run_with_null();
+    assert_true(reply.os != 0 || reply.facts.wall_exceeded);
+    expect_still_good();
+}
+
+/* ---- bundles ---- */
+
+struct entry {
+    const char *why, *name;
+    uint32_t name_len, mode;
+    uint64_t size;
+    bool with_content;
+};
+
+static int bundle_of(const struct entry *entry, size_t magic_len)
+{
+    int fd = memfd_create("bundle", MFD_CLOEXEC);
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, BUNDLE_MAGIC, magic_len), (ssize_t)magic_len);
+    struct bundle_entry head = { .name_len = entry->name_len, .mode = entry->mode, .size = entry->size };
+    assert_int_equal(write(fd, &head, sizeof head), (ssize_t)sizeof head);
+    assert_true(write(fd, entry->name, strlen(entry->name)) >= 0);
+    if (entry->with_content)
+        assert_int_equal(write(fd, "content!", 8), 8);
+    return fd;
+}
+
+static void run_with_bundle(int bundle)
+{
+    auto_close int null = null_fd();
+    const int fds[] = { null, null, null, bundle };
+    request.flags |= SLOT_HAS_BUNDLE;
+    send_request(fds, 4);
+    await(request.run);
+}
+
+static void hostile_bundles_are_refused(void **state)
+{
+    (void)state;
+    static const struct entry rows[] = {
+        { "climbs", "../evil", 7, 0644, 8, true },
+        { "climbs inside", "a/../../evil", 12, 0644, 8, true },
+        { "absolute", "/tmp/evil", 9, 0644, 8, true },
+        { "itself", ".", 1, 0644, 8, true },
+        { "an empty part", "a//b", 4, 0644, 8, true },
+        { "a folder", "a/", 2, 0644, 8, true },
+        { "no name", "", 0, 0644, 8, true },
+        { "a name with NUL", "a\0b", 3, 0644, 8, true },
+        { "a name of 4 GiB", "a", UINT32_MAX, 0644, 8, true },
+        { "a name beyond its place", "a", BUNDLE_NAME_MAX + 1, 0644, 8, true },
+        { "set-uid", "a", 1, 04755, 8, true },
+        { "a device", "a", 1, S_IFCHR | 0644, 8, true },
+        { "content that is not there", "a", 1, 0644, 9, false },
+        { "content of all bytes there can be", "a", 1, 0644, UINT64_MAX, true },
+        { "content larger than the box", "a", 1, 0644, 1ull << 40, true },
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        auto_close int bundle = bundle_of(&rows[i], sizeof BUNDLE_MAGIC - 1);
+        good_request("/bin/true", NULL);
+        run_with_bundle(bundle);
+        expect_refused(rows[i].why);
+    }
+    auto_close int torn = bundle_of(&rows[0], 3);
+    good_request("/bin/true", NULL);
+    run_with_bundle(torn);
+    expect_refused("a torn magic");
+    int ends[2];
+    assert_int_equal(pipe2(ends, O_CLOEXEC), 0); /* never written to: reading it would wait for ever */
+    good_request("/bin/true", NULL);
+    run_with_bundle(ends[0]);
+    expect_refused("a pipe as bundle");
+    (void)close(ends[0]);
+    (void)close(ends[1]);
+    /* A file that sparsely pretends to hold more than the box may: its pages are never all made. */
+    auto_close int sparse = bundle_of(&(struct entry){ "", "big", 3, 0644, 1ull << 38, false }, sizeof BUNDLE_MAGIC - 1);
+    assert_int_equal(ftruncate(sparse, 1ll << 39), 0);
+    good_request("/bin/true", NULL);
+    run_with_bundle(sparse);
+    expect_refused("a sparse bundle");
+    expect_still_good();
+}
+
+/* ---- what the root side does with descriptors ---- */
+
+static void strange_streams_harm_nobody(void **state)
+{
+    (void)state;
+    int pair[2];
+    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
+    const int kinds[] = { pair[0], epoll_create1(EPOLL_CLOEXEC), eventfd(0, EFD_CLOEXEC),
+                          (int)syscall(SYS_pidfd_open, getpid(), 0), open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC),
+                          open("/proc/self/mem", O_RDWR | O_CLOEXEC), open("/proc/self/uid_map", O_RDWR | O_CLOEXEC),
+                          open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC), memfd_create("m", MFD_CLOEXEC),
+                          sandbox->control };
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        assert_true(kinds[i] >= 0);
+        for (uint32_t flags = 0; flags < 4; flags++) {
+            const int fds[] = { kinds[i], kinds[i], kinds[i], kinds[i], kinds[i] };
+            good_request("/bin/true", NULL);
+            request.flags = flags;
+            send_request(fds, 3u + (flags & 1) + (flags >> 1));
+            await(request.run);
+            /* Only a plain file may be one; and what the run before kept in it is. */
+            if (flags == SLOT_HAS_BUNDLE)
+                expect_refused("no bundle");
+        }
+        if (kinds[i] != sandbox->control)
+            (void)close(kinds[i]);
+    }
+    (void)close(pair[1]);
+    /* What was kept into the control line was an ill-formed question there, and was answered as such. */
+    struct control_reply answer;
+    struct pollfd polled = { .fd = sandbox->control, .events = POLLIN };
+    while (poll(&polled, 1, 200) == 1) {
+        assert_int_equal(message_receive(sandbox->control, &answer, sizeof answer, NULL, 0, NULL, 0), 1);
+        assert_int_not_equal(answer.os, 0);
+    }
+    expect_still_good();
+}
+
+static void a_named_fifo_keeps_its_owner(void **state)
+{
+    (void)state;
+    char folder[] = "/tmp/evalx-hostile-XXXXXX", name[64];
+    assert_non_null(mkdtemp(folder));
+    (void)snprintf(name, sizeof name, "%s/fifo", folder);
+    assert_int_equal(mkfifo(name, 0600), 0);
+    auto_close int fifo = open(name, O_RDWR | O_CLOEXEC);
+    const int fds[] = { fifo, fifo, fifo };
+    good_request("/bin/true", NULL);
+    send_request(fds, 3);
+    await(request.run);
+    struct stat st;
+    assert_int_equal(stat(name, &st), 0);
+    assert_int_equal(st.st_uid, getuid());
+    assert_int_equal(unlink(name), 0);
+    assert_int_equal(rmdir(folder), 0);
+    expect_still_good();
+}
+
+/*
+ * execve looks up the program, and the interpreter that a script names, before it closes descriptors; a folder of the
+ * root side among them would be a way into the host's tree.
+ */
+static void no_descriptor_leads_out_of_the_image(void **state)
+{
+    (void)state;
+    char folder[] = "/tmp/evalx-hostile-XXXXXX", outside[64], path[160], script[200];
+    assert_non_null(mkdtemp(folder));
+    assert_int_equal(chmod(folder, 0755), 0);
+    (void)snprintf(outside, sizeof outside, "%s/outside", folder);
+    auto_close int file = open(outside, O_WRONLY | O_CREAT | O_CLOEXEC, 0755);
+    assert_true(write(file, "#!/bin/true\n", 12) == 12 && fchmod(file, 0755) == 0);
+    for (int fd = 0; fd < 64; fd++)
+        for (int by_script = 0; by_script < 2; by_script++) {
+            (void)snprintf(path, sizeof path, "/proc/self/fd/%d/../../../../../../../../..%s", fd, outside);
+            (void)snprintf(script, sizeof script, "#!%s\n", path);
+            const struct entry entry = { "", "main", 4, 0755, strlen(script), false };
+            auto_close int bundle = bundle_of(&entry, sizeof BUNDLE_MAGIC - 1);
+            assert_int_equal(write(bundle, script, strlen(script)), (ssize_t)strlen(script));
+            good_request(by_script ? "/box/main" : path, NULL);
+            run_with_bundle(bundle);
+            if (reply.os == 0 && reply.facts.exec_os == 0)
+                fail_msg("descriptor %d led to a file of the host", fd);
+        }
+    assert_int_equal(unlink(outside), 0);
+    assert_int_equal(rmdir(folder), 0);
+    expect_still_good();
+}
+
+/* ---- while a run goes on ---- */
+
+static void messages_during_a_run_change_nothing(void **state)
+{
+    (void)state;
+    auto_close int null = null_fd();
+    const int fds[] = { null, null, null };
+    good_request("/bin/sleep", "0.3");
+    uint32_t sleeper = request.run;
+    send_request(fds, 3);
+    good_request("/bin/false", NULL); /* a second run at once is not taken */
+    send_request(fds, 3);
+    good_request("/bin/false", NULL);
+    request.op = SLOT_KILL;
+    request.run = sleeper + 1000; /* somebody else's */
+    send_request(fds, 3);
+    request.op = SLOT_DONE;
+    send_request(NULL, 0);
+    request.op = UINT32_MAX;
+    send_request(NULL, 0);
+    assert_int_equal(message_send(line, "x", 1, fds, 3), 0);
+    await(sleeper);
+    assert_int_equal(reply.os, 0);
+    assert_int_equal(reply.facts.exit_code, 0);
+    assert_false(reply.facts.cancelled);
+    good_request("/bin/sleep", "60");
+    send_request(fds, 3);
+    for (int i = 0; i < 50; i++) { /* one would do */
+        request.op = SLOT_KILL;
+        request.reason = (uint32_t)i;
+        send_request(NULL, 0);
+    }
+    await(request.run);
+    assert_true(reply.facts.cancelled || reply.facts.output_exceeded);
+    expect_still_good();
+}
+
+/* ---- the control line ---- */
+
+static void ask_control(const struct control_request *asked, size_t len, const int fds[], size_t fds_len,
+                        struct control_reply *ret)
+{
+    assert_int_equal(message_send(sandbox->control, asked, len, fds, fds_len), 0);
+    struct pollfd polled = { .fd = sandbox->control, .events = POLLIN };
+    assert_int_equal(poll(&polled, 1, ANSWER_MS), 1);
+    int got_fd = -1;
+    size_t got = 0;
+    assert_int_equal(message_receive(sandbox->control, ret, sizeof *ret, &got_fd, 1, &got, 0), 1);
+    scope_close(&got_fd);
+}
+
+static void control_questions_are_checked(void **state)
+{
+    (void)state;
+    static const char *const names[] = { "", ".", "..", "../host", "/", "/etc", "a/b", "HOST", "-x", ".hidden", "a b",
+                                         "host\n", "a\\b", "nothing-of-the-kind" };
+    struct control_reply answer;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        struct control_request asked = { .op = CONTROL_IMAGE, .sequence = 7 };
+        memcpy(asked.image, names[i], strlen(names[i]));
+        ask_control(&asked, sizeof asked, NULL, 0, &answer);
+        assert_true(answer.os != 0 && answer.sequence == 7);
+    }
+    struct control_request endless = { .op = CONTROL_IMAGE };
+    memset(endless.image, 'a', sizeof endless.image);
+    ask_control(&endless, sizeof endless, NULL, 0, &answer);
+    assert_int_not_equal(answer.os, 0);
+    static const uint32_t slots[] = { SLOTS_MAX, SLOTS_MAX + 1, 0x7fffffff, 0x80000000, UINT32_MAX };
+    for (size_t i = 0; i < sizeof slots / sizeof *slots; i++) {
+        struct control_request asked = { .op = CONTROL_SLOT, .slot = slots[i] };
+        ask_control(&asked, sizeof asked, NULL, 0, &answer);
+        assert_int_not_equal(answer.os, 0);
+    }
+    static const uint32_t ops[] = { 0, CONTROL_HELLO, 4, 99, UINT32_MAX };
+    for (size_t i = 0; i < sizeof ops / sizeof *ops; i++) {
+        struct control_request asked = { .op = ops[i] };
+        ask_control(&asked, sizeof asked, NULL, 0, &answer);
+        assert_int_not_equal(answer.os, 0);
+    }
+    auto_close int null = null_fd();
+    struct control_request asked = { .op = CONTROL_SLOT, .slot = 5 };
+    ask_control(&asked, sizeof asked, &null, 1, &answer); /* no question comes with a descriptor */
+    assert_int_not_equal(answer.os, 0);
+    ask_control(&asked, sizeof asked - 1, NULL, 0, &answer);
+    assert_int_not_equal(answer.os, 0);
+    expect_still_good();
+}
+
+static void slots_may_be_opened_again_and_again(void **state)
+{
+    (void)state;
+    int lines[16];
+    for (uint32_t i = 0; i < 16; i++)
+        lines[i] = open_line(i + 1);
+    for (uint32_t round = 0; round < 40; round++) {
+        scope_close(&lines[round % 16]);
+        lines[round % 16] = open_line(round % 16 + 1);
+    }
+    /* In the middle of a run: what it had started is gone with it. */
+    auto_close int null = null_fd();
+    const int fds[] = { null, null, null };
+    for (int round = 0; round < 10; round++) {
+        good_request("/bin/sleep", "60");
+        send_request(fds, 3);
+        int fresh = open_line(0);
+        (void)close(line);
+        line = fresh;
+    }
+    expect_still_good();
+    for (int i = 0; i < 16; i++)
+        scope_close(&lines[i]);
+}
+
+/* ---- chance ---- */
+
+static uint64_t seed;
+
+static uint32_t random_below(uint32_t bound)
+{
+    seed ^= seed << 13;
+    seed ^= seed >> 7;
+    seed ^= seed << 17;
+    return (uint32_t)(seed >> 16) % bound;
+}
+
+/* A good request with some bytes of its head changed; its end is in sight whatever they are. */
+static void random_request(void)
+{
+    static const char *const programs[] = { "/bin/true", "/bin/echo", "/box", "/etc/passwd", "", "/proc/1/exe" };
+    good_request(programs[random_below(6)], random_below(2) ? "x" : NULL);
+    unsigned char *head = (unsigned char *)&request;
+    for (uint32_t changes = random_below(4); changes > 0; changes--)
+        head[random_below((uint32_t)offsetof(struct slot_request, strings) + 64)] = (unsigned char)random_below(256);
+    if (random_below(8) == 0)
+        for (size_t i = offsetof(struct slot_request, flags); i < offsetof(struct slot_request, limits); i++)
+            head[i] = (unsigned char)random_below(256);
+    request.limits.wall_us %= 50000;
+    request.flags &= ~SLOT_SELF_TEST;
+}
+
+/* A slot that is still at a run takes no other; so a good one is asked for until it is answered. */
+static void expect_good_soon(void)
+{
+    auto_close int null = null_fd();
+    const int fds[] = { null, null, null };
+    for (int tries = 0; tries < 100; tries++) {
+        runs += 1000; /* a changed number must not be the good run's */
+        good_request("/bin/true", NULL);
+        send_request(fds, 3);
+        struct pollfd polled = { .fd = line, .events = POLLIN };
+        while (poll(&polled, 1, 300) == 1) {
+            assert_int_equal(message_receive(line, &reply, sizeof reply, NULL, 0, NULL, 0), 1);
+            if (reply.run != request.run)
+                continue;
+            assert_int_equal(reply.os, 0);
+            assert_int_equal(reply.facts.exit_code, 0);
+            return;
+        }
+    }
+    fail_msg("the slot answers no more");
+}
+
+static void random_messages_leave_the_slot_whole(void **state)
+{
+    (void)state;
+    const char *wanted = getenv("EVALX_HOSTILE_MESSAGES"), *seed_text = getenv("EVALX_HOSTILE_SEED");
+    long messages = wanted != NULL ? strtol(wanted, NULL, 10) : 600;
+    seed = seed_text != NULL ? strtoull(seed_text, NULL, 10) : 88172645463325252ull;
+    int pair[2];
+    assert_int_equal(pipe2(pair, O_CLOEXEC), 0);
+    auto_close int null = null_fd();
+    auto_close int folder = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    auto_close int memory = memfd_create("m", MFD_CLOEXEC);
+    const int kinds[] = { null, null, null, folder, memory, pair[0], pair[1] };
+    for (long i = 0; i < messages; i++) {
+        int fds[8];
+        size_t len = random_below(4) == 0 ? random_below(7) : 3;
+        for (size_t k = 0; k < len; k++)
+            fds[k] = kinds[random_below(random_below(4) == 0 ? 7 : 3)];
+        random_request();
+        size_t bytes = random_below(32) == 0 ? 1 + random_below(sizeof request - 1) : sizeof request;
+        assert_int_equal(message_send(line, &request, bytes, fds, len), 0);
+        if (i % 8 == 7)
+            expect_good_soon();
+    }
+    (void)close(pair[0]);
+    (void)close(pair[1]);
+    expect_still_good();
+}
+
+int main(void)
+{
+    if (geteuid() != 0) {
+        print_message("needs root\n");
+        return 77;
+    }
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(counts_and_words_are_checked),
+        cmocka_unit_test(images_have_to_be_known),
+        cmocka_unit_test(descriptors_are_counted_and_are_streams),
+        cmocka_unit_test(packets_of_another_size_are_dropped),
+        cmocka_unit_test(limits_of_nothing_and_of_everything_end),
+        cmocka_unit_test(hostile_bundles_are_refused),
+        cmocka_unit_test(strange_streams_harm_nobody),
+        cmocka_unit_test(a_named_fifo_keeps_its_owner),
+        cmocka_unit_test(no_descriptor_leads_out_of_the_image),
+        cmocka_unit_test(messages_during_a_run_change_nothing),
+        cmocka_unit_test(control_questions_are_checked),
+        cmocka_unit_test(slots_may_be_opened_again_and_again),
+        cmocka_unit_test(random_messages_leave_the_slot_whole),
+    };
+    return cmocka_run_group_tests_name("hostile worker", tests, setup, teardown);
+}
