@@ -33,16 +33,11 @@ static const struct {
     const char *key;
     enum field_kind kind;
 } fields[FIELD_COUNT_] = {
-    [FIELD_TIME] = { "time", FIELD_SECONDS },
-    [FIELD_TIME_WALL] = { "time-wall", FIELD_SECONDS },
-    [FIELD_MAX_RSS] = { "max-rss", FIELD_KILOBYTES },
-    [FIELD_CG_MEM] = { "cg-mem", FIELD_KILOBYTES },
-    [FIELD_EXITCODE] = { "exitcode", FIELD_NUMBER },
-    [FIELD_EXITSIG] = { "exitsig", FIELD_NUMBER },
-    [FIELD_STATUS_WORD] = { "status", FIELD_STATUS },
-    [FIELD_TEXT] = { "message", FIELD_MESSAGE },
-    [FIELD_KILLED] = { "killed", FIELD_FLAG },
-    [FIELD_OOM] = { "cg-oom-killed", FIELD_FLAG },
+    [FIELD_TIME] = { "time", FIELD_SECONDS },         [FIELD_TIME_WALL] = { "time-wall", FIELD_SECONDS },
+    [FIELD_MAX_RSS] = { "max-rss", FIELD_KILOBYTES }, [FIELD_CG_MEM] = { "cg-mem", FIELD_KILOBYTES },
+    [FIELD_EXITCODE] = { "exitcode", FIELD_NUMBER },  [FIELD_EXITSIG] = { "exitsig", FIELD_NUMBER },
+    [FIELD_STATUS_WORD] = { "status", FIELD_STATUS }, [FIELD_TEXT] = { "message", FIELD_MESSAGE },
+    [FIELD_KILLED] = { "killed", FIELD_FLAG },        [FIELD_OOM] = { "cg-oom-killed", FIELD_FLAG },
 };
 
 /* Digits only, at most `max`; the longest that fits is far below what a uint64_t holds. */

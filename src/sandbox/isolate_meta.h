@@ -15,11 +15,11 @@
 #define ISOLATE_META_BYTES_MAX (64u << 10)
 
 enum isolate_status {
-    ISOLATE_ENDED,     /* no status: the program exited with 0 */
-    ISOLATE_RE,        /* exited with another code */
-    ISOLATE_SG,        /* died of a signal */
-    ISOLATE_TO,        /* timed out */
-    ISOLATE_XX,        /* isolate itself failed: message says how */
+    ISOLATE_ENDED, /* no status: the program exited with 0 */
+    ISOLATE_RE,    /* exited with another code */
+    ISOLATE_SG,    /* died of a signal */
+    ISOLATE_TO,    /* timed out */
+    ISOLATE_XX,    /* isolate itself failed: message says how */
 };
 
 struct isolate_meta {

@@ -11,8 +11,15 @@ struct sandbox *sandbox;
 struct box *box;
 
 const struct limits easy = {
-    .cpu_us = 5000000, .wall_us = 10000000, .memory_bytes = 256 << 20, .stack_bytes = 8 << 20,
-    .output_bytes = 1 << 20, .file_bytes = 16 << 20, .disk_bytes = 32 << 20, .processes = 64, .open_files = 256,
+    .cpu_us = 5000000,
+    .wall_us = 10000000,
+    .memory_bytes = 256 << 20,
+    .stack_bytes = 8 << 20,
+    .output_bytes = 1 << 20,
+    .file_bytes = 16 << 20,
+    .disk_bytes = 32 << 20,
+    .processes = 64,
+    .open_files = 256,
 };
 
 static const char *const plain_env[] = { "PATH=/usr/bin:/bin", "LANG=C.UTF-8", NULL };
@@ -40,7 +47,8 @@ int boxes_start(void **state)
 {
     (void)state;
     struct error err;
-    struct sandbox_settings settings = { .images_folder = "/opt/evalx/chroots", .uid_base = 2000000000,
+    struct sandbox_settings settings = { .images_folder = "/opt/evalx/chroots",
+                                         .uid_base = 2000000000,
                                          .driver = driver };
     if (sandbox_start(&settings, &sandbox, &err) < 0 || sandbox_image(sandbox, "host", &err) < 0 ||
         box_open(sandbox, 0, &box, &err) < 0) {
@@ -65,7 +73,8 @@ static bool isolate_is_missing(void)
 {
     struct error err = { 0 };
     struct sandbox *tried = NULL;
-    struct sandbox_settings settings = { .images_folder = "/opt/evalx/chroots", .uid_base = 2000000000,
+    struct sandbox_settings settings = { .images_folder = "/opt/evalx/chroots",
+                                         .uid_base = 2000000000,
                                          .driver = driver };
     int result = sandbox_start(&settings, &tried, &err);
     if (result == 0)
@@ -90,8 +99,12 @@ bool boxes_skipped(int argc, char **argv)
 
 struct box_job shell_job(const char *const argv[])
 {
-    return (struct box_job){ .image = "host", .class = LANGUAGE_CLASS_NATIVE, .argv = (char *const *)argv,
-                             .env = (char *const *)plain_env, .limits = easy, .bundle_fd = -1 };
+    return (struct box_job){ .image = "host",
+                             .class = LANGUAGE_CLASS_NATIVE,
+                             .argv = (char *const *)argv,
+                             .env = (char *const *)plain_env,
+                             .limits = easy,
+                             .bundle_fd = -1 };
 }
 
 struct box_outcome run_job(const struct box_job *job)

@@ -138,7 +138,8 @@ static void isolate_refuses_locks(void **state)
     struct box_outcome o = run_python("import fcntl\nf = open('/usr/bin/env')\n"
                                       "for call in (fcntl.flock, fcntl.lockf):\n"
                                       "  try: call(f, fcntl.LOCK_SH | fcntl.LOCK_NB); print('locked')\n"
-                                      "  except OSError as e: print(e.errno in (1, 38))\n", NULL);
+                                      "  except OSError as e: print(e.errno in (1, 38))\n",
+                                      NULL);
     assert_string_equal(o.output.at, "True\nTrue\n");
     box_outcome_done(&o);
 }
@@ -147,7 +148,8 @@ static void *hold_a_lock(void *other)
 {
     const char *const argv[] = { "/usr/bin/python3", "-c",
                                  "import fcntl, time\nf = open('/usr/bin/env')\nfcntl.flock(f, fcntl.LOCK_EX)\n"
-                                 "g = open('/etc/ld.so.cache')\nfcntl.flock(g, fcntl.LOCK_EX)\ntime.sleep(2)\n", NULL };
+                                 "g = open('/etc/ld.so.cache')\nfcntl.flock(g, fcntl.LOCK_EX)\ntime.sleep(2)\n",
+                                 NULL };
     struct box_job job = shell_job(argv);
     struct error err;
     struct box_outcome o;
@@ -169,7 +171,8 @@ static void a_lock_on_a_shared_file_is_not_seen_next_door(void **state)
     assert_int_equal(pthread_create(&thread, NULL, hold_a_lock, other), 0);
     (void)nanosleep(&(struct timespec){ .tv_nsec = 800000000 }, NULL);
     struct box_outcome o = run_python("import fcntl\nfor n in ('/usr/bin/env', '/etc/ld.so.cache'):\n"
-                                      "  fcntl.flock(open(n), fcntl.LOCK_EX | fcntl.LOCK_NB); print('mine')\n", NULL);
+                                      "  fcntl.flock(open(n), fcntl.LOCK_EX | fcntl.LOCK_NB); print('mine')\n",
+                                      NULL);
     void *complaint;
     (void)pthread_join(thread, &complaint);
     assert_null(complaint);

@@ -77,11 +77,33 @@ static void what_makes_no_sense_is_refused(void **state)
     (void)state;
     static const char *const texts[] = {
         "exitcode:0", /* cut off */
-        "exitcode\n", "\n", "exitcode:\n", "exitcode:256\n", "exitcode:-1\n", "exitcode: 1\n", "exitcode:1 \n",
-        "exitcode:1x\n", "exitcode:18446744073709551616\n", "exitcode:0\nexitcode:0\n", "time:\n", "time:.5\n",
-        "time:1.\n", "time:1.0000001\n", "time:1e3\n", "time:nan\n", "time:100000001\n", "time:1.5.5\n", "time:--1\n",
-        "time:1.-5\n", "time:0.--5\n",
-        "max-rss:9007199254740992\n", "killed:2\n", "status:\n", "status:re\n", "status:REX\n", "status:OK\n",
+        "exitcode\n",
+        "\n",
+        "exitcode:\n",
+        "exitcode:256\n",
+        "exitcode:-1\n",
+        "exitcode: 1\n",
+        "exitcode:1 \n",
+        "exitcode:1x\n",
+        "exitcode:18446744073709551616\n",
+        "exitcode:0\nexitcode:0\n",
+        "time:\n",
+        "time:.5\n",
+        "time:1.\n",
+        "time:1.0000001\n",
+        "time:1e3\n",
+        "time:nan\n",
+        "time:100000001\n",
+        "time:1.5.5\n",
+        "time:--1\n",
+        "time:1.-5\n",
+        "time:0.--5\n",
+        "max-rss:9007199254740992\n",
+        "killed:2\n",
+        "status:\n",
+        "status:re\n",
+        "status:REX\n",
+        "status:OK\n",
     };
     for (size_t i = 0; i < LEN(texts); i++) {
         struct isolate_meta meta = { .exit_code = 77 };
@@ -109,8 +131,8 @@ static void a_file_has_a_bound(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_plain_end_has_no_status), cmocka_unit_test(each_status_is_told),
-        cmocka_unit_test(the_last_status_stands),    cmocka_unit_test(odd_but_right),
+        cmocka_unit_test(a_plain_end_has_no_status),      cmocka_unit_test(each_status_is_told),
+        cmocka_unit_test(the_last_status_stands),         cmocka_unit_test(odd_but_right),
         cmocka_unit_test(what_makes_no_sense_is_refused), cmocka_unit_test(a_file_has_a_bound),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -66,8 +66,7 @@ int isolate_box_attach(const char *images_folder, struct image *image, struct er
         return -1;
     char path[sizeof ISOLATE_STAGE + 1 + CONTROL_IMAGE_BYTES];
     (void)snprintf(path, sizeof path, ISOLATE_STAGE "/%s", image->name);
-    if ((mkdir(path, 0755) < 0 && errno != EEXIST) ||
-        move_mount(tree, "", AT_FDCWD, path, MOVE_MOUNT_F_EMPTY_PATH) < 0)
+    if ((mkdir(path, 0755) < 0 && errno != EEXIST) || move_mount(tree, "", AT_FDCWD, path, MOVE_MOUNT_F_EMPTY_PATH) < 0)
         return error_set(err, ERROR_SANDBOX, errno, "attach image %s at %s", image->name, path);
     image->mount_ns = take_fd(&mount_ns);
     return 0;
