@@ -8,9 +8,11 @@ import argparse
 import json
 import os
 import shutil
+import socket
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -139,9 +141,38 @@ def measure(harness, server, floor, folder, wanted, args):
     return rows
 
 
+def queue(args):
+    """bench_queue on an SQLite file and on a redis-server of its own, both in a new folder."""
+    subprocess.run(["ninja", "-C", args.build, "tests/contract/bench_queue"], check=True, stdout=subprocess.DEVNULL)
+    program = os.path.join(args.build, "tests", "contract", "bench_queue")
+    quick = ["--quick"] if args.quick else []
+    folder = tempfile.mkdtemp(prefix="evalx-bench-queue-", dir=args.folder)
+    try:
+        print("SQLite", flush=True)
+        subprocess.run([program, f"sqlite:{folder}/queue.db", *quick], check=True, stdin=subprocess.DEVNULL)
+        if shutil.which("redis-server") is None:
+            raise SystemExit("bench: redis-server is not installed")
+        with socket.create_server(("127.0.0.1", 0)) as probe:
+            port = probe.getsockname()[1]
+        with open(os.path.join(folder, "redis.log"), "wb") as log:
+            redis = subprocess.Popen(["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--dir", folder,
+                                      "--save", "", "--appendonly", "yes"], stdout=log, stderr=log)
+        try:
+            time.sleep(1)
+            print("\nRedis (appendfsync everysec)", flush=True)
+            subprocess.run([program, f"redis://127.0.0.1:{port}", *quick], check=True, stdin=subprocess.DEVNULL)
+        finally:
+            redis.kill()
+            redis.wait()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    return 0
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("store", nargs="*", choices=["sqlite", "redis", []], help="default: both")
+    parser.add_argument("store", nargs="*", choices=["sqlite", "redis", "queue", []],
+                        help="default: sqlite and redis; queue: the stores alone, also with a million waiting")
     parser.add_argument("--build", default="build")
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--each", type=int, default=10, help="runs of each side in a round")
@@ -149,7 +180,11 @@ def main():
     parser.add_argument("--batch", type=int, default=20)
     parser.add_argument("--seconds", type=float, default=8)
     parser.add_argument("--json", help="keep the figures in this file")
+    parser.add_argument("--quick", action="store_true", help="queue: 20 seconds, a hundred thousand waiting")
+    parser.add_argument("--folder", help="queue: where its files are made, on the disk that is to be measured")
     args = parser.parse_args()
+    if "queue" in args.store:
+        return queue(args)
     build = os.path.abspath(args.build)
     os.environ["EVALX_BINARY"] = os.path.join(build, "evalx")
     sys.path.insert(0, os.path.join(ROOT, "tests", "integration"))
