@@ -69,8 +69,24 @@ def count_cmocka(name, stdout):
     return tally
 
 
+def count_suite(name, stdout):
+    """A program that counts by itself, as the attacks do: "N passed, N failed" last, a FAILED line for each failure."""
+    match = re.search(r"^(\d+) passed, (\d+) failed(?:, (\d+) skipped)?$", stdout.rstrip().split("\n")[-1])
+    if not match:
+        return None
+    tally = Tally()
+    tally.passed = int(match.group(1))
+    named = re.findall(r"^FAILED +([^\s:]+):? ?(.*)$", stdout, re.M)[:int(match.group(2))]
+    tally.failed = [(f"{name}: {test}", why[:200]) for test, why in named]
+    tally.failed += [(f"{name}: (unnamed)", "")] * (int(match.group(2)) - len(named))
+    tally.skipped = [(f"{name}: {test}", why[:200]) for test, why in
+                     re.findall(r"^skipped +([^\s:]+):? ?(.*)$", stdout, re.M | re.I)[:int(match.group(3) or 0)]]
+    tally.skipped += [(f"{name}: (unnamed)", "")] * (int(match.group(3) or 0) - len(tally.skipped))
+    return tally
+
+
 def count_program(entry):
-    """One test program as meson ran it: cmocka's or TAP's own lines, else the program counts as one test."""
+    """One test program as meson ran it: cmocka's, TAP's or its own count, else the program counts as one test."""
     tally = Tally()
     name, result = entry["name"], entry["result"]
     text = entry.get("stdout", "") + "\n" + entry.get("stderr", "")
@@ -81,6 +97,8 @@ def count_program(entry):
     tap = re.findall(r"^(not )?ok \d+(?: -)? ?([^#\n]*)(# SKIP ?(.*))?$", text, re.M | re.I)
     if re.search(r"^\[==========\] Running", text, re.M):
         tally = count_cmocka(name, entry.get("stdout", ""))
+    elif count_suite(name, entry.get("stdout", "")):
+        tally = count_suite(name, entry.get("stdout", ""))
     elif tap:
         for bad, test, skip, why in tap:
             if bad:

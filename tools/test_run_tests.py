@@ -50,6 +50,13 @@ def test_tap():
     assert counted("FAIL", "1..3\nok 1 - a\nnot ok 2 - b\nok 3 - c # SKIP no root\n", "", 1) == (1, ["p: b"], ["p: c"])
 
 
+def test_a_suite_that_counts_by_itself():
+    out = "ok      a.c (0.02 s)\nFAILED  b.c: the program escaped: x\n1 passed, 1 failed, 0 skipped\n"
+    assert counted("FAIL", out, "", 1) == (1, ["p: b.c"], [])
+    assert counted("OK", "ok a\n2 passed, 0 failed, 1 skipped\n") == (2, [], ["p: (unnamed)"])
+    assert counted("FAIL", "ok a\n2 passed, 0 failed\n", "", 1) == (2, ["p"], [])
+
+
 def test_silent_programs():
     assert counted("OK") == (1, [], [])
     assert counted("TIMEOUT", returncode=-15) == (0, ["p"], [])
