@@ -27,6 +27,7 @@ const char *answer_code(unsigned status)
 {
     switch (status) {
     case 400: return "bad_request";
+    case 401: return "unauthorized";
     case 403: return "forbidden";
     case 404: return "not_found";
     case 405: return "method_not_allowed";
@@ -35,6 +36,7 @@ const char *answer_code(unsigned status)
     case 413: return "body_too_large";
     case 417: return "expectation_failed";
     case 426: return "upgrade_required";
+    case 429: return "too_many_requests";
     case 501: return "not_implemented";
     case 503: return "busy";
     case 505: return "version_not_supported";

@@ -9,6 +9,7 @@
 
 #include <errno.h>
 
+#include "api/clients.h"
 #include "api/routes.h"
 #include "base/scope.h"
 #include "config/config.h"
@@ -23,6 +24,11 @@ static struct route *routes_new(uint64_t body_bytes_max, size_t *ret_len)
         { "POST", "/execute-parallel", "/execute-parallel", body_bytes_max, submit_parallel },
         { "GET", "/submissions/*", "/submissions/{token}", 0, status_show },
         { "DELETE", "/submissions/*", "/submissions/{token}", 0, status_cancel },
+        { "GET", "/dead", "/dead", 0, dead_list },
+        { "GET", "/dead/*", "/dead/{token}", 0, dead_show },
+        { "POST", "/dead/*/retry", "/dead/{token}/retry", 0, dead_retry },
+        { "GET", "/queue", "/queue", 0, queue_show },
+        { "GET", "/workers", "/workers", 0, queue_workers },
         { "GET", "/ws", "/ws", 0, websocket_open },
         { "GET", "/languages", "/languages", 0, about_languages },
         { "GET", "/healthz", "/healthz", 0, health_alive },
@@ -52,6 +58,7 @@ static void api_free(struct api *api)
     waits_close(api->waits);
     hub_close(api->hub);
     watch_close(api->watch);
+    clients_free(api->clients);
     free(api->routes);
     free(api);
 }
@@ -64,6 +71,8 @@ static int start_parts(struct api *api, struct error *err)
     api->routes = routes_new(config->body_bytes_max, &routes_len);
     if (api->routes == NULL)
         return error_set(err, ERROR_BUSY, ENOMEM, "start the API");
+    if (clients_load(config, &api->clients, err) < 0)
+        return -1;
     if (desk_open(api->store, ORDERS_MAX, &api->desk, err) < 0 || watch_open(&api->watch, err) < 0 ||
         waits_open(api->desk, api->watch, &api->waits, err) < 0 || keeper_open(api, &api->keeper, err) < 0 ||
         intake_open(&api->intake, err) < 0 || hub_open(api, &api->hub, err) < 0)
@@ -73,6 +82,7 @@ static int start_parts(struct api *api, struct error *err)
         .routes = api->routes,
         .routes_len = routes_len,
         .context = api,
+        .admit = admit,
         .connections_max = at_most_u32(config->connections_max),
         .connections_ip_max = at_most_u32(config->connections_ip_max),
         .deadline_s = at_most_u32(config->request_deadline_s),

@@ -5,6 +5,7 @@
 #include "api/exchange.h"
 
 #include <assert.h>
+#include <netinet/in.h>
 #include <sys/socket.h>
 
 #include "api/answer.h"
@@ -34,6 +35,30 @@ struct text exchange_segment(const struct exchange *exchange)
 struct text exchange_body(const struct exchange *exchange)
 {
     return buf_text(&exchange->body);
+}
+
+void exchange_set_client(struct exchange *exchange, const void *client)
+{
+    exchange->client = client;
+}
+
+const void *exchange_client(const struct exchange *exchange)
+{
+    return exchange->client;
+}
+
+bool exchange_is_local(const struct exchange *exchange)
+{
+    struct sockaddr_storage peer = { 0 };
+    socklen_t len = sizeof peer;
+
+    if (getpeername(connection_fd(exchange->connection), (struct sockaddr *)&peer, &len) < 0)
+        return false;
+    if (peer.ss_family == AF_INET)
+        return ntohl(((const struct sockaddr_in *)&peer)->sin_addr.s_addr) >> 24 == 127;
+    const struct in6_addr *v6 = &((const struct sockaddr_in6 *)&peer)->sin6_addr;
+    return peer.ss_family == AF_INET6 &&
+           (IN6_IS_ADDR_LOOPBACK(v6) || (IN6_IS_ADDR_V4MAPPED(v6) && v6->s6_addr[12] == 127));
 }
 
 void exchange_forget_body(struct exchange *exchange)
@@ -93,6 +118,13 @@ void exchange_answer_refusal(struct exchange *exchange, const struct refusal *re
     log_debug("%s %s refused with %u: %s", exchange->method, exchange->path, refusal->status, refusal->message);
     answer_with_error(exchange, refusal->status, answer_code(refusal->status), refusal->message, refusal->field,
                       extra_headers);
+}
+
+void exchange_answer_problem(struct exchange *exchange, const struct refusal *refusal, const char *code,
+                             const char *const *extra_headers)
+{
+    log_debug("%s %s refused with %u %s", exchange->method, exchange->path, refusal->status, code);
+    answer_with_error(exchange, refusal->status, code, refusal->message, refusal->field, extra_headers);
 }
 
 static void answer_preflight(struct exchange *exchange)

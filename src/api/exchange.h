@@ -43,6 +43,7 @@ struct exchange {
     struct buf body;
     size_t body_counted; /* in server->bodies_bytes */
 
+    const void *client; /* what admit said */
     unsigned status;
     struct MHD_Response *response; /* ANSWERED: to be queued */
     uint64_t response_bytes;

@@ -7,6 +7,7 @@
 #include "api/watch.h"
 #include "store/desk.h"
 
+struct clients;
 struct intake;
 struct keeper;
 struct hub;
@@ -15,6 +16,7 @@ struct api {
     const struct config *config;
     const struct languages *languages;
     struct store *store;
+    struct clients *clients; /* NULL: everybody is one client */
     struct desk *desk;
     struct watch *watch;
     struct waits *waits;
@@ -45,6 +47,20 @@ void health_ready(struct exchange *exchange, void *api);
 void health_metrics(struct exchange *exchange, void *api);
 int keeper_open(struct api *api, struct keeper **ret, struct error *err);
 void keeper_close(struct keeper *keeper); /* answers who still asks; NULL is fine */
+
+/* admit.c */
+bool admit(struct exchange *exchange, void *api); /* as server_settings.admit */
+/* Of whoever was admitted: for operators only.  False: it has been answered. */
+bool admit_operator(struct exchange *exchange, const struct api *api);
+
+/* dead.c */
+void dead_list(struct exchange *exchange, void *api);
+void dead_show(struct exchange *exchange, void *api);
+void dead_retry(struct exchange *exchange, void *api);
+
+/* queue.c */
+void queue_show(struct exchange *exchange, void *api);
+void queue_workers(struct exchange *exchange, void *api);
 
 /* about.c */
 void about_index(struct exchange *exchange, void *api);

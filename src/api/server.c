@@ -287,10 +287,10 @@ static enum MHD_Result handle(struct exchange *exchange)
     exchange->state = HANDLED;
     exchange->owners++;
     exchange_list(exchange); /* now, because server->lock comes before the exchange's own */
-    if (exchange->route != NULL)
-        exchange->route->handler(exchange, server->settings.context);
-    else
+    if (exchange->route == NULL)
         exchange_answer_itself(exchange);
+    else if (server->settings.admit == NULL || server->settings.admit(exchange, server->settings.context))
+        exchange->route->handler(exchange, server->settings.context);
 
     (void)pthread_mutex_lock(&exchange->lock);
     bool is_kept = exchange->state == HANDLED;

@@ -48,6 +48,15 @@ void exchange_answer_error(struct exchange *exchange, const struct error *err);
 /* The same for a refusal that has a status of its own. */
 void exchange_answer_refusal(struct exchange *exchange, const struct refusal *refusal,
                              const char *const *extra_headers);
+/* The same with a code of its own, where the status alone does not say enough. */
+void exchange_answer_problem(struct exchange *exchange, const struct refusal *refusal, const char *code,
+                             const char *const *extra_headers);
+
+/* Whose request it is: what server_settings.admit found out; NULL where it said nothing.  Valid like the settings. */
+void exchange_set_client(struct exchange *exchange, const void *client);
+const void *exchange_client(const struct exchange *exchange);
+/* Does it come from this machine (a loopback address)?  Only inside the handler's own call. */
+bool exchange_is_local(const struct exchange *exchange);
 
 /*
  * A socket that has left HTTP.  It still counts as a connection of the server, so the limits hold for it; its owner
@@ -78,6 +87,7 @@ struct server_settings {
     const struct route *routes;
     size_t routes_len;
     void *context;      /* given to every handler */
+    bool (*admit)(struct exchange *exchange, void *context); /* before each handler; false: it has answered.  Or NULL */
     uint32_t connections_max, connections_ip_max; /* the latter 0: no limit */
     uint32_t deadline_s; /* a request has arrived whole within so long after its connection, or the last answer */
     uint32_t idle_s;     /* a connection without a request is closed after so long; 0: 60 */

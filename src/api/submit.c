@@ -11,10 +11,12 @@
 
 #include "api/answer.h"
 #include "api/routes.h"
+#include "base/hash.h"
 #include "job/request_json.h"
 #include "job/submission_json.h"
 
 #define INLINE_BYTES_MAX 32768
+#define KEY_BYTES_MAX 255
 
 struct submit {
     struct api *api;
@@ -22,6 +24,7 @@ struct submit {
     enum request_kind kind;
     uint64_t wait_us; /* 0: answered when it is kept */
     char token[TOKEN_BYTES];
+    char key[HASH_HEX_BYTES]; /* "": no Idempotency-Key */
     struct wait *wait;
     struct submit *next; /* in the intake */
 };
@@ -42,10 +45,10 @@ static void submit_fail(struct submit *submit, const struct error *err)
     free(submit);
 }
 
-static void answer_accepted(struct submit *submit)
+static void answer_accepted(struct submit *submit, bool repeated)
 {
     char location[sizeof "Location: /submissions/" + TOKEN_LEN];
-    const char *headers[] = { location, NULL };
+    const char *headers[] = { location, repeated ? "Idempotent-Replayed: true" : NULL, NULL };
     struct buf body;
     struct error err;
 
@@ -57,21 +60,72 @@ static void answer_accepted(struct submit *submit)
         exchange_answer(submit->exchange, 202, "application/json", &body, headers);
 }
 
+static void submit_refuse(struct submit *submit, enum store_outcome outcome)
+{
+    static const struct refusal conflict = { 409, "Idempotency-Key", "this key was used with another body" };
+    static const struct refusal full = {
+        429, "", "you have as many submissions waiting as you may; try again when some have been run"
+    };
+    static const char *const retry[] = { "Retry-After: 1", NULL };
+
+    if (submit->wait != NULL)
+        wait_forget(submit->wait);
+    if (outcome == STORE_CONFLICT)
+        exchange_answer_problem(submit->exchange, &conflict, "idempotency_conflict", NULL);
+    else
+        exchange_answer_problem(submit->exchange, &full, "client_queue_full", retry);
+    free(submit);
+}
+
+static int submit_wait(struct submit *submit, struct error *err)
+{
+    enum wait_answer answer = submit->kind == REQUEST_PARALLEL ? WAIT_FOR_RESULTS : WAIT_FOR_ACCEPTED;
+
+    submit->wait = wait_new(submit->api->waits, submit->token, submit->exchange, answer, submit->wait_us, err);
+    return submit->wait != NULL ? 0 : -1;
+}
+
 /* On the desk's clerk: it is kept, or it is not. */
 static void on_added(void *context, const struct store_added *added, const struct error *err)
 {
     struct submit *submit = context;
-    (void)added;
+    struct error own = { 0 };
 
     if (err != NULL) {
         submit_fail(submit, err);
         return;
     }
+    if (added->outcome == STORE_CONFLICT || added->outcome == STORE_CLIENT_FULL) {
+        submit_refuse(submit, added->outcome);
+        return;
+    }
+    bool repeated = added->outcome == STORE_REPEATED;
+    memcpy(submit->token, added->token, TOKEN_BYTES);
+    if (repeated && submit->wait != NULL) { /* it is the first one that is waited for */
+        wait_forget(submit->wait);
+        if (submit_wait(submit, &own) < 0) {
+            submit_fail(submit, &own);
+            return;
+        }
+    }
     if (submit->wait != NULL)
-        wait_go(submit->wait, false);
+        wait_go(submit->wait, repeated);
     else
-        answer_accepted(submit);
+        answer_accepted(submit, repeated);
     free(submit);
+}
+
+/* The store knows a key by a hash, so that no client can meet another's, and a body by another. */
+static void name_keyed(struct submit *submit, struct store_new *entry, char ret_token[TOKEN_BYTES])
+{
+    struct hash hash;
+
+    memcpy(entry->key, submit->key, sizeof entry->key);
+    hash_start(&hash);
+    hash_add_u64(&hash, submit->kind);
+    hash_add(&hash, exchange_body(submit->exchange));
+    hash_finish(&hash, entry->body);
+    store_name_keyed(submit->api->store, entry->key, ret_token);
 }
 
 /* What the store keeps of it.  Strings may grow when they are escaped, to six times their size at the very most. */
@@ -83,7 +137,12 @@ static int encode(struct submit *submit, struct store_new *entry, struct buf *pa
     if (request_decode(exchange_body(submit->exchange), submit->kind, submit->api->languages, config, &submission,
                        err) < 0)
         return -1;
-    store_name(submit->api->store, submission.token);
+    if (submit->key[0] != '\0')
+        name_keyed(submit, entry, submission.token);
+    else
+        store_name(submit->api->store, submission.token);
+    if (exchange_client(submit->exchange) != NULL)
+        memcpy(&entry->client, exchange_client(submit->exchange), sizeof entry->client);
     struct text lane = submission_lane(&submission);
     assert(lane.len < sizeof entry->lane);
     memcpy(entry->token, submission.token, TOKEN_BYTES);
@@ -101,19 +160,15 @@ static void submit_run(struct submit *submit)
     struct store_new entry = { 0 };
     auto_buf struct buf payload = { 0 };
     struct error err = { 0 };
-    enum wait_answer answer = submit->kind == REQUEST_PARALLEL ? WAIT_FOR_RESULTS : WAIT_FOR_ACCEPTED;
 
     if (encode(submit, &entry, &payload, &err) < 0) {
         submit_fail(submit, &err);
         return;
     }
     exchange_forget_body(submit->exchange);
-    if (submit->wait_us > 0) {
-        submit->wait = wait_new(submit->api->waits, submit->token, submit->exchange, answer, submit->wait_us, &err);
-        if (submit->wait == NULL) {
-            submit_fail(submit, &err);
-            return;
-        }
+    if (submit->wait_us > 0 && submit_wait(submit, &err) < 0) {
+        submit_fail(submit, &err);
+        return;
     }
     if (desk_add(submit->api->desk, &entry, &payload, on_added, submit, &err) < 0)
         submit_fail(submit, &err);
@@ -186,6 +241,26 @@ void intake_close(struct intake *intake)
 
 /* ---- the routes ----------------------------------------------------------------------------------------------- */
 
+static int read_key(struct submit *submit, struct error *err)
+{
+    const struct store_client *client = exchange_client(submit->exchange);
+    struct hash hash;
+    struct text key;
+
+    if (!exchange_header(submit->exchange, "Idempotency-Key", &key))
+        return 0;
+    bool is_valid = key.len >= 1 && key.len <= KEY_BYTES_MAX;
+    for (size_t i = 0; i < key.len && is_valid; i++)
+        is_valid = key.at[i] >= 0x20 && key.at[i] <= 0x7e;
+    if (!is_valid)
+        return error_field(err, "Idempotency-Key", "expected 1 to %d printable ASCII characters", KEY_BYTES_MAX);
+    hash_start(&hash);
+    hash_add(&hash, text_of(client != NULL ? client->name : ""));
+    hash_add(&hash, key);
+    hash_finish(&hash, submit->key);
+    return 0;
+}
+
 static void submit_begin(struct exchange *exchange, struct api *api, enum request_kind kind)
 {
     struct error err = { 0 };
@@ -197,7 +272,8 @@ static void submit_begin(struct exchange *exchange, struct api *api, enum reques
         return;
     }
     *submit = (struct submit){ .api = api, .exchange = exchange, .kind = kind, .wait_us = WAIT_FOR_EVER };
-    if (kind != REQUEST_PARALLEL && status_read_wait(exchange, api->config, &submit->wait_us, &err) < 0)
+    if (read_key(submit, &err) < 0 ||
+        (kind != REQUEST_PARALLEL && status_read_wait(exchange, api->config, &submit->wait_us, &err) < 0))
         submit_fail(submit, &err);
     else if (exchange_body(exchange).len <= INLINE_BYTES_MAX)
         submit_run(submit);

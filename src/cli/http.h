@@ -13,7 +13,8 @@ struct http_answer {
 };
 void http_answer_done(struct http_answer *answer);
 
-/* `server` as in "http://127.0.0.1:3000"; NULL: EVALX_SERVER, else that one. */
+/* EVALX_API_KEY, where it is set, goes with every request.
+ * `server` as in "http://127.0.0.1:3000"; NULL: EVALX_SERVER, else that one. */
 int http_open(const char *server, struct http **ret, struct error *err);
 void http_close(struct http *http); /* NULL is fine */
 

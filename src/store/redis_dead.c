@@ -1,4 +1,4 @@
-/* redis_dead: what operators ask for: dead letters and the list of workers.  What each does stands in scripts/NAME.lua. */
+/* redis_dead: what operators ask for: dead letters and the list of workers; one script each (scripts/NAME.lua). */
 #include <stdio.h>
 #include <string.h>
 

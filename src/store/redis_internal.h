@@ -8,7 +8,7 @@
  *   take far more than it has slots for; and turns, cancelling, the cap and the fence are atomic steps anyway.
  *   docs/STORE.md lists the keys.
  *
- *   - redis_link.c, redis_address.c: one connection.
+ *   - redis_link.c, redis_address.c, redis_tls.c: one connection.
  *   - redis_pool.c: connections for calls, back-off while Redis is away, scripts by EVALSHA.
  *   - redis_calls.c: every call but a claim; one script each, repeated once where the connection broke.
  *   - redis_dead.c: dead letters, the list of workers.
@@ -58,6 +58,7 @@ struct redis_store {
     struct store store; /* must come first */
     char prefix[CONFIG_STRING_BYTES + 4]; /* "{evalx}:" */
     uint64_t queue_max, lease_ms, attempts_max, result_ttl_ms, idempotency_ms;
+    struct redis_trust *trust; /* NULL: no TLS */
     struct redis_pool pool;
 
     pthread_mutex_t askers_lock;
@@ -152,8 +153,9 @@ int redis_store_new(const struct config *config, const char *url, struct redis_s
  * word. */
 int redis_check_server(struct redis_store *store, struct error *err);
 
-/* ---- redis_dead.c ---- */
+/* ---- redis_dead.c: as store.h says of each ---- */
 
+/* Those whose heartbeat is not older than a lease. */
 int redis_workers(struct store *base, struct store_worker_view ret_views[], size_t max, size_t *ret_len,
                   struct error *err);
 int redis_dead_list(struct store *base, uint64_t before_ms, const char *before_token, struct store_dead ret_dead[],

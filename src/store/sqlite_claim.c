@@ -1,9 +1,9 @@
 /*
  * sqlite_claim: handing out, and waking who waits for it.
  *
- * Which one: of the asked lanes within a priority that whose head is the oldest.  High, normal, low; but every 8th claim starts from
- * the lowest and every 4th from normal, so that nothing starves (promise 7).  Claims are counted by the set of lanes
- * asked for: were they counted together, two kinds of workers in step could take the turns of each other.
+ * Which one: of the asked lanes within a priority that whose head is the oldest.  High, normal, low; but every 8th
+ * claim starts from the lowest and every 4th from normal, so that nothing starves (promise 7).  Claims are counted by
+ * the set of lanes asked for: were they counted together, two kinds of workers in step could take each other's turns.
  *
  * Waking: a lane's submissions that wait, less those some woken claimer is on its way to ("promised"), is how many
  * bells are to be rung.  sqlite_ring is called after every commit and after every claimer that was woken

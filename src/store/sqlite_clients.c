@@ -3,8 +3,8 @@
  *
  * Turns: a queue (a lane and a priority) is in the order of (tag, seq).  Of clients without a name the tag is 0, so
  * they are served in the order they came.  A client with a name gets one more than the last tag it has waiting in that
- * queue, or that of the queue's head if that is more.  So clients that wait stand like the teeth of a zip, and who comes
- * new stands near the front, at a cost that does not depend on how many wait.
+ * queue, or that of the queue's head if that is more.  So clients that wait stand like the teeth of a zip, and who
+ * comes new stands near the front, at a cost that does not depend on how many wait.
  *
  * Limits: at most running_max of a client are active: running, or in a queue.  The rest is parked, by priority and age,
  * and one comes into its queue when an active one ends.  So a claim never meets a submission it may not hand out.

@@ -47,12 +47,12 @@
     X(SAVEPOINT, "SAVEPOINT one_order")                                                                                \
     X(RELEASE, "RELEASE one_order")                                                                                    \
     X(ROLLBACK_TO, "ROLLBACK TO one_order")                                                                            \
-    X(INSERT, "INSERT INTO submission(token, state, priority, lane, created, queued, client, tag, parked, running_max) "             \
-              "VALUES(?1, 0, ?2, ?3, ?4, ?4, ?5, ?6, ?7, ?8) ON CONFLICT(token) DO NOTHING")                           \
+    X(INSERT, "INSERT INTO submission(token, state, priority, lane, created, queued, client, tag, parked, "            \
+              "running_max) VALUES(?1, 0, ?2, ?3, ?4, ?4, ?5, ?6, ?7, ?8) ON CONFLICT(token) DO NOTHING")              \
     X(PAYLOAD_PUT, "INSERT INTO payload(seq, body) VALUES(?1, ?2)")                                                    \
     X(PAYLOAD, "SELECT body FROM payload WHERE seq = ?1")                                                              \
     X(PAYLOAD_DROP, "DELETE FROM payload WHERE seq = ?1")                                                              \
-    X(HEAD, "SELECT seq, token, attempt, queued, created, client, tag FROM submission "                                            \
+    X(HEAD, "SELECT seq, token, attempt, queued, created, client, tag FROM submission "                                \
             "WHERE state = 0 AND parked = 0 AND lane = ?1 AND priority = ?2 ORDER BY tag, seq LIMIT 1")                \
     X(LAST_TAG, "SELECT max(tag) FROM submission "                                                                     \
                 "WHERE state = 0 AND parked = 0 AND client <> '' AND client = ?1 AND lane = ?2 AND priority = ?3")     \
@@ -69,7 +69,7 @@
     X(BY_TOKEN, "SELECT seq, state, priority, lane, attempt, lost, cancelled, client, parked "                         \
                 "FROM submission WHERE token = ?1")                                                                    \
     X(RENEW, "UPDATE submission SET lease = ?2 WHERE seq = ?1")                                                        \
-    X(END, "UPDATE submission SET state = ?2, finished = ?3, cancelled = ?4, lost = ?5, lease = 0, "           \
+    X(END, "UPDATE submission SET state = ?2, finished = ?3, cancelled = ?4, lost = ?5, lease = 0, "                   \
            "parked = 0 WHERE seq = ?1")                                                                                \
     X(RESULT_PUT, "INSERT INTO result(seq, body) VALUES(?1, ?2)")                                                      \
     X(REQUEUE, "UPDATE submission SET state = 0, started = 0, lease = 0, worker = '', queued = ?2, lost = ?3 "         \
@@ -78,7 +78,7 @@
     X(OLD, "SELECT seq FROM submission WHERE state >= 2 AND finished <= ?1 ORDER BY finished LIMIT 256")               \
     X(FORGET, "DELETE FROM submission WHERE seq = ?1")                                                                 \
     X(RESULT_DROP, "DELETE FROM result WHERE seq = ?1")                                                                \
-    X(DEAD_PUT, "INSERT OR REPLACE INTO dead(token, lane, priority, attempt, created, died, reason, payload, client, "                 \
+    X(DEAD_PUT, "INSERT OR REPLACE INTO dead(token, lane, priority, attempt, created, died, reason, payload, client, " \
                 "running_max) SELECT token, lane, priority, attempt, created, ?2, ?3, body, client, running_max "      \
                 "FROM submission JOIN payload USING(seq) WHERE seq = ?1")                                              \
     X(DEAD_DROP_OLD, "DELETE FROM dead WHERE died <= ?1")                                                              \
@@ -94,7 +94,7 @@
     X(RETRY, "UPDATE submission SET attempt = ?2, created = ?3, retried = 1 WHERE seq = ?1")                           \
     X(VIEW, "SELECT s.state, s.cancelled, s.attempt, s.lane, s.created, s.started, s.finished, r.body "                \
             "FROM submission s LEFT JOIN result r ON r.seq = s.seq WHERE s.token = ?1")                                \
-    X(COUNT_WAITING, "SELECT lane, priority, client, parked, count(*) FROM submission WHERE state = 0 "                                     \
+    X(COUNT_WAITING, "SELECT lane, priority, client, parked, count(*) FROM submission WHERE state = 0 "                \
                      "GROUP BY lane, priority, client, parked")                                                        \
     X(COUNT_RUNNING, "SELECT lane, priority, client, 0, count(*) FROM submission WHERE state = 1 "                     \
                      "GROUP BY lane, priority, client")

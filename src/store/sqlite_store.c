@@ -18,7 +18,8 @@ static int count_rows(struct sqlite_store *store, enum sqlite_query query, bool 
     for (; got == 1; got = sqlite_step(count, err)) {
         size_t index = sqlite_lane(store, (const char *)sqlite3_column_text(count, 0)); /* may move store->lanes */
         struct sqlite_lane *lane = &store->lanes[index];
-        struct sqlite_client *client = &store->clients[sqlite_client(store, (const char *)sqlite3_column_text(count, 2))];
+        size_t who = sqlite_client(store, (const char *)sqlite3_column_text(count, 2)); /* may move store->clients */
+        struct sqlite_client *client = &store->clients[who];
         int priority = sqlite3_column_int(count, 1);
         bool parked = sqlite3_column_int(count, 3) != 0;
         uint64_t len = (uint64_t)sqlite3_column_int64(count, 4);

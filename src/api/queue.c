@@ -1,0 +1,149 @@
+/* queue: GET /queue and GET /workers: what waits, and who works on it, as the store says now. */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "api/routes.h"
+#include "base/json_write.h"
+
+#define ANSWER_BYTES_MAX (8u << 20)
+
+struct queue_order {
+    struct exchange *exchange;
+    struct store_depth depth;
+};
+
+struct workers_order {
+    struct exchange *exchange;
+    size_t len;
+    struct store_worker_view workers[STORE_WORKERS_MAX];
+};
+
+static void answer_or_fail(struct exchange *exchange, struct buf *body, const struct error *err)
+{
+    if (err != NULL) {
+        buf_done(body);
+        exchange_answer_error(exchange, err);
+    } else {
+        exchange_answer_json(exchange, 200, body);
+    }
+}
+
+static void fail(struct exchange *exchange, void *order, const struct error *err)
+{
+    exchange_answer_error(exchange, err);
+    free(order);
+}
+
+/* ---- GET /queue ------------------------------------------------------------------------------------------------ */
+
+static int read_depth(struct store *store, void *context, struct error *err)
+{
+    struct queue_order *order = context;
+    return store_depth(store, &order->depth, err);
+}
+
+static int write_depth(const struct store_depth *depth, struct buf *out, struct error *err)
+{
+    if (buf_printf(out, err, "{\"waiting\":%llu,\"running\":%llu,\"dead\":%llu,\"workers\":%u,\"slots\":%u",
+                   (unsigned long long)depth->waiting, (unsigned long long)depth->running,
+                   (unsigned long long)depth->dead, depth->workers, depth->slots) < 0 ||
+        buf_printf(out, err, ",\"oldest_wait_seconds\":") < 0 ||
+        json_write_seconds(out, depth->oldest_wait_ms * 1000, err) < 0 || buf_printf(out, err, ",\"languages\":[") < 0)
+        return -1;
+    for (size_t i = 0; i < depth->lanes_len; i++) {
+        if (buf_printf(out, err, "%s{\"language\":", i > 0 ? "," : "") < 0 ||
+            json_write_string(out, text_of(depth->lanes[i].lane), NULL, err) < 0 ||
+            buf_printf(out, err, ",\"waiting\":%llu,\"running\":%llu", (unsigned long long)depth->lanes[i].waiting,
+                       (unsigned long long)depth->lanes[i].running) < 0)
+            return -1;
+        for (unsigned priority = 0; priority < PRIORITY_COUNT_; priority++)
+            if (buf_printf(out, err, ",\"%s\":%llu", submission_priority_name((enum submission_priority)priority),
+                           (unsigned long long)depth->lanes[i].waiting_by[priority]) < 0)
+                return -1;
+        if (buf_append(out, "}", 1, err) < 0)
+            return -1;
+    }
+    return buf_printf(out, err, "]}");
+}
+
+static void on_depth(void *context, const struct error *err)
+{
+    struct queue_order *order = context;
+    struct error own = { 0 };
+    struct buf body;
+
+    buf_init(&body, ANSWER_BYTES_MAX);
+    if (err == NULL && write_depth(&order->depth, &body, &own) < 0)
+        err = &own;
+    answer_or_fail(order->exchange, &body, err);
+    free(order);
+}
+
+void queue_show(struct exchange *exchange, void *context)
+{
+    struct api *api = context;
+    struct error err = { 0 };
+    struct queue_order *order = calloc(1, sizeof *order);
+
+    if (order == NULL) {
+        error_set(&err, ERROR_BUSY, ENOMEM, "read the queue");
+        fail(exchange, order, &err);
+        return;
+    }
+    order->exchange = exchange;
+    if (desk_read(api->desk, read_depth, on_depth, order, &err) < 0)
+        fail(exchange, order, &err);
+}
+
+/* ---- GET /workers ---------------------------------------------------------------------------------------------- */
+
+static int read_workers(struct store *store, void *context, struct error *err)
+{
+    struct workers_order *order = context;
+    return store_workers(store, order->workers, STORE_WORKERS_MAX, &order->len, err);
+}
+
+static int write_workers(const struct workers_order *order, struct buf *out, struct error *err)
+{
+    if (buf_append(out, "[", 1, err) < 0)
+        return -1;
+    for (size_t i = 0; i < order->len; i++) {
+        const struct store_worker_view *worker = &order->workers[i];
+        if (buf_printf(out, err, "%s{\"name\":", i > 0 ? "," : "") < 0 ||
+            json_write_string(out, text_of(worker->name), NULL, err) < 0 ||
+            buf_printf(out, err, ",\"slots\":%u,\"running\":%u,\"heartbeat_seconds_ago\":", worker->slots,
+                       worker->running) < 0 ||
+            json_write_seconds(out, worker->beat_ago_ms * 1000, err) < 0 || buf_append(out, "}", 1, err) < 0)
+            return -1;
+    }
+    return buf_append(out, "]", 1, err);
+}
+
+static void on_workers(void *context, const struct error *err)
+{
+    struct workers_order *order = context;
+    struct error own = { 0 };
+    struct buf body;
+
+    buf_init(&body, ANSWER_BYTES_MAX);
+    if (err == NULL && write_workers(order, &body, &own) < 0)
+        err = &own;
+    answer_or_fail(order->exchange, &body, err);
+    free(order);
+}
+
+void queue_workers(struct exchange *exchange, void *context)
+{
+    struct api *api = context;
+    struct error err = { 0 };
+    struct workers_order *order = calloc(1, sizeof *order);
+
+    if (order == NULL) {
+        error_set(&err, ERROR_BUSY, ENOMEM, "read the workers");
+        fail(exchange, order, &err);
+        return;
+    }
+    order->exchange = exchange;
+    if (desk_read(api->desk, read_workers, on_workers, order, &err) < 0)
+        fail(exchange, order, &err);
+}

@@ -1,0 +1,132 @@
+/* evalx dead: submissions that were given up, and putting them back. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/token.h"
+#include "cli/asking.h"
+#include "cli/commands.h"
+
+enum { OPTION_SERVER, OPTION_JSON };
+
+static const struct option_spec options[] = {
+    [OPTION_SERVER] = { "server", OPTION_VALUE, "URL", "else EVALX_SERVER, else http://127.0.0.1:3000" },
+    [OPTION_JSON] = { "json", OPTION_ALONE, NULL, "as JSON; of a list, one object a line" },
+};
+
+static void print_row(const json_t *dead)
+{
+    (void)printf("%-26s %-12s %-24s %8lld  %s\n", json_text(dead, "token"), json_text(dead, "language"),
+                 json_text(dead, "died_at"), json_whole(dead, "attempts"), json_text(dead, "reason"));
+}
+
+/* One page; `next` becomes that of the page, or empty. */
+static int list_page(struct http *http, bool as_json, char next[64], struct error *err)
+{
+    auto_buf struct buf body = { 0 };
+    char path[128];
+    json_t *answer = NULL, *dead;
+    size_t i;
+
+    (void)snprintf(path, sizeof path, "/dead?limit=100%s%s", next[0] != '\0' ? "&before=" : "", next);
+    if (ask_server(http, path, false, &body, &answer, err) < 0)
+        return -1;
+    json_array_foreach(json_object_get(answer, "dead"), i, dead) {
+        if (!as_json) {
+            print_row(dead);
+            continue;
+        }
+        (void)json_dumpf(dead, stdout, JSON_COMPACT);
+        (void)putchar('\n');
+    }
+    (void)snprintf(next, 64, "%s", json_text(answer, "next"));
+    json_decref(answer);
+    return 0;
+}
+
+static int list(struct http *http, bool as_json, struct error *err)
+{
+    char next[64] = "";
+
+    if (!as_json)
+        (void)printf("%-26s %-12s %-24s %8s  %s\n", "TOKEN", "LANGUAGE", "DIED", "ATTEMPTS", "REASON");
+    do {
+        if (list_page(http, as_json, next, err) < 0)
+            return -1;
+    } while (next[0] != '\0');
+    return 0;
+}
+
+static void print_dead(const json_t *dead)
+{
+    static const char *const keys[] = { "token", "language", "priority", "client", "created_at", "died_at", "reason" };
+    const json_t *submission = json_object_get(dead, "submission");
+
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+        if (json_text(dead, keys[i])[0] != '\0')
+            (void)printf("%-11s %s\n", keys[i], json_text(dead, keys[i]));
+    (void)printf("%-11s %lld\n", "attempts", json_whole(dead, "attempts"));
+    (void)printf("%-11s ", "submission");
+    (void)json_dumpf(submission, stdout, JSON_INDENT(2));
+    (void)putchar('\n');
+}
+
+static int show_or_retry(struct http *http, const char *token, bool retries, bool as_json, struct error *err)
+{
+    auto_buf struct buf body = { 0 };
+    char path[64];
+    json_t *answer = NULL;
+
+    if (!token_is_valid(text_of(token)))
+        return error_set(err, ERROR_REQUEST, 0, "\"%.40s\" is no token", token);
+    (void)snprintf(path, sizeof path, "/dead/%s%s", token, retries ? "/retry" : "");
+    if (ask_server(http, path, retries, &body, &answer, err) < 0)
+        return -1;
+    if (as_json)
+        (void)printf("%.*s\n", TEXT_ARG(buf_text(&body)));
+    else if (retries)
+        (void)printf("%s %s\n", token, json_text(answer, "status"));
+    else
+        print_dead(answer);
+    json_decref(answer);
+    return 0;
+}
+
+static int run(const struct invocation *invocation)
+{
+    const char *verb = invocation->operands[0];
+    bool lists = strcmp(verb, "list") == 0, retries = strcmp(verb, "retry") == 0;
+    bool as_json = invocation_has(invocation, OPTION_JSON);
+    struct http *http = NULL;
+    struct error err = { 0 };
+    int failed = 0;
+
+    if (!lists && !retries && strcmp(verb, "show") != 0)
+        return usage_error(invocation->command, "expected list, show or retry, got \"%s\"", verb);
+    if (lists && invocation->operands_len > 1)
+        return usage_error(invocation->command, "unexpected \"%s\"", invocation->operands[1]);
+    if (!lists && invocation->operands_len < 2)
+        return usage_error(invocation->command, "%s: the TOKEN is missing", verb);
+    if (http_open(invocation->values[OPTION_SERVER], &http, &err) < 0)
+        return command_failed(&err);
+    if (lists)
+        failed = list(http, as_json, &err);
+    for (int i = 1; i < invocation->operands_len && failed == 0; i++)
+        failed = show_or_retry(http, invocation->operands[i], retries, as_json, &err);
+    http_close(http);
+    return failed < 0 ? command_failed(&err) : EXIT_FINE;
+}
+
+const struct subcommand dead_command = {
+    .name = "dead",
+    .operands = "list|show TOKEN...|retry TOKEN...",
+    .summary = "submissions that were given up, and putting them back into their queue",
+    .details =
+        "\nA submission is given up when it has lost too many workers, and kept for 7 days, at most 1,000 of them.\n"
+        "retry gives it all its attempts again; done twice it is done once.  Where the server asks for API keys,\n"
+        "EVALX_API_KEY must be that of the client \"operator\"; otherwise the server must be on this machine.",
+    .options = options,
+    .options_len = sizeof options / sizeof *options,
+    .operands_min = 1,
+    .operands_max = -1,
+    .run = run,
+};

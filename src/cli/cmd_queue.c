@@ -1,0 +1,79 @@
+/* evalx queue: what waits and runs, and who works on it. */
+#include <stdio.h>
+
+#include "cli/asking.h"
+#include "cli/commands.h"
+
+enum { OPTION_SERVER, OPTION_JSON };
+
+static const struct option_spec options[] = {
+    [OPTION_SERVER] = { "server", OPTION_VALUE, "URL", "else EVALX_SERVER, else http://127.0.0.1:3000" },
+    [OPTION_JSON] = { "json", OPTION_ALONE, NULL, "as JSON: {\"queue\": ..., \"workers\": ...}" },
+};
+
+static void print_queue(const json_t *queue)
+{
+    size_t i;
+    json_t *lane;
+
+    (void)printf("%lld waiting, the oldest for %.1f s; %lld running; %lld dead\n", json_whole(queue, "waiting"),
+                 json_number_value(json_object_get(queue, "oldest_wait_seconds")), json_whole(queue, "running"),
+                 json_whole(queue, "dead"));
+    if (json_array_size(json_object_get(queue, "languages")) == 0)
+        return;
+    (void)printf("\n%-14s %8s %8s %8s %8s %8s\n", "LANGUAGE", "WAITING", "HIGH", "NORMAL", "LOW", "RUNNING");
+    json_array_foreach(json_object_get(queue, "languages"), i, lane)
+        (void)printf("%-14s %8lld %8lld %8lld %8lld %8lld\n", json_text(lane, "language"), json_whole(lane, "waiting"),
+                     json_whole(lane, "high"), json_whole(lane, "normal"), json_whole(lane, "low"),
+                     json_whole(lane, "running"));
+}
+
+static void print_workers(const json_t *workers)
+{
+    size_t i;
+    json_t *worker;
+
+    if (json_array_size(workers) == 0) {
+        (void)printf("\nno worker is alive\n");
+        return;
+    }
+    (void)printf("\n%-44s %8s %8s %10s\n", "WORKER", "SLOTS", "RUNNING", "HEARTBEAT");
+    json_array_foreach(workers, i, worker)
+        (void)printf("%-44s %8lld %8lld %6.1f s ago\n", json_text(worker, "name"), json_whole(worker, "slots"),
+                     json_whole(worker, "running"),
+                     json_number_value(json_object_get(worker, "heartbeat_seconds_ago")));
+}
+
+static int run(const struct invocation *invocation)
+{
+    auto_buf struct buf queue_body = { 0 }, workers_body = { 0 };
+    struct http *http = NULL;
+    struct error err = { 0 };
+    json_t *queue = NULL, *workers = NULL;
+    int status = EXIT_FINE;
+
+    if (http_open(invocation->values[OPTION_SERVER], &http, &err) < 0 ||
+        ask_server(http, "/queue", false, &queue_body, &queue, &err) < 0 ||
+        ask_server(http, "/workers", false, &workers_body, &workers, &err) < 0) {
+        status = command_failed(&err);
+    } else if (invocation_has(invocation, OPTION_JSON)) {
+        (void)printf("{\"queue\":%.*s,\"workers\":%.*s}\n", TEXT_ARG(buf_text(&queue_body)),
+                     TEXT_ARG(buf_text(&workers_body)));
+    } else {
+        print_queue(queue);
+        print_workers(workers);
+    }
+    json_decref(queue);
+    json_decref(workers);
+    http_close(http);
+    return status;
+}
+
+const struct subcommand queue_command = {
+    .name = "queue",
+    .operands = "",
+    .summary = "what waits and runs on a server, and its workers",
+    .options = options,
+    .options_len = sizeof options / sizeof *options,
+    .run = run,
+};
