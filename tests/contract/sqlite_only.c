@@ -109,6 +109,31 @@ static void a_file_that_is_not_ours_is_left_alone(void **state)
     open_fails("evalx.db.lock");
 }
 
+/* A file as it was before clients had names. */
+static void an_older_file_is_brought_up_to_date(void **state)
+{
+    (void)state;
+    struct store *store = place_open();
+    char tokens[2][TOKEN_BYTES], claimed[TOKEN_BYTES];
+    add_one(store, "c", PRIORITY_NORMAL, tokens[0]);
+    add_one(store, "c", PRIORITY_NORMAL, tokens[1]);
+    store_close(store);
+    run_sql("DROP TABLE keyed; DROP INDEX submission_waiting; DROP INDEX submission_client;"
+            "DROP INDEX submission_named; DROP INDEX submission_parked;"
+            "CREATE INDEX submission_waiting ON submission(lane, priority, seq) WHERE state = 0;"
+            "ALTER TABLE submission DROP COLUMN client; ALTER TABLE submission DROP COLUMN tag;"
+            "ALTER TABLE submission DROP COLUMN parked; ALTER TABLE submission DROP COLUMN running_max;"
+            "ALTER TABLE submission DROP COLUMN retried; ALTER TABLE dead DROP COLUMN client;"
+            "ALTER TABLE dead DROP COLUMN running_max; PRAGMA user_version=1");
+    for (size_t i = 0; i < 2; i++) { /* opened twice: once as it was, once as it is now */
+        store = place_open();
+        assert_true(claim_one(store, claimed, NULL));
+        assert_string_equal(claimed, tokens[i]);
+        assert_true(finish_one(store, claimed, 1, "[]"));
+        store_close(store);
+    }
+}
+
 static void a_damaged_file_is_told(void **state)
 {
     (void)state;
@@ -264,6 +289,7 @@ const struct CMUnitTest tests_sqlite[] = {
     A_TEST(one_process_at_a_time),
     A_TEST(folder_and_files_are_the_owners_alone),
     A_TEST(a_file_that_is_not_ours_is_left_alone),
+    A_TEST(an_older_file_is_brought_up_to_date),
     A_TEST(a_damaged_file_is_told),
     A_TEST(a_full_disk_refuses_and_loses_nothing),
     A_TEST(one_failure_does_not_undo_its_neighbours),

@@ -87,7 +87,7 @@ local function join(token, priority, lane, seq, client)
     local tag = tonumber(seq)
     if first then tag = last and math.max(first, last + 1) or first end
     redis.call('HSET', tags, client, tag)
-    redis.call('HSET', sub_key(token), 'tag', tag, 'parked', 0)
+    redis.call('HSET', sub_key(token), 'client', client, 'tag', tag, 'parked', 0)
     redis.call('ZADD', queue, tag, item(seq, token))
     note_head(priority, lane, client)
     count_one('w:' .. lane, 1)
@@ -97,22 +97,17 @@ end
 -- A new one of a client that has a name; the total of what waits is the caller's to count.
 local function enter(token, priority, lane, seq, client, running_max)
     local key = client_key(client)
-    local active = tonumber(redis.call('HGET', key, 'a')) or 0
+    local at = redis.call('HMGET', key, 'q', 'a', 'm')
+    local active = tonumber(at[2]) or 0
+    running_max = tonumber(running_max or at[3]) or 0
+    local parks = running_max > 0 and active >= running_max
+    redis.call('HSET', key, 'q', (tonumber(at[1]) or 0) + 1, 'a', parks and active or active + 1, 'm', running_max)
     redis.call('ZADD', AGES, seq, token)
-    redis.call('HINCRBY', key, 'q', 1)
-    redis.call('HSET', sub_key(token), 'client', client)
-    if running_max then
-        redis.call('HSET', key, 'm', running_max)
-    else
-        running_max = redis.call('HGET', key, 'm') or 0
-    end
-    running_max = tonumber(running_max)
-    if running_max > 0 and active >= running_max then
-        redis.call('HSET', sub_key(token), 'parked', 1)
+    if parks then
+        redis.call('HSET', sub_key(token), 'client', client, 'parked', 1)
         redis.call('ZADD', parked_key(client), priority * 2 ^ 48 + seq, item(seq, token))
         count_one('p' .. priority .. ':' .. lane, 1)
     else
-        redis.call('HINCRBY', key, 'a', 1)
         join(token, priority, lane, seq, client)
     end
 end
