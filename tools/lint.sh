@@ -20,9 +20,10 @@ check()
 scripts()
 {
     if [ -d .git ] && command -v git >/dev/null; then
-        git ls-files -- '*.sh' dev .ci/run
+        git ls-files -- '*.sh' dev .ci/run ':!tests/sandbox/attacks' ':!demo'
     else
-        find dev .ci/run tools tests bench -name '*.sh' -o -name dev -o -name run
+        find dev .ci/run tools tests bench -path tests/sandbox/attacks -prune -o \
+            \( -name '*.sh' -o -name dev -o -name run \) -print
     fi
 }
 
@@ -34,6 +35,8 @@ import ast, pathlib, sys
 bad = 0
 for folder in ("tools", "tests", "bench", "demo"):
     for path in sorted(pathlib.Path(folder).rglob("*.py")):
+        if "attacks" in path.parts:  # some are broken on purpose
+            continue
         try:
             ast.parse(path.read_text(encoding="utf-8"), str(path))
         except SyntaxError as error:
@@ -43,20 +46,16 @@ sys.exit(bad)
 END
 }
 
-# Layout differs from version to version of clang-format; the tree is written with 14.
-layout()
-{
-    if ! clang-format --version | grep -q 'version 14\.'; then
-        say "skipped: layout (needs clang-format 14)"
-        return 0
-    fi
-    find src tests bench -name '*.[ch]' -print0 2>/dev/null | xargs -0 -r clang-format --dry-run -Werror --style=file
-}
-
+# The sources that meson compiles, after a build: some include headers that the build makes.
 tidy()
 {
-    [ -f "$build/compile_commands.json" ] || build_in "$build"
-    find src -name '*.c' -print0 | xargs -0 -r -n 4 -P "$(nproc)" clang-tidy --quiet -p "$build" 2>"$build/tidy.log"
+    build_in "$build"
+    /usr/bin/python3 - "$build" <<'END' | xargs -r -n 4 -P "$(nproc)" clang-tidy --quiet -p "$build" 2>"$build/tidy.log"
+import json, os, sys
+files = {os.path.relpath(os.path.join(e["directory"], e["file"]))
+         for e in json.load(open(sys.argv[1] + "/compile_commands.json"))}
+print("\n".join(sorted(f for f in files if f.startswith("src/") and f.endswith(".c"))))
+END
 }
 
 pycheck()
@@ -70,7 +69,6 @@ check "the style check catches bad files" pycheck
 check "shell scripts" shellcheck -x $(scripts)
 check "python files parse" compiles
 check "demo/batch.json belongs to its sources" /usr/bin/python3 tools/make_demo.py --check
-check "layout" layout
 check "clang-tidy" tidy
 [ "$failures" -eq 0 ] || say "lint: $failures failed"
 exit $((failures > 0))
