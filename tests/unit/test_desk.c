@@ -23,7 +23,7 @@ struct ledger {
     bool is_away; /* calls fail with ERROR_STORE */
     size_t calls, adds, reads, cancels, waiting_calls;
     size_t largest_group;
-    char served[64]; /* 'a' and 'c' in the order they were served */
+    char served[64]; /* 'a', 'c' and 'r' in the order they were served */
 };
 
 static void enter(struct ledger *ledger)
@@ -103,7 +103,23 @@ static int ledger_cancel(struct store *store, const char *token, bool *ret_cance
     return result;
 }
 
-static const struct store_ops ledger_ops = { .add = ledger_add, .get = ledger_get, .cancel = ledger_cancel };
+static int ledger_retry(struct store *store, const char *token, bool *ret_retried, struct error *err)
+{
+    struct ledger *ledger = (struct ledger *)store;
+    (void)token;
+    enter(ledger);
+    int result = ledger->is_away ? error_set(err, ERROR_STORE, 0, "away") : 0;
+    if (result == 0) {
+        note(ledger, 'r');
+        *ret_retried = true;
+    }
+    (void)pthread_mutex_unlock(&ledger->lock);
+    return result;
+}
+
+static const struct store_ops ledger_ops = {
+    .add = ledger_add, .get = ledger_get, .cancel = ledger_cancel, .dead_retry = ledger_retry
+};
 
 static struct ledger ledger;
 static struct desk *desk;
@@ -272,6 +288,47 @@ static void a_cancel_keeps_its_place_after_the_add(void **state)
     assert_true(answers[2].cancelled && answers[5].cancelled);
 }
 
+static int read_ledger(struct store *store, void *context, struct error *err)
+{
+    struct ledger *at = (struct ledger *)store;
+    struct answer *answer = context;
+    enter(at);
+    int result = at->is_away ? error_set(err, ERROR_STORE, 0, "away") : 0;
+    (void)snprintf(answer->result, sizeof answer->result, "%zu", at->adds);
+    (void)pthread_mutex_unlock(&at->lock);
+    return result;
+}
+
+static void on_read(void *context, const struct error *err)
+{
+    struct answer *answer = context;
+    answer->failed = err != NULL;
+    answer->times++;
+}
+
+static void retries_and_reads_are_answered_also_when_they_fail(void **state)
+{
+    (void)state;
+    struct error err;
+    struct answer added = { 0 }, retried[2] = { 0 }, read[2] = { 0 };
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(add(&added, "c", &err), 0);
+        assert_int_equal(desk_retry(desk, added.token, on_cancelled, &retried[i], &err), 0);
+        while (retried[i].times == 0)
+            (void)usleep(1000);
+        assert_int_equal(desk_read(desk, read_ledger, on_read, &read[i], &err), 0);
+        while (read[i].times == 0)
+            (void)usleep(1000);
+        ledger.is_away = true;
+    }
+    desk_close(desk);
+    assert_string_equal(ledger.served, "ar"); /* in the order they came */
+    assert_true(retried[0].cancelled && !retried[0].failed && !read[0].failed);
+    assert_string_equal(read[0].result, "1");
+    assert_true(retried[1].failed && !retried[1].cancelled && read[1].failed);
+    assert_true(retried[1].times == 1 && read[1].times == 1);
+}
+
 static void gets_do_not_wait_for_commits(void **state)
 {
     (void)state;
@@ -341,6 +398,7 @@ int main(void)
         cmocka_unit_test_setup(one_refusal_is_not_another_clients, set_up),
         cmocka_unit_test_setup(a_store_that_is_away_is_asked_once_a_group, set_up),
         cmocka_unit_test_setup(a_cancel_keeps_its_place_after_the_add, set_up),
+        cmocka_unit_test_setup(retries_and_reads_are_answered_also_when_they_fail, set_up),
         cmocka_unit_test_setup(gets_do_not_wait_for_commits, set_up),
         cmocka_unit_test_setup(failed_gets_and_cancels_are_answered, set_up),
         cmocka_unit_test_setup(beyond_the_limit_it_refuses_and_keeps_the_payload_with_the_caller, set_up),
