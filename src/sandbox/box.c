@@ -208,7 +208,8 @@ static bool read_stream(struct stream *stream)
 
 /*
  * What is left in a pipe when nothing of the run lives.  Its end is not waited for: a descriptor that was sent over a
- * socket nobody can receive from any more keeps the pipe open until the kernel collects such sockets, which may take long.
+ * socket nobody can receive from any more keeps the pipe open until the kernel collects such sockets, which may take
+ * long.
  */
 static void drain(struct stream *stream)
 {

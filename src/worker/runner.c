@@ -221,9 +221,14 @@ static int compile_in(struct box *box, const struct program *program, char *cons
     ret->facts = outcome.facts;
     ret->compile_us = outcome.facts.wall_us;
     take_compiler_text(ret, &outcome);
-    if (cause == VERDICT_ACCEPTED && outcome.bundle_fd < 0) {
+    if (cause == VERDICT_ACCEPTED && outcome.bundle_fd < 0) { /* too much of it, which is the program's doing */
+        ret->verdict = VERDICT_COMPILE_ERROR;
+        (void)snprintf(ret->message, sizeof ret->message,
+                       "what the compiler made cannot be kept: more than %d files or %" PRIu64
+                       " MiB, or a name of more than %d bytes",
+                       BUNDLE_FILES_MAX, job.limits.disk_bytes >> 20, BUNDLE_NAME_MAX);
         box_outcome_done(&outcome);
-        return error_set(err, ERROR_SANDBOX, 0, "the compiler ended well but its files did not come out of the box");
+        return 0;
     }
     if (cause != VERDICT_ACCEPTED) {
         explain_failure(ret, cause, &job.limits);

@@ -1,9 +1,9 @@
 /*
  * A worker that has been taken over: it speaks protocol.h itself, with what an attacker would say.
  *
- * Whatever it says, the root side must refuse it or run it in a box, go on serving, and touch nothing of the host.  Each
- * test ends with a good run on the same line.  Needs root; skipped (77) otherwise.  EVALX_HOSTILE_MESSAGES: how many
- * random ones (default 600), EVALX_HOSTILE_SEED.
+ * Whatever it says, the root side must refuse it or run it in a box, go on serving, and touch nothing of the host.
+ * Each test ends with a good run on the same line.  Needs root; skipped (77) otherwise.  EVALX_HOSTILE_MESSAGES: how
+ * many random ones (default 600), EVALX_HOSTILE_SEED.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -30,116 +30,7 @@
 #include "sandbox/message.h"
 #include "sandbox/sandbox_internal.h"
 
-#define ANSWER_MS 30000
-#define IMAGES "/nonexistent-images"
-
-static struct sandbox *sandbox;
-static int line = -1; /* to slot 0 */
-static struct slot_request request;
-static struct slot_reply reply;
-static uint32_t runs;
-
-static int open_line(uint32_t slot)
-{
-    struct error err;
-    int fd = -1;
-    if (sandbox_open_slot(sandbox, slot, &fd, &err) < 0)
-        fail_msg("open slot: %s", err.text);
-    return fd;
-}
-
-static int setup(void **state)
-{
-    (void)state;
-    const struct sandbox_settings settings = { .images_folder = IMAGES, .uid_base = 2010000000 };
-    struct error err;
-    if (sandbox_start(&settings, &sandbox, &err) < 0 || sandbox_image(sandbox, "host", &err) < 0) {
-        print_error("%s\n", err.text);
-        return -1;
-    }
-    line = open_line(0);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    scope_close(&line);
-    sandbox_stop(sandbox);
-    return 0;
-}
-
-static void add_word(const char *word)
-{
-    size_t len = strlen(word) + 1;
-    memcpy(request.strings + request.strings_len, word, len);
-    request.strings_len += (uint32_t)len;
-}
-
-/* A request nothing is wrong with: argv[0] and one argument (or NULL). */
-static void good_request(const char *program, const char *argument)
-{
-    memset(&request, 0, sizeof request);
-    request.op = SLOT_RUN;
-    request.run = ++runs;
-    request.limits = (struct slot_limits){ .cpu_us = 2000000, .wall_us = 4000000, .memory_bytes = 64 << 20,
-                                           .stack_bytes = 8 << 20, .file_bytes = 8 << 20, .disk_bytes = 8 << 20,
-                                           .processes = 16, .open_files = 64 };
-    memcpy(request.image, "host", 5);
-    request.words = argument == NULL ? 1 : 2;
-    add_word(program);
-    if (argument != NULL)
-        add_word(argument);
-}
-
-static void send_request(const int fds[], size_t len)
-{
-    assert_int_equal(message_send(line, &request, sizeof request, fds, len), 0);
-}
-
-static int null_fd(void)
-{
-    int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
-    assert_true(fd >= 0);
-    return fd;
-}
-
-/* Waits for the answer to run `number`; others on the way are of earlier messages. */
-static void await(uint32_t number)
-{
-    do {
-        struct pollfd polled = { .fd = line, .events = POLLIN };
-        if (poll(&polled, 1, ANSWER_MS) != 1)
-            fail_msg("no answer to run %u", (unsigned)number);
-        assert_int_equal(message_receive(line, &reply, sizeof reply, NULL, 0, NULL, 0), 1);
-        assert_int_equal(reply.op, SLOT_DONE);
-    } while (reply.run != number);
-}
-
-static void run_with_null(void)
-{
-    auto_close int null = null_fd();
-    const int fds[] = { null, null, null };
-    send_request(fds, 3);
-    await(request.run);
-}
-
-static void expect_still_good(void)
-{
-    good_request("/bin/true", NULL);
-    run_with_null();
-    if (reply.os != 0)
-        fail_msg("a good run fails: %s", reply.text);
-    assert_int_equal(reply.facts.exit_code, 0);
-    assert_int_equal(reply.facts.exec_os, 0);
-}
-
-static void expect_refused(const char *why)
-{
-    if (reply.os == 0)
-        fail_msg("%s: was not refused (exit code %d)", why, reply.facts.exit_code);
-    assert_non_null(memchr(reply.text, '\0', sizeof reply.text));
-}
+#include "hostile_line.h"
 
 /* ---- requests ---- */
 
@@ -332,7 +223,8 @@ static void hostile_bundles_are_refused(void **state)
     (void)close(ends[0]);
     (void)close(ends[1]);
     /* A file that sparsely pretends to hold more than the box may: its pages are never all made. */
-    auto_close int sparse = bundle_of(&(struct entry){ "", "big", 3, 0644, 1ull << 38, false }, sizeof BUNDLE_MAGIC - 1);
+    auto_close int sparse =
+        bundle_of(&(struct entry){ "", "big", 3, 0644, 1ull << 38, false }, sizeof BUNDLE_MAGIC - 1);
     assert_int_equal(ftruncate(sparse, 1ll << 39), 0);
     good_request("/bin/true", NULL);
     run_with_bundle(sparse);
@@ -639,5 +531,5 @@ int main(void)
         cmocka_unit_test(slots_may_be_opened_again_and_again),
         cmocka_unit_test(random_messages_leave_the_slot_whole),
     };
-    return cmocka_run_group_tests_name("hostile worker", tests, setup, teardown);
+    return cmocka_run_group_tests_name("hostile worker", tests, hostile_start, hostile_stop);
 }

@@ -149,15 +149,15 @@ static const struct {
     { "a file and a link to a file take turns",
       "echo own > f; (while :; do ln -sfn /etc/passwd f; echo own > g; mv -f g f; done) >/dev/null 2>&1 & "
       "sleep 0.01; exit 0" },
-    { "a file and a link to the host's secret",
-      "echo own > f; (while :; do ln -sfn \"$0\" f; rm -f f; echo own > f; done) >/dev/null 2>&1 & sleep 0.01; exit 0" },
+    { "a file and a link to the host's secret", "echo own > f; (while :; do ln -sfn \"$0\" f; rm -f f; echo own > f; "
+                                                "done) >/dev/null 2>&1 & sleep 0.01; exit 0" },
     { "a folder and a link to a folder of the image",
       "mkdir d; echo own > d/passwd; (while :; do mv d e; ln -s /etc d; rm d; mv e d; done) >/dev/null 2>&1 & "
       "sleep 0.01; exit 0" },
     { "a file and a FIFO",
       "(while :; do rm -f f; mkfifo f; rm -f f; echo own > f; done) >/dev/null 2>&1 & sleep 0.01; exit 0" },
-    { "hard links come and go",
-      "echo own > a; (while :; do ln a b; ln b c; rm b c; ln /etc/passwd h; done) >/dev/null 2>&1 & sleep 0.01; exit 0" },
+    { "hard links come and go", "echo own > a; (while :; do ln a b; ln b c; rm b c; ln /etc/passwd h; done) >/dev/null "
+                                "2>&1 & sleep 0.01; exit 0" },
     { "folders exchange their places, deep",
       "mkdir -p a/b/c x/y/z; echo own > a/b/c/f; echo own > x/y/z/f; "
       "(while :; do mv a/b x/b; mv x/b/c a/c; mv a/c x/b/c; mv x/b a/b; done) >/dev/null 2>&1 & sleep 0.01; exit 0" },
@@ -167,11 +167,11 @@ static const struct {
     { "rights come and go",
       "mkdir d; echo own > d/f; (while :; do chmod 0 d; chmod 0 d/f; chmod 755 d; chmod 644 d/f; done) "
       ">/dev/null 2>&1 & sleep 0.01; exit 0" },
-    { "the box itself is renamed and covered",
-      "echo own > f; (while :; do mv /box /box2; rmdir /box; ln -s /etc /box; mv /box/f /tmp/f; mv /tmp/f /box/f; done) "
-      ">/dev/null 2>&1 & sleep 0.01; exit 0" },
-    { "stopped processes hold files open",
-      "for i in 1 2 3 4; do (exec 9> f$i; echo own >&9; kill -STOP $BASHPID; echo later >&9) & done; sleep 0.02; exit 0" },
+    { "the box itself is renamed and covered", "echo own > f; (while :; do mv /box /box2; rmdir /box; ln -s /etc /box; "
+                                               "mv /box/f /tmp/f; mv /tmp/f /box/f; done) "
+                                               ">/dev/null 2>&1 & sleep 0.01; exit 0" },
+    { "stopped processes hold files open", "for i in 1 2 3 4; do (exec 9> f$i; echo own >&9; kill -STOP $BASHPID; echo "
+                                           "later >&9) & done; sleep 0.02; exit 0" },
 };
 #define RACES (sizeof races / sizeof *races)
 
@@ -207,9 +207,11 @@ static void unpacking_meets_nothing_of_the_run_before(void **state)
     for (long i = 0; i < loops; i++) {
         auto_close int bundle = memfd_with(bytes, len);
         /* The program puts a link where the next run's source will be, in every folder it may write to. */
-        auto_close int kept = keep_after("test \"$(cat main.c)\" = 'own source' || exit 3; test -z \"$(find /tmp "
-                                         "/dev/shm -mindepth 1)\" || exit 4; rm main.c; ln -s /etc/passwd main.c; ln -s / /tmp/box; "
-                                         "mkfifo /dev/shm/main.c; exit 0", bundle);
+        auto_close int kept =
+            keep_after("test \"$(cat main.c)\" = 'own source' || exit 3; test -z \"$(find /tmp "
+                       "/dev/shm -mindepth 1)\" || exit 4; rm main.c; ln -s /etc/passwd main.c; ln -s / /tmp/box; "
+                       "mkfifo /dev/shm/main.c; exit 0",
+                       bundle);
         assert_true(kept >= 0);
         struct kept_file file;
         off_t at = start_of_files(kept);
@@ -226,9 +228,11 @@ static void an_artifact_is_the_same_for_every_run(void **state)
     struct stat before, after;
     assert_int_equal(fstat(made, &before), 0);
     for (long i = 0; i < loops; i++) {
-        auto_close int kept = keep_after("test \"$(cat main)\" = 'own artifact' || exit 3; (while :; do echo own worse > "
-                                         "main; done) >/dev/null 2>&1 & for f in /proc/self/fd/*; do echo x > $f; done "
-                                         ">/dev/null 2>&1; exit 0", made);
+        auto_close int kept =
+            keep_after("test \"$(cat main)\" = 'own artifact' || exit 3; (while :; do echo own worse > "
+                       "main; done) >/dev/null 2>&1 & for f in /proc/self/fd/*; do echo x > $f; done "
+                       ">/dev/null 2>&1; exit 0",
+                       made);
         assert_true(kept >= 0);
         expect_only_own(kept);
     }

@@ -63,8 +63,8 @@ static const char *const denied[] = {
 };
 
 /*
- * Answered with 0 and not done: sync waits, uninterruptible, for the whole host's disk, and makes it work; fadvise throws
- * the host's shared pages out of its cache, which neighbours feel and can be told by.
+ * Answered with 0 and not done: sync waits, uninterruptible, for the whole host's disk, and makes it work; fadvise
+ * throws the host's shared pages out of its cache, which neighbours feel and can be told by.
  */
 static const char *const not_done[] = { "sync", "syncfs", "fadvise64" };
 
@@ -76,9 +76,9 @@ static const char *const unknown[] = {
 };
 
 /*
- * The last call this file has an opinion on (set_mempolicy_home_node, Linux 5.17; numbers behind 424 are the same on all
- * architectures).  What came later answers ENOSYS, as on an older kernel: a list of names would let calls pass that the
- * library does not know yet (open_tree_attr, listmount, cachestat with libseccomp 2.5).
+ * The last call this file has an opinion on (set_mempolicy_home_node, Linux 5.17; numbers behind 424 are the same on
+ * all architectures).  What came later answers ENOSYS, as on an older kernel: a list of names would let calls pass that
+ * the library does not know yet (open_tree_attr, listmount, cachestat with libseccomp 2.5).
  */
 #define CALL_LAST 450u
 /* From here on numbers are x32's, which has a rule of its own. */
@@ -155,11 +155,17 @@ static int refuse_memory(scmp_filter_ctx ctx)
     return os;
 }
 
-/* PR_SET_SECCOMP as for the call; a core of its own (PR_SCHED_CORE) would leave its sibling idle for neighbours. */
+/*
+ * PR_SET_SECCOMP as for the call, merging as for madvise; and a core of its own (PR_SCHED_CORE) would leave the sibling
+ * idle for neighbours.
+ */
 static int refuse_process_controls(scmp_filter_ctx ctx)
 {
-    int os = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(prctl), 1, INT_IS(0, PR_SET_SECCOMP));
-    return os < 0 ? os : seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(prctl), 1, INT_IS(0, PR_SCHED_CORE));
+    static const unsigned controls[] = { PR_SET_SECCOMP, PR_SCHED_CORE, 67 /* PR_SET_MEMORY_MERGE, Linux 6.4 */ };
+    int os = 0;
+    for (size_t i = 0; i < sizeof controls / sizeof *controls && os == 0; i++)
+        os = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(prctl), 1, INT_IS(0, controls[i]));
+    return os;
 }
 
 static int refuse_arguments(scmp_filter_ctx ctx, uint32_t action)

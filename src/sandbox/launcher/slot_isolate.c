@@ -271,8 +271,11 @@ static void keep_files(struct slot *slot, struct slot_facts *facts, struct slot_
         return;
     int os = isolate_box_pack(box.folder, box.keep, slot->request.limits.disk_bytes);
     facts->files_kept = os == 0;
-    if (os != 0)
-        (void)snprintf(reply->text, sizeof reply->text, "keep the files of the box: %s", strerror(os));
+    if (os == 0)
+        return;
+    (void)snprintf(reply->text, sizeof reply->text, "keep the files of the box: %s", strerror(os));
+    if (os != EFBIG && os != ENAMETOOLONG) /* these are what the program made of its box */
+        reply->os = os;
 }
 
 static void finish(struct slot *slot, struct watch *watch, struct slot_reply *reply)

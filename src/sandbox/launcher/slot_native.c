@@ -43,9 +43,9 @@ static bool has_sockets(void)
 }
 
 /*
- * Sockets that were sent over each other, and that nobody can receive any more, outlive their processes until the kernel
- * collects them; with them the names they hold in the slot's network, which the next run would find, and whatever else
- * was sent along: memory that no group is charged for any more.  Closing any socket starts the collector.
+ * Sockets that were sent over each other, and that nobody can receive any more, outlive their processes until the
+ * kernel collects them; with them the names they hold in the slot's network, which the next run would find, and
+ * whatever else was sent along: memory that no group is charged for any more.  Closing any socket starts the collector.
  */
 static void collect_sockets(const struct slot *slot)
 {
@@ -80,8 +80,9 @@ static int have_image(struct slot *slot, struct slot_reply *reply)
 }
 
 /*
- * Programs open their streams again by /dev/stdout and /dev/stderr, which of a pipe only its owner may.  Only what lives
- * where `pipe_end` does, a pipe without a name: the worker chooses the descriptors, and not who owns the host's files.
+ * Programs open their streams again by /dev/stdout and /dev/stderr, which of a pipe only its owner may.  Only what
+ * lives where `pipe_end` does, a pipe without a name: the worker chooses the descriptors, and not who owns the host's
+ * files.
  */
 static void give_streams(const int fds[], int pipe_end, uid_t uid)
 {
@@ -153,7 +154,7 @@ static void end(struct watch *watch)
     (void)syscall(SYS_pidfd_send_signal, watch->pidfd, SIGKILL, NULL, 0);
 }
 
-/* What the steps reported.  The program's end, if there is one, comes last; a step that failed before it explains it. */
+/* What the steps reported.  The program's end, if there is one, comes last; a step that failed before explains it. */
 static void finish(struct slot *slot, struct watch *watch, struct slot_reply *reply)
 {
     (void)slot_reap(watch);
@@ -175,6 +176,8 @@ static void finish(struct slot *slot, struct watch *watch, struct slot_reply *re
         facts->files_kept = end.files_kept;
         if (end.pack_os != 0) {
             (void)snprintf(reply->text, sizeof reply->text, "keep the files of the box: %s", strerror(end.pack_os));
+            if (end.pack_os != EFBIG && end.pack_os != ENAMETOOLONG) /* these are what the program made of its box */
+                reply->os = end.pack_os;
         }
         if (slot->next.group.version == CGROUP_NONE) {
             facts->cpu_us = end.cpu_us;

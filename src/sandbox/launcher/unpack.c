@@ -180,10 +180,13 @@ static int pack_entry(struct packing *p, int folder, const char *name, size_t pr
         return ENAMETOOLONG;
     memcpy(p->name + prefix_len, name, len + 1);
 
-    /* O_NONBLOCK: a FIFO must not hold us up; what is not a plain file or folder is left behind. */
+    /*
+     * O_NONBLOCK: a FIFO must not hold us up; what is not a plain file or folder is left behind, and so is a file under
+     * a lease (EAGAIN), which a descriptor in flight keeps when its process is gone.
+     */
     auto_close int fd = open_beneath(folder, name, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
     if (fd < 0)
-        return errno == ELOOP || errno == ENXIO || errno == EACCES ? 0 : errno;
+        return errno == ELOOP || errno == ENXIO || errno == EACCES || errno == EAGAIN ? 0 : errno;
     struct stat st;
     if (fstat(fd, &st) < 0)
         return errno;
