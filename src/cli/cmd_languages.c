@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "cli/commands.h"
 #include "cli/local.h"
@@ -16,30 +15,26 @@ static const struct option_spec options[] = {
     [OPTION_JSON] = { "json", OPTION_ALONE, NULL, "as JSON" },
 };
 
-/* The first needed file that is not there, or an empty text. */
-static struct text missing_file(const struct config *config, const struct language *language)
+/* Why it cannot be run here, in words for the operator; "" where it can. */
+static void reason_of(const struct language *language, char *ret, size_t size)
 {
-    bool host = text_equal(language->image, TEXT("host"));
-
-    for (size_t i = 0; i < language->needs_len; i++) {
-        char path[1024];
-        (void)snprintf(path, sizeof path, "%s%s%.*s%.*s", host ? "" : config->images, host ? "" : "/",
-                       host ? 0 : (int)language->image.len, language->image.at, TEXT_ARG(language->needs[i]));
-        if (access(path, F_OK) < 0)
-            return language->needs[i];
-    }
-    return (struct text){ 0 };
+    ret[0] = '\0';
+    if (!language->available && language->missing.len > 0)
+        (void)snprintf(ret, size, "there is no %.*s", TEXT_ARG(language->missing));
+    else if (!language->available)
+        (void)snprintf(ret, size, "image %s is not here: evalx-images build %s", language->image.at,
+                       language->image.at);
 }
 
-static void print_table(const struct config *config, const struct languages *languages)
+static void print_table(const struct languages *languages)
 {
-    (void)printf("%-14s %-12s %-10s %s\n", "LANGUAGE", "VERSION", "IMAGE", "AVAILABLE");
+    (void)printf("%-14s %-12s %-12s %s\n", "LANGUAGE", "VERSION", "IMAGE", "AVAILABLE");
     for (size_t i = 0; i < languages->len; i++) {
         const struct language *language = &languages->list[i];
-        struct text missing = missing_file(config, language);
-        (void)printf("%-14s %-12s %-10s %s%.*s\n", language->id.at, language->version.at, language->image.at,
-                     language->available ? "yes" : "no: there is no ", language->available ? 0 : (int)missing.len,
-                     missing.at != NULL ? missing.at : "");
+        char reason[512];
+        reason_of(language, reason, sizeof reason);
+        (void)printf("%-14s %-12s %-12s %s%s\n", language->id.at, language->version.at, language->image.at,
+                     language->available ? "yes" : "no: ", reason);
     }
 }
 
@@ -61,23 +56,25 @@ static int print_json(json_t *value)
     return outcome < 0 ? EXIT_ERROR : EXIT_FINE;
 }
 
-static int list(const struct config *config, const struct languages *languages, bool as_json)
+static int list(const struct languages *languages, bool as_json)
 {
     if (!as_json) {
-        print_table(config, languages);
+        print_table(languages);
         return EXIT_FINE;
     }
     json_t *array = json_array();
     for (size_t i = 0; i < languages->len; i++) {
         const struct language *language = &languages->list[i];
-        struct text missing = missing_file(config, language);
-        (void)json_array_append_new(array,
-                                    json_pack("{s:s, s:s, s:s, s:s, s:b, s:o, s:o, s:o}", "id", language->id.at, "name",
-                                              language->name.at, "version", language->version.at, "image",
-                                              language->image.at, "available", language->available, "missing",
-                                              language->available ? json_null() : json_stringn(missing.at, missing.len),
-                                              "aliases", texts_to_json(language->aliases, language->aliases_len),
-                                              "versions", texts_to_json(language->versions, language->versions_len)));
+        char reason[512];
+        reason_of(language, reason, sizeof reason);
+        (void)json_array_append_new(
+            array,
+            json_pack("{s:s, s:s, s:s, s:s, s:b, s:o, s:o, s:o, s:o}", "id", language->id.at, "name", language->name.at,
+                      "version", language->version.at, "image", language->image.at, "available", language->available,
+                      "missing", language->missing.len > 0 ? json_string(language->missing.at) : json_null(), "reason",
+                      language->available ? json_null() : json_string(reason), "aliases",
+                      texts_to_json(language->aliases, language->aliases_len), "versions",
+                      texts_to_json(language->versions, language->versions_len)));
     }
     return print_json(array);
 }
@@ -161,7 +158,7 @@ static int run(const struct invocation *invocation)
     if (settings_load(invocation, &config, &err) < 0 || settings_languages(&config, &languages, &err) < 0)
         return command_failed(&err);
     if (invocation->operands_len == 0) {
-        status = list(&config, &languages, as_json);
+        status = list(&languages, as_json);
     } else {
         languages.require_available = true;
         status = verify(invocation, &config, &languages, as_json);

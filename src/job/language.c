@@ -6,13 +6,10 @@
 #include <assert.h>
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
-#include <linux/openat2.h>
-#include <sys/stat.h>
-#include <sys/syscall.h>
 
 #include "base/buf.h"
+#include "base/layers.h"
 #include "base/scope.h"
 #include "job/language_file.h"
 
@@ -125,33 +122,23 @@ void languages_done(struct languages *languages)
     *languages = (struct languages){ 0 };
 }
 
-/*
- * Is the path there, seen from inside the image?  An absolute symlink of the image means the image's own root, so
- * the kernel is asked to resolve it there; a plain stat would follow it into the host.
- */
-static bool image_has(int root_fd, const char *path)
-{
-    struct open_how how = { .flags = O_PATH | O_CLOEXEC, .resolve = RESOLVE_IN_ROOT };
-    auto_close int fd = (int)syscall(SYS_openat2, root_fd, path, &how, sizeof how);
-
-    return fd >= 0;
-}
-
 void languages_probe(struct languages *languages, const char *images_folder)
 {
     for (size_t i = 0; i < languages->len; i++) {
         struct language *language = &languages->list[i];
-        char root[4096] = "/";
+        struct layers layers;
+        struct error err;
 
-        if (!text_equal(language->image, TEXT("host")) &&
-            snprintf(root, sizeof root, "%s/%s", images_folder, language->image.at) >= (int)sizeof root) {
-            language->available = false;
+        language->missing = (struct text){ 0 };
+        language->available = layers_open(images_folder, language->image.at, &layers, &err) == 0;
+        if (!language->available)
             continue;
-        }
-        auto_close int root_fd = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
-        language->available = root_fd >= 0;
         for (size_t k = 0; k < language->needs_len && language->available; k++)
-            language->available = image_has(root_fd, language->needs[k].at);
+            if (!layers_have(&layers, language->needs[k].at)) {
+                language->available = false;
+                language->missing = language->needs[k];
+            }
+        layers_close(&layers);
     }
 }
 

@@ -54,7 +54,8 @@ struct language {
     struct limits compile_limits;                      /* of the compile step */
     enum language_class class;                         /* of a run */
     struct text hello_code, hello_stdin, hello_stdout; /* the proof that it works */
-    bool available;                                    /* `needs` are there; set by language_probe */
+    bool available;      /* the image and `needs` are there; set by languages_probe, as is the next */
+    struct text missing; /* the first of `needs` that is not there; empty where the image itself is not */
 };
 
 struct languages {
@@ -72,7 +73,7 @@ struct languages {
 int languages_load(const char *folder, const struct config *config, struct languages *ret, struct error *err);
 void languages_done(struct languages *languages);
 
-/* Looks at `needs`: for the image "host" below /, else below images_folder/IMAGE.  Sets `available`. */
+/* Looks for each image and for `needs` in it (base/layers.h). */
 void languages_probe(struct languages *languages, const char *images_folder);
 
 /* By id or alias, ASCII case ignored; NULL if there is none. */

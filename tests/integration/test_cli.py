@@ -169,8 +169,8 @@ def test_languages_lists_what_there_is(evalx):
     listed = json.loads(evalx("languages", "--json").stdout)
     assert {"c", "cpp", "python", "javascript", "java", "bash"} <= {entry["id"] for entry in listed}
     for entry in listed:
-        assert entry["available"] == (entry["missing"] is None)
-        assert set(entry) == {"id", "name", "version", "image", "available", "missing", "aliases", "versions"}
+        assert entry["available"] == (entry["reason"] is None)
+        assert set(entry) == {"id", "name", "version", "image", "available", "missing", "reason", "aliases", "versions"}
     table = evalx("languages").stdout.splitlines()
     assert len(table) == len(listed) + 1
 
@@ -187,9 +187,15 @@ def test_a_language_that_is_missing_says_which_file(evalx, folder):
     env = {"EVALX_LANGUAGES": languages}
     (entry,) = json.loads(evalx("languages", "--json", env=env).stdout)
     assert entry["available"] is False and entry["missing"] == "/usr/bin/no-such-shell"
+    assert entry["reason"] == "there is no /usr/bin/no-such-shell"
     assert "/usr/bin/no-such-shell" in evalx("languages", env=env).stdout
     done = evalx("run", write(folder, "x.sh", "echo"), env=env)
     assert done.returncode == 1 and "not installed" in done.stderr
+    # An image that was not built is named, with the command that builds it.
+    write(languages, "bash.conf", re.sub(r"(?m)^image\s*=.*$", "image = shell-5", text))
+    (entry,) = json.loads(evalx("languages", "--json", env=env).stdout)
+    assert entry["available"] is False and entry["missing"] is None
+    assert entry["reason"] == "image shell-5 is not here: evalx-images build shell-5"
     done = evalx("languages", "verify", env=env)
     assert done.returncode == 1 and "no language is installed" in done.stderr
 

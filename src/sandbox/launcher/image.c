@@ -1,8 +1,8 @@
 /*
  * image: the builder's work, in a child process that ends when the namespace stands.
  *
- * Sources are opened before anything is mounted over, never through a symbolic link below the images folder, and
- * mounted by their descriptors, so that no path is resolved twice.
+ * Sources (base/layers.h) are opened before anything is mounted over, never through a symbolic link below the images
+ * folder, and mounted by their descriptors, so that no path is resolved twice.
  */
 #include "sandbox/launcher/image.h"
 
@@ -10,7 +10,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <fnmatch.h>
-#include <linux/openat2.h>
 #include <sched.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -24,6 +23,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/layers.h"
 #include "base/scope.h"
 #include "sandbox/message.h"
 
@@ -34,12 +34,12 @@
 static const char *const host_etc[] = { "alternatives", "ld.so.cache", "java-*-openjdk", "R", "php", "mono" };
 
 /* Top-level names of an image that are never taken over. */
-static const char *const never[] = { "dev", "proc", "sys", "tmp", "box", "run", "mnt", "media", "boot", "root", "home",
-                                     "srv", "lost+found" };
+static const char *const never[] = { "dev",   "proc", "sys",  "tmp",  "box", "run",       "mnt",
+                                     "media", "boot", "root", "home", "srv", "lost+found" };
 
 struct build {
-    int source; /* the image's root */
-    int empty;  /* an empty folder of the new root */
+    struct layers source; /* the image's root, or what lies over one another to make it */
+    int empty;            /* an empty folder of the new root */
     bool is_host;
     struct error *err;
 };
@@ -74,8 +74,8 @@ static int copy_file(struct build *b, int dir, const char *name, const char *tar
 /* Where the kernel or the file system below has no overlay: a read-only bind.  Locks on its files are then shared. */
 static int bind_folder(struct build *b, int dir, const char *name, const char *target)
 {
-    auto_close int tree = open_tree(dir, name, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE |
-                                                   AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT);
+    auto_close int tree = open_tree(
+        dir, name, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE | AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT);
     if (tree < 0)
         return fail(b, "open", name);
     struct mount_attr attr = { .attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV,
@@ -88,28 +88,53 @@ static int bind_folder(struct build *b, int dir, const char *name, const char *t
 }
 
 /*
- * Attaches the folder dir/name read-only at `target`, through an overlay of its own: its inodes are then this slot's,
- * so that no lock, lease or watch on a shared file tells one box about another.  The pages of the files stay shared.
+ * Opens the folder `name` of each layer of `from` that has one, up to the first where the name is something else, and
+ * says so as an overlay's option.
  */
-static int attach_folder(struct build *b, int dir, const char *name, const char *target)
+static int open_lowers(struct build *b, const struct layers *from, const char *name, struct layers *ret_lowers,
+                       char *options, size_t options_size)
 {
-    auto_close int lower = openat(dir, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (lower < 0)
-        return fail(b, "open", name);
-    if (mkdir(target, 0755) < 0)
-        return fail(b, "make", target);
-    /* An overlay without an upper layer wants two lower ones; the second is an empty folder. */
-    char options[128];
-    (void)snprintf(options, sizeof options, "lowerdir=/proc/self/fd/%d:/proc/self/fd/%d", lower, b->empty);
-    if (mount("overlay", target, "overlay", MS_RDONLY | MS_NOSUID | MS_NODEV, options) == 0)
-        return 0;
-    if (errno != ENODEV && errno != EINVAL && errno != EPERM)
-        return fail(b, "attach", target);
-    return bind_folder(b, dir, name, target);
+    size_t len = (size_t)snprintf(options, options_size, "lowerdir=");
+    for (size_t i = 0; i < from->len; i++) {
+        int lower = openat(from->fds[i], name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        if (lower < 0 && errno == ENOENT)
+            continue;
+        if (lower < 0 && ret_lowers->len > 0 && (errno == ENOTDIR || errno == ELOOP))
+            break;
+        if (lower < 0)
+            return fail(b, "open", name);
+        ret_lowers->fds[ret_lowers->len++] = lower;
+        len += (size_t)snprintf(options + len, options_size - len, "/proc/self/fd/%d:", lower);
+    }
+    /* An overlay without an upper layer wants two lower ones; the last is an empty folder. */
+    (void)snprintf(options + len, options_size - len, "/proc/self/fd/%d", b->empty);
+    return 0;
 }
 
-static int take_over(struct build *b, int dir, const char *name, const char *target)
+/*
+ * Attaches the folder `name` of the layers read-only at `target`, through an overlay of its own: its inodes are then
+ * this slot's, so that no lock, lease or watch on a shared file tells one box about another.  The pages of the files
+ * stay shared.
+ */
+static int attach_folder(struct build *b, const struct layers *from, const char *name, const char *target)
 {
+    struct layers lowers = { .len = 0 };
+    char options[16 + (LAYERS_MAX + 1) * 32];
+    int result = open_lowers(b, from, name, &lowers, options, sizeof options);
+    if (result == 0 && mkdir(target, 0755) < 0)
+        result = fail(b, "make", target);
+    if (result == 0 && mount("overlay", target, "overlay", MS_RDONLY | MS_NOSUID | MS_NODEV, options) < 0) {
+        bool has_none = errno == ENODEV || errno == EINVAL || errno == EPERM;
+        result = has_none && lowers.len == 1 ? bind_folder(b, from->fds[0], name, target) : fail(b, "attach", target);
+    }
+    layers_close(&lowers);
+    return result;
+}
+
+/* The entry `name` as the topmost layer has it, which is one that does. */
+static int take_over(struct build *b, const struct layers *from, const char *name, const char *target)
+{
+    int dir = from->fds[0];
     struct stat st;
     if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
         return errno == ENOENT ? 0 : fail(b, "look at", name);
@@ -122,7 +147,7 @@ static int take_over(struct build *b, int dir, const char *name, const char *tar
         return symlink(link, target) < 0 ? fail(b, "link", target) : 0;
     }
     if (S_ISDIR(st.st_mode))
-        return attach_folder(b, dir, name, target);
+        return attach_folder(b, from, name, target);
     return S_ISREG(st.st_mode) ? copy_file(b, dir, name, target) : 0;
 }
 
@@ -134,10 +159,11 @@ static bool is_never(const char *name)
     return false;
 }
 
-/* Every entry of `folder` (opened) for which `wanted` says so, below STAGE/prefix. */
-static int take_over_some(struct build *b, int folder, const char *prefix, bool (*wanted)(const char *name))
+/* Every entry of the topmost folder of `from` for which `wanted` says so, below STAGE/prefix, if it is not there. */
+static int take_over_some(struct build *b, const struct layers *from, const char *prefix,
+                          bool (*wanted)(const char *name))
 {
-    int listing = openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int listing = openat(from->fds[0], ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *entries = listing < 0 ? NULL : fdopendir(listing);
     if (entries == NULL)
         return fail(b, "list", prefix);
@@ -147,11 +173,24 @@ static int take_over_some(struct build *b, int folder, const char *prefix, bool 
         if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 || !wanted(entry->d_name))
             continue;
         char target[sizeof STAGE + 300];
+        struct stat st;
         (void)snprintf(target, sizeof target, STAGE "%s/%s", prefix, entry->d_name);
-        result = take_over(b, folder, entry->d_name, target);
+        if (lstat(target, &st) < 0) /* else a layer above had it */
+            result = take_over(b, from, entry->d_name, target);
     }
     (void)closedir(entries);
     return result;
+}
+
+static int take_over_layers(struct build *b, bool (*wanted)(const char *name))
+{
+    for (size_t i = 0; i < b->source.len; i++) {
+        struct layers from = { .len = b->source.len - i };
+        memcpy(from.fds, b->source.fds + i, from.len * sizeof *from.fds);
+        if (take_over_some(b, &from, "", wanted) < 0)
+            return -1;
+    }
+    return 0;
 }
 
 static bool wanted_of_host(const char *name)
@@ -177,10 +216,11 @@ static int fill_etc_of_host(struct build *b)
 {
     if (mkdir(STAGE "/etc", 0755) < 0)
         return fail(b, "make", STAGE "/etc");
-    auto_close int etc = openat(b->source, "etc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    auto_close int etc = openat(b->source.fds[b->source.len - 1], "etc", O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (etc < 0)
         return fail(b, "open", "/etc");
-    if (take_over_some(b, etc, "/etc", wanted_of_host_etc) < 0)
+    struct layers from = { .fds = { etc }, .len = 1 };
+    if (take_over_some(b, &from, "/etc", wanted_of_host_etc) < 0)
         return -1;
     static const char users[] = "root:x:0:0:root:/:/usr/sbin/nologin\nbox:x:1000:1000:box:/box:/bin/sh\n";
     if (write_file(b, STAGE "/etc/passwd", users) < 0 ||
@@ -196,8 +236,11 @@ static int fill_dev(struct build *b)
     static const struct {
         const char *path;
         unsigned minor;
-    } nodes[] = { { STAGE "/dev/null", 3 }, { STAGE "/dev/zero", 5 }, { STAGE "/dev/full", 7 },
-                  { STAGE "/dev/random", 8 }, { STAGE "/dev/urandom", 9 } };
+    } nodes[] = { { STAGE "/dev/null", 3 },
+                  { STAGE "/dev/zero", 5 },
+                  { STAGE "/dev/full", 7 },
+                  { STAGE "/dev/random", 8 },
+                  { STAGE "/dev/urandom", 9 } };
     static const char *const links[][2] = { { "/proc/self/fd", STAGE "/dev/fd" },
                                             { "/proc/self/fd/0", STAGE "/dev/stdin" },
                                             { "/proc/self/fd/1", STAGE "/dev/stdout" },
@@ -228,7 +271,7 @@ static int assemble(struct build *b)
     b->empty = open(STAGE "/.empty", O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (b->empty < 0)
         return fail(b, "open", STAGE "/.empty");
-    if (take_over_some(b, b->source, "", b->is_host ? wanted_of_host : wanted_of_image) < 0)
+    if (take_over_layers(b, b->is_host ? wanted_of_host : wanted_of_image) < 0)
         return -1;
     if (b->is_host && fill_etc_of_host(b) < 0)
         return -1;
@@ -253,29 +296,11 @@ static int assemble(struct build *b)
     return 0;
 }
 
-static int open_source(const char *images_folder, const char *name, bool *ret_is_host, struct error *err)
-{
-    *ret_is_host = strcmp(name, "host") == 0;
-    if (*ret_is_host) {
-        int fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
-        return fd >= 0 ? fd : error_set(err, ERROR_SANDBOX, errno, "open /");
-    }
-    auto_close int folder = open(images_folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (folder < 0)
-        return error_set(err, ERROR_SETUP, errno, "open images folder %s", images_folder);
-    struct open_how how = { .flags = O_PATH | O_DIRECTORY | O_CLOEXEC,
-                            .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS };
-    long fd = syscall(SYS_openat2, folder, name, &how, sizeof how);
-    if (fd < 0)
-        return error_set(err, ERROR_SETUP, errno, "open image %s in %s", name, images_folder);
-    return (int)fd;
-}
-
 /* The builder process: answers {ok, descriptor of the namespace} or {error}. */
 static void build_and_answer(const char *images_folder, const char *name, int answer)
 {
     struct error err = { 0 };
-    struct build b = { .source = -1, .empty = -1, .err = &err };
+    struct build b = { .empty = -1, .is_host = strcmp(name, "host") == 0, .err = &err };
     int mount_ns = -1;
     int result = 0;
     if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
@@ -286,8 +311,7 @@ static void build_and_answer(const char *images_folder, const char *name, int an
             result = error_set(&err, ERROR_SETUP, errno, "open /proc/self/ns/mnt (is /proc mounted?)");
     }
     if (result == 0) {
-        b.source = open_source(images_folder, name, &b.is_host, &err);
-        result = b.source < 0 ? -1 : assemble(&b);
+        result = layers_open(images_folder, name, &b.source, &err) < 0 ? -1 : assemble(&b);
     }
     (void)message_send(answer, &err, sizeof err, result == 0 ? &mount_ns : NULL, result == 0 ? 1 : 0);
     _exit(0);

@@ -11,7 +11,7 @@
  *   /proc                        empty mount point; each run mounts its own
  *
  * "host" is this machine's own /usr with a chosen few files of /etc; any other name is a folder below the images
- * folder.
+ * folder, or a file there that names the layers to be put over one another (base/layers.h).
  */
 #pragma once
 #include "base/error.h"

@@ -1,0 +1,128 @@
+/*
+ * An image of layers, assembled by the launcher: the upper layer's files before the lower's, folders of both joined,
+ * nothing writable, nothing of the host.  The layers hold a shell of this host and what it links to.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "sandbox/sandbox.h"
+
+static char images[] = "/tmp/evalx-images-XXXXXX";
+static struct sandbox *sandbox;
+static struct box *box;
+
+static const char *const make =
+    "set -e; umask 022; cd %s; mkdir -p .layers/low/usr/share .layers/low/etc .layers/high/usr/share .layers/high/opt\n"
+    "for f in /usr/bin/bash /usr/bin/cat /usr/bin/ls; do\n"
+    "    cp --parents $f .layers/low\n"
+    "    for l in $(ldd $f | grep -o '/[^ ]*'); do\n"
+    "        r=$(realpath $l); mkdir -p .layers/low/usr/all; cp -L $l .layers/low/usr/all\n"
+    "        case $l in */ld-linux*|*/ld.so*) mkdir -p .layers/low$(dirname $l); cp -L $l .layers/low$l;; esac\n"
+    "    done\n"
+    "done\n"
+    "echo low >.layers/low/usr/share/both; echo low >.layers/low/usr/share/low; echo low >.layers/low/etc/name\n"
+    "echo high >.layers/high/usr/share/both; echo high >.layers/high/usr/share/high; echo high >.layers/high/opt/x\n"
+    "ln -s usr .layers/low/turned; mkdir .layers/high/turned; echo high >.layers/high/turned/y\n"
+    "printf 'low\\nhigh\\n' >two.layers; printf 'low\\n' >one.layers\n";
+
+static void expect_in(const char *image, const char *script, const char *expected)
+{
+    struct error err;
+    struct box_outcome o;
+    const char *const argv[] = { "/usr/bin/bash", "-c", script, NULL };
+    static const char *const env[] = { "PATH=/usr/bin", "LD_LIBRARY_PATH=/usr/all", NULL };
+    const struct box_job job = {
+        .image = image,
+        .class = LANGUAGE_CLASS_NATIVE,
+        .argv = (char *const *)argv,
+        .env = (char *const *)env,
+        .bundle_fd = -1,
+        .limits = { .cpu_us = 5000000,
+                    .wall_us = 10000000,
+                    .memory_bytes = 64 << 20,
+                    .stack_bytes = 8 << 20,
+                    .output_bytes = 1 << 20,
+                    .file_bytes = 1 << 20,
+                    .disk_bytes = 1 << 20,
+                    .processes = 16,
+                    .open_files = 64 },
+    };
+
+    if (box_run(box, &job, &o, &err) < 0)
+        fail_msg("box_run: %s", err.text);
+    if (o.errors.len > 0)
+        print_message("  stderr: %s", o.errors.at);
+    assert_string_equal(o.output.at != NULL ? o.output.at : "", expected);
+    box_outcome_done(&o);
+}
+
+static void layers_lie_over_one_another(void **state)
+{
+    (void)state;
+    expect_in("two", "cat /usr/share/both /usr/share/low /usr/share/high /opt/x /etc/name",
+              "high\nlow\nhigh\nhigh\nlow\n");
+    expect_in("two", "ls /usr/share", "both\nhigh\nlow\n");
+    expect_in("two", "ls /turned", "y\n"); /* a folder above, a link below: the folder */
+    expect_in("one", "ls /usr/share /turned/share; cat /usr/share/both",
+              "/turned/share:\nboth\nlow\n\n/usr/share:\nboth\nlow\nlow\n");
+}
+
+static void nothing_of_a_layer_can_be_changed(void **state)
+{
+    (void)state;
+    expect_in("two",
+              "for f in /usr/share/both /usr/share/low /usr/share/new /opt/x /opt/new /etc/name /new; do "
+              "{ echo x >$f; } 2>/dev/null && echo wrote $f; done; echo tried",
+              "tried\n");
+    expect_in("two", "ls /home /root /var /srv 2>/dev/null; [ -e /.layers ] || echo none", "none\n");
+}
+
+static int start(void **state)
+{
+    (void)state;
+    struct error err = { 0 };
+    struct sandbox_settings settings = { .images_folder = images, .uid_base = 2000000000 };
+    char command[2048];
+
+    if (mkdtemp(images) == NULL || snprintf(command, sizeof command, make, images) < 0 || system(command) != 0)
+        return -1;
+    if (sandbox_start(&settings, &sandbox, &err) < 0 || sandbox_image(sandbox, "two", &err) < 0 ||
+        sandbox_image(sandbox, "one", &err) < 0 || box_open(sandbox, 0, &box, &err) < 0) {
+        print_error("%s\n", err.text);
+        return -1;
+    }
+    return 0;
+}
+
+static int stop(void **state)
+{
+    (void)state;
+    char command[64];
+
+    box_close(box);
+    sandbox_stop(sandbox);
+    (void)snprintf(command, sizeof command, "rm -r %s", images);
+    return system(command);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(layers_lie_over_one_another),
+        cmocka_unit_test(nothing_of_a_layer_can_be_changed),
+    };
+
+    if (geteuid() != 0) {
+        print_message("skipped: the sandbox needs root\n");
+        return 77;
+    }
+    return cmocka_run_group_tests(tests, start, stop);
+}
