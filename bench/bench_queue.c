@@ -293,7 +293,8 @@ static void run(struct store *store, struct bench_floor *base, bool quick)
     measure(store, base, 1000, many);
     double many_depths = measure_depth(store, &waiting);
 
-    (void)printf("%-8s                 %10s waiting, 10 workers        %10zu waiting, 1000 workers\n", "", "1000", deep);
+    (void)printf("%-8s                 %10s waiting, 10 workers        %10zu waiting, 1000 workers\n", "", "1000",
+                 deep);
     print_rows(few, many);
     spent_done(few);
     spent_done(many);

@@ -131,7 +131,7 @@ static int start(struct slot *slot, const int fds[], struct watch *watch, struct
         .uid = settings->uid_first + (uint32_t)(slot->runs++ % SLOT_UIDS),
     };
     give_streams(fds, plan.report, plan.uid);
-    /* CLEAR_SIGHAND: a signal init has no handler for cannot be sent to it from inside; one it has (a sanitizer's) can. */
+    /* CLEAR_SIGHAND: a signal init has no handler for cannot be sent from inside; one it has (a sanitizer's) can. */
     struct clone_args args = {
         .flags = CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_PIDFD | CLONE_CLEAR_SIGHAND,
         .pidfd = (uint64_t)(uintptr_t)&watch->pidfd,
