@@ -35,6 +35,7 @@ LIBRARIES = {
     "hiredis/": r"store/redis_\w+\.[ch]",
     "sqlite3.h": r"store/sqlite_\w+\.[ch]",
     "jansson.h": r"(\w+/\w*json\.[ch]|cli/\w+\.[ch])",
+    "openssl/": r"store/redis_tls\.c",
     "curl/": r"cli/\w+\.[ch]",
     "seccomp.h": r"sandbox/((launcher/)?seccomp\w*\.[ch]|box\.c)",
     "wslay/": r"api/websocket\w*\.[ch]",

@@ -39,8 +39,8 @@ quietly()
 # Packages of the distribution, by what needs them.  --no-install-recommends: so libc6-dev and the like are named.
 # libcmocka-dev is for the test programs, which belong to the one build folder that demo and test share.
 packages_build="gcc g++ libc6-dev meson ninja-build pkg-config python3 libmicrohttpd-dev libjansson-dev libhiredis-dev
-    libsqlite3-dev libinih-dev nettle-dev libseccomp-dev libcurl4-gnutls-dev libwslay-dev libcmocka-dev"
-packages_test="spin python3-pytest python3-hypothesis python3-websockets redis-server"
+    libsqlite3-dev libinih-dev nettle-dev libseccomp-dev libcurl4-gnutls-dev libwslay-dev libcmocka-dev libssl-dev"
+packages_test="spin python3-pytest python3-hypothesis python3-websockets redis-server openssl"
 packages_lint="shellcheck clang-tidy clang-format python3-pytest"
 
 packages_of()

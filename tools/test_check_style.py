@@ -41,6 +41,7 @@ BAD = [
     ("own-header", "src/job/thing.c", HEAD + '#include <stdio.h>\n#include "job/thing.h"\n'),
     ("library", "src/api/route.c", HEAD + "#include <microhttpd.h>\n"),
     ("library", "src/worker/worker.c", HEAD + "#include <hiredis/hiredis.h>\n"),
+    ("library", "src/store/redis_link.c", HEAD + "#include <openssl/ssl.h>\n"),
     ("library", "src/store/redis_link.c", HEAD + "#include <sqlite3.h>\n"),
     ("library", "src/job/language.c", HEAD + "#include <jansson.h>\n"),
     ("library", "src/api/api.c", HEAD + "#include <curl/curl.h>\n"),

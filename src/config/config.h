@@ -28,6 +28,7 @@ enum config_source { CONFIG_DEFAULT, CONFIG_FILE, CONFIG_ENVIRONMENT, CONFIG_FLA
     X(redis_host, STRING, "REDIS_HOST", "redis_host", "", "Redis host; set, it chooses the Redis store")               \
     X(redis_port, UINT, "REDIS_PORT", "redis_port", "6379", "Redis port")                                              \
     X(redis_password, SECRET, "REDIS_PASSWORD", "redis_password", "", "Redis password")                                \
+    X(redis_ca, STRING, "EVALX_REDIS_CA", "redis_ca", "", "rediss://: file of the authorities; empty: the system's")   \
     X(redis_prefix, STRING, "EVALX_REDIS_PREFIX", "redis_prefix", "evalx", "first part of every Redis key")            \
     X(languages, STRING, "EVALX_LANGUAGES", "languages", "/etc/evalx/languages", "folder of the language files")       \
     X(images, STRING, "EVALX_IMAGES", "images", "/opt/evalx/chroots", "folder of the images")                          \
@@ -44,8 +45,7 @@ enum config_source { CONFIG_DEFAULT, CONFIG_FILE, CONFIG_ENVIRONMENT, CONFIG_FLA
       "who may use the API, a line each: name:sha256[:queued_max[:running_max]]; empty: everybody")                    \
     X(client_queued_max, UINT, "EVALX_CLIENT_QUEUED_MAX", "client_queued_max", "0",                                    \
       "submissions of one API key waiting, at most, unless its line says another; then 429; 0: no limit")              \
-    X(client_running_max, UINT, "EVALX_CLIENT_RUNNING_MAX", "client_running_max", "0",                                 \
-      "the same of those that run")                                                                                    \
+    X(client_running_max, UINT, "EVALX_CLIENT_RUNNING_MAX", "client_running_max", "0", "the same of those that run")   \
     X(lease_ms, UINT, "EVALX_LEASE_MS", "lease_ms", "15000", "a worker that says nothing for so long loses its work")  \
     X(attempts_max, UINT, "EVALX_ATTEMPTS_MAX", "attempts_max", "3",                                                   \
       "times a submission is handed out before it fails")                                                              \
@@ -65,7 +65,7 @@ enum config_source { CONFIG_DEFAULT, CONFIG_FILE, CONFIG_ENVIRONMENT, CONFIG_FLA
     X(cors_origin, STRING, "EVALX_CORS_ORIGIN", "cors_origin", "*", "Access-Control-Allow-Origin; empty: no CORS")     \
     X(insecure_no_cgroup, BOOL, "EVALX_INSECURE_NO_CGROUP", "insecure_no_cgroup", "false",                             \
       "run without cgroup limits; never for untrusted programs")                                                       \
-    X(driver, STRING, "EVALX_DRIVER", "driver", "native", "what makes the boxes: native, or isolate (isolate 2.x)")   \
+    X(driver, STRING, "EVALX_DRIVER", "driver", "native", "what makes the boxes: native, or isolate (isolate 2.x)")    \
     X(isolate, STRING, "EVALX_ISOLATE", "isolate", "", "the isolate command; empty: the one on PATH")                  \
     X(refused_calls, STRING, "EVALX_REFUSED_CALLS", "refused_calls", "error",                                          \
       "what a system call that programs may not make does: error (EPERM), or kill (ends the run)")                     \

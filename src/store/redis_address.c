@@ -1,4 +1,4 @@
-/* redis_address: reads redis://[user[:password]@]host[:port][/database]. */
+/* redis_address: reads redis[s]://[user[:password]@]host[:port][/database]. */
 #include <string.h>
 
 #include "base/text.h"
@@ -82,9 +82,11 @@ int redis_address_parse(const char *url, struct redis_address *ret, struct error
 {
     struct redis_address address = { 0 };
     struct text rest = text_of(url), front;
-    if (rest.len < 8 || memcmp(rest.at, "redis://", 8) != 0)
-        return error_set(err, ERROR_SETUP, 0, "store: expected redis://[user@]host[:port][/db]");
-    rest = (struct text){ rest.at + 8, rest.len - 8 };
+    address.uses_tls = rest.len >= 9 && memcmp(rest.at, "rediss://", 9) == 0;
+    if (!address.uses_tls && (rest.len < 8 || memcmp(rest.at, "redis://", 8) != 0))
+        return error_set(err, ERROR_SETUP, 0, "store: expected redis[s]://[user@]host[:port][/db]");
+    size_t scheme_len = address.uses_tls ? 9 : 8;
+    rest = (struct text){ rest.at + scheme_len, rest.len - scheme_len };
     if (memchr(rest.at, ',', rest.len) != NULL)
         return error_set(err, ERROR_SETUP, 0, "store: one redis:// address is understood, not a list of several");
 

@@ -42,6 +42,13 @@ static int wait_ready(int fd, short events, uint64_t deadline_ms, int wake_fd)
     }
 }
 
+static ssize_t send_some(struct redis_link *link, const void *bytes, size_t len)
+{
+    if (link->tls != NULL)
+        return redis_tls_send(link->tls, bytes, len);
+    return send(link->fd, bytes, len, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
 int redis_link_send(struct redis_link *link, size_t args_len, const char *const args[], const size_t lens[],
                     uint64_t deadline_ms, struct error *err)
 {
@@ -51,7 +58,7 @@ int redis_link_send(struct redis_link *link, size_t args_len, const char *const 
         return error_set(err, ERROR_STORE, 0, "Redis: no memory for a command");
     int result = 0;
     for (size_t sent = 0; sent < (size_t)len;) {
-        ssize_t part = send(link->fd, command + sent, (size_t)len - sent, MSG_NOSIGNAL | MSG_DONTWAIT);
+        ssize_t part = send_some(link, command + sent, (size_t)len - sent);
         if (part >= 0) {
             sent += (size_t)part;
             continue;
@@ -74,7 +81,8 @@ int redis_link_send(struct redis_link *link, size_t args_len, const char *const 
 static int read_some(struct redis_link *link, struct error *err)
 {
     char bytes[65536];
-    ssize_t len = recv(link->fd, bytes, sizeof bytes, MSG_DONTWAIT);
+    ssize_t len = link->tls != NULL ? redis_tls_receive(link->tls, bytes, sizeof bytes)
+                                    : recv(link->fd, bytes, sizeof bytes, MSG_DONTWAIT);
     if (len < 0 && (errno == EAGAIN || errno == EINTR))
         return 0;
     if (len < 0)
@@ -86,8 +94,7 @@ static int read_some(struct redis_link *link, struct error *err)
     return 1;
 }
 
-int redis_link_receive(struct redis_link *link, uint64_t deadline_ms, int wake_fd, redisReply **ret,
-                       struct error *err)
+int redis_link_receive(struct redis_link *link, uint64_t deadline_ms, int wake_fd, redisReply **ret, struct error *err)
 {
     while (true) {
         void *reply = NULL;
@@ -181,7 +188,7 @@ static int connect_any(const struct redis_address *address, int *ret_fd, struct 
     static const struct {
         int level, name, value;
     } options[] = {
-        { IPPROTO_TCP, TCP_NODELAY, 1 },   { SOL_SOCKET, SO_KEEPALIVE, 1 },   { IPPROTO_TCP, TCP_KEEPIDLE, 10 },
+        { IPPROTO_TCP, TCP_NODELAY, 1 },   { SOL_SOCKET, SO_KEEPALIVE, 1 }, { IPPROTO_TCP, TCP_KEEPIDLE, 10 },
         { IPPROTO_TCP, TCP_KEEPINTVL, 5 }, { IPPROTO_TCP, TCP_KEEPCNT, 3 },
     };
     for (size_t i = 0; i < sizeof options / sizeof *options; i++)
@@ -243,7 +250,9 @@ int redis_link_open(const struct redis_address *address, struct redis_link **ret
     }
     link->fd = take_fd(&fd);
     link->reader = reader;
-    if (introduce(link, address, err) < 0) {
+    if ((address->uses_tls &&
+         redis_tls_open(address->trust, link->fd, address->host, redis_now_ms() + GREETING_MS, &link->tls, err) < 0) ||
+        introduce(link, address, err) < 0) {
         redis_link_close(link);
         return -1;
     }
@@ -255,6 +264,7 @@ void redis_link_close(struct redis_link *link)
 {
     if (link == NULL)
         return;
+    redis_tls_close(link->tls);
     (void)close(link->fd);
     redisReaderFree(link->reader);
     free(link);

@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "store/redis_tls.h"
 
 struct redis_address {
     char host[256];
@@ -20,15 +21,18 @@ struct redis_address {
     char user[128];     /* empty: the default user */
     char password[256]; /* empty: no AUTH */
     unsigned database;
+    bool uses_tls;
+    const struct redis_trust *trust; /* borrowed; set before a connect where uses_tls */
 };
 
 struct redis_link {
     int fd;
+    struct redis_tls *tls; /* NULL: plain */
     redisReader *reader;
     uint64_t id; /* the server's CLIENT ID of it; 0: not asked for yet */
 };
 
-/* redis://[user[:password]@]host[:port][/database], parts percent-encoded.  Never repeats the URL in *err. */
+/* redis[s]://[user[:password]@]host[:port][/database], parts percent-encoded.  Never repeats the URL in *err. */
 int redis_address_parse(const char *url, struct redis_address *ret, struct error *err);
 
 /* Connects, says who we are and chooses the database: 2 s to connect, 2 s for the rest. */
@@ -39,8 +43,7 @@ void redis_link_close(struct redis_link *link); /* NULL is fine */
 int redis_link_send(struct redis_link *link, size_t args_len, const char *const args[], const size_t lens[],
                     uint64_t deadline_ms, struct error *err);
 /* 1: *ret is the answer, to be freed by freeReplyObject.  0: the deadline came, or wake_fd (unless -1) is readable. */
-int redis_link_receive(struct redis_link *link, uint64_t deadline_ms, int wake_fd, redisReply **ret,
-                       struct error *err);
+int redis_link_receive(struct redis_link *link, uint64_t deadline_ms, int wake_fd, redisReply **ret, struct error *err);
 
 /* What a server's error answer means to the caller; always -1. */
 int redis_error(const redisReply *reply, const char *doing, struct error *err);

@@ -29,16 +29,12 @@ static int open_named(const struct config *config, struct store **ret, struct er
     bool is_list = strchr(config->store, ',') != NULL;
     if (is_list && (starts_with(config->store, "redis") || starts_with(config->store, "-")))
         return redis_shards_open(config, config->store, ret, err);
-    if (starts_with(config->store, "redis://"))
+    if (starts_with(config->store, "redis://") || starts_with(config->store, "rediss://"))
         return redis_store_open(config, config->store, ret, err);
-    if (starts_with(config->store, "rediss://"))
-        return error_set(err, ERROR_SETUP, 0,
-                         "store: this evalx is built without TLS for Redis (rediss://); put stunnel or another TLS "
-                         "proxy beside it and name that with redis://");
     if (starts_with(config->store, "sqlite:") && config->store[strlen("sqlite:")] != '\0')
         return sqlite_store_open(config, config->store + strlen("sqlite:"), ret, err);
     /* Not repeated in the text: it may hold a password. */
-    return error_set(err, ERROR_SETUP, 0, "store: expected redis://[user@]host[:port][/db] or sqlite:FILE");
+    return error_set(err, ERROR_SETUP, 0, "store: expected redis[s]://[user@]host[:port][/db] or sqlite:FILE");
 }
 
 int store_open(const struct config *config, struct store **ret, struct error *err)

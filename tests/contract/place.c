@@ -32,7 +32,7 @@ void nap_ms(unsigned ms)
 
 /* ---- redis-server ---- */
 
-static int free_port(void)
+int place_free_port(void)
 {
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     struct sockaddr_in at = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
@@ -60,9 +60,17 @@ static bool redis_answers(int on_port)
     return answers;
 }
 
-static pid_t redis_start(int on_port)
+pid_t place_server_start(int on_port, const char *const more[])
 {
     char port[16], log[32], aof[32];
+    /* With everysec a slow disk may put off even the write, and a kill then loses what was answered. */
+    const char *args[48] = {
+        "redis-server", "--port",        port,     "--bind",          "127.0.0.1", "--save", "", "--appendonly",
+        "yes",          "--appendfsync", "always", "--appenddirname", aof
+    };
+    size_t len = 13;
+    for (size_t i = 0; more != NULL && more[i] != NULL && len + 1 < sizeof args / sizeof *args; i++)
+        args[len++] = more[i];
     (void)snprintf(port, sizeof port, "%d", on_port);
     (void)snprintf(log, sizeof log, "redis-%d.log", on_port);
     (void)snprintf(aof, sizeof aof, "aof-%d", on_port);
@@ -72,9 +80,7 @@ static pid_t redis_start(int on_port)
         int out = chdir(place.folder) == 0 ? open(log, O_WRONLY | O_CREAT | O_APPEND, 0600) : -1;
         if (out < 0 || dup2(out, 1) < 0 || dup2(out, 2) < 0)
             _exit(1);
-        /* With everysec a slow disk may put off even the write, and a kill then loses what was answered. */
-        execlp("redis-server", "redis-server", "--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly",
-               "yes", "--appendfsync", "always", "--appenddirname", aof, (char *)NULL);
+        execvp(args[0], (char *const *)args);
         _exit(127);
     }
     for (int i = 0; i < 1000 && !redis_answers(on_port); i++)
@@ -84,7 +90,7 @@ static pid_t redis_start(int on_port)
     return pid;
 }
 
-static void redis_kill(pid_t *pid)
+void place_server_kill(pid_t *pid)
 {
     if (*pid <= 0)
         return;
@@ -95,24 +101,24 @@ static void redis_kill(pid_t *pid)
 
 void place_redis_start(void)
 {
-    place.redis = redis_start(place.port);
+    place.redis = place_server_start(place.port, NULL);
 }
 
 void place_redis_kill(void)
 {
-    redis_kill(&place.redis);
+    place_server_kill(&place.redis);
 }
 
 void place_more_start(size_t i)
 {
     if (place.more[i].port == 0)
-        place.more[i].port = free_port();
-    place.more[i].pid = redis_start(place.more[i].port);
+        place.more[i].port = place_free_port();
+    place.more[i].pid = place_server_start(place.more[i].port, NULL);
 }
 
 void place_more_kill(size_t i)
 {
-    redis_kill(&place.more[i].pid);
+    place_server_kill(&place.more[i].pid);
 }
 
 redisReply *place_redis(const char *format, ...)
@@ -181,7 +187,7 @@ int place_start(const char *kind)
         return 1;
     }
     if (place.is_redis) {
-        place.port = free_port();
+        place.port = place_free_port();
         place_redis_start();
     }
     if (place.is_shards)

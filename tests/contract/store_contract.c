@@ -23,8 +23,8 @@ static void choose(const struct CMUnitTest tests[], size_t len, const char *only
 
 int main(int argc, char **argv)
 {
-    bool is_known = argc >= 2 && (strcmp(argv[1], "sqlite") == 0 || strcmp(argv[1], "redis") == 0 ||
-                                  strcmp(argv[1], "shards") == 0);
+    bool is_known = argc >= 2 &&
+                    (strcmp(argv[1], "sqlite") == 0 || strcmp(argv[1], "redis") == 0 || strcmp(argv[1], "shards") == 0);
     if (!is_known || argc > 3) {
         (void)fprintf(stderr, "usage: store_contract sqlite|redis|shards [part of a test's name]\n");
         return 2;
@@ -41,9 +41,11 @@ int main(int argc, char **argv)
     choose(tests_crash, tests_crash_len, only);
     if (place.is_shards)
         choose(tests_shards, tests_shards_len, only);
-    else if (place.is_redis)
+    if (place.is_redis && !place.is_shards) {
         choose(tests_redis, tests_redis_len, only);
-    else
+        choose(tests_tls, tests_tls_len, only);
+    }
+    if (!place.is_redis)
         choose(tests_sqlite, tests_sqlite_len, only);
     /* Not cmocka_run_group_tests: that macro takes the length from the array. */
     int failed = _cmocka_run_group_tests(argv[1], chosen, chosen_len, NULL, NULL);
