@@ -93,6 +93,7 @@ class Runner:
         self.words = {**planted.words(), "@API_PORT@": server.port, "@LISTEN_PORT@": attack_server.free_port(),
                       "@WORKER_PID@": server.process.pid, "@LAUNCHER_PID@": server.launchers()[0],
                       "@RUNNER_PID@": os.getpid(), "@DISK_MIB@": attack_server.DISK_MIB, "@SLOW@": SLOW,
+                      "@NICENESS@": os.nice(0), "@LONGEST_NAME@": "n" * 198 + ".h",
                       "@MANY_FILES@": [{"name": f"f{i}", "content": ""} for i in range(65)],
                       "@LONG_ARGUMENTS@": ["x" * 200] * 60, "@LARGE@": "x" * 8388608}
         self.languages = server.languages()

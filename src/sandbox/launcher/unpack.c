@@ -176,7 +176,7 @@ static int pack_entry(struct packing *p, int folder, const char *name, size_t pr
     size_t len = strlen(name);
     if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
         return 0;
-    if (prefix_len + len + 1 > BUNDLE_NAME_MAX)
+    if (prefix_len + len > BUNDLE_NAME_MAX)
         return ENAMETOOLONG;
     memcpy(p->name + prefix_len, name, len + 1);
 
@@ -194,6 +194,8 @@ static int pack_entry(struct packing *p, int folder, const char *name, size_t pr
         return pack_file(p, fd, &st);
     if (!S_ISDIR(st.st_mode) || depth >= PACK_DEPTH_MAX)
         return 0;
+    if (prefix_len + len == BUNDLE_NAME_MAX) /* whatever it holds has a longer name */
+        return ENAMETOOLONG;
     p->name[prefix_len + len] = '/';
     p->name[prefix_len + len + 1] = '\0';
     return pack_folder(p, fd, prefix_len + len + 1, depth + 1);

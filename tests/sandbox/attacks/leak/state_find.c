@@ -25,7 +25,7 @@ int main(void)
     if (umask(022) != 022)
         won += printf("ESCAPED: umask\n");
     errno = 0;
-    if (getpriority(PRIO_PROCESS, 0) != 0)
+    if (getpriority(PRIO_PROCESS, 0) != @NICENESS@)
         won += printf("ESCAPED: priority\n");
     sched_getaffinity(0, sizeof mine, &mine);
     if (CPU_COUNT(&mine) < sysconf(_SC_NPROCESSORS_ONLN))
