@@ -86,7 +86,7 @@ static void what_the_probe_cannot_see_is_judged_by_figures(void **state)
     static const struct facts good = {
         .cpu_us = 900, .memory_bytes = PROBE_MEMORY_BYTES + 4096, .process_refusals = 1
     };
-    static const struct {
+    const struct {
         const char *cgroup;
         struct facts facts;
         const char *complaint; /* NULL: none */
