@@ -23,6 +23,7 @@
 #include "base/scope.h"
 #include "sandbox/launcher/cgroup.h"
 #include "sandbox/launcher/image.h"
+#include "sandbox/launcher/request_check.h"
 #include "sandbox/launcher/seccomp_filter.h"
 #include "sandbox/launcher/slot.h"
 #include "sandbox/message.h"
@@ -53,20 +54,10 @@ static void answer(const struct control_request *to, const struct error *err, ui
     (void)message_send(launcher.control, &reply, sizeof reply, &fd, fd >= 0 ? 1 : 0);
 }
 
-static int check_image_name(const char name[CONTROL_IMAGE_BYTES], struct error *err)
-{
-    size_t len = strnlen(name, CONTROL_IMAGE_BYTES);
-    bool plain = len > 0 && len < CONTROL_IMAGE_BYTES && name[0] != '.' && name[0] != '-';
-    for (size_t i = 0; plain && i < len; i++)
-        plain = (name[i] >= 'a' && name[i] <= 'z') || (name[i] >= '0' && name[i] <= '9') || name[i] == '.' ||
-                name[i] == '_' || name[i] == '-' || name[i] == '+';
-    return plain ? 0 : error_set(err, ERROR_SETUP, EINVAL, "an image's name is made of a-z, 0-9, '.', '_', '-', '+'");
-}
-
 static int add_image(const char name[CONTROL_IMAGE_BYTES], struct error *err)
 {
-    if (check_image_name(name, err) < 0)
-        return -1;
+    if (!request_image_name_is_plain(name))
+        return error_set(err, ERROR_SETUP, EINVAL, "an image's name is made of a-z, 0-9, '.', '_', '-', '+'");
     for (size_t i = 0; i < launcher.images_len; i++)
         if (strcmp(launcher.images[i].name, name) == 0)
             return 0;

@@ -29,11 +29,13 @@
 #include <unistd.h>
 
 #include "base/scope.h"
+#include "sandbox/launcher/request_check.h"
 #include "sandbox/launcher/slot_driver.h"
 #include "sandbox/message.h"
 
 /* The CPU clock is looked at no more often than this, and no later than this after it could have run out. */
 #define CPU_CHECK_US_MIN 1000u
+
 uint64_t slot_now_us(void)
 {
     struct timespec now;
@@ -50,44 +52,6 @@ int slot_refuse(struct slot_reply *reply, int os, const char *text)
 
 /* ---- the request ---- */
 
-/* argv and env point into the request's strings. */
-static int read_words(struct slot *slot, struct slot_reply *reply)
-{
-    struct slot_request *r = &slot->request;
-    if (r->words == 0 || r->words > SLOT_WORDS_MAX || r->variables > SLOT_WORDS_MAX - r->words ||
-        r->strings_len > SLOT_STRINGS_BYTES)
-        return slot_refuse(reply, EINVAL, "the request's word counts make no sense");
-    char *at = r->strings, *end = r->strings + r->strings_len;
-    size_t out = 0;
-    for (uint32_t i = 0; i < r->words + r->variables; i++) {
-        char *stop = memchr(at, '\0', (size_t)(end - at));
-        if (stop == NULL)
-            return slot_refuse(reply, EINVAL, "the request's words do not end");
-        slot->words[out++] = at;
-        at = stop + 1;
-        if (i + 1 == r->words)
-            slot->words[out++] = NULL;
-    }
-    slot->words[out] = NULL;
-    return 0;
-}
-
-static uint64_t at_most(uint64_t value, uint64_t ceiling)
-{
-    return value < ceiling ? value : ceiling;
-}
-
-static void clamp(struct slot_limits *l)
-{
-    l->cpu_us = at_most(l->cpu_us, SLOT_CPU_US_MAX);
-    l->wall_us = at_most(l->wall_us, SLOT_WALL_US_MAX);
-    l->disk_bytes = at_most(l->disk_bytes, SLOT_DISK_BYTES_MAX);
-    l->processes = (uint32_t)at_most(l->processes, SLOT_PROCESSES_MAX);
-    l->open_files = (uint32_t)at_most(l->open_files, SLOT_OPEN_FILES_MAX);
-    if (l->disk_bytes < 4096) /* 0 would mean "no limit" to tmpfs */
-        l->disk_bytes = 4096;
-}
-
 static struct image *find_image(const struct slot_settings *settings, const char name[CONTROL_IMAGE_BYTES])
 {
     for (size_t i = 0; i < settings->images_len; i++)
@@ -96,26 +60,13 @@ static struct image *find_image(const struct slot_settings *settings, const char
     return NULL;
 }
 
-/* A stream may be a file, a pipe, a socket or a device; never a folder, from which a program could walk. */
-static bool is_stream(int fd)
-{
-    struct stat st;
-    int flags = fcntl(fd, F_GETFL);
-    return fd > STDERR_FILENO && flags >= 0 && (flags & O_PATH) == 0 && fstat(fd, &st) == 0 && !S_ISDIR(st.st_mode);
-}
-
 static int check(struct slot *slot, const int fds[], size_t fds_len, struct slot_reply *reply)
 {
     struct slot_request *r = &slot->request;
-    size_t expected = SLOT_FD_BASE_COUNT_ + ((r->flags & SLOT_HAS_BUNDLE) != 0) + ((r->flags & SLOT_KEEP_FILES) != 0);
-    if (fds_len != expected || r->class >= SLOT_CLASS_COUNT_)
-        return slot_refuse(reply, EINVAL, "the request has the wrong number of descriptors, or an unknown class");
-    for (size_t i = 0; i < fds_len; i++)
-        if (!is_stream(fds[i]))
-            return slot_refuse(reply, EINVAL, "a descriptor of the request is not a stream");
-    clamp(&r->limits);
-    if (read_words(slot, reply) < 0)
-        return -1;
+    const char *why = NULL;
+    int os = request_check_run(r, fds, fds_len, slot->words, &why);
+    if (os != 0)
+        return slot_refuse(reply, os, why);
     slot->image = find_image(slot->settings, r->image);
     if (slot->image == NULL)
         return slot_refuse(reply, ENOENT, "the slot does not know this image; it was named after the slot was opened");

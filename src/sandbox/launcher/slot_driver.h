@@ -14,6 +14,7 @@
 #include <sys/types.h>
 
 #include "sandbox/launcher/cgroup.h"
+#include "sandbox/launcher/request_check.h"
 #include "sandbox/launcher/slot.h"
 #include "sandbox/launcher/stage.h"
 #include "sandbox/protocol.h"
@@ -33,7 +34,7 @@ struct slot {
     size_t leftovers_len;
     struct image *image; /* of this run */
     struct slot_request request;
-    char *words[SLOT_WORDS_MAX + 2]; /* argv, NULL, env, NULL */
+    char *words[REQUEST_WORDS_MAX]; /* argv, NULL, env, NULL */
 };
 
 /* One run while it goes on. */
