@@ -49,6 +49,10 @@ static void *serve_pair(void *context)
             break;
         if (fds[1].revents != 0) {
             if (must_cut) {
+                len = recv(pair->server, bytes, sizeof bytes, 0);
+                int kept = atomic_load(&pair->cutter->kept);
+                if (len > 0 && kept > 0)
+                    (void)send(pair->client, bytes, (size_t)(kept < len ? kept : len - 1), MSG_NOSIGNAL);
                 atomic_fetch_add(&pair->cutter->cuts_made, 1);
                 break;
             }

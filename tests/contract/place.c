@@ -60,7 +60,7 @@ static bool redis_answers(int on_port)
     return answers;
 }
 
-pid_t place_server_start(int on_port, const char *const more[])
+pid_t place_server_begin(int on_port, const char *const more[])
 {
     char port[16], log[32], aof[32];
     /* With everysec a slow disk may put off even the write, and a kill then loses what was answered. */
@@ -83,6 +83,12 @@ pid_t place_server_start(int on_port, const char *const more[])
         execvp(args[0], (char *const *)args);
         _exit(127);
     }
+    return pid;
+}
+
+pid_t place_server_start(int on_port, const char *const more[])
+{
+    pid_t pid = place_server_begin(on_port, more);
     for (int i = 0; i < 1000 && !redis_answers(on_port); i++)
         nap_ms(10);
     if (!redis_answers(on_port))

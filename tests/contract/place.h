@@ -45,7 +45,8 @@ void place_more_start(size_t i); /* of `more`; with the data it had */
 void place_more_kill(size_t i);
 /* A server of the test's own on loopback, with more arguments (NULL: none); ready when this returns. */
 pid_t place_server_start(int port, const char *const more[]);
-void place_server_kill(pid_t *pid); /* and sets it to 0; 0: none runs */
+pid_t place_server_begin(int port, const char *const more[]); /* without waiting for it */
+void place_server_kill(pid_t *pid);                           /* and sets it to 0; 0: none runs */
 int place_free_port(void);
 /* A token for a new submission. */
 void place_name(struct store *store, char ret_token[TOKEN_BYTES]);
@@ -80,9 +81,9 @@ void claim_after_sweeps(struct store *store, char ret_token[TOKEN_BYTES], uint32
 
 /* The tests, by file. */
 extern const struct CMUnitTest tests_moves[], tests_queue[], tests_wake[], tests_crash[], tests_redis[], tests_sqlite[],
-    tests_tls[], tests_shards[], tests_clients[], tests_dead[];
+    tests_tls[], tests_heal[], tests_shards[], tests_clients[], tests_dead[];
 extern const size_t tests_moves_len, tests_queue_len, tests_wake_len, tests_crash_len, tests_redis_len,
-    tests_sqlite_len, tests_tls_len, tests_shards_len, tests_clients_len, tests_dead_len;
+    tests_sqlite_len, tests_tls_len, tests_heal_len, tests_shards_len, tests_clients_len, tests_dead_len;
 #define A_TEST(name)                                                                                                   \
     {                                                                                                                  \
 #name, name, place_fresh, NULL, NULL                                                                           \

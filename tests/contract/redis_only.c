@@ -30,10 +30,11 @@ static void a_lost_answer_changes_nothing(void **state)
     (void)snprintf(place.config.store, sizeof place.config.store, "redis://127.0.0.1:%d", cutter.port);
     struct store *store = place_open();
 
-    for (int round = 0; round < 5; round++) {
+    for (int round = 0; round < 10; round++) {
         char token[TOKEN_BYTES], claimed[TOKEN_BYTES];
         uint32_t attempt = 0;
         cutter.cuts_made = 0;
+        cutter.kept = round < 3 ? 0 : 3 * round - 8; /* before the answer, then ever later in it */
         cutter.cuts = 1;
         add_one(store, "c", PRIORITY_NORMAL, token);
         struct store_depth *depth = depth_of(direct);

@@ -43,6 +43,7 @@ int main(int argc, char **argv)
         choose(tests_shards, tests_shards_len, only);
     if (place.is_redis && !place.is_shards) {
         choose(tests_redis, tests_redis_len, only);
+        choose(tests_heal, tests_heal_len, only);
         choose(tests_tls, tests_tls_len, only);
     }
     if (!place.is_redis)
