@@ -40,13 +40,14 @@ quietly()
 # libcmocka-dev is for the test programs, which belong to the one build folder that demo and test share.
 packages_build="gcc g++ libc6-dev meson ninja-build pkg-config python3 libmicrohttpd-dev libjansson-dev libhiredis-dev
     libsqlite3-dev libinih-dev nettle-dev libseccomp-dev libcurl4-gnutls-dev libwslay-dev libcmocka-dev libssl-dev"
-packages_test="spin python3-pytest python3-hypothesis python3-websockets redis-server openssl"
+packages_test="spin python3-pytest python3-hypothesis python3-websockets redis-server openssl iproute2 util-linux mount"
 packages_lint="shellcheck clang-tidy clang-format python3-pytest"
 
 packages_of()
 {
     case $1 in
     demo) echo "$packages_build" ;;
+    chaos) echo "$packages_build" redis-server iproute2 util-linux ;;
     bench) echo "$packages_build" redis-server ;;
     test) echo "$packages_build" "$packages_test" nodejs default-jdk-headless ;;
     lint) echo "$packages_build" "$packages_lint" ;;

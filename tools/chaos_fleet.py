@@ -1,0 +1,188 @@
+"""What ./dev chaos breaks: evalx and Redis as processes that are killed, stopped, cut off and restarted.
+
+A supervisor starts again whatever ended, as systemd would.  Every process that was ever seen is remembered with its
+start time, and at the end none may live.  A process that ends by a signal nobody sent is a fault of its own.
+"""
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+sys.path.insert(0, os.path.join(ROOT, "tests", "integration"))
+import harness  # noqa: E402
+
+NETWORK = "10.213.0"        # inside a network namespace of our own: nobody else sees it
+HOST = f"{NETWORK}.1"
+
+
+def children_of(pid):
+    try:
+        with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as file:
+            return [int(word) for word in file.read().split()]
+    except OSError:
+        return []
+
+
+def descendants_of(pid):
+    found = []
+    for child in children_of(pid):
+        found += [child, *descendants_of(child)]
+    return found
+
+
+def start_of(pid):
+    """Together with the number it names a process for ever; None where it has ended."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+            fields = file.read().rsplit(")", 1)[1].split()
+    except OSError:
+        return None
+    return None if fields[0] == "Z" else fields[19]
+
+
+def send(pid, number):
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        pass
+
+
+def run(*command):
+    subprocess.run(command, check=True, stdin=subprocess.DEVNULL)
+
+
+class Link:
+    """A network namespace with one veth to the bridge, held open by a sleeping process."""
+
+    def __init__(self, number):
+        self.name, self.address = f"evx{number}", f"{NETWORK}.{10 + number}"
+        self.holder = subprocess.Popen(["unshare", "--net", "sleep", "infinity"], stdin=subprocess.DEVNULL)
+        ours = os.readlink("/proc/self/ns/net")
+        harness.wait_until("a network namespace", lambda: os.readlink(f"/proc/{self.holder.pid}/ns/net") != ours)
+        self.enter = ["nsenter", f"--net=/proc/{self.holder.pid}/ns/net"]
+        run("ip", "link", "add", "name", self.name, "type", "veth", "peer", "name", "eth0", "netns",
+            str(self.holder.pid))
+        run("ip", "link", "set", self.name, "master", "evx", "up")
+        run(*self.enter, "ip", "link", "set", "lo", "up")
+        run(*self.enter, "ip", "address", "add", f"{self.address}/24", "dev", "eth0")
+        run(*self.enter, "ip", "link", "set", "eth0", "up")
+
+    def cut(self):
+        """Packets vanish, both ways; nobody is told."""
+        run("ip", "link", "set", self.name, "down")
+
+    def heal(self):
+        run("ip", "link", "set", self.name, "up")
+
+    def close(self):
+        self.holder.kill()
+        self.holder.wait()
+
+
+def make_bridge():
+    """Inside the network namespace this program was started in."""
+    run("ip", "link", "set", "lo", "up")
+    run("ip", "link", "add", "name", "evx", "type", "bridge")
+    run("ip", "address", "add", f"{HOST}/24", "dev", "evx")
+    run("ip", "link", "set", "evx", "up")
+
+
+class Node(harness.Evalx):
+    """evalx in its own network (link) or on loopback (None), kept alive by the supervisor."""
+
+    def __init__(self, name, arguments, folder, env, link=None):
+        super().__init__(name, arguments, folder, env)
+        self.link = link
+        if link is not None:
+            listen = "EVALX_WORKER_LISTEN" if "worker" in arguments else "EVALX_LISTEN"
+            self.env[listen] = f"{link.address}:{self.port}"
+            self.url = f"http://{link.address}:{self.port}"
+            self.command = [*link.enter, *self.command]
+
+    def root_side(self):
+        """The guardian and, below it, the launcher: by number, or None where they are not there now."""
+        guardian = next(iter(children_of(self.pid)), None)
+        launcher = next(iter(children_of(guardian)), None) if guardian else None
+        return guardian, launcher
+
+
+class Supervisor:
+    """Keeps processes running until close(); hold(process) while one is meant to be down."""
+
+    def __init__(self, processes):
+        self.processes = processes
+        self.lock = threading.RLock()
+        self.held, self.killed, self.known = set(), set(), set()
+        self.faults, self.restarts = [], 0
+        self.ending = threading.Event()
+        self.thread = threading.Thread(target=self.loop, daemon=True)
+
+    def start(self):
+        self.thread.start()
+        return self
+
+    def note(self, process):
+        """Who lives now below this process."""
+        if process.running():
+            for pid in [process.pid, *descendants_of(process.pid)]:
+                start = start_of(pid)
+                if start is not None:
+                    self.known.add((pid, start))
+            if isinstance(process, Node):
+                process.seen_pids.update([process.pid, *descendants_of(process.pid)])
+
+    def judge(self, process):
+        """One that ended: by our hand, with an exit status, or by a signal nobody sent."""
+        status = process.process.returncode
+        if status < 0 and process.name not in self.killed:
+            self.faults.append(f"{process.name} ended by signal {-status}:\n{process.log()[-3000:]}")
+        self.killed.discard(process.name)
+
+    def loop(self):
+        while not self.ending.wait(0.1):
+            for process in self.processes:
+                with self.lock:
+                    self.note(process)
+                    if process.name in self.held or process.running():
+                        continue
+                    self.judge(process)
+                    harness.Process.start(process)
+                    self.restarts += 1
+                time.sleep(0.05)
+
+    def signal(self, process, number, whom="main"):
+        """whom: main, launcher, guardian or everything."""
+        with self.lock:
+            if not process.running():
+                return
+            self.note(process)
+            targets = [process.pid]
+            if whom == "everything":
+                targets = [process.pid, *descendants_of(process.pid)]
+            elif whom != "main":
+                targets = [pid for pid in [process.root_side()[whom == "launcher"]] if pid is not None]
+            if process.pid in targets and number == signal.SIGKILL:
+                self.killed.add(process.name)
+            for pid in targets:
+                send(pid, number)
+
+    def hold(self, process):
+        with self.lock:
+            self.held.add(process.name)
+
+    def release(self, process):
+        with self.lock:
+            if not process.running():
+                self.judge(process)
+                harness.Process.start(process)
+            self.held.discard(process.name)
+
+    def close(self):
+        self.ending.set()
+        self.thread.join()
+
+    def alive(self):
+        return [pid for pid, start in self.known if start_of(pid) == start]
