@@ -96,10 +96,13 @@ def redis_server(folder, leave_nothing):
 
 @pytest.fixture
 def start_fleet(evalx_binary, folder, leave_nothing):
-    """start_fleet(workers=2, env={}): API server and workers over a Redis of the test's own."""
+    """start_fleet(workers=2, env={}): API server and workers over a Redis of the test's own; prepare(redis) before."""
 
-    def start(workers=2, env=None):
-        return leave_nothing(harness.Fleet(folder, workers, env)).start()
+    def start(workers=2, env=None, prepare=None):
+        fleet = leave_nothing(harness.Fleet(folder, workers, env))
+        if prepare is not None:
+            prepare(fleet.redis)
+        return fleet.start()
 
     return start
 

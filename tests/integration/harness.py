@@ -278,6 +278,7 @@ class Redis(Process):
     """A redis-server of our own, on a free loopback port, with every write in its append-only file."""
 
     def __init__(self, folder):
+        self.address = "127.0.0.1"
         self.port = free_port()
         self.data = os.path.join(folder, "redis-data")
         os.makedirs(self.data, exist_ok=True)
@@ -285,12 +286,21 @@ class Redis(Process):
                    "--appendonly", "yes", "--appendfsync", "always", "--save", "", "--daemonize", "no"]
         super().__init__("redis", command, dict(os.environ), folder)
 
+    def use(self, data, fsync):
+        """Before the start: its files are in this folder."""
+        self.command[self.command.index("--dir") + 1] = self.data = data
+        self.command[self.command.index("--appendfsync") + 1] = fsync
+
+    def move(self, address):
+        """From the next start on it listens there."""
+        self.command[self.command.index("--bind") + 1] = self.address = address
+
     def settings(self):
-        return {"REDIS_HOST": "127.0.0.1", "REDIS_PORT": str(self.port)}
+        return {"REDIS_HOST": self.address, "REDIS_PORT": str(self.port)}
 
     def call(self, *words):
         """One command, its raw answer (enough for PING, DBSIZE and the like)."""
-        with socket.create_connection(("127.0.0.1", self.port), timeout=10 * SLOWNESS) as link:
+        with socket.create_connection((self.address, self.port), timeout=10 * SLOWNESS) as link:
             parts = [str(word).encode() for word in words]
             link.sendall(b"*%d\r\n" % len(parts) + b"".join(b"$%d\r\n%s\r\n" % (len(part), part) for part in parts))
             return link.recv(65536)

@@ -1,0 +1,340 @@
+"""What the store stands on is taken away: the network, the disk, the memory, the server, its name.  Each time the API
+says so soon and clearly, nothing it accepted is lost, workers deliver what they had begun, and all goes on by itself.
+"""
+import os
+import signal
+import subprocess
+import time
+
+import pytest
+
+import harness
+
+SOON = 6.0  # seconds to a 503, also from a server that hangs
+
+
+def echo(number, seconds=0):
+    return [{"language": "bash", "version": "*", "code": "read n s; sleep $s; echo $((n * n))",
+             "stdin": f"{number} {seconds}\n"}]
+
+
+def assert_echo(client, token, number):
+    answer = client.poll(token)
+    assert answer["status"] == "Completed", answer
+    assert [result["stdout"] for result in answer["results"]] == [f"{number * number}\n"]
+
+
+def wait_processing(client, token):
+    harness.wait_until("it runs", lambda: client.get(f"/submissions/{token}").json()["status"] == "Processing")
+
+
+def assert_is_refusal(api, answer, words):
+    """503, when to come again, and the reason in the log: clients are not told how the operator's store is made."""
+    assert answer.status == 503, f"{answer.status}: {answer.text}"
+    assert answer.json()["error"]["code"] == "store_unavailable"
+    assert int(answer.headers["Retry-After"]) >= 1
+    reasons = [line for line in api.log().splitlines() if "failed with 503" in line]
+    assert reasons and words in reasons[-1], api.log()[-2000:]
+
+
+def assert_refused(api, client, method, path, words, body=None):
+    """503 for this reason, soon."""
+    begin = time.monotonic()
+    answer = client.request(method, path, body)
+    took = time.monotonic() - begin
+    assert_is_refusal(api, answer, words)
+    assert took < SOON * harness.SLOWNESS, f"{took:.1f} s"
+
+
+def submit_until_refused(api, client, words, accepted, most=3000):
+    """Adds (token, number) of each accepted one; the first that is not must be refused for this reason."""
+    for number in range(len(accepted), len(accepted) + most):
+        answer = client.post("/execute/batch", echo(number))
+        if answer.status != 202:
+            assert_is_refusal(api, answer, words)
+            return
+        accepted.append((answer.json()["token"], number))
+    raise AssertionError(f"{most} were accepted: nothing ran out")
+
+
+def back_again(client):
+    """The first submission that is accepted again; its token and number."""
+    def attempt():
+        answer = client.post("/execute/batch", echo(77))
+        return answer.json()["token"] if answer.status == 202 else None
+    return harness.wait_until("submissions are accepted again", attempt, 20)
+
+
+def attempts_of(redis, token):
+    return redis.call("HGET", f"{{evalx}}:sub:{token}", "attempt")
+
+
+@pytest.fixture
+def small_disk(folder):
+    """small_disk(MiB): a new tmpfs of that size."""
+    mounted = []
+
+    def mount(mebibytes):
+        at = os.path.join(folder, f"disk{len(mounted)}")
+        os.mkdir(at)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={mebibytes}m,mode=0755", "evalx-test", at], check=True)
+        mounted.append(at)
+        return at
+
+    yield mount
+    for at in mounted:
+        subprocess.run(["umount", at], check=True)
+
+
+def fill(disk):
+    """Every byte of it; the file that holds them."""
+    name = os.path.join(disk, "filler")
+    with open(name, "wb", buffering=0) as file:
+        for size in (1 << 20, 4096):
+            try:
+                while True:
+                    file.write(bytes(size))
+            except OSError:
+                continue
+    return name
+
+
+# ---- the disk -----------------------------------------------------------------------------------------------------
+
+def test_a_full_disk_under_sqlite(small_disk, start_evalx):
+    server = start_evalx({"EVALX_DATA": small_disk(48)})
+    client = server.client()
+    accepted = []
+    first = client.submit(echo(5))
+    assert_echo(client, first, 5)
+    running = client.submit(echo(6, 2))
+    wait_processing(client, running)
+    filler = fill(server.env["EVALX_DATA"])
+    submit_until_refused(server, client, "no space left", accepted)
+    assert client.get("/healthz").status == 200
+    assert_echo(client, first, 5)  # what is there is still read
+    time.sleep(2.5)                # its run ends now, and the result has nowhere to go yet
+    os.unlink(filler)
+    back = back_again(client)
+    assert_echo(client, running, 6)
+    assert_echo(client, back, 77)
+    for token, number in accepted:
+        assert_echo(client, token, number)
+
+
+@pytest.mark.slow
+def test_a_full_disk_and_a_kill_under_sqlite(small_disk, start_evalx):
+    server = start_evalx({"EVALX_DATA": small_disk(48)})
+    accepted = []
+    filler = fill(server.env["EVALX_DATA"])
+    submit_until_refused(server, server.client(), "no space left", accepted)
+    server.kill9()
+    server.assert_nothing_left()
+    os.unlink(filler)
+    server.start()
+    server.wait_ready()
+    client = server.client()
+    assert_echo(client, back_again(client), 77)
+    for token, number in accepted:
+        assert_echo(client, token, number)
+
+
+def disk_fleet(small_disk, start_fleet, fsync):
+    fleet = start_fleet(workers=1, prepare=lambda redis: redis.use(small_disk(48), fsync))
+    return fleet, fleet.client()
+
+
+@pytest.mark.slow
+def test_a_full_disk_under_redis(small_disk, start_fleet):
+    """With appendfsync everysec Redis stays, and takes no more writes until it can write what it has."""
+    fleet, client = disk_fleet(small_disk, start_fleet, "everysec")
+    accepted = []
+    running = client.submit(echo(6, 3))
+    wait_processing(client, running)
+    filler = fill(fleet.redis.data)
+    submit_until_refused(fleet.api, client, "it cannot write to its disk", accepted)
+    time.sleep(3)
+    os.unlink(filler)
+    assert_echo(client, back_again(client), 77)
+    assert_echo(client, running, 6)
+    for token, number in accepted:
+        assert_echo(client, token, number)
+
+
+@pytest.mark.slow
+def test_a_full_disk_ends_a_redis_that_promised_more(small_disk, start_fleet):
+    """With appendfsync always it ends by itself rather than answer what it has not written."""
+    fleet, client = disk_fleet(small_disk, start_fleet, "always")
+    accepted = []
+    filler = fill(fleet.redis.data)
+    submit_until_refused(fleet.api, client, "Redis", accepted)
+    fleet.redis.process.wait(10)
+    os.unlink(filler)
+    fleet.redis.start()
+    assert_echo(client, back_again(client), 77)
+    for token, number in accepted:
+        assert_echo(client, token, number)
+
+
+# ---- the memory ---------------------------------------------------------------------------------------------------
+
+@pytest.mark.slow
+def test_redis_out_of_memory(start_fleet):
+    fleet = start_fleet(workers=1)
+    client = fleet.client()
+    running, accepted = client.submit(echo(6, 2)), []
+    wait_processing(client, running)
+    used = int(fleet.redis.call("INFO", "memory").split(b"used_memory:")[1].split(b"\r")[0])
+    fleet.redis.call("CONFIG", "SET", "maxmemory", used + 300_000)
+    submit_until_refused(fleet.api, client, "it is out of memory (maxmemory)", accepted)
+    assert_refused(fleet.api, client, "POST", "/execute/batch", "it is out of memory (maxmemory)", echo(1))
+    # What is there is worked off all the same, and read.
+    assert_echo(client, running, 6)
+    for token, number in accepted:
+        assert_echo(client, token, number)
+    fleet.redis.call("CONFIG", "SET", "maxmemory", 0)
+    assert_echo(client, back_again(client), 77)
+
+
+# ---- the server ---------------------------------------------------------------------------------------------------
+
+def test_a_worker_delivers_what_it_finished_while_redis_was_away(start_fleet):
+    fleet = start_fleet(workers=1, env={"EVALX_LEASE_MS": "30000"})
+    client = fleet.client()
+    running = client.submit(echo(6, 2))
+    wait_processing(client, running)
+    fleet.redis.kill9()
+    for _ in range(5):
+        assert_refused(fleet.api, client, "POST", "/execute/batch", "Redis", echo(1))
+        assert_refused(fleet.api, client, "GET", f"/submissions/{running}", "Redis")
+    time.sleep(3)  # its run has ended
+    fleet.redis.start()
+    assert_echo(client, back_again(client), 77)
+    assert_echo(client, running, 6)
+    assert attempts_of(fleet.redis, running) == b"$1\r\n1\r\n", "it was run again"
+
+
+@pytest.mark.slow
+def test_redis_hangs(start_fleet):
+    fleet = start_fleet(workers=1, env={"EVALX_LEASE_MS": "30000"})
+    client = fleet.client()
+    running = client.submit(echo(6, 2))
+    wait_processing(client, running)
+    os.kill(fleet.redis.pid, signal.SIGSTOP)
+    try:
+        took = []
+        for _ in range(3):
+            begin = time.monotonic()
+            assert_refused(fleet.api, client, "POST", "/execute/batch", "Redis", echo(1))
+            assert_refused(fleet.api, client, "GET", f"/submissions/{running}", "Redis")
+            took.append(time.monotonic() - begin)
+        print("a POST and a GET, seconds:", [f"{one:.2f}" for one in took])
+        assert client.get("/healthz").status == 200
+    finally:
+        os.kill(fleet.redis.pid, signal.SIGCONT)
+    assert_echo(client, back_again(client), 77)
+    assert_echo(client, running, 6)
+    assert attempts_of(fleet.redis, running) == b"$1\r\n1\r\n", "it was run again"
+
+
+# ---- its name -----------------------------------------------------------------------------------------------------
+
+def write_hosts(path, address):
+    """In place: the file is bound over /etc/hosts of one process."""
+    with open(path, "r+", encoding="ascii") as file:
+        file.write(f"{address} redis.test\n".ljust(100))
+
+
+@pytest.mark.slow
+def test_the_name_is_asked_for_again(folder, redis_server, leave_nothing):
+    """Redis moves to another address; its name leads there from then on."""
+    hosts = os.path.join(folder, "hosts")
+    with open(hosts, "w", encoding="ascii") as file:
+        file.write(" " * 100)
+    write_hosts(hosts, "127.0.0.1")
+    api = leave_nothing(harness.Evalx("api", ["server"], folder,
+                                      {"EVALX_STORE": f"redis://redis.test:{redis_server.port}"}))
+    api.command = ["unshare", "--mount", "sh", "-c", 'mount --bind "$0" /etc/hosts && exec "$@"', hosts, *api.command]
+    api.start()
+    api.wait_ready("/healthz")
+    client = api.client()
+    token = client.submit(echo(5))
+    redis_server.kill9()
+    assert_refused(api, client, "POST", "/execute/batch", "Redis", echo(1))
+    redis_server.move("127.0.0.2")
+    redis_server.start()
+    assert_refused(api, client, "POST", "/execute/batch", "connect to redis.test", echo(1))
+    write_hosts(hosts, "127.0.0.2")
+    back_again(client)
+    assert client.get(f"/submissions/{token}").json()["status"] == "Queued"
+
+
+# ---- the network --------------------------------------------------------------------------------------------------
+
+@pytest.mark.slow
+def test_the_network_is_cut(folder):
+    """network_scenario.py, in a network namespace of its own."""
+    probe = ["unshare", "--net", "ip", "link", "add", "name", "evx0", "type", "veth", "peer", "name", "evx1"]
+    if subprocess.run(probe, stdin=subprocess.DEVNULL, capture_output=True, check=False).returncode != 0:
+        pytest.skip("no veth in a network namespace of our own here")
+    scenario = os.path.join(harness.ROOT, "tests", "integration", "network_scenario.py")
+    done = subprocess.run(["unshare", "--net", "/usr/bin/python3", scenario, folder], stdin=subprocess.DEVNULL,
+                          capture_output=True, text=True, timeout=120 * harness.SLOWNESS, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    print(done.stdout)
+
+
+# ---- TLS ----------------------------------------------------------------------------------------------------------
+
+def test_a_fleet_over_tls(folder, leave_nothing):
+    """The whole way with rediss://, as the users evalx gives its processes: authorities read, links made again."""
+    def openssl(*arguments):
+        subprocess.run(["openssl", *arguments], cwd=folder, check=True, stdin=subprocess.DEVNULL, capture_output=True)
+
+    new = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
+    openssl("req", "-x509", *new, "-keyout", "redis.key", "-out", "redis.crt", "-days", "2", "-subj", "/CN=localhost",
+            "-addext", "subjectAltName=DNS:localhost")
+    redis = leave_nothing(harness.Redis(folder))
+    port = harness.free_port()
+    redis.command += ["--tls-port", str(port), "--tls-cert-file", f"{folder}/redis.crt", "--tls-key-file",
+                      f"{folder}/redis.key", "--tls-ca-cert-file", f"{folder}/redis.crt", "--tls-auth-clients", "no"]
+    redis.start()
+    env = {"EVALX_STORE": f"rediss://localhost:{port}", "EVALX_REDIS_CA": f"{folder}/redis.crt"}
+    api = leave_nothing(harness.Evalx("api", ["server"], folder, env))
+    worker = leave_nothing(harness.Evalx("worker", ["worker"], folder, env))
+    api.start()
+    if "built without TLS" in api.log():
+        pytest.skip("built without OpenSSL")
+    api.wait_ready("/healthz")
+    worker.start()
+    worker.wait_ready("/healthz")
+    client = api.client()
+    assert_echo(client, client.submit(echo(9)), 9)
+    running = client.submit(echo(6, 2))
+    wait_processing(client, running)
+    redis.kill9()
+    redis.start()
+    assert_echo(client, back_again(client), 77)
+    assert_echo(client, running, 6)
+
+
+# ---- the drain ----------------------------------------------------------------------------------------------------
+
+@pytest.mark.slow
+def test_a_worker_that_drains_claims_nothing_new(start_fleet):
+    fleet = start_fleet(workers=1, env={"EVALX_SLOTS": "1"})
+    client = fleet.client()
+    running = client.submit(echo(6, 2))
+    wait_processing(client, running)
+    worker = fleet.workers[0]
+    worker.terminate()
+    waiting = [client.submit(echo(number)) for number in range(5)]
+    assert worker.wait() == 0
+    assert_echo(client, running, 6)
+    assert attempts_of(fleet.redis, running) == b"$1\r\n1\r\n"
+    for token in waiting:
+        assert client.get(f"/submissions/{token}").json()["status"] == "Queued"
+        assert attempts_of(fleet.redis, token) == b"$1\r\n0\r\n", "it was claimed"
+    fleet.add_worker()
+    for number, token in enumerate(waiting):
+        assert_echo(client, token, number)
