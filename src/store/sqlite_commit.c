@@ -1,10 +1,11 @@
 /*
  * sqlite_commit: many callers, one commit.
  *
- * A flush of the disk costs as much as a hundred inserts, so concurrent callers share one.  Each leaves its order in
+ * A transaction costs more than most of what is done in it, so concurrent callers share one.  Each leaves its order in
  * the queue.  If nobody leads, it leads: takes all that lies there, runs it in one transaction, commits, tells
  * the owners, and hands the lead to the first of those who came meanwhile (never twice to itself, so nobody
- * works for others for ever).  A caller alone pays no thread switch.
+ * works for others for ever).  A caller alone pays no thread switch.  The flush that a promise needs comes after
+ * that (sqlite_flush.c): who only claims does not wait for it.
  *
  * Each order of a group runs in a savepoint: where one fails, its rows and its changes of the lanes are taken back
  * and the others go on.  Where the transaction itself is lost (full disk, failed commit), every order of the group
@@ -64,23 +65,21 @@ static void run_group(struct sqlite_store *store, struct sqlite_order *group[], 
     bool must_last = false;
     for (size_t i = 0; i < len; i++)
         must_last |= group[i]->must_last;
+    store->promise = must_last ? sqlite_promise_begin(store) : 0;
 
-    if (sqlite_link_set_durable(&store->writer, must_last, &err) < 0 ||
-        sqlite_run(&store->writer, QUERY_BEGIN_WRITE, &err, "") < 0) {
+    int result = sqlite_run(&store->writer, QUERY_BEGIN_WRITE, &err, "");
+    for (size_t i = 0; i < len && result == 0; i++)
+        result = run_order(store, group[i], len == 1, &err);
+    if (result == 0)
+        result = sqlite_run(&store->writer, QUERY_COMMIT, &err, "");
+    for (size_t i = 0; i < len; i++)
+        group[i]->promise = group[i]->must_last ? store->promise : 0;
+    if (must_last)
+        sqlite_promise_made(store, store->promise);
+    if (result < 0)
         fail_group(store, group, len, start, &err);
-        return;
-    }
-    for (size_t i = 0; i < len; i++) {
-        if (run_order(store, group[i], len == 1, &err) < 0) {
-            fail_group(store, group, len, start, &err);
-            return;
-        }
-    }
-    if (sqlite_run(&store->writer, QUERY_COMMIT, &err, "") < 0) {
-        fail_group(store, group, len, start, &err);
-        return;
-    }
-    sqlite_settle(store);
+    else
+        sqlite_settle(store);
 }
 
 /* With queue_lock held. */
@@ -140,5 +139,7 @@ int sqlite_commit(struct sqlite_store *store, struct sqlite_order *order, struct
     (void)pthread_cond_destroy(&order->turn);
     if (order->result < 0)
         *err = order->err;
+    else if (order->promise != 0)
+        return sqlite_promise_keep(store, order->promise, err);
     return order->result;
 }

@@ -9,6 +9,7 @@
  *   - sqlite_commit.c: a caller that wants to write leaves an `order` in a queue; whoever finds no leader becomes
  *     the leader, runs every order that lies there in one transaction (each in a savepoint of its own), commits
  *     once and wakes their owners.  Only the leader touches `writer`, and only between two commits.
+ *   - sqlite_flush.c: the flush of what was promised, beside the next commit.
  *   - sqlite_lanes.c: how many wait and run in each lane, kept in memory beside the rows.  A change is journalled
  *     until the commit, and taken back with the order or the transaction that made it.
  *   - sqlite_claim.c: claimers that wait, longest first.  After each commit as many are woken as there are
@@ -22,7 +23,7 @@
  *
  * Locks: `queue_lock` guards the queue of orders and is never held while statements run.  `lock` guards
  * lanes, waiters, workers and events; held for short moments, also inside a transaction.  `readers_lock` guards the
- * idle readers.  None is held while another is taken.
+ * idle readers, `flush_lock` the numbers of promises.  None is held while another is taken.
  */
 #pragma once
 #include <pthread.h>
@@ -110,7 +111,6 @@ enum sqlite_query {
 struct sqlite_link {
     sqlite3 *db;
     sqlite3_stmt *statements[QUERY_COUNT_];
-    bool is_durable; /* synchronous=FULL now */
 };
 
 struct sqlite_store;
@@ -124,6 +124,7 @@ struct sqlite_order {
     /* The leader's: */
     int result;
     struct error err;
+    uint64_t promise; /* of its commit; 0: none */
     bool is_done, leads;
     pthread_cond_t turn;
     struct sqlite_order *next;
@@ -156,6 +157,7 @@ struct sqlite_event {
     char token[TOKEN_BYTES];
     enum submission_state state;
     bool cancelled;
+    uint64_t promise; /* that is to be kept before it is told; 0: none */
 };
 
 /* A claimer that waits; on its own stack, in the list in the order they came. */
@@ -183,6 +185,15 @@ struct sqlite_store {
     pthread_mutex_t queue_lock;
     struct sqlite_order *queue_first, *queue_last;
     bool is_led;
+    uint64_t promise; /* of the transaction that runs; the leader's */
+
+    int wal_fd;
+    pthread_mutex_t flush_lock;
+    pthread_cond_t flushed;
+    uint32_t flush_waiters;
+    uint64_t promise_begun, promise_made, promise_kept; /* see sqlite_flush.c */
+    bool is_flushing;
+    int flush_os; /* why a flush failed; then no promise is kept any more */
 
     pthread_mutex_t lock;
     struct sqlite_lane *lanes; /* grows, never shrinks; a lane is named by its index */
@@ -223,8 +234,6 @@ const char *sqlite_query_sql(enum sqlite_query query);
 int sqlite_file_open(struct sqlite_store *store, struct error *err);
 int sqlite_link_open(const char *file, bool is_reader, struct sqlite_link *ret, struct error *err);
 void sqlite_link_close(struct sqlite_link *link);
-/* FULL or NORMAL, between transactions. */
-int sqlite_link_set_durable(struct sqlite_link *link, bool durable, struct error *err);
 /* The statement, reset, with values bound: i int64_t, t const char *, b struct text.  NULL with *err. */
 sqlite3_stmt *sqlite_bind(struct sqlite_link *link, enum sqlite_query query, struct error *err, const char *kinds, ...);
 /* 1 a row, 0 done (and reset), -1 with *err (and reset). */
@@ -236,6 +245,16 @@ int sqlite_fail(sqlite3 *db, enum error_kind kind, const char *doing, struct err
 
 /* sqlite_commit.c */
 int sqlite_commit(struct sqlite_store *store, struct sqlite_order *order, struct error *err);
+
+/* sqlite_flush.c */
+int sqlite_flush_open(struct sqlite_store *store, struct error *err);
+/* By the leader: before the COMMIT of a transaction that promises something, and after it, also where it failed. */
+uint64_t sqlite_promise_begin(struct sqlite_store *store);
+void sqlite_promise_made(struct sqlite_store *store, uint64_t number);
+/* On the disk when it returns 0. */
+int sqlite_promise_keep(struct sqlite_store *store, uint64_t number, struct error *err);
+/* All that a reader may have seen. */
+int sqlite_promises_keep(struct sqlite_store *store, struct error *err);
 
 /* sqlite_lanes.c; the first three inside a transaction */
 size_t sqlite_lane(struct sqlite_store *store, const char *name);

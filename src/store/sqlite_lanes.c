@@ -78,6 +78,7 @@ void sqlite_tell(struct sqlite_store *store, const char *token, enum submission_
     store->fresh = sqlite_grow(store->fresh, store->fresh_len, &store->fresh_cap, sizeof *store->fresh);
     struct sqlite_event *event = &store->fresh[store->fresh_len++];
     *event = (struct sqlite_event){ .state = state, .cancelled = cancelled };
+    event->promise = submission_state_is_final(state) ? store->promise : 0;
     (void)snprintf(event->token, sizeof event->token, "%s", token);
 }
 

@@ -1,6 +1,7 @@
 /*
  * sqlite_read: what clients poll.  Readers have connections of their own (WAL: they never wait for a commit);
- * idle ones are kept for the next reader.
+ * idle ones are kept for the next reader.  An end that is not on the disk yet is not shown: a client that has seen a
+ * result would see none after a power cut.
  */
 #include "store/sqlite_internal.h"
 
@@ -63,6 +64,19 @@ static int read_view(struct sqlite_store *store, struct sqlite_link *link, const
     return result;
 }
 
+/* Ends with *err what was read so far, where the promises behind it cannot be kept. */
+static int keep_ends(struct sqlite_store *store, struct store_view views[], size_t len, struct error *err)
+{
+    bool any = false;
+    for (size_t i = 0; i < len; i++)
+        any |= views[i].found && submission_state_is_final(views[i].state);
+    if (!any || sqlite_promises_keep(store, err) == 0)
+        return 0;
+    for (size_t i = 0; i < len; i++)
+        store_view_done(&views[i]);
+    return -1;
+}
+
 int sqlite_get(struct store *base, const char *const tokens[], size_t len, struct store_view ret_views[],
                struct error *err)
 {
@@ -84,7 +98,7 @@ int sqlite_get(struct store *base, const char *const tokens[], size_t len, struc
         sqlite_reader_give(store, &link);
     else
         sqlite_link_close(&link);
-    return result;
+    return result == 0 ? keep_ends(store, ret_views, len, err) : -1;
 }
 
 /* When the oldest that waits in this lane was added; 0 if none does. */

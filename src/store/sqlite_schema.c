@@ -1,10 +1,9 @@
 /*
  * sqlite_schema: the file, its tables and its statements.
  *
- * Settings and why: WAL, so that readers never wait for a commit.  synchronous=FULL, so that a commit is on disk
- * when it returns; NORMAL leaves the last commits to the next flush, which sqlite_commit.c allows itself for groups
- * in which nothing was promised (a claim, a heartbeat).  A later FULL commit flushes everything before it, as
- * the WAL is one file.  secure_delete=FAST overwrites what is deleted where that costs no extra write.
+ * Settings and why: WAL, so that readers never wait for a commit.  synchronous=NORMAL: SQLite flushes
+ * the log before it copies it into the file and before it begins it anew, and never for a commit; for those that
+ * promised something sqlite_flush.c does.  A flush covers everything before it, as the WAL is one file.  secure_delete=FAST overwrites what is deleted where that costs no extra write.
  *
  * Small rows in `submission`, bodies elsewhere: a move touches a few bytes, not the program's source.
  * The partial indexes make every question cost the same however many submissions lie there;
@@ -173,23 +172,12 @@ int sqlite_run_(struct sqlite_link *link, sqlite3_stmt *statement, struct error 
     return got;
 }
 
-int sqlite_link_set_durable(struct sqlite_link *link, bool durable, struct error *err)
-{
-    if (link->is_durable == durable)
-        return 0;
-    if (sqlite3_exec(link->db, durable ? "PRAGMA synchronous=FULL" : "PRAGMA synchronous=NORMAL", NULL, NULL, NULL) !=
-        SQLITE_OK)
-        return sqlite_fail(link->db, ERROR_STORE, "set synchronous", err);
-    link->is_durable = durable;
-    return 0;
-}
-
 int sqlite_link_open(const char *file, bool is_reader, struct sqlite_link *ret, struct error *err)
 {
-    struct sqlite_link link = { .is_durable = true };
+    struct sqlite_link link = { 0 };
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | (is_reader ? 0 : SQLITE_OPEN_CREATE);
     const char *settings = is_reader ? "PRAGMA busy_timeout=5000; PRAGMA query_only=ON;"
-                                     : "PRAGMA busy_timeout=5000; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
+                                     : "PRAGMA busy_timeout=5000; PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;"
                                        "PRAGMA foreign_keys=ON; PRAGMA secure_delete=FAST;"
                                        "PRAGMA journal_size_limit=67108864;";
     if (sqlite3_open_v2(file, &link.db, flags, NULL) != SQLITE_OK ||
@@ -302,5 +290,7 @@ int sqlite_file_open(struct sqlite_store *store, struct error *err)
         return error_set(err, ERROR_SETUP, errno, "open store: %s", store->file);
     if (sqlite_link_open(store->file, false, &store->writer, err) < 0)
         return -1;
-    return check_schema(&store->writer, store->file, err);
+    if (check_schema(&store->writer, store->file, err) < 0)
+        return -1;
+    return sqlite_flush_open(store, err);
 }

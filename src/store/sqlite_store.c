@@ -64,6 +64,8 @@ static void sqlite_close(struct store *base)
     for (size_t i = 0; i < store->readers_len; i++)
         sqlite_link_close(&store->readers[i]);
     sqlite_link_close(&store->writer); /* the last one out copies the WAL into the file */
+    if (store->wal_fd >= 0)
+        (void)close(store->wal_fd);
     if (store->lock_fd >= 0)
         (void)close(store->lock_fd); /* the lock file stays: removing it would race with the next owner */
     free(store->lanes);
@@ -76,6 +78,8 @@ static void sqlite_close(struct store *base)
     (void)pthread_mutex_destroy(&store->lock);
     (void)pthread_mutex_destroy(&store->readers_lock);
     (void)pthread_cond_destroy(&store->watch_bell);
+    (void)pthread_mutex_destroy(&store->flush_lock);
+    (void)pthread_cond_destroy(&store->flushed);
     free(store);
 }
 
@@ -105,7 +109,7 @@ int sqlite_store_open(const struct config *config, const char *file, struct stor
     if (store == NULL)
         return error_set(err, ERROR_SETUP, ENOMEM, "open store");
     store->store = (struct store){ &sqlite_ops, "sqlite" };
-    store->lock_fd = -1;
+    store->lock_fd = store->wal_fd = -1;
     store->queue_max = config->queue_max;
     store->lease_ms = config->lease_ms;
     store->attempts_max = config->attempts_max;
@@ -116,6 +120,8 @@ int sqlite_store_open(const struct config *config, const char *file, struct stor
     (void)pthread_mutex_init(&store->lock, NULL);
     (void)pthread_mutex_init(&store->readers_lock, NULL);
     (void)pthread_cond_init(&store->watch_bell, NULL);
+    (void)pthread_mutex_init(&store->flush_lock, NULL);
+    (void)pthread_cond_init(&store->flushed, NULL);
 
     if (sqlite_file_open(store, err) < 0 || recover(store, err) < 0) {
         err->kind = ERROR_SETUP;

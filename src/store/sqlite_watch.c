@@ -1,6 +1,7 @@
 /*
  * sqlite_watch: tells the watcher what was committed, on a thread of its own, so that a watcher may take locks
- * that callers of the store hold.
+ * that callers of the store hold.  It is woken at the commit and waits for the flush itself: an end is told when it
+ * is on the disk, and then at once.
  */
 #include "store/sqlite_internal.h"
 
@@ -26,8 +27,12 @@ static void *watch_loop(void *context)
         store->told_cap = events_cap;
         (void)pthread_mutex_unlock(&store->lock);
 
-        for (size_t i = 0; i < batch_len; i++)
+        for (size_t i = 0; i < batch_len; i++) {
+            struct error ignored; /* whoever promised it says so; what is told here is read again before it is shown */
+            if (batch[i].promise != 0)
+                (void)sqlite_promise_keep(store, batch[i].promise, &ignored);
             store->watcher(store->watcher_context, batch[i].token, batch[i].state, batch[i].cancelled);
+        }
 
         events = batch;
         events_cap = batch_cap;

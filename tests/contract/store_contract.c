@@ -39,15 +39,16 @@ int main(int argc, char **argv)
     choose(tests_dead, tests_dead_len, only);
     choose(tests_wake, tests_wake_len, only);
     choose(tests_crash, tests_crash_len, only);
-    if (place.is_shards)
+    if (place.is_shards) {
         choose(tests_shards, tests_shards_len, only);
-    if (place.is_redis && !place.is_shards) {
+    } else if (place.is_redis) {
         choose(tests_redis, tests_redis_len, only);
         choose(tests_heal, tests_heal_len, only);
         choose(tests_tls, tests_tls_len, only);
-    }
-    if (!place.is_redis)
+    } else {
         choose(tests_sqlite, tests_sqlite_len, only);
+        choose(tests_sqlite_flush, tests_sqlite_flush_len, only);
+    }
     /* Not cmocka_run_group_tests: that macro takes the length from the array. */
     int failed = _cmocka_run_group_tests(argv[1], chosen, chosen_len, NULL, NULL);
     place_end();
