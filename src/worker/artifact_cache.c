@@ -1,5 +1,5 @@
 /*
- * artifact_cache: single flight in memory, files on the disk.
+ * artifact_cache: single flight in memory, files on the disk, the latest of them within reach (artifact_warm.h).
  *
  * A key that is being made or waits to be written is a `flight`.  Its life:
  *
@@ -26,8 +26,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/scope.h"
+#include "worker/artifact_warm.h"
 
 #define WRITING_MAX 64      /* artifacts in memory that wait for the disk; beyond, they are not kept */
 #define TEMPORARY_AGE_S 600 /* an older temporary file has no writer any more */
@@ -50,6 +52,7 @@ struct artifact_cache {
     pthread_t keeper;
     struct flight *flights, **flights_end; /* oldest first */
     size_t writing_len;
+    struct warm warm;
     bool ending;
     /* The keeper's own. */
     uint64_t bytes;
@@ -128,11 +131,30 @@ static bool look_on_disk(struct artifact_cache *cache, const char *key, struct a
     return found > 0;
 }
 
+/* With the lock held. */
+static bool get_warm(struct artifact_cache *cache, const char *key, struct artifact *ret, bool *ret_touch)
+{
+    const struct warm_entry *entry = warm_find(&cache->warm, key, clock_mono_us(), ret_touch);
+
+    return entry != NULL && artifact_copy(ret, entry->bundle_fd, buf_text(&entry->output), entry->output_cut);
+}
+
 bool artifact_cache_get(struct artifact_cache *cache, const char key[ARTIFACT_KEY_BYTES], struct artifact *ret)
 {
+    bool touch;
+
     assert(strlen(key) == ARTIFACT_KEY_LEN);
     (void)pthread_mutex_lock(&cache->lock);
-    for (struct flight *flight; (flight = *flight_find(cache, key)) != NULL;) {
+    for (;;) {
+        if (get_warm(cache, key, ret, &touch)) {
+            (void)pthread_mutex_unlock(&cache->lock);
+            if (touch)
+                artifact_file_touch(cache->folder_fd, key);
+            return true;
+        }
+        struct flight *flight = *flight_find(cache, key);
+        if (flight == NULL)
+            break;
         if (flight->state == FLIGHT_WRITING &&
             artifact_copy(ret, flight->artifact.bundle_fd, buf_text(&flight->artifact.output),
                           flight->artifact.output_cut)) {
@@ -149,10 +171,12 @@ bool artifact_cache_get(struct artifact_cache *cache, const char key[ARTIFACT_KE
     (void)pthread_mutex_lock(&cache->lock);
     struct flight **at = flight_find(cache, key);
     assert(*at != NULL && (*at)->state == FLIGHT_LOOKING);
-    if (found)
+    if (found) {
+        warm_keep(&cache->warm, key, ret->bundle_fd, buf_text(&ret->output), ret->output_cut, clock_mono_us());
         flight_remove(cache, at);
-    else
+    } else {
         (*at)->state = FLIGHT_MAKING;
+    }
     (void)pthread_mutex_unlock(&cache->lock);
     return found;
 }
@@ -163,6 +187,7 @@ void artifact_cache_put(struct artifact_cache *cache, const char key[ARTIFACT_KE
     (void)pthread_mutex_lock(&cache->lock);
     struct flight **at = flight_find(cache, key);
     assert(*at != NULL && (*at)->state == FLIGHT_MAKING);
+    warm_keep(&cache->warm, key, bundle_fd, output, output_cut, clock_mono_us());
     if (cache->writing_len < WRITING_MAX && artifact_copy(&(*at)->artifact, bundle_fd, output, output_cut)) {
         (*at)->state = FLIGHT_WRITING;
         cache->writing_len++;
@@ -352,6 +377,7 @@ int artifact_cache_open(const char *folder, uint64_t bytes_max, struct artifact_
     cache->folder_fd = take_fd(&fd);
     cache->bytes_max = bytes_max;
     cache->flights_end = &cache->flights;
+    warm_init(&cache->warm, bytes_max);
     (void)pthread_mutex_init(&cache->lock, NULL);
     (void)pthread_cond_init(&cache->landed, NULL);
     (void)pthread_cond_init(&cache->work, NULL);
@@ -375,6 +401,7 @@ void artifact_cache_close(struct artifact_cache *cache)
     (void)pthread_mutex_unlock(&cache->lock);
     (void)pthread_join(cache->keeper, NULL);
     assert(cache->flights == NULL);
+    warm_done(&cache->warm);
     (void)pthread_cond_destroy(&cache->work);
     (void)pthread_cond_destroy(&cache->landed);
     (void)pthread_mutex_destroy(&cache->lock);

@@ -4,6 +4,7 @@
  * Promises: an artifact is given back whole or not at all (see artifact_file.h); at most bytes_max on the disk, the
  * least recently used leave first; of several threads that want the same missing artifact one makes it and the others
  * wait for that one; a disk that is full or gone stops the keeping, never the running (said once in the log).
+ * What was used last is also kept in memory (32 MiB at most), so that a hot program costs no disk.
  * Only this process's user can read or write the folder; no program ever sees it.
  * Any thread.
  */

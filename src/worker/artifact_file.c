@@ -170,6 +170,14 @@ int artifact_file_load(int folder_fd, const char *key, int *ret_bundle_fd, struc
     return 1;
 }
 
+void artifact_file_touch(int folder_fd, const char *key)
+{
+    char path[ARTIFACT_KEY_BYTES + 1];
+
+    path_of(key, path);
+    (void)utimensat(folder_fd, path, NULL, AT_SYMLINK_NOFOLLOW);
+}
+
 static int write_artifact(int fd, int bundle_fd, uint64_t bundle_bytes, struct text output, bool output_cut,
                           struct error *err)
 {

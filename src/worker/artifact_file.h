@@ -22,6 +22,9 @@
 int artifact_file_load(int folder_fd, const char *key, int *ret_bundle_fd, struct buf *output, bool *ret_output_cut,
                        struct error *err);
 
+/* The same mark for one that was not read. */
+void artifact_file_touch(int folder_fd, const char *key);
+
 /* *ret_bytes is what it takes on the disk.  On error nothing is left behind. */
 int artifact_file_store(int folder_fd, const char *key, int bundle_fd, struct text output, bool output_cut,
                         uint64_t *ret_bytes, struct error *err);

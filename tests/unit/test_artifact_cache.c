@@ -18,6 +18,7 @@
 
 #include "base/log.h"
 #include "base/scope.h"
+#include "worker/artifact_warm.h"
 
 struct place {
     char folder[64];
@@ -304,6 +305,76 @@ static void shrinks_to_a_new_maximum(void **state)
     free(bytes);
 }
 
+/* A hot program costs no disk: its file may even be gone.  It cools down when others are used. */
+static void what_was_used_last_is_in_memory(void **state)
+{
+    struct place *place = *state;
+    char key[ARTIFACT_KEY_BYTES], path[160];
+
+    for (unsigned number = 700; number < 700 + WARM_LEN + 1; number++) {
+        key_number(number, key);
+        make(place->cache, key, &number, sizeof number, "warning");
+        if (number % 32 == 0)
+            reopen(place, 1u << 20); /* not more than may wait for the disk */
+    }
+    unsigned first = 700, second = 701;
+    reopen(place, 1u << 20);
+    for (unsigned number = 700; number < 702; number++) { /* now from the disk */
+        key_number(number, key);
+        assert_has(place->cache, key, &number, sizeof number, "warning");
+        path_of(place, key, path);
+        assert_int_equal(unlink(path), 0);
+    }
+    for (unsigned number = 702; number < 700 + WARM_LEN; number++) {
+        key_number(number, key);
+        assert_has(place->cache, key, &number, sizeof number, "warning");
+    }
+    key_number(second, key);
+    assert_has(place->cache, key, &second, sizeof second, "warning");
+    unsigned last = 700 + WARM_LEN;
+    key_number(last, key);
+    assert_has(place->cache, key, &last, sizeof last, "warning"); /* one more than there is room for */
+    key_number(second, key);
+    assert_has(place->cache, key, &second, sizeof second, "warning");
+    key_number(first, key);
+    assert_lacks(place->cache, key);
+}
+
+static void memory_of_what_was_used_last_is_bounded(void **state)
+{
+    (void)state;
+    static struct warm warm;
+    char key[ARTIFACT_KEY_BYTES];
+    char *bytes = calloc(1, 300);
+    bool touch;
+    auto_close int fd = bundle_with(bytes, 300), large = bundle_with(bytes, 300);
+
+    warm_init(&warm, 1000);
+    for (unsigned number = 0; number < 10; number++) {
+        key_number(number, key);
+        warm_keep(&warm, key, fd, TEXT("ten bytes."), false, 1000 + number);
+        warm_keep(&warm, key, fd, TEXT("ten bytes."), false, 1000 + number); /* again: takes the place of the first */
+        assert_true(warm.bytes <= 1000);
+    }
+    assert_int_equal(warm.bytes, 930);
+    key_number(6, key);
+    assert_null(warm_find(&warm, key, 2000, &touch));
+    key_number(7, key);
+    assert_non_null(warm_find(&warm, key, 2000, &touch));
+    assert_false(touch);
+    assert_non_null(warm_find(&warm, key, 2000 + WARM_TOUCH_US, &touch));
+    assert_true(touch);
+    assert_non_null(warm_find(&warm, key, 2001 + WARM_TOUCH_US, &touch));
+    assert_false(touch);
+    assert_int_equal(ftruncate(large, 1001), 0);
+    key_number(20, key);
+    warm_keep(&warm, key, large, TEXT(""), false, 3000);
+    assert_null(warm_find(&warm, key, 3000, &touch));
+    warm_done(&warm);
+    assert_int_equal(warm.bytes, 0);
+    free(bytes);
+}
+
 struct racer {
     struct artifact_cache *cache;
     const char *key;
@@ -428,6 +499,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(artifacts_are_sealed, set_up, tear_down),
         cmocka_unit_test_setup_teardown(torn_files_are_not_given_back, set_up, tear_down),
         cmocka_unit_test_setup_teardown(least_recently_used_leave_first, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_was_used_last_is_in_memory, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(memory_of_what_was_used_last_is_bounded, set_up, tear_down),
         cmocka_unit_test_setup_teardown(shrinks_to_a_new_maximum, set_up, tear_down),
         cmocka_unit_test_setup_teardown(equal_keys_are_made_once, set_up, tear_down),
         cmocka_unit_test_setup_teardown(full_disk_stops_keeping_not_running, set_up, tear_down),
