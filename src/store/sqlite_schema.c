@@ -1,9 +1,10 @@
 /*
  * sqlite_schema: the file, its tables and its statements.
  *
- * Settings and why: WAL, so that readers never wait for a commit.  synchronous=NORMAL: SQLite flushes
- * the log before it copies it into the file and before it begins it anew, and never for a commit; for those that
- * promised something sqlite_flush.c does.  A flush covers everything before it, as the WAL is one file.  secure_delete=FAST overwrites what is deleted where that costs no extra write.
+ * Settings and why: WAL, so that readers never wait for a commit.  synchronous=NORMAL: SQLite flushes the log before it
+ * copies it into the file and before it begins it anew, and never for a commit; for those that promised something
+ * sqlite_flush.c does.  A flush covers everything before it, as the WAL is one file.  secure_delete=FAST overwrites
+ * what is deleted where that costs no extra write.
  *
  * Small rows in `submission`, bodies elsewhere: a move touches a few bytes, not the program's source.
  * The partial indexes make every question cost the same however many submissions lie there;

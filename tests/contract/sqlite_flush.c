@@ -1,6 +1,6 @@
 /*
- * sqlite_flush: what is told before it is on the disk, and what is not.  fdatasync is ours here, for SQLite as well, and
- * can be held up or made to fail, as a disk would.
+ * sqlite_flush: what is told before it is on the disk, and what is not.  fdatasync is ours here, for SQLite as well,
+ * and can be held up or made to fail, as a disk would.
  */
 #include "place.h"
 
