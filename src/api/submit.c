@@ -23,6 +23,7 @@ struct submit {
     struct exchange *exchange;
     enum request_kind kind;
     uint64_t wait_us; /* 0: answered when it is kept */
+    bool fresh;       /* ?fresh=true */
     char token[TOKEN_BYTES];
     char key[HASH_HEX_BYTES]; /* "": no Idempotency-Key */
     struct wait *wait;
@@ -122,7 +123,7 @@ static void name_keyed(struct submit *submit, struct store_new *entry, char ret_
 
     memcpy(entry->key, submit->key, sizeof entry->key);
     hash_start(&hash);
-    hash_add_u64(&hash, submit->kind);
+    hash_add_u64(&hash, submit->kind + (submit->fresh ? 16u : 0u));
     hash_add(&hash, exchange_body(submit->exchange));
     hash_finish(&hash, entry->body);
     store_name_keyed(submit->api->store, entry->key, ret_token);
@@ -137,6 +138,7 @@ static int encode(struct submit *submit, struct store_new *entry, struct buf *pa
     if (request_decode(exchange_body(submit->exchange), submit->kind, submit->api->languages, config, &submission,
                        err) < 0)
         return -1;
+    submission.fresh = submit->fresh;
     if (submit->key[0] != '\0')
         name_keyed(submit, entry, submission.token);
     else
@@ -261,6 +263,19 @@ static int read_key(struct submit *submit, struct error *err)
     return 0;
 }
 
+static int read_fresh(struct submit *submit, struct error *err)
+{
+    struct text text;
+
+    if (!exchange_query(submit->exchange, "fresh", &text))
+        return 0;
+    submit->fresh = text_equal(text, TEXT("true"));
+    if (!submit->fresh && !text_equal(text, TEXT("false")))
+        return error_field(err, "fresh", "expected true or false, got \"%.*s\"", (int)(text.len < 40 ? text.len : 40),
+                           text.at != NULL ? text.at : "");
+    return 0;
+}
+
 static void submit_begin(struct exchange *exchange, struct api *api, enum request_kind kind)
 {
     struct error err = { 0 };
@@ -272,7 +287,7 @@ static void submit_begin(struct exchange *exchange, struct api *api, enum reques
         return;
     }
     *submit = (struct submit){ .api = api, .exchange = exchange, .kind = kind, .wait_us = WAIT_FOR_EVER };
-    if (read_key(submit, &err) < 0 ||
+    if (read_key(submit, &err) < 0 || read_fresh(submit, &err) < 0 ||
         (kind != REQUEST_PARALLEL && status_read_wait(exchange, api->config, &submit->wait_us, &err) < 0))
         submit_fail(submit, &err);
     else if (exchange_body(exchange).len <= INLINE_BYTES_MAX)

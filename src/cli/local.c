@@ -69,7 +69,7 @@ int local_run(struct local *local, const struct submission *submission, struct l
         runner_not_compiled(submission, test, &ret->compiled, &ret->result);
         return 0;
     }
-    if (runner_run(local->box, submission, test, &ret->compiled, &ret->outcome, &ret->result, err) < 0) {
+    if (runner_run(local->box, NULL, submission, test, &ret->compiled, &ret->outcome, &ret->result, err) < 0) {
         compiled_done(&ret->compiled);
         return -1;
     }

@@ -56,6 +56,9 @@ enum config_source { CONFIG_DEFAULT, CONFIG_FILE, CONFIG_ENVIRONMENT, CONFIG_FLA
     X(request_deadline_s, UINT, "EVALX_REQUEST_DEADLINE_SECONDS", "request_deadline_seconds", "30",                    \
       "a request must have arrived whole within so long")                                                              \
     X(cache_bytes_max, UINT, "EVALX_CACHE_BYTES", "cache_bytes", "1g", "artifact cache, at most")                      \
+    X(result_cache_bytes, UINT, "EVALX_RESULT_CACHE_BYTES", "result_cache_bytes", "32m",                               \
+      "memory for runs of submissions with \"cache\": true, at most; 0: none is kept")                                 \
+    X(result_cache_s, UINT, "EVALX_RESULT_CACHE_SECONDS", "result_cache_seconds", "3600", "how long they are kept")    \
     X(disk_bytes, UINT, "EVALX_DISK_BYTES", "disk_bytes", "256m", "size of a run's writable folders together")         \
     X(cpu_ms_max, UINT, "EVALX_CPU_MS_MAX", "cpu_ms_max", "60000", "ceiling of limits.cpu_time_ms")                    \
     X(wall_ms_max, UINT, "EVALX_WALL_MS_MAX", "wall_ms_max", "120000", "ceiling of limits.wall_time_ms")               \

@@ -196,7 +196,9 @@ static int read_all(struct decoder *decoder, const json_t *json, size_t elements
         struct element element = { .object = json, .place = outer };
         if (decoder->kind != REQUEST_SINGLE)
             element = (struct element){ json_array_get(json, i), place_element(&outer, i) };
-        if (i == 0 && read_priority(element.object, &element.place, &decoder->submission->priority, err) < 0)
+        if (i == 0 &&
+            (read_priority(element.object, &element.place, &decoder->submission->priority, err) < 0 ||
+             field_bool(element.object, "cache", &element.place, &decoder->submission->cache_results, err) < 0))
             return -1;
         if (read_element(decoder, &element, (uint32_t)i, err) < 0)
             return -1;

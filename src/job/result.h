@@ -45,6 +45,7 @@ struct result {
     struct facts facts;  /* of the run, or of the compile step where the verdict is compile_error */
     uint64_t compile_us; /* 0 where nothing was compiled, or it came from the cache */
     bool compile_cached;
+    bool cached; /* the run is one that went before; see worker/result_cache.h */
     struct text output, errors; /* stdout and stderr as bytes, already cut to the limit */
     bool output_cut, errors_cut;
     struct text compile_output;    /* what a successful compile printed (warnings) */

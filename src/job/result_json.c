@@ -64,7 +64,8 @@ static int write_rest(struct buf *out, const struct result *result, struct error
         return -1;
     if (buf_append_text(out, TEXT(",\"compile_output\":"), err) < 0 ||
         json_write_string_or_null(out, result->compile_output, NULL, err) < 0 ||
-        buf_printf(out, err, ",\"compile_cached\":%s,\"message\":", truth(result->compile_cached)) < 0 ||
+        buf_printf(out, err, ",\"compile_cached\":%s,\"result_cached\":%s,\"message\":", truth(result->compile_cached),
+                   truth(result->cached)) < 0 ||
         json_write_string_or_null(out, result->message, NULL, err) < 0 ||
         buf_append_text(out, TEXT(",\"language\":"), err) < 0 ||
         json_write_string(out, result->language, NULL, err) < 0 ||

@@ -3,7 +3,8 @@
  * Fields: reference-api's compile_time, stdout, stderr (null when empty), exit_code, run_time,
  * space_consumed ("12.34 MB", MB = 2^20), and ours: status, cpu_time, wall_time (seconds), memory_bytes, signal (name
  * or null), output_truncated, stderr_truncated, output_replaced (invalid UTF-8 was replaced),
- * stdout_base64/stderr_base64 (on request), compile_output (or null), compile_cached, message (or null), language,
+ * stdout_base64/stderr_base64 (on request), compile_output (or null), compile_cached, result_cached, message (or null),
+ * language,
  * version, test, element.  run_time is the wall time, 0.0 where only a compiler ran.
  */
 #pragma once

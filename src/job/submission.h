@@ -63,6 +63,8 @@ struct submission {
     char token[TOKEN_BYTES];
     uint64_t created_ms; /* wall clock */
     enum submission_priority priority;
+    bool fresh;         /* nothing comes from a cache, and nothing of it is kept in one */
+    bool cache_results; /* a run that would go the same way again may be one that went before */
     struct program *programs;
     size_t programs_len;
     struct test *tests;

@@ -1,12 +1,13 @@
 /*
  * submission_json: a submission as it waits in the store.
  *
- *   {"v":1,"token":T,"created_ms":N,"priority":"normal",
+ *   {"v":1,"token":T,"created_ms":N,"priority":"normal","fresh":true,"cache":true,
  *    "programs":[{"language":ID,"version":V,"files":[[NAME,BYTES],...]},...],
  *    "tests":[{"p":program,"e":element,"i":index,"in":BYTES,"args":[...],"want":BYTES,"b64":true,"limits":[...]},...]}
  *
- * BYTES is a string where they are UTF-8 (NUL included), else {"b64":"..."}.  In a test what is zero, empty or false
- * is left out, and so are limits equal to those of the test before: in a batch of many they mostly are.
+ * BYTES is a string where they are UTF-8 (NUL included), else {"b64":"..."}.  "fresh" and "cache" are there where
+ * they are true.  In a test what is zero, empty or false is left out, and so are limits equal to those of the test
+ * before: in a batch of many they mostly are.
  */
 #include "job/submission_json.h"
 
@@ -116,9 +117,10 @@ static int write_test(struct buf *out, const struct test *test, const struct tes
 
 int submission_encode(const struct submission *submission, struct buf *out, struct error *err)
 {
-    if (buf_printf(out, err, "{\"v\":%d,\"token\":\"%s\",\"created_ms\":%" PRIu64 ",\"priority\":\"%s\",\"programs\":[",
-                   VERSION, submission->token, submission->created_ms,
-                   submission_priority_name(submission->priority)) < 0)
+    if (buf_printf(out, err,
+                   "{\"v\":%d,\"token\":\"%s\",\"created_ms\":%" PRIu64 ",\"priority\":\"%s\"%s%s,\"programs\":[",
+                   VERSION, submission->token, submission->created_ms, submission_priority_name(submission->priority),
+                   submission->fresh ? ",\"fresh\":true" : "", submission->cache_results ? ",\"cache\":true" : "") < 0)
         return -1;
     for (size_t i = 0; i < submission->programs_len; i++)
         if ((i > 0 && buf_append_text(out, TEXT(","), err) < 0) ||
@@ -282,6 +284,8 @@ static int read_head(const json_t *json, struct submission *submission, struct e
     if (!json_is_string(token) || !token_is_valid(string_of(token)))
         return unreadable(err, "its token");
     memcpy(submission->token, json_string_value(token), TOKEN_BYTES);
+    submission->fresh = json_is_true(json_object_get(json, "fresh"));
+    submission->cache_results = json_is_true(json_object_get(json, "cache"));
     if (read_unsigned(json_object_get(json, "created_ms"), INT64_MAX, &submission->created_ms, err) < 0)
         return -1;
     for (enum submission_priority i = 0; i < PRIORITY_COUNT_; i++)

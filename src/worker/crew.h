@@ -17,6 +17,7 @@
 
 #include "worker/artifact_cache.h"
 #include "worker/held.h"
+#include "worker/result_cache.h"
 #include "worker/worker.h"
 
 #define FINISHERS_MAX 8u
@@ -37,6 +38,7 @@ struct worker {
     struct sandbox *sandbox;
     struct store *store;
     struct artifact_cache *cache; /* NULL: artifacts are not kept */
+    struct result_cache *results; /* NULL: results are not kept */
     char name[80];
     const char **lanes; /* NULL-terminated; the strings are the languages' */
 

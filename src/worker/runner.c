@@ -16,9 +16,11 @@
 #include "job/judge.h"
 #include "sandbox/bundle.h"
 #include "worker/artifact_cache.h"
+#include "worker/result_cache.h"
 
 #define ARGUMENTS_BYTES_MAX (256u << 10) /* argv and env of one step */
 #define KEY_VERSION "evalx artifact 1"   /* changes when artifacts of an older evalx must not be used */
+#define RESULT_VERSION "evalx result 1"
 
 static_assert(RUNNER_COMPILE_TEXT_MAX == ARTIFACT_OUTPUT_BYTES_MAX,
               "a compiler's text is kept whole with its artifact");
@@ -83,33 +85,91 @@ static int expand(const struct program *program, const struct command *command, 
  * the language file's version stays "12": so the file of the compiler itself (size, time, inode) is part of the key.
  * Other images are never changed in place; they are replaced under another name.
  */
-static void key_of(const struct program *program, char *const *argv, char ret_key[HASH_HEX_BYTES])
+static void add_program(struct hash *hash, const struct program *program, char *const *argv)
 {
     const struct language *language = program->language;
-    struct hash hash;
     struct stat compiler;
+
+    hash_add(hash, language->id);
+    hash_add(hash, language->version);
+    hash_add(hash, language->image);
+    if (text_equal(language->image, TEXT("host")) && stat(argv[0], &compiler) == 0) {
+        hash_add_u64(hash, (uint64_t)compiler.st_ino);
+        hash_add_u64(hash, (uint64_t)compiler.st_size);
+        hash_add_u64(hash, (uint64_t)compiler.st_mtim.tv_sec);
+    }
+    for (char *const *word = argv; *word != NULL; word++)
+        hash_add(hash, text_of(*word));
+    hash_add_u64(hash, language->env_len);
+    for (size_t i = 0; i < language->env_len; i++)
+        hash_add(hash, language->env[i]);
+    hash_add_u64(hash, program->files_len);
+    for (size_t i = 0; i < program->files_len; i++) {
+        hash_add(hash, program->files[i].name);
+        hash_add(hash, program->files[i].content);
+    }
+}
+
+static void key_of(const struct program *program, char *const *argv, char ret_key[HASH_HEX_BYTES])
+{
+    struct hash hash;
 
     hash_start(&hash);
     hash_add(&hash, TEXT(KEY_VERSION));
-    hash_add(&hash, language->id);
-    hash_add(&hash, language->version);
-    hash_add(&hash, language->image);
-    if (text_equal(language->image, TEXT("host")) && stat(argv[0], &compiler) == 0) {
-        hash_add_u64(&hash, (uint64_t)compiler.st_ino);
-        hash_add_u64(&hash, (uint64_t)compiler.st_size);
-        hash_add_u64(&hash, (uint64_t)compiler.st_mtim.tv_sec);
-    }
-    for (char *const *word = argv; *word != NULL; word++)
-        hash_add(&hash, text_of(*word));
-    hash_add_u64(&hash, language->env_len);
-    for (size_t i = 0; i < language->env_len; i++)
-        hash_add(&hash, language->env[i]);
-    hash_add_u64(&hash, program->files_len);
-    for (size_t i = 0; i < program->files_len; i++) {
-        hash_add(&hash, program->files[i].name);
-        hash_add(&hash, program->files[i].content);
-    }
+    add_program(&hash, program, argv);
     hash_finish(&hash, ret_key);
+}
+
+/* All that goes into a run: how its program was compiled, and the job itself. */
+static int result_key(const struct program *program, const struct box_job *job, struct arena *arena,
+                      char ret_key[HASH_HEX_BYTES], struct error *err)
+{
+    const struct language *language = program->language;
+    char compile_key[HASH_HEX_BYTES] = "";
+    char **argv = NULL, **env = NULL;
+    struct hash hash;
+
+    if (language->compile.words_len > 0) {
+        if (expand(program, &language->compile, language->compile_limits.memory_bytes, NULL, arena, &argv, &env, err) <
+            0)
+            return -1;
+        key_of(program, argv, compile_key);
+    }
+    hash_start(&hash);
+    hash_add(&hash, TEXT(RESULT_VERSION));
+    hash_add(&hash, text_of(compile_key));
+    add_program(&hash, program, job->argv);
+    hash_add_u64(&hash, job->class);
+    const uint64_t limits[] = { job->limits.cpu_us,       job->limits.wall_us,    job->limits.memory_bytes,
+                                job->limits.stack_bytes,  job->limits.file_bytes, job->limits.disk_bytes,
+                                job->limits.output_bytes, job->limits.processes,  job->limits.open_files };
+    for (size_t i = 0; i < sizeof limits / sizeof *limits; i++)
+        hash_add_u64(&hash, limits[i]);
+    hash_add(&hash, job->input);
+    hash_finish(&hash, ret_key);
+    return 0;
+}
+
+/* Runs the job, or finds what it gave before. */
+static int run_or_find(struct box *box, struct result_cache *results, const struct program *program,
+                       const struct box_job *job, struct arena *arena, struct box_outcome *ret, bool *ret_found,
+                       struct error *err)
+{
+    char key[HASH_HEX_BYTES];
+
+    *ret_found = false;
+    if (results == NULL)
+        return box_run(box, job, ret, err);
+    if (result_key(program, job, arena, key, err) < 0)
+        return -1;
+    *ret_found = result_cache_get(results, key, ret);
+    if (*ret_found)
+        return 0;
+    if (box_run(box, job, ret, err) < 0)
+        return -1;
+    if (result_cache_may_keep(ret))
+        result_cache_put(results, key, ret);
+    return 0;
 }
 
 /* What the compiler printed: errors first, because that is what its reader looks for; cut at the maximum. */
@@ -347,13 +407,15 @@ static struct result result_of(const struct submission *submission, const struct
     };
 }
 
-int runner_run(struct box *box, const struct submission *submission, const struct test *test,
-               const struct compiled *compiled, struct box_outcome *ret_outcome, struct result *ret, struct error *err)
+int runner_run(struct box *box, struct result_cache *results, const struct submission *submission,
+               const struct test *test, const struct compiled *compiled, struct box_outcome *ret_outcome,
+               struct result *ret, struct error *err)
 {
     const struct program *program = &submission->programs[test->program];
     const struct language *language = program->language;
     struct arena arena;
     char **argv = NULL, **env = NULL;
+    bool found = false;
     int outcome = -1;
 
     assert(compiled->ok && compiled->bundle_fd >= 0);
@@ -369,10 +431,11 @@ int runner_run(struct box *box, const struct submission *submission, const struc
         .input = test->input,
         .bundle_fd = compiled->bundle_fd,
     };
-    if (box_run(box, &job, ret_outcome, err) < 0)
+    if (run_or_find(box, results, program, &job, &arena, ret_outcome, &found, err) < 0)
         goto done;
 
     *ret = result_of(submission, test, compiled);
+    ret->cached = found;
     ret->facts = ret_outcome->facts;
     ret->output = buf_text(&ret_outcome->output);
     ret->errors = buf_text(&ret_outcome->errors);

@@ -24,6 +24,7 @@ void compiled_init(struct compiled *compiled);
 void compiled_done(struct compiled *compiled);
 
 struct artifact_cache;
+struct result_cache;
 
 /*
  * Looks in the cache, compiles on a miss, stores in the cache.  cache may be NULL.
@@ -32,9 +33,11 @@ struct artifact_cache;
 int runner_compile(struct box *box, struct artifact_cache *cache, const struct program *program, struct compiled *ret,
                    struct error *err);
 
-/* One test.  Strings of *ret point into *outcome, which the caller ends after encoding. */
-int runner_run(struct box *box, const struct submission *submission, const struct test *test,
-               const struct compiled *compiled, struct box_outcome *ret_outcome, struct result *ret, struct error *err);
+/* One test, run or (where `results` is not NULL) found among what ran before.  Strings of *ret point into *outcome,
+ * which the caller ends after encoding. */
+int runner_run(struct box *box, struct result_cache *results, const struct submission *submission,
+               const struct test *test, const struct compiled *compiled, struct box_outcome *ret_outcome,
+               struct result *ret, struct error *err);
 
 /* The result of a test whose program could not be compiled: the compiler's text is its stderr.  Borrows *compiled. */
 void runner_not_compiled(const struct submission *submission, const struct test *test, const struct compiled *compiled,

@@ -108,14 +108,17 @@ static bool take_step(struct slot *slot, struct doing *doing)
 
 static int do_step(struct slot *slot, struct doing *doing)
 {
+    struct worker *worker = slot->worker;
     struct submission *submission = &doing->held->submission;
+    struct artifact_cache *artifacts = submission->fresh ? NULL : worker->cache;
+    struct result_cache *results = submission->fresh || !submission->cache_results ? NULL : worker->results;
 
     if (doing->step.kind == STEP_COMPILE)
-        return runner_compile(slot->box, slot->worker->cache, &submission->programs[doing->step.at], &doing->compiled,
+        return runner_compile(slot->box, artifacts, &submission->programs[doing->step.at], &doing->compiled,
                               &doing->error);
     /* A program's artifact is not changed any more once its run steps are queued, so it is read without the lock. */
     const struct test *test = &submission->tests[doing->step.at];
-    return runner_run(slot->box, submission, test, &doing->held->programs[test->program], &doing->outcome,
+    return runner_run(slot->box, results, submission, test, &doing->held->programs[test->program], &doing->outcome,
                       &doing->result, &doing->error);
 }
 

@@ -64,11 +64,13 @@ static int name_images_and_lanes(struct worker *worker, struct error *err)
 }
 
 /* A cache that cannot be had makes compiled languages slower, nothing else. */
-static void open_cache(struct worker *worker)
+static void open_caches(struct worker *worker)
 {
     char folder[sizeof worker->config->data + sizeof "/artifacts"];
     struct error err;
 
+    if (worker->config->result_cache_bytes > 0 && worker->config->result_cache_s > 0)
+        worker->results = result_cache_open(worker->config->result_cache_bytes, worker->config->result_cache_s);
     if (worker->config->cache_bytes_max == 0)
         return;
     (void)snprintf(folder, sizeof folder, "%s/artifacts", worker->config->data);
@@ -124,6 +126,7 @@ static void end_slots(struct worker *worker)
 static void free_worker(struct worker *worker)
 {
     artifact_cache_close(worker->cache);
+    result_cache_close(worker->results);
     free(worker->slots);
     free(worker->lanes);
     free(worker);
@@ -166,7 +169,7 @@ int worker_start(const struct config *config, const struct languages *languages,
     name_worker(worker);
     if (name_images_and_lanes(worker, err) < 0)
         goto undo;
-    open_cache(worker);
+    open_caches(worker);
     if (start_slots(worker, err) < 0) {
         end_slots(worker);
         goto undo;

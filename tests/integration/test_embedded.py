@@ -215,6 +215,38 @@ def test_cancel_ends_a_run_at_once(embedded):
     assert_squares(client.run(squares(2)), 2)  # the slots are free for others
 
 
+def test_results_are_kept_only_when_asked_for(embedded):
+    client = embedded.client()
+    element = {"language": "bash", "version": "*", "code": "read -r n; echo $n $EPOCHREALTIME $RANDOM; exit $n"}
+
+    def run(path="/execute/batch", **fields):
+        answer = client.post(f"{path}?wait=30" if "?" not in path else f"{path}&wait=30", [{**element, **fields}])
+        assert answer.status == 200, answer.text
+        return answer.json()["results"][0]
+
+    first, second = run(stdin="0"), run(stdin="0")  # nobody asked
+    assert not first["result_cached"] and not second["result_cached"] and first["stdout"] != second["stdout"]
+    kept = run(stdin="0", cache=True)  # what ran without being asked was not kept either
+    assert not kept["result_cached"] and kept["stdout"] not in (first["stdout"], second["stdout"])
+    again = run(stdin="0", cache=True, expected_output="else")
+    assert again["result_cached"] and again["stdout"] == kept["stdout"] and again["wall_time"] == kept["wall_time"]
+    assert (kept["status"], again["status"]) == ("accepted", "wrong_answer")  # judged anew
+    assert not run(stdin="0")["result_cached"]
+    assert not run("/execute/batch?fresh=true", stdin="0", cache=True)["result_cached"]
+    # Whatever goes into a run makes it another one.
+    others = [{"stdin": "00"}, {"stdin": "0", "args": ["x"]}, {"stdin": "0", "limits": {"processes": 63}},
+              {"stdin": "0", "code": element["code"] + "\n"}, {"stdin": "0", "timeout": 4}]
+    for other in others:
+        assert not run(cache=True, **other)["result_cached"], other
+        assert run(cache=True, **other)["result_cached"], other
+    # An end that was its own is kept, whatever it is; one by a limit is not.
+    assert [run(stdin="3", cache=True)["result_cached"] for _ in range(2)] == [False, True]
+    slow = {"code": "sleep 9", "limits": {"wall_time_ms": 100}, "cache": True}
+    for _ in range(2):
+        result = run(**slow)
+        assert (result["status"], result["result_cached"]) == ("time_limit", False)
+
+
 def test_compiled_once_and_kept(embedded, evalx_binary):
     if not os.access("/usr/bin/gcc", os.X_OK):
         pytest.skip("no C compiler on this machine")
@@ -233,6 +265,17 @@ def test_compiled_once_and_kept(embedded, evalx_binary):
     assert [result["stdout"] for result in third] == [f"{n * n}\n" for n in range(6)]
     metrics = embedded.client().get("/metrics").text
     assert re.search(r'^evalx_cache_hits_total\{language="c"\} 1$', metrics, re.M)
+    # A fresh one is compiled anew and leaves nothing behind.
+    changed = [{**batch[0], "code": code + "/* fresh */"}]
+    for _ in range(2):
+        token = embedded.client().submit(changed, "/execute/batch?fresh=true")
+        assert not embedded.client().poll(token)["results"][0]["compile_cached"]
+    assert not embedded.client().run(changed)["results"][0]["compile_cached"]
+    token = embedded.client().submit(changed, "/execute/batch?fresh=true")
+    assert not embedded.client().poll(token)["results"][0]["compile_cached"]
+    assert embedded.client().run(changed)["results"][0]["compile_cached"]
+    answer = embedded.client().post("/execute/batch?fresh=maybe", changed)
+    assert (answer.status, answer.json()["error"]["field"]) == (400, "fresh")
     # Another program is another artifact.
     other = [{**batch[0], "code": code.replace("n*n", "n+1")}]
     assert embedded.client().run(other)["results"][0]["stdout"] == "1\n"

@@ -104,6 +104,7 @@ static void a_mistake_is_told_with_its_field(void **state)
         { "[{" C ",\"args\":[\"a\",\"\\u0000\"]}]", "[0].args[1]", "without NUL" },
         { "[{" C ",\"base64\":1}]", "[0].base64", "expected true or false, got 1" },
         { "[{" C ",\"expected_output\":false}]", "[0].expected_output", "expected a string, got false" },
+        { "[{" C ",\"cache\":\"yes\"}]", "[0].cache", "expected true or false, got" },
         { "[{" C ",\"priority\":\"urgent\"}]", "[0].priority", "expected \"high\", \"normal\" or \"low\"" },
         { "[{" C ",\"files\":[{\"name\":\"../a\",\"content\":\"\"}]}]", "[0].files[0].name",
           "expected a relative file name" },
@@ -177,7 +178,8 @@ static void further_elements_take_from_the_first(void **state)
 
     clock_fake(123456, 0);
     assert_ok(decode("[{" C
-                     ",\"timeout\":2,\"memory_limit\":\"64m\",\"stdin\":\"1\",\"priority\":\"low\",\"_testId\":[{}],"
+                     ",\"timeout\":2,\"memory_limit\":\"64m\",\"stdin\":\"1\",\"priority\":\"low\",\"cache\":true,"
+                     "\"_testId\":[{}],"
                      "\"args\":[\"a\"],\"files\":[{\"name\":\"h.h\",\"content_base64\":\"AA==\"}],"
                      "\"limits\":{\"processes\":7}},"
                      "{\"stdin\":\"2\"},"
@@ -192,6 +194,8 @@ static void further_elements_take_from_the_first(void **state)
     assert_int_equal(submission.created_ms, 123456);
     assert_true(token_is_valid(text_of(submission.token)));
     assert_int_equal(submission.priority, PRIORITY_LOW);
+    assert_true(submission.cache_results);
+    assert_false(submission.fresh);
     assert_int_equal(submission.tests_len, 7);
     assert_int_equal(submission.programs_len, 3);
     const struct test *tests = submission.tests;
@@ -263,6 +267,7 @@ static void tests_of_an_element_take_from_it(void **state)
     const struct test *tests = submission.tests;
     assert_int_equal(submission.tests_len, 5);
     assert_int_equal(submission.priority, PRIORITY_NORMAL);
+    assert_false(submission.cache_results);
     assert_text_equal(tests[0].input, "in");
     assert_text_equal(tests[0].expected, "out");
     assert_int_equal(tests[0].args_len, 2);

@@ -78,6 +78,7 @@ static void bytes_on_request_and_names_of_signals(void **state)
           .output_cut = true,
           .compile_output = TEXT("warning"),
           .compile_cached = true,
+          .cached = true,
           .message = TEXT("ended by SIGSEGV") },
         { .verdict = VERDICT_RUNTIME_ERROR, .facts = { .signal = 40 } },
     };
@@ -93,6 +94,8 @@ static void bytes_on_request_and_names_of_signals(void **state)
     assert_true(json_is_true(json_object_get(one, "output_truncated")));
     assert_true(json_is_false(json_object_get(one, "stderr_truncated")));
     assert_true(json_is_true(json_object_get(one, "compile_cached")));
+    assert_true(json_is_true(json_object_get(one, "result_cached")));
+    assert_true(json_is_false(json_object_get(json_array_get(json, 1), "result_cached")));
     json_decref(json);
     json = encoded(NULL, 0);
     assert_int_equal(json_array_size(json), 0);

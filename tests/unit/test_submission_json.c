@@ -73,8 +73,17 @@ static void a_request_comes_back_as_it_was(void **state)
                             "{\"timeout\":1,\"expected_output\":\"\",\"base64\":true}]"),
                        REQUEST_BATCH, &languages, &config, &before, &err),
         err);
-    assert_ok(submission_encode(&before, &stored, &err), err);
-    assert_ok(submission_decode(buf_text(&stored), &languages, &after, &err), err);
+    for (int flags = 3; flags >= 0; flags--) {
+        buf_clear(&stored);
+        before.fresh = (flags & 1) != 0;
+        before.cache_results = (flags & 2) != 0;
+        assert_ok(submission_encode(&before, &stored, &err), err);
+        assert_ok(submission_decode(buf_text(&stored), &languages, &after, &err), err);
+        assert_int_equal(after.fresh, before.fresh);
+        assert_int_equal(after.cache_results, before.cache_results);
+        if (flags > 0)
+            submission_done(&after);
+    }
     assert_string_equal(after.token, before.token);
     assert_int_equal(after.created_ms, before.created_ms);
     assert_int_equal(after.priority, PRIORITY_HIGH);

@@ -1,0 +1,161 @@
+/* result_cache: what may be kept, that it comes back as it was, and that neither memory nor time are exceeded. */
+#include "worker/result_cache.h"
+
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static void key_number(unsigned number, char ret_key[HASH_HEX_BYTES])
+{
+    (void)snprintf(ret_key, HASH_HEX_BYTES, "%06x%058x", number % 7, number); /* few chains, so that they get long */
+}
+
+static struct box_outcome outcome_of(const char *output)
+{
+    struct box_outcome outcome = { .facts = { .wall_us = 1234, .exit_code = 3 }, .bundle_fd = -1 };
+    struct error err;
+
+    buf_init(&outcome.output, 1 << 20);
+    buf_init(&outcome.errors, 1 << 20);
+    assert_int_equal(buf_append_text(&outcome.output, text_of(output), &err), 0);
+    return outcome;
+}
+
+static void put(struct result_cache *cache, unsigned number, const char *output)
+{
+    char key[HASH_HEX_BYTES];
+    struct box_outcome outcome = outcome_of(output);
+
+    key_number(number, key);
+    result_cache_put(cache, key, &outcome);
+    box_outcome_done(&outcome);
+}
+
+static bool has(struct result_cache *cache, unsigned number, const char *output)
+{
+    char key[HASH_HEX_BYTES];
+    struct box_outcome outcome;
+
+    key_number(number, key);
+    if (!result_cache_get(cache, key, &outcome))
+        return false;
+    assert_true(text_equal(buf_text(&outcome.output), text_of(output)));
+    assert_int_equal(outcome.errors.len, 0);
+    assert_int_equal(outcome.facts.wall_us, 1234);
+    assert_int_equal(outcome.facts.exit_code, 3);
+    assert_int_equal(outcome.bundle_fd, -1);
+    box_outcome_done(&outcome);
+    return true;
+}
+
+static void gives_back_what_was_put(void **state)
+{
+    (void)state;
+    struct result_cache *cache = result_cache_open(1 << 20, 60);
+
+    for (unsigned i = 0; i < 100; i++) {
+        char output[16];
+        (void)snprintf(output, sizeof output, "output %u", i);
+        assert_false(has(cache, i, output));
+        put(cache, i, output);
+    }
+    for (unsigned i = 0; i < 100; i++) {
+        char output[16];
+        (void)snprintf(output, sizeof output, "output %u", i);
+        assert_true(has(cache, i, output));
+        assert_true(has(cache, i, output)); /* a copy: it is still there */
+    }
+    put(cache, 7, "another time");
+    assert_true(has(cache, 7, "another time"));
+    result_cache_close(cache);
+}
+
+static void the_least_recently_used_leave_first(void **state)
+{
+    (void)state;
+    enum { EACH = 4000, ROOM = 160000 };
+    struct result_cache *cache = result_cache_open(ROOM, 60);
+    char *output = malloc(EACH + 1);
+    unsigned kept = 0;
+
+    memset(output, 'x', EACH);
+    output[EACH] = '\0';
+    for (unsigned i = 0; i < 100; i++) {
+        put(cache, i, output);
+        assert_true(has(cache, 0, output)); /* used all the time */
+    }
+    for (unsigned i = 0; i < 100; i++)
+        kept += has(cache, i, output);
+    assert_true(kept * EACH <= ROOM && kept > ROOM / EACH * 3 / 4);
+    assert_true(has(cache, 99, output));
+    assert_false(has(cache, 1, output));
+    free(output);
+
+    char *large = malloc(ROOM / 8);
+    memset(large, 'x', ROOM / 8 - 1);
+    large[ROOM / 8 - 1] = '\0';
+    put(cache, 200, large); /* one alone must not push out the others */
+    assert_false(has(cache, 200, large));
+    free(large);
+    result_cache_close(cache);
+}
+
+static void time_takes_them_away(void **state)
+{
+    (void)state;
+    struct result_cache *cache = result_cache_open(1 << 20, 1);
+
+    put(cache, 1, "soon gone");
+    assert_true(has(cache, 1, "soon gone"));
+    (void)usleep(1100000);
+    assert_false(has(cache, 1, "soon gone"));
+    result_cache_close(cache);
+}
+
+/* Whatever would not go the same way again is run again. */
+static void only_what_ended_by_itself_is_kept(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *why;
+        struct box_outcome outcome;
+        bool kept;
+    } rows[] = {
+        { "clean exit", { .bundle_fd = -1 }, true },
+        { "exit code", { .bundle_fd = -1, .facts = { .exit_code = 1 } }, true },
+        { "crash", { .bundle_fd = -1, .facts = { .signal = SIGSEGV } }, true },
+        { "killed by somebody", { .bundle_fd = -1, .facts = { .signal = SIGKILL } }, false },
+        { "cancelled", { .bundle_fd = -1, .facts = { .cancelled = true } }, false },
+        { "CPU time", { .bundle_fd = -1, .facts = { .cpu_exceeded = true } }, false },
+        { "wall time", { .bundle_fd = -1, .facts = { .wall_exceeded = true } }, false },
+        { "memory", { .bundle_fd = -1, .facts = { .oom_kills = 1 } }, false },
+        { "processes", { .bundle_fd = -1, .facts = { .process_refusals = 1, .exit_code = 1 } }, false },
+        { "refused call", { .bundle_fd = -1, .facts = { .refused_call = 1 } }, false },
+        { "output", { .bundle_fd = -1, .facts = { .output_exceeded = true } }, false },
+        { "cut output", { .bundle_fd = -1, .output_cut = true }, false },
+        { "cut errors", { .bundle_fd = -1, .errors_cut = true }, false },
+        { "kept files", { .bundle_fd = 5 }, false },
+    };
+
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        print_message("  %s\n", rows[i].why);
+        assert_int_equal(result_cache_may_keep(&rows[i].outcome), rows[i].kept);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(gives_back_what_was_put),
+        cmocka_unit_test(the_least_recently_used_leave_first),
+        cmocka_unit_test(time_takes_them_away),
+        cmocka_unit_test(only_what_ended_by_itself_is_kept),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
