@@ -144,10 +144,12 @@ static uint64_t calls_of(int port, const char *command)
     redisContext *context = redis_context(port);
     redisReply *reply = redisCommand(context, "INFO commandstats");
     assert_non_null(reply);
-    char field[64];
-    (void)snprintf(field, sizeof field, "cmdstat_%s:calls=", command);
-    const char *at = strstr(reply->str, field);
-    uint64_t calls = at != NULL ? strtoull(at + strlen(field), NULL, 10) : 0;
+    char field[64] = ":calls=";
+    if (command != NULL)
+        (void)snprintf(field, sizeof field, "cmdstat_%s:calls=", command);
+    uint64_t calls = 0;
+    for (const char *at = strstr(reply->str, field); at != NULL; at = strstr(at + 1, field))
+        calls += strtoull(at + strlen(field), NULL, 10);
     freeReplyObject(reply);
     redisFree(context);
     return calls;

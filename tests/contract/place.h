@@ -52,7 +52,8 @@ int place_free_port(void);
 void place_name(struct store *store, char ret_token[TOKEN_BYTES]);
 /* One command to the redis-server, to look behind the store; the test frees the reply. */
 redisReply *place_redis(const char *format, ...);
-uint64_t place_redis_calls(const char *command); /* how often it was called since the servers started, all together */
+/* How often this command, or any (NULL), was called since the servers started, all together, also from scripts. */
+uint64_t place_redis_calls(const char *command);
 
 /* Fails the test with the error's words. */
 #define must(call)                                                                                                     \

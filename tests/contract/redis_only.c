@@ -302,6 +302,48 @@ static void without_memory_nothing_is_accepted_and_work_still_ends(void **state)
     store_close(store);
 }
 
+/* All commands of a submission's whole way, with so many waiting before it and so many workers known. */
+static uint64_t commands_of_rounds(struct store *store, size_t waiting, size_t workers)
+{
+    enum { BATCH = 100, ROUNDS = 24 }; /* a multiple of 8: every turn of the priorities equally often */
+    for (size_t i = 0; i < waiting; i += BATCH) {
+        struct store_new news[BATCH];
+        for (size_t j = 0; j < BATCH; j++) {
+            news[j] = (struct store_new){ .priority = PRIORITY_NORMAL, .payload = TEXT("work") };
+            (void)snprintf(news[j].lane, sizeof news[j].lane, "%s", lanes_all[j % 3]);
+            store_name(store, news[j].token);
+        }
+        must(store_add(store, news, BATCH, &err));
+    }
+    for (size_t i = 0; i < workers; i++) {
+        char name[32];
+        (void)snprintf(name, sizeof name, "simulated-%zu", i);
+        struct store_worker worker = worker_named(name);
+        must(store_heartbeat(store, &worker, NULL, 0, &err));
+    }
+    uint64_t before = place_redis_calls(NULL), sent = place_redis_calls("evalsha");
+    for (int i = 0; i < ROUNDS; i++) {
+        char token[TOKEN_BYTES];
+        uint32_t attempt = 0;
+        add_one(store, lanes_all[i % 3], PRIORITY_NORMAL, NULL);
+        assert_true(claim_one(store, token, &attempt));
+        assert_true(finish_one(store, token, attempt, "[]"));
+    }
+    assert_int_equal(place_redis_calls("evalsha") - sent, 3 * ROUNDS); /* add, claim, finish: one script each */
+    return place_redis_calls(NULL) - before;
+}
+
+static void a_submission_costs_the_same_commands_whatever_waits_or_works(void **state)
+{
+    (void)state;
+    struct store *store = place_open();
+    (void)commands_of_rounds(store, 100, 1); /* the server learns the scripts */
+    uint64_t few = commands_of_rounds(store, 0, 0), many = commands_of_rounds(store, 5000, 300);
+    print_message("  %llu commands for 24 submissions, most of them inside their scripts\n", (unsigned long long)few);
+    assert_int_equal(few, many);
+    store_close(store);
+}
+
 static void open_fails(const char *expected)
 {
     struct store *store = NULL;
@@ -424,6 +466,7 @@ const struct CMUnitTest tests_redis[] = {
     A_TEST(a_watcher_hears_again_after_a_restart),
     A_TEST(a_bell_lost_with_its_claimer_is_rung_again),
     A_TEST(without_memory_nothing_is_accepted_and_work_still_ends),
+    A_TEST(a_submission_costs_the_same_commands_whatever_waits_or_works),
     A_TEST(who_may_not_come_in_is_told_why),
     A_TEST(the_rights_that_are_documented_are_enough),
     A_TEST(a_server_that_cannot_keep_the_promises_is_refused),
