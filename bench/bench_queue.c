@@ -7,18 +7,15 @@
  * pipelined, one answer read at the end (bench_queue_floor.c); for SQLite the same rows in bare tables, one commit.
  * First with 1,000 waiting and 10 workers, then with 1,000,000 and 1,000 (--quick: 100,000).  The last column is how
  * much slower that is, by the ratios to the floors, which know nothing of what waits: a busier machine is no slower
- * queue.  Before that, how soon an idle claimer returns with a new submission; last, memory for each that waits.
+ * queue.  Before that, how soon an idle claimer returns with a new submission (bench_queue_idle.c); last, memory for
+ * each that waits.
  * The store must be empty: nothing else adds or claims.
  */
 #include "bench_queue.h"
 
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <time.h>
 
 #include "base/clock.h"
 
@@ -48,7 +45,7 @@ static void fill(struct store *store, struct store_new news[], size_t len)
     }
 }
 
-static void add(struct store *store, size_t len)
+void bench_add(struct store *store, size_t len)
 {
     struct store_new news[BATCH_MAX];
     struct error err;
@@ -86,7 +83,7 @@ static void turn(struct store *store, struct bench_floor *base, struct store_wor
     size_t batch = spent->batch, len = 0;
     bool kept = false;
     uint64_t at = clock_mono_us();
-    add(store, batch);
+    bench_add(store, batch);
     note(spent, ADD, &at);
     if (store_claim(store, worker, batch, 0, claims, &len, &err) < 0 || len != batch)
         die("claim", len != batch ? "fewer than wait" : err.text);
@@ -154,75 +151,6 @@ static double measure_depth(struct store *store, uint64_t *ret_waiting)
     return (double)done / since_s(from);
 }
 
-/* ---- an idle system ---- */
-
-struct idler {
-    struct store *store;
-    _Atomic uint64_t returned_us;
-    _Atomic bool is_ending;
-};
-
-static void *idle(void *context)
-{
-    struct idler *idler = context;
-    struct store_worker worker = { .name = "idler", .slots = 1, .lanes = bench_lanes };
-    while (!atomic_load(&idler->is_ending)) {
-        struct store_claim claim;
-        struct error err;
-        size_t len = 0;
-        bool kept;
-        if (store_claim(idler->store, &worker, 1, 10000, &claim, &len, &err) < 0)
-            die("claim", err.text);
-        uint64_t now = clock_mono_us();
-        if (len == 0)
-            continue;
-        struct text result = { bench_result, RESULT_BYTES };
-        if (store_finish(idler->store, claim.token, claim.attempt, SUBMISSION_COMPLETED, result, &kept, &err) < 0)
-            die("finish", err.text);
-        store_claim_done(&claim);
-        atomic_store(&idler->returned_us, now);
-    }
-    return NULL;
-}
-
-static int by_size(const void *left, const void *right)
-{
-    uint64_t a = *(const uint64_t *)left, b = *(const uint64_t *)right;
-    return a < b ? -1 : a > b;
-}
-
-/* From before the add to the claim's return, with nothing else waiting. */
-static void measure_idle(struct store *store, size_t rounds)
-{
-    struct idler idler = { .store = store };
-    pthread_t thread;
-    uint64_t *took = calloc(rounds, sizeof *took);
-    if (took == NULL || pthread_create(&thread, NULL, idle, &idler) != 0)
-        die("idle", "no thread");
-    for (size_t i = 0; i < rounds; i++) {
-        struct timespec nap = { 0, 5000000 }; /* until it sleeps */
-        (void)nanosleep(&nap, NULL);
-        atomic_store(&idler.returned_us, 0);
-        uint64_t from = clock_mono_us(), until = from + 5000000, returned = 0;
-        add(store, 1);
-        while ((returned = atomic_load(&idler.returned_us)) == 0 && clock_mono_us() < until) {
-            nap.tv_nsec = 50000;
-            (void)nanosleep(&nap, NULL);
-        }
-        if (returned == 0)
-            die("idle", "a claimer was not woken in 5 s");
-        took[i] = returned - from;
-    }
-    atomic_store(&idler.is_ending, true);
-    store_wake(store);
-    (void)pthread_join(thread, NULL);
-    qsort(took, rounds, sizeof *took, by_size);
-    (void)printf("idle worker: add to claim        p50 %.2f ms   p99 %.2f ms   worst %.2f ms   (%zu rounds; aim 5)\n",
-                 (double)took[rounds / 2] / 1000, (double)took[rounds * 99 / 100] / 1000,
-                 (double)took[rounds - 1] / 1000, rounds);
-    free(took);
-}
-
 /* ---- the report ---- */
 
 static int by_length(const void *left, const void *right)
@@ -276,17 +204,18 @@ static void run(struct store *store, struct bench_floor *base, bool quick)
     const size_t deep = quick ? 100000 : 1000000;
     uint64_t waiting = 0;
 
-    measure_idle(store, quick ? 100 : 500);
+    bench_idle(store, base, 1, quick ? 100 : 500);
+    bench_idle(store, base, 1000, quick ? 100 : 500);
     register_workers(store, 10);
     for (size_t i = 0; i < 10; i++)
-        add(store, 100);
+        bench_add(store, 100);
     measure(store, base, 10, few);
     double few_depths = measure_depth(store, &waiting);
 
     register_workers(store, 1000);
     uint64_t before = floor_bytes(base), from = clock_mono_us();
     for (size_t i = 0; i < (deep - 1000) / 100; i++)
-        add(store, 100);
+        bench_add(store, 100);
     double filled_s = since_s(from);
     uint64_t bytes = floor_bytes(base) - before;
     register_workers(store, 1000); /* their heartbeats may have run out meanwhile */
@@ -301,8 +230,8 @@ static void run(struct store *store, struct bench_floor *base, bool quick)
     (void)printf("depth                    %10.0f /s                 %10.0f /s                  slower by %.2f\n",
                  few_depths, many_depths, few_depths / many_depths);
     (void)printf("filling to %llu waiting: %.0f /s; %.0f bytes for each, with a payload of %d\n",
-                 (unsigned long long)waiting, (double)(deep - 1000) / filled_s,
-                 (double)bytes / (double)(deep - 1000), PAYLOAD_BYTES);
+                 (unsigned long long)waiting, (double)(deep - 1000) / filled_s, (double)bytes / (double)(deep - 1000),
+                 PAYLOAD_BYTES);
 }
 
 int main(int argc, char **argv)

@@ -211,6 +211,22 @@ void floor_finish(struct bench_floor *base, size_t len)
     }
 }
 
+uint64_t floor_scripts(struct bench_floor *base)
+{
+    static const char *const commands[] = { "cmdstat_evalsha:calls=", "cmdstat_eval:calls=" };
+    uint64_t calls = 0;
+    if (base->redis == NULL)
+        return 0;
+    (void)redisAppendCommand(base->redis, "INFO commandstats");
+    redisReply *reply = reply_of(base);
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
+        const char *at = strstr(reply->str, commands[i]);
+        calls += at != NULL ? strtoull(at + strlen(commands[i]), NULL, 10) : 0;
+    }
+    freeReplyObject(reply);
+    return calls;
+}
+
 uint64_t floor_bytes(struct bench_floor *base)
 {
     struct stat status;

@@ -14,10 +14,21 @@
 #include <assert.h>
 #include <errno.h>
 #include <stdint.h>
+#include <stdlib.h>
 
 #include "base/clock.h"
+#include "base/scope.h"
 
 #define NO_LANE SIZE_MAX
+
+/* The front of one lane's queue of one priority. */
+struct head {
+    bool is_known;
+    int64_t seq; /* 0: nothing waits there */
+    int64_t attempt, queued;
+    char token[TOKEN_BYTES];
+    size_t lane, client;
+};
 
 struct claim_order {
     const struct store_worker *worker;
@@ -65,40 +76,41 @@ static const enum submission_priority *priority_order(uint64_t turn)
     return turn % 8 == 7 ? eighth : turn % 4 == 3 ? fourth : usual;
 }
 
-struct head {
-    int64_t seq, attempt, queued;
-    char token[TOKEN_BYTES];
-    size_t lane, client;
-};
-
-/* The oldest of one priority in the asked lanes; 1 found, 0 none. */
-static int find_head(struct sqlite_store *store, const struct store_worker *worker, enum submission_priority priority,
-                     struct head *ret, struct error *err)
+static int read_head(struct sqlite_store *store, size_t lane, enum submission_priority priority, struct head *ret,
+                     struct error *err)
 {
-    int found = 0;
+    sqlite3_stmt *head = sqlite_bind(&store->writer, QUERY_HEAD, err, "ti", store->lanes[lane].name, (int64_t)priority);
+    int got = head != NULL ? sqlite_step(head, err) : -1;
+    if (got < 0)
+        return -1;
+    *ret = (struct head){ .is_known = true };
+    if (got == 0)
+        return 0;
+    ret->seq = sqlite3_column_int64(head, 0);
+    ret->attempt = sqlite3_column_int64(head, 2);
+    ret->queued = sqlite3_column_int64(head, 3);
+    ret->lane = lane;
+    ret->client = sqlite_client(store, (const char *)sqlite3_column_text(head, 5));
+    (void)snprintf(ret->token, sizeof ret->token, "%s", (const char *)sqlite3_column_text(head, 1));
+    (void)sqlite3_reset(head);
+    return 0;
+}
+
+/* The oldest of one priority in the asked lanes; *ret NULL: there is none. */
+static int find_head(struct sqlite_store *store, const struct store_worker *worker, struct head heads[],
+                     enum submission_priority priority, struct head **ret, struct error *err)
+{
+    *ret = NULL;
     for (size_t i = 0; i < store->lanes_len; i++) { /* only leaders add lanes or change counts, and we lead */
+        struct head *head = &heads[i * PRIORITY_COUNT_ + priority];
         if (store->lanes[i].waiting[priority] == 0 || !worker_takes(worker, store->lanes[i].name))
             continue;
-        sqlite3_stmt *head =
-            sqlite_bind(&store->writer, QUERY_HEAD, err, "ti", store->lanes[i].name, (int64_t)priority);
-        int got = head != NULL ? sqlite_step(head, err) : -1;
-        if (got < 0)
+        if (!head->is_known && read_head(store, i, priority, head, err) < 0)
             return -1;
-        if (got == 0)
-            continue;
-        int64_t seq = sqlite3_column_int64(head, 0);
-        if (!found || seq < ret->seq) {
-            *ret = (struct head){ .seq = seq,
-                                  .attempt = sqlite3_column_int64(head, 2),
-                                  .queued = sqlite3_column_int64(head, 3),
-                                  .lane = i,
-                                  .client = sqlite_client(store, (const char *)sqlite3_column_text(head, 5)) };
-            (void)snprintf(ret->token, sizeof ret->token, "%s", (const char *)sqlite3_column_text(head, 1));
-            found = 1;
-        }
-        (void)sqlite3_reset(head);
+        if (head->seq != 0 && (*ret == NULL || head->seq < (*ret)->seq))
+            *ret = head;
     }
-    return found;
+    return 0;
 }
 
 static int read_payload(struct sqlite_store *store, int64_t seq, struct buf *ret, struct error *err)
@@ -144,20 +156,22 @@ static int apply_claim(struct sqlite_store *store, void *what, struct error *err
 {
     struct claim_order *order = what;
     uint64_t *turn = turn_of(store, order->worker);
+    /* By lane and priority: what is taken changes one of them, the others are not asked for again. */
+    auto_free struct head *heads = calloc(store->lanes_len * PRIORITY_COUNT_ + 1, sizeof *heads);
+    if (heads == NULL)
+        return error_set(err, ERROR_STORE, ENOMEM, "claim");
     while (order->len < order->max) {
         const enum submission_priority *priorities = priority_order(*turn);
-        struct head head;
-        int found = 0;
+        struct head *head = NULL;
         int i = 0;
-        for (; i < PRIORITY_COUNT_; i++) {
-            found = find_head(store, order->worker, priorities[i], &head, err);
-            if (found != 0)
-                break;
-        }
-        if (found == 0)
+        for (; i < PRIORITY_COUNT_ && head == NULL; i++)
+            if (find_head(store, order->worker, heads, priorities[i], &head, err) < 0)
+                return -1;
+        if (head == NULL)
             return 0;
-        if (found < 0 || take(store, order, &head, priorities[i], &order->claims[order->len], err) < 0)
+        if (take(store, order, head, priorities[i - 1], &order->claims[order->len], err) < 0)
             return -1;
+        head->is_known = false;
         order->len++;
         (*turn)++;
     }
