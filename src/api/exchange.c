@@ -5,7 +5,9 @@
 #include "api/exchange.h"
 
 #include <assert.h>
+#include <inttypes.h>
 #include <netinet/in.h>
+#include <stdio.h>
 #include <sys/socket.h>
 
 #include "api/answer.h"
@@ -112,8 +114,7 @@ void exchange_answer_error(struct exchange *exchange, const struct error *err)
                       status == 503 ? retry : NULL);
 }
 
-void exchange_answer_refusal(struct exchange *exchange, const struct refusal *refusal,
-                             const char *const *extra_headers)
+void exchange_answer_refusal(struct exchange *exchange, const struct refusal *refusal, const char *const *extra_headers)
 {
     log_debug("%s %s refused with %u: %s", exchange->method, exchange->path, refusal->status, refusal->message);
     answer_with_error(exchange, refusal->status, answer_code(refusal->status), refusal->message, refusal->field,
@@ -201,6 +202,16 @@ static void refuse(struct exchange *exchange, unsigned status, const char *field
         exchange->refusal = (struct refusal){ status, field, message };
 }
 
+/* Says how much it may be. */
+static const char *too_large(struct exchange *exchange, uint64_t body_bytes_max)
+{
+    if (body_bytes_max == 0)
+        return "this request takes no body";
+    (void)snprintf(exchange->too_large, sizeof exchange->too_large, "the body is larger than %" PRIu64 " bytes",
+                   body_bytes_max);
+    return exchange->too_large;
+}
+
 static void choose_route(struct exchange *exchange, struct text method)
 {
     const struct server_settings *settings = &exchange->server->settings;
@@ -236,7 +247,7 @@ void exchange_choose(struct exchange *exchange, const struct header_check *check
     uint64_t body_bytes_max = exchange->route != NULL ? exchange->route->body_bytes_max : 0;
     buf_init(&exchange->body, body_bytes_max + 1);
     if (check->content_length > body_bytes_max || (check->chunked && body_bytes_max == 0))
-        refuse(exchange, 413, "", body_bytes_max == 0 ? "this request takes no body" : "the body is too large");
+        refuse(exchange, 413, "", too_large(exchange, body_bytes_max));
     if (exchange->refusal.status != 0)
         exchange->route = NULL;
 }
@@ -264,7 +275,7 @@ bool exchange_collect(struct exchange *exchange, const char *bytes, size_t len)
     if (exchange->route == NULL) /* refused already; a body of that request cannot be told from its next request */
         return false;
     if (exchange->body.len + len > exchange->route->body_bytes_max)
-        return refuse_on_socket(exchange, 413, "the body is too large");
+        return refuse_on_socket(exchange, 413, too_large(exchange, exchange->route->body_bytes_max));
     if (server->bodies_bytes + len > server->settings.bodies_bytes_max)
         return refuse_on_socket(exchange, 503, "too many large requests are arriving; try again in a moment");
     if (buf_append(&exchange->body, bytes, len, &err) < 0)

@@ -38,6 +38,7 @@ struct exchange {
     const struct route *route; /* NULL: refused, or a preflight */
     const char *pattern;       /* for metrics */
     struct refusal refusal;
+    char too_large[64]; /* words of a refusal */
     char allow[ROUTE_ALLOW_BYTES];
     bool is_preflight, has_body, closes;
     struct buf body;

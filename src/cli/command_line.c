@@ -49,7 +49,7 @@ static void print_option(const char *name, enum option_value kind, const char *v
     (void)snprintf(left, sizeof left, "--%s%s%s%s", name,
                    kind == OPTION_ALONE   ? ""
                    : kind == OPTION_VALUE ? " "
-                                          : "[=",
+                                          : "[",
                    kind == OPTION_ALONE ? "" : value, kind == OPTION_MAYBE_VALUE ? "]" : "");
     (void)printf("  %-20s  %s\n", left, help);
 }

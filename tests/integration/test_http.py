@@ -90,6 +90,7 @@ def test_a_body_of_50_mb_gets_its_413_though_the_client_goes_on_sending(server):
         reply = s.read(2)
     assert reply.status == 413
     assert reply.error()["code"] == "body_too_large"
+    assert re.fullmatch(r"the body is larger than \d{7,8} bytes", reply.error()["message"])
 
 
 def test_a_chunked_body_is_counted(server):
@@ -99,7 +100,7 @@ def test_a_chunked_body_is_counted(server):
             if not s.send(b"20000\r\n" + b"x" * 0x20000 + b"\r\n"):
                 break
         reply = s.read(2)
-    assert reply.status == 413 and reply.closed
+    assert reply.status == 413 and reply.closed and "larger than" in reply.error()["message"]
 
 
 def test_a_chunked_body_works(server):
