@@ -65,7 +65,7 @@ def test_each_command_has_help(evalx, command):
     done = evalx(command, "--help")
     assert done.returncode == 0
     assert done.stdout.startswith(f"usage: evalx {command}")
-    assert not re.search(r"^  --\S*(==|\[\w)", done.stdout, re.M), "an option's value is written --name VALUE or --name[=VALUE]"
+    assert not re.search(r"^  --\S*(==|\[\w)", done.stdout, re.M), "a value is written --name VALUE or --name[=VALUE]"
     assert evalx("help", command).stdout == done.stdout
 
 
