@@ -15,6 +15,20 @@
 
 #define BACKLOG 1024
 
+/* What may help. */
+static const char *advice(int os)
+{
+    switch (os) {
+    case EADDRINUSE:
+        return " (another program is there; EVALX_LISTEN=ADDRESS:PORT names another port)";
+    case EADDRNOTAVAIL:
+        return " (this machine has no such address; EVALX_LISTEN=:PORT takes all that it has)";
+    case EACCES:
+        return " (ports below 1024 need a right of their own; EVALX_LISTEN=ADDRESS:PORT names another)";
+    }
+    return "";
+}
+
 static int open_at(const struct addrinfo *at, const char *listen_at, int *ret_fd, struct error *err)
 {
     static const int on = 1, off = 0;
@@ -26,7 +40,7 @@ static int open_at(const struct addrinfo *at, const char *listen_at, int *ret_fd
     if (at->ai_family == AF_INET6)
         (void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
     if (bind(fd, at->ai_addr, at->ai_addrlen) < 0 || listen(fd, BACKLOG) < 0)
-        return error_set(err, ERROR_SETUP, errno, "listen on %s", listen_at);
+        return error_set(err, ERROR_SETUP, errno, "listen on %s%s", listen_at, advice(errno));
     *ret_fd = take_fd(&fd);
     return 0;
 }

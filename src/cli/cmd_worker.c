@@ -58,7 +58,7 @@ static int start_page(struct service *service, struct error *err)
     if (service->config.worker_listen[0] == '\0')
         return 0;
     if (server_start(&settings, &service->page, err) < 0)
-        return error_within(err, "listen on %s", service->config.worker_listen);
+        return error_within(err, "worker_listen");
     return 0;
 }
 

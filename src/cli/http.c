@@ -99,6 +99,13 @@ static void set_up(struct http *http, const char *url, const struct text *body, 
     }
 }
 
+static const char *advice(CURLcode code)
+{
+    return code == CURLE_COULDNT_CONNECT || code == CURLE_COULDNT_RESOLVE_HOST
+               ? "; is evalx running there?  --server URL or EVALX_SERVER names another"
+               : "";
+}
+
 int http_request(struct http *http, const char *path, const struct text *body, uint32_t timeout_s,
                  struct http_answer *ret, struct error *err)
 {
@@ -121,8 +128,8 @@ int http_request(struct http *http, const char *path, const struct text *body, u
     curl_slist_free_all(headers);
     if (code != CURLE_OK) {
         http_answer_done(ret);
-        return error_set(err, ERROR_STORE, 0, "%s: %s", http->server,
-                         http->reason[0] != '\0' ? http->reason : curl_easy_strerror(code));
+        return error_set(err, ERROR_STORE, 0, "%s: %s%s", http->server,
+                         http->reason[0] != '\0' ? http->reason : curl_easy_strerror(code), advice(code));
     }
     (void)curl_easy_getinfo(http->curl, CURLINFO_RESPONSE_CODE, &status);
     ret->status = (unsigned)status;

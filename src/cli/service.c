@@ -65,8 +65,7 @@ static int service_test_sandbox(struct service *service, struct error *err)
     if (i == languages->len)
         return 0; /* nothing can be run: the worker refuses to start, and says why */
     const char *image = languages->list[i].image.at;
-    if (sandbox_image(service->sandbox, image, err) < 0 ||
-        self_test_run(service->sandbox, image, &took_us, err) < 0)
+    if (sandbox_image(service->sandbox, image, err) < 0 || self_test_run(service->sandbox, image, &took_us, err) < 0)
         return -1;
     log_info("the walls of the sandbox stand image=%s took_us=%" PRIu64, image, took_us);
     return 0;
@@ -171,7 +170,7 @@ int service_start_worker(struct service *service, struct error *err)
 int service_start_api(struct service *service, struct error *err)
 {
     if (api_start(&service->config, &service->languages, service->store, &service->api, err) < 0)
-        return error_within(err, "listen on %s", service->config.listen);
+        return error_within(err, "start the API");
     wire(service, service->api, service->worker);
     return 0;
 }

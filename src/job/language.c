@@ -76,7 +76,8 @@ static int read_all(const char *folder, const struct config *config, struct lang
     int result = -1;
 
     if (len < 0)
-        return error_set(err, ERROR_SETUP, errno, "read the folder of languages, %s", folder);
+        return error_set(err, ERROR_SETUP, errno,
+                         "read the folder of languages, %s (EVALX_LANGUAGES=FOLDER names another)", folder);
     if (len == 0 || len > LANGUAGES_MAX) {
         (void)error_set(err, ERROR_SETUP, 0, "%s: expected 1 to %d language files (*.conf), found %d", folder,
                         LANGUAGES_MAX, len);

@@ -388,6 +388,18 @@ def test_output_of_programs_cannot_drive_the_terminal(evalx, embedded, folder):
     assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f]", done.stdout)
 
 
+def test_a_server_that_is_not_there_says_what_to_do(evalx, folder):
+    done = evalx("submit", "--server", "http://127.0.0.1:1", write(folder, "one.py", "print(1)\n"))
+    assert done.returncode == 1
+    assert "127.0.0.1:1" in done.stderr and "is evalx running there?" in done.stderr and "--server" in done.stderr
+
+
+def test_a_port_that_is_taken_says_what_to_do(evalx, embedded, folder):
+    done = evalx("server", env={"EVALX_LISTEN": embedded.url.split("//")[1], "EVALX_UID_BASE": str(1_950_000_000)})
+    assert done.returncode == 1
+    assert "Address already in use" in done.stderr and "EVALX_LISTEN=" in done.stderr
+
+
 def test_refusals_of_the_server_are_shown(evalx, embedded, folder):
     done = evalx("submit", "-", "--server", embedded.url, stdin=b'[{"language": "klingon"}]')
     assert done.returncode == 1 and "400" in done.stderr

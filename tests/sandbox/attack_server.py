@@ -18,6 +18,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 UID_SPAN = 10000
 DISK_MIB = 48
 HASTY_CPU_MS, HASTY_WALL_MS = 800, 1600
+COMPILE_MS_MAX = 60000
 
 
 def free_port():
@@ -27,7 +28,10 @@ def free_port():
 
 
 def make_languages(source, target, slow):
-    """The shipped languages, and copies of the compiled ones whose compilers must hurry, for compile bombs."""
+    """
+    The shipped languages, and copies of the compiled ones whose compilers must hurry, for compile bombs.  On a slow
+    machine the shipped ones get more time: it is the hasty ones whose end is asserted.
+    """
     shutil.copytree(source, target)
     for name in ("c", "cpp", "java"):
         path = os.path.join(target, name + ".conf")
@@ -42,6 +46,15 @@ def make_languages(source, target, slow):
         text = re.sub(r"(?s)\[compile_limits\]\n.*?\n\n", limits, text)
         with open(os.path.join(target, name + "-hasty.conf"), "w", encoding="utf-8") as file:
             file.write(text)
+        if slow > 1:
+            with open(path, "r+", encoding="utf-8") as file:
+                text = re.sub(r"(?s)(?<=\[compile_limits\]\n).*?\n\n", lambda m: slower(m[0], slow), file.read())
+                file.seek(0)
+                file.write(text)
+
+
+def slower(limits, slow):
+    return re.sub(r"(?m)^(\w+_time_ms = )(\d+)$", lambda m: m[1] + str(min(int(m[2]) * slow, COMPILE_MS_MAX)), limits)
 
 
 def read(path):
