@@ -1,0 +1,301 @@
+# shellcheck shell=bash disable=SC2154 # images, mirror and began are evalx-images', which sources this
+# layer: how a base and a layer are built, stripped, measured and checked.  Sourced by evalx-images.
+
+# Of a distribution, what no program needs: documentation, other languages' messages, what only a desktop shows.
+# dpkg leaves it out from the start; what scripts of packages make all the same is removed at the end.
+useless="usr/share/doc usr/share/man usr/share/info usr/share/locale usr/share/lintian usr/share/bug usr/share/doc-base
+    usr/share/menu usr/share/applications usr/share/bash-completion usr/share/zsh usr/share/fish usr/share/gdb
+    usr/share/pixmaps usr/share/icons usr/share/help usr/share/gtk-doc usr/share/omf usr/share/linda
+    usr/share/vim usr/share/emacs/site-lisp usr/share/common-licenses"
+# What belongs to the running of a machine; evalx puts nothing of it into a run (image.c, `never`).
+machine="boot dev home media mnt opt/evalx proc root run srv sys tmp var/cache var/log var/tmp var/spool var/mail var/backups
+    var/lib/apt var/lib/systemd var/lib/pam lib/systemd usr/lib/systemd etc/systemd etc/init.d etc/cron.d etc/cron.daily
+    etc/cron.weekly etc/logrotate.d etc/pam.d etc/security etc/skel etc/default etc/fstab etc/hostname etc/resolv.conf
+    etc/machine-id etc/rc0.d etc/rc1.d etc/rc2.d etc/rc3.d etc/rc4.d etc/rc5.d etc/rc6.d etc/rcS.d usr/sbin/policy-rc.d"
+# The package manager.
+manager="etc/apt etc/dpkg etc/kernel usr/lib/apt usr/lib/dpkg usr/libexec/dpkg usr/share/dpkg usr/share/keyrings
+    usr/share/debconf usr/share/perl5/Debian usr/share/perl5/Debconf usr/share/perl5/Dpkg usr/share/perl5/Dpkg.pm
+    etc/debconf.conf var/cache/debconf var/lib/ucf usr/lib/init"
+users="etc/passwd etc/group etc/shadow etc/gshadow etc/passwd- etc/group- etc/shadow- etc/gshadow- etc/subuid etc/subgid
+    etc/subuid- etc/subgid-"
+
+is_ubuntu()
+{
+    case $1 in
+    bionic | focal | jammy | noble | oracular | plucky | questing | resolute) return 0 ;;
+    *) return 1 ;;
+    esac
+}
+
+# Lines for sources.list, with the fixes that came after the release.
+sources_of()
+{
+    local suite=$1 at=$mirror
+    if is_ubuntu "$suite"; then
+        at=${at:-http://archive.ubuntu.com/ubuntu}
+        printf 'deb %s %s main universe\n' "$at" "$suite" "$at" "$suite-updates" "$at" "$suite-security"
+    else
+        at=${at:-http://deb.debian.org/debian}
+        echo "deb $at $suite main"
+        case $suite in
+        sid | unstable | testing | experimental) ;;
+        *)
+            echo "deb $at $suite-updates main"
+            # Debian keeps its security fixes beside the main archive, mirrors of it as well.
+            echo "deb ${at%/debian}/debian-security $suite-security main"
+            ;;
+        esac
+    fi
+}
+
+# ---- the base: a minimal root of a suite, once with its package manager (for building) and once without ----
+
+base_layer()
+{
+    [ ! -f "$images/.build/$1.base" ] || cat "$images/.build/$1.base"
+}
+
+base_build()
+{
+    local suite=$1 root=$images/.build/root-$1 layer stamp
+    layer=$(base_layer "$suite")
+    if [ -n "$layer" ] && [ -d "$images/.layers/$layer" ] && [ -d "$root" ]; then
+        return
+    fi
+    command -v mmdebstrap >/dev/null || fail "mmdebstrap is missing: sudo apt-get install mmdebstrap"
+    need_disk $((700 << 20)) "the base of $suite"
+    say "base of $suite: unpacking"
+    rm -rf --one-file-system "$root.new"
+    local dpkg_options=() path
+    for path in $useless; do
+        dpkg_options+=("--dpkgopt=path-exclude=/$path/*")
+    done
+    sources_of "$suite" | mmdebstrap --quiet --mode=root --variant=minbase --dpkgopt=force-unsafe-io \
+        "${dpkg_options[@]}" --aptopt='Acquire::Languages "none"' --skip=cleanup/apt/lists "$suite" "$root.new" - ||
+        fail "the base of $suite could not be made (above: why; is its archive reachable, its key installed?)"
+    printf '#!/bin/sh\nexit 101\n' >"$root.new/usr/sbin/policy-rc.d" # no service is started
+    chmod 0755 "$root.new/usr/sbin/policy-rc.d"
+
+    stamp=$(date -u +%Y%m%d%H%M%S)
+    rm -rf --one-file-system "$images/.build/base.new"
+    cp -a --reflink=auto "$root.new" "$images/.build/base.new"
+    strip_base "$images/.build/base.new"
+    mv "$images/.build/base.new" "$images/.layers/${suite}_$stamp"
+    rm -rf --one-file-system "$root"
+    mv "$root.new" "$root"
+    echo "${suite}_$stamp" >"$images/.build/$suite.base.new"
+    mv "$images/.build/$suite.base.new" "$images/.build/$suite.base"
+    say "base of $suite: $(du -sh "$images/.layers/${suite}_$stamp" | cut -f 1)"
+}
+
+strip_base()
+{
+    local root=$1 path
+    for path in $users var/lib/dpkg; do
+        rm -rf --one-file-system "${root:?}/$path"
+    done
+    (cd "$root" && rm -rf usr/bin/apt* usr/bin/dpkg* usr/sbin/dpkg* usr/bin/update-alternatives usr/sbin/add-shell \
+        usr/bin/debconf* usr/sbin/dpkg-* usr/lib/*/libapt-pkg* usr/lib/*/libapt-private* usr/sbin/adduser usr/sbin/user* \
+        usr/sbin/group* usr/bin/deb-systemd* usr/sbin/*pam* usr/sbin/invoke-rc.d usr/sbin/update-rc.d usr/sbin/service)
+    strip_layer "$root"
+    printf 'root:x:0:0:root:/:/usr/sbin/nologin\nbox:x:1000:1000:box:/box:/bin/sh\n' >"$root/etc/passwd"
+    printf 'root:x:0:\nbox:x:1000:\n' >"$root/etc/group"
+    printf '127.0.0.1 localhost\n::1 localhost\n' >"$root/etc/hosts"
+    printf 'passwd: files\ngroup: files\nhosts: files\n' >"$root/etc/nsswitch.conf"
+}
+
+# Holds for each layer: nothing that runs a machine, no device, no file with more rights than its caller.
+strip_layer()
+{
+    local root=$1 path
+    for path in $useless $machine $manager; do
+        rm -rf --one-file-system "${root:?}/$path"
+    done
+    find "$root" -xdev -type f -perm /6000 -delete
+    find "$root" -xdev \( -type c -o -type b -o -type p -o -type s \) -delete
+    find "$root" -xdev -type d -perm /7002 -exec chmod u-s,g-s,o-wt {} +
+    find "$root" -xdev -type f -perm /0002 -exec chmod o-w {} +
+    find "$root" -xdev \( ! -uid 0 -o ! -gid 0 \) -exec chown -h 0:0 {} +
+    find "$root" -xdev -depth -mindepth 1 -type d \( -name __pycache__ -path '*/dist-packages/*' \) -empty -delete
+    chmod 0755 "$root"
+}
+
+# ---- a layer ----
+
+need_disk()
+{
+    local have
+    have=$(df -B1 --output=avail "$images" | tail -n 1)
+    say "$2: needs up to $(numfmt --to=iec "$1"), $(numfmt --to=iec "$have") are free"
+    [ "$1" -le "$have" ] || fail "$2: not enough room in $images"
+}
+
+# in_root FOLDER COMMAND...: as root, in namespaces of its own, so that nothing it mounts or starts stays.
+in_root()
+{
+    local root=$1
+    shift
+    # shellcheck disable=SC2016 # expanded inside
+    unshare --mount --pid --ipc --uts --fork --kill-child --mount-proc="$root/proc" -- sh -c '
+        root=$1; shift
+        mount --bind /dev "$root/dev"
+        mount -t tmpfs -o mode=1777 tmpfs "$root/tmp"
+        exec env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 \
+            DEBIAN_FRONTEND=noninteractive ${http_proxy:+"http_proxy=$http_proxy"} ${https_proxy:+"https_proxy=$https_proxy"} \
+            chroot "$root" "$@"' - "$root" "$@"
+}
+
+# layer_build NAME SUITE ON: sets built_layer.
+layer_build()
+{
+    local name=$1 suite=$2 on=$3 work=$images/.build/work lower=$images/.build/root-$2 layer
+    rm -f "$images/.build/$name.log"
+    for layer in $([ -z "$on" ] || layers_of "$on" | tail -n +2); do
+        [ -d "$images/.build/state/$layer" ] || fail "$on has to be built again: evalx-images build --force $on"
+        lower=$images/.build/state/$layer:$images/.layers/$layer:$lower
+    done
+    if mountpoint -q "$work/root" 2>/dev/null; then umount -R "$work/root"; fi
+    rm -rf --one-file-system "$work"
+    mkdir -p "$work/root" "$work/upper" "$work/work" "$images/.build/archives/partial"
+    mount -t overlay -o "lowerdir=$lower,upperdir=$work/upper,workdir=$work/work,index=off,metacopy=off,redirect_dir=off" \
+        evalx-images "$work/root" || fail "$images: no overlay can be mounted there (is it one itself? use a volume)"
+    # shellcheck disable=SC2064 # now
+    trap "umount -R '$work/root' 2>/dev/null || true" EXIT
+    mkdir -p "$work/root/var/cache/apt/archives"
+    mount --bind "$images/.build/archives" "$work/root/var/cache/apt/archives"
+    [ ! -f /etc/resolv.conf ] || cat /etc/resolv.conf >"$work/root/etc/resolv.conf"
+
+    logged "$name" apt_in "$work/root" update
+    need_disk "$(bytes_needed "$name" "$work/root")" "$name from $suite"
+    logged "$name" install_into "$name" "$work/root"
+    umount -R "$work/root"
+    trap - EXIT
+
+    built_layer=${name}_$(date -u +%Y%m%d%H%M%S)
+    keep_state "$work/upper" "$images/.build/state/$built_layer"
+    strip_layer "$work/upper"
+    find "$work/upper" -xdev -depth -mindepth 1 -type d -empty -delete
+    mv "$work/upper" "$images/.layers/$built_layer"
+    rm -rf --one-file-system "$work"
+}
+
+logged()
+{
+    local name=$1
+    shift
+    if ! "$@" >>"$images/.build/$name.log" 2>&1; then
+        tail -n 25 "$images/.build/$name.log" >&2
+        fail "$name could not be built (all of it: $images/.build/$name.log)"
+    fi
+}
+
+# What apt would fetch, and four times that when unpacked.
+bytes_needed()
+{
+    local packages
+    packages=$(wanted "$1" packages)
+    # shellcheck disable=SC2086 # a list of words
+    { [ -z "$packages" ] || apt_in "$2" --print-uris install $packages 2>/dev/null || true; } |
+        awk '/^\047/ { bytes += $3 } END { printf "%d\n", bytes * 5 }'
+}
+
+# The package database and the users go beside the layer: what is built on it needs them, a run does not.
+keep_state()
+{
+    local upper=$1 state=$2 path
+    rm -rf "$state"
+    mkdir -p "$state/etc" "$state/var/lib"
+    [ ! -d "$upper/var/lib/dpkg" ] || mv "$upper/var/lib/dpkg" "$state/var/lib/"
+    [ ! -d "$upper/var/lib/ucf" ] || mv "$upper/var/lib/ucf" "$state/var/lib/"
+    for path in $users; do
+        [ ! -e "$upper/$path" ] || mv "$upper/$path" "$state/etc/"
+    done
+}
+
+apt_in()
+{
+    local root=$1
+    shift
+    in_root "$root" apt-get -q -y --no-install-recommends -o APT::Keep-Downloaded-Packages=true -o Dpkg::Use-Pty=0 \
+        -o APT::Sandbox::User=root -o Acquire::Retries=3 "$@"
+}
+
+install_into()
+{
+    local name=$1 root=$2 packages npm line
+    packages=$(wanted "$name" packages)
+    npm=$(wanted "$name" npm)
+    if [ -n "$packages" ]; then
+        # shellcheck disable=SC2086
+        apt_in "$root" install $packages || return 1
+    fi
+    if [ -n "$npm" ]; then
+        command -v npm >/dev/null || { echo "npm is missing on this machine: sudo apt-get install npm"; return 1; }
+        # shellcheck disable=SC2086
+        npm install --global --ignore-scripts --no-audit --no-fund --prefix "$root/usr/local" $npm </dev/null || return 1
+    fi
+    while IFS= read -r line; do
+        [ -z "$line" ] || in_root "$root" sh -ec "$line" || { echo "setup failed: $line"; return 1; }
+    done <<<"$(wanted "$name" setup)"
+}
+
+# The packages above the base, those of the layers below it too.
+layer_packages()
+{
+    local name=$1 state=$images/.build/state/$1 below
+    below=$images/.build/root-$(manifest_suite "$name")/var/lib/dpkg/status
+    [ -f "$state/var/lib/dpkg/status" ] || return 0
+    diff <(packages_in "$below") <(packages_in "$state/var/lib/dpkg/status") | sed -n 's/^> /package /p'
+}
+
+manifest_suite()
+{
+    suite_of "${1%_*}"
+}
+
+packages_in()
+{
+    awk 'BEGIN { RS = ""; FS = "\n" }
+        { name = version = size = ""; installed = 0
+          for (i = 1; i <= NF; i++) {
+              if ($i ~ /^Package: /) name = substr($i, 10)
+              else if ($i ~ /^Version: /) version = substr($i, 10)
+              else if ($i ~ /^Installed-Size: /) size = substr($i, 17)
+              else if ($i ~ /^Status: .* installed$/) installed = 1
+          }
+          if (installed) print name, version, size "K" }' "$1" | sort
+}
+
+# Every path with its type, mode, and what it holds or where it leads.
+layer_sum()
+{
+    local layer=$images/.layers/$1
+    {
+        (cd "$layer" && find . -xdev ! -type f -printf '%P %y %m %U %l\n' | sort)
+        (cd "$layer" && find . -xdev -type f -printf '%P %m %U\n' | sort)
+        (cd "$layer" && find . -xdev -type f -print0 | sort -z | xargs -0 -r sha256sum)
+    } | sha256sum | cut -d ' ' -f 1
+}
+
+layer_facts()
+{
+    local layer=$images/.layers/$1
+    echo "layer $1"
+    echo "bytes $(du -sB1 "$layer" | cut -f 1)"
+    echo "files $(find "$layer" -type f | wc -l)"
+    echo "sha256 $(layer_sum "$1")"
+}
+
+# layer_problems LAYER SHA256: prints what is wrong and ends with 1, or nothing and 0.
+layer_problems()
+{
+    local layer=$images/.layers/$1 found
+    [ -d "$layer" ] || { echo "layer $1 is gone"; return 1; }
+    found=$(find "$layer" -xdev \( -perm /6000 -o ! -uid 0 -o \( ! -type l -perm /0022 \) -o ! \( -type f -o -type d -o -type l \) \) |
+        head -n 3)
+    [ -z "$found" ] || { echo "files that no image may have: $found"; return 1; }
+    found=$(find "$layer/usr/bin" "$layer/usr/lib/apt" "$layer/usr/share/doc" "$layer/usr/share/locale" -maxdepth 1 \
+        \( -name apt -o -name apt-get -o -name dpkg -o -path '*/usr/share/doc*' -o -path '*/usr/share/locale*' \) 2>/dev/null | head -n 3)
+    [ -z "$found" ] || { echo "the package manager or documentation is there: $found"; return 1; }
+    [ "$(layer_sum "$1")" = "$2" ] || { echo "it was changed: its checksum is another"; return 1; }
+}
