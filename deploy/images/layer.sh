@@ -71,10 +71,12 @@ base_build()
         dpkg_options+=("--dpkgopt=path-exclude=/$path/*")
     done
     sources_of "$suite" | mmdebstrap --quiet --mode=root --variant=minbase --dpkgopt=force-unsafe-io \
-        "${dpkg_options[@]}" --aptopt='Acquire::Languages "none"' --skip=cleanup/apt/lists "$suite" "$root.new" - ||
+        "${dpkg_options[@]}" --aptopt='Acquire::Languages "none"' --skip=cleanup/apt "$suite" "$root.new" - ||
         fail "the base of $suite could not be made (above: why; is its archive reachable, its key installed?)"
     printf '#!/bin/sh\nexit 101\n' >"$root.new/usr/sbin/policy-rc.d" # no service is started
     chmod 0755 "$root.new/usr/sbin/policy-rc.d"
+    mkdir -p "$root.new"/usr/share/man/man{1,2,3,4,5,6,7,8} # alternatives of packages put links there
+    apt_in "$root.new" check >/dev/null # writes apt's index down once for all layers
 
     stamp=$(date -u +%Y%m%d%H%M%S)
     rm -rf --one-file-system "$images/.build/base.new"
@@ -165,7 +167,10 @@ layer_build()
     mount --bind "$images/.build/archives" "$work/root/var/cache/apt/archives"
     [ ! -f /etc/resolv.conf ] || cat /etc/resolv.conf >"$work/root/etc/resolv.conf"
 
-    logged "$name" apt_in "$work/root" update
+    # The base brought the lists of packages; older ones name packages that the archive may have replaced.
+    if [ -z "$(find "$work/root/var/lib/apt/lists" -name '*Packages*' -mtime -1 2>/dev/null)" ]; then
+        logged "$name" apt_in "$work/root" update
+    fi
     need_disk "$(bytes_needed "$name" "$work/root")" "$name from $suite"
     logged "$name" install_into "$name" "$work/root"
     umount -R "$work/root"
@@ -227,7 +232,7 @@ install_into()
     npm=$(wanted "$name" npm)
     if [ -n "$packages" ]; then
         # shellcheck disable=SC2086
-        apt_in "$root" install $packages || return 1
+        apt_in "$root" install $packages || { apt_in "$root" update && apt_in "$root" install $packages; } || return 1
     fi
     if [ -n "$npm" ]; then
         command -v npm >/dev/null || { echo "npm is missing on this machine: sudo apt-get install npm"; return 1; }

@@ -6,13 +6,16 @@
 #include <string.h>
 
 #include "cli/commands.h"
+#include "base/clock.h"
 #include "cli/local.h"
+#include "cli/proof.h"
 #include "cli/settings.h"
 
-enum { OPTION_JSON };
+enum { OPTION_JSON, OPTION_MEASURE };
 
 static const struct option_spec options[] = {
     [OPTION_JSON] = { "json", OPTION_ALONE, NULL, "as JSON" },
+    [OPTION_MEASURE] = { "measure", OPTION_ALONE, NULL, "verify: find the smallest memory limit too" },
 };
 
 /* Why it cannot be run here, in words for the operator; "" where it can. */
@@ -101,46 +104,106 @@ static int choose(const struct invocation *invocation, const struct languages *l
     return 0;
 }
 
-/* true if its hello test gave the right output. */
-static bool verify_one(struct local *local, const struct config *config, const struct languages *languages,
-                       const struct language *language, json_t *report)
-{
-    struct error err = { 0 };
-    uint64_t took_us = 0;
+struct verifying {
+    struct local local;
+    const struct config *config;
+    const struct languages *languages;
+    bool measures;
+    json_t *report; /* NULL: as text */
+};
 
-    bool works = local_hello(local, config, languages, language, &took_us, &err) == 0;
-    if (report != NULL)
-        (void)json_array_append_new(report,
-                                    json_pack("{s:s, s:b, s:f, s:s?}", "id", language->id.at, "works", works, "seconds",
-                                              (double)took_us / 1e6, "reason", works ? NULL : err.text));
-    else if (works)
-        (void)printf("%-14s works (%.0f ms)\n", language->id.at, (double)took_us / 1e3);
-    else
-        (void)printf("%-14s FAILS: %s\n", language->id.at, err.text);
+/* The proofs one by one, into `cases`; the first that fails is *err. */
+static int run_proofs(struct verifying *verifying, const struct language *language, const struct proofs *proofs,
+                      json_t *cases, struct proof_facts *ret_hello, struct error *err)
+{
+    int outcome = 0;
+
+    for (size_t i = 0; i < proofs->len; i++) {
+        struct error why;
+        struct proof_facts facts;
+        bool passes = proof_run(&verifying->local, verifying->config, verifying->languages, language, &proofs->list[i],
+                                &facts, &why) == 0;
+        (void)json_object_set_new(cases, proofs->list[i].name, passes ? json_true() : json_string(why.text));
+        if (i == 0)
+            *ret_hello = facts;
+        if (!passes && outcome == 0) {
+            *err = why;
+            outcome = -1;
+        }
+    }
+    return outcome;
+}
+
+static void tell(struct verifying *verifying, const struct language *language, json_t *cases,
+                 const struct proof_facts *hello, uint64_t smallest, uint64_t took_us, const char *reason)
+{
+    if (verifying->report != NULL) {
+        (void)json_array_append_new(
+            verifying->report,
+            json_pack("{s:s, s:b, s:f, s:s?, s:f, s:f, s:I, s:I, s:O}", "id", language->id.at, "works", reason == NULL,
+                      "seconds", (double)took_us / 1e6, "reason", reason, "hello_seconds", (double)hello->wall_us / 1e6,
+                      "compile_seconds", (double)hello->compile_us / 1e6, "memory_bytes",
+                      (json_int_t)hello->memory_bytes, "smallest_memory_bytes", (json_int_t)smallest, "cases", cases));
+    } else if (reason == NULL) {
+        (void)printf("%-18s works (%zu of %zu, hello %.0f ms", language->id.at, json_object_size(cases),
+                     json_object_size(cases), (double)hello->wall_us / 1e3);
+        if (smallest > 0)
+            (void)printf(", from %" PRIu64 " MiB", smallest >> 20);
+        (void)printf(")\n");
+    } else {
+        const char *name;
+        json_t *passed;
+        (void)printf("%-18s FAILS\n", language->id.at);
+        json_object_foreach(cases, name, passed) if (json_is_string(passed))(void)
+            printf("    %s\n", json_string_value(passed));
+        if (json_object_size(cases) == 0)
+            (void)printf("    %s\n", reason);
+    }
     (void)fflush(stdout);
+}
+
+/* true if everything that proves it passed. */
+static bool verify_one(struct verifying *verifying, const struct language *language)
+{
+    struct proofs proofs = { 0 };
+    struct proof_facts hello = { 0 };
+    struct error err = { 0 };
+    json_t *cases = json_object();
+    uint64_t begin_us = clock_mono_us(), smallest = 0;
+
+    bool works = proofs_read(verifying->config, language, &proofs, &err) == 0 &&
+                 run_proofs(verifying, language, &proofs, cases, &hello, &err) == 0;
+    uint64_t took_us = clock_mono_us() - begin_us;
+    if (works && verifying->measures)
+        smallest = proof_smallest_memory(&verifying->local, verifying->config, verifying->languages, language,
+                                         &proofs.list[0]);
+    tell(verifying, language, cases, &hello, smallest, took_us, works ? NULL : err.text);
+    proofs_done(&proofs);
+    json_decref(cases);
     return works;
 }
 
-static int verify(const struct invocation *invocation, const struct config *config, const struct languages *languages,
-                  bool as_json)
+static int verify(const struct invocation *invocation, const struct config *config, const struct languages *languages)
 {
     const struct language **chosen = calloc(languages->len + 1, sizeof *chosen);
-    json_t *report = as_json ? json_array() : NULL;
-    struct local local;
+    struct verifying verifying = { .config = config,
+                                   .languages = languages,
+                                   .measures = invocation_has(invocation, OPTION_MEASURE),
+                                   .report = invocation_has(invocation, OPTION_JSON) ? json_array() : NULL };
     struct error err = { 0 };
     size_t len = 0, working = 0;
 
     if (chosen == NULL || choose(invocation, languages, chosen, &len, &err) < 0 ||
-        local_open(config, languages, &local, &err) < 0) {
+        local_open(config, languages, &verifying.local, &err) < 0) {
         free(chosen);
-        json_decref(report);
+        json_decref(verifying.report);
         return command_failed(&err);
     }
     for (size_t i = 0; i < len; i++)
-        working += verify_one(&local, config, languages, chosen[i], report);
-    local_close(&local);
+        working += verify_one(&verifying, chosen[i]);
+    local_close(&verifying.local);
     free(chosen);
-    if (report != NULL && print_json(report) != EXIT_FINE)
+    if (verifying.report != NULL && print_json(verifying.report) != EXIT_FINE)
         return EXIT_ERROR;
     return working == len ? EXIT_FINE : EXIT_ERROR;
 }
@@ -161,7 +224,7 @@ static int run(const struct invocation *invocation)
         status = list(&languages, as_json);
     } else {
         languages.require_available = true;
-        status = verify(invocation, &config, &languages, as_json);
+        status = verify(invocation, &config, &languages);
     }
     languages_done(&languages);
     return status;
@@ -171,8 +234,8 @@ const struct subcommand languages_command = {
     .name = "languages",
     .operands = "[verify [ID...]]",
     .summary = "what can be run on this machine, and what is missing",
-    .details = "\n`verify` runs the hello test of each available language (or of those named) in the sandbox; for\n"
-               "that it must be started as root.",
+    .details = "\n`verify` runs the hello test of each available language (or of those named) in the sandbox, and the\n"
+               "tests of its file in the folder tests/; for that it must be started as root.",
     .options = options,
     .options_len = sizeof options / sizeof *options,
     .operands_max = -1,

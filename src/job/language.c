@@ -44,6 +44,21 @@ static bool has_name(const struct language *language, struct text name)
     return false;
 }
 
+/* `of` names a language itself, so that there is one step from a name to its versions. */
+static int check_of(const struct languages *languages, struct error *err)
+{
+    for (size_t i = 0; i < languages->len; i++) {
+        const struct language *one = &languages->list[i];
+        size_t k = 0;
+        while (k < languages->len && !(text_equal(languages->list[k].id, one->of) && languages->list[k].of.len == 0))
+            k++;
+        if (one->of.len > 0 && k == languages->len)
+            return error_set(err, ERROR_SETUP, 0, "language %.31s: of: there is no language \"%.40s\"", one->id.at,
+                             one->of.at);
+    }
+    return 0;
+}
+
 /* No two languages may answer to one name. */
 static int check_unique(const struct languages *languages, struct error *err)
 {
@@ -108,7 +123,8 @@ int languages_load(const char *folder, const struct config *config, struct langu
     struct languages languages = { 0 };
 
     arena_init(&languages.arena, ARENA_BYTES_MAX);
-    if (read_all(folder, config, &languages, err) < 0 || check_unique(&languages, err) < 0) {
+    if (read_all(folder, config, &languages, err) < 0 || check_unique(&languages, err) < 0 ||
+        check_of(&languages, err) < 0) {
         languages_done(&languages);
         return -1;
     }
@@ -160,6 +176,27 @@ bool language_answers_to(const struct language *language, struct text version)
         if (text_equal(version, language->versions[i]))
             return true;
     return false;
+}
+
+const struct language *languages_choose(const struct languages *languages, struct text name, struct text version)
+{
+    const struct language *named = languages_find(languages, name), *chosen = NULL;
+
+    if (named == NULL)
+        return NULL;
+    if (named->available && language_answers_to(named, version))
+        chosen = named;
+    for (size_t i = 0; i < languages->len; i++) {
+        const struct language *other = &languages->list[i];
+        bool is_of = other->of.len > 0 && text_equal(other->of, named->id);
+        if (!is_of || !other->available || text_equal(named->version, version))
+            continue;
+        if (text_equal(other->version, version))
+            return other;
+        if (chosen == NULL && language_answers_to(other, version))
+            chosen = other;
+    }
+    return chosen != NULL ? chosen : named;
 }
 
 /* What follows the last dot, with the dot; empty where there is none. */

@@ -37,6 +37,7 @@ struct language {
     struct text id;       /* "python" */
     struct text name;     /* "Python" */
     struct text version;  /* what the file says is installed: "3.11"; shown to clients */
+    struct text of;       /* "python" of "python-3.13": another version of that language; empty for a language itself */
     struct text *aliases; /* other names: "python3", "py" */
     size_t aliases_len;
     struct text *versions; /* versions it answers to: "3", "3.9", ...; "*" and "latest" always work */
@@ -78,6 +79,11 @@ void languages_probe(struct languages *languages, const char *images_folder);
 
 /* By id or alias, ASCII case ignored; NULL if there is none. */
 const struct language *languages_find(const struct languages *languages, struct text name);
+/*
+ * The language of that name, or one that is `of` it: the one whose version it is, else the first that answers to it.
+ * Only those that are available are chosen, and the one named where none is.  NULL if there is none of that name.
+ */
+const struct language *languages_choose(const struct languages *languages, struct text name, struct text version);
 bool language_answers_to(const struct language *language, struct text version);
 
 /* The words of a command with the placeholders filled, as a NULL-terminated argv in the arena. */

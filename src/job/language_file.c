@@ -23,6 +23,7 @@ enum shape {
     X("", id, SHAPE_LINE)                                                                                              \
     X("", name, SHAPE_LINE)                                                                                            \
     X("", version, SHAPE_LINE)                                                                                         \
+    X("", of, SHAPE_LINE)                                                                                              \
     X("", aliases, SHAPE_WORDS)                                                                                        \
     X("", versions, SHAPE_WORDS)                                                                                       \
     X("", image, SHAPE_LINE)                                                                                           \
@@ -33,6 +34,11 @@ enum shape {
     X("", run, SHAPE_WORDS)                                                                                            \
     X("", env, SHAPE_LINES)                                                                                            \
     X("", needs, SHAPE_WORDS)                                                                                          \
+    X("image", suite, SHAPE_LINE) /* these five are evalx-images' */                                                   \
+    X("image", on, SHAPE_LINE)                                                                                         \
+    X("image", packages, SHAPE_WORDS)                                                                                  \
+    X("image", npm, SHAPE_WORDS)                                                                                       \
+    X("image", setup, SHAPE_LINES)                                                                                     \
     X("hello", code, SHAPE_BLOCK)                                                                                      \
     X("hello", stdin, SHAPE_BLOCK)                                                                                     \
     X("hello", stdout, SHAPE_BLOCK)
@@ -289,6 +295,7 @@ static int finish(struct reading *reading, struct language *ret, struct error *e
         .id = line_of(reading, KEY_id),
         .name = line_of(reading, KEY_name),
         .version = line_of(reading, KEY_version),
+        .of = line_of(reading, KEY_of),
         .aliases = values[KEY_aliases].parts,
         .aliases_len = values[KEY_aliases].parts_len,
         .versions = values[KEY_versions].parts,

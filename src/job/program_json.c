@@ -77,10 +77,10 @@ static int take_name(const struct element *element, const struct element *first,
     return 0;
 }
 
-static int find_language(const struct languages *languages, struct text name, const struct place *outer,
-                         const struct language **ret, struct error *err)
+static int find_language(const struct languages *languages, struct text name, struct text version,
+                         const struct place *outer, const struct language **ret, struct error *err)
 {
-    const struct language *language = languages_find(languages, name);
+    const struct language *language = languages_choose(languages, name, version);
     struct place place = place_field(outer, "language");
     char names[NAMES_BYTES];
 
@@ -215,7 +215,7 @@ int program_find(struct program_list *list, const struct element *element, const
         *ret_index = 0;
         return 0;
     }
-    if (find_language(list->languages, language, &element->place, &program.language, err) < 0 ||
+    if (find_language(list->languages, language, program.version, &element->place, &program.language, err) < 0 ||
         check_version(program.language, program.version, &element->place, err) < 0 ||
         read_files(&program, files_from, code, list->arena, err) < 0)
         return -1;

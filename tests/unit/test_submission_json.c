@@ -34,9 +34,9 @@ static void what_is_unreadable_says_why(void **state)
         { HEAD PROGRAM "\"tests\":[{\"p\":0,\"e\":0,\"i\":0,\"in\":{\"b64\":\"=\"}," LIMITS "}]}", ERROR_BUG, "bytes" },
         { HEAD PROGRAM "\"tests\":[{\"p\":0,\"e\":0,\"i\":0,\"args\":[\"\\u0000\"]," LIMITS "}]}", ERROR_BUG,
           "an argument" },
-        { HEAD "\"programs\":[{\"language\":\"cobol\",\"version\":\"1\",\"files\":[[\"a\",\"\"]]}],\"tests\":[" TEST
+        { HEAD "\"programs\":[{\"language\":\"klingon\",\"version\":\"1\",\"files\":[[\"a\",\"\"]]}],\"tests\":[" TEST
                "]}",
-          ERROR_SANDBOX, "this worker has no language \"cobol\"" },
+          ERROR_SANDBOX, "this worker has no language \"klingon\"" },
         { HEAD "\"programs\":[{\"language\":\"c\",\"version\":\"1\",\"files\":[[\"../a\",\"\"]]}],\"tests\":[" TEST
                "]}",
           ERROR_BUG, "the name of a file" },

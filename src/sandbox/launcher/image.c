@@ -317,6 +317,15 @@ static void build_and_answer(const char *images_folder, const char *name, int an
     _exit(0);
 }
 
+int image_check(const char *images_folder, const char *name, struct error *err)
+{
+    struct layers layers;
+    if (layers_open(images_folder, name, &layers, err) < 0)
+        return -1;
+    layers_close(&layers);
+    return 0;
+}
+
 int image_build(const char *images_folder, const char *name, int *ret_mount_ns, struct error *err)
 {
     int pair[2];

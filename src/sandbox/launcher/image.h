@@ -22,5 +22,8 @@ struct image {
     int mount_ns; /* the slot's namespace of it, kept by this descriptor; -1 until its first run there */
 };
 
+/* Is it there, and root's? */
+int image_check(const char *images_folder, const char *name, struct error *err);
+
 /* Forks a builder; *ret_mount_ns is the caller's.  Root side only. */
 int image_build(const char *images_folder, const char *name, int *ret_mount_ns, struct error *err);

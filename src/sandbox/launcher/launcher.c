@@ -64,11 +64,17 @@ static int add_image(const char name[CONTROL_IMAGE_BYTES], struct error *err)
     if (launcher.images_len == IMAGES_MAX)
         return error_set(err, ERROR_SETUP, ENOSPC, "more than %u images", IMAGES_MAX);
     struct image *image = &launcher.images[launcher.images_len];
-    /* Slots assemble their own, at the first run that needs it; this one proves that it can be done. */
-    int mount_ns;
-    if (image_build(launcher.settings->images_folder, name, &mount_ns, err) < 0)
+    /*
+     * Slots assemble their own, at the first run that needs it.  One is assembled here, to prove that it can be done;
+     * of the others it is enough that they are there and as they must be, or with sixty of them a start would take
+     * seconds.
+     */
+    int mount_ns = -1;
+    if (launcher.images_len == 0 ? image_build(launcher.settings->images_folder, name, &mount_ns, err) < 0
+                                 : image_check(launcher.settings->images_folder, name, err) < 0)
         return -1;
-    (void)close(mount_ns);
+    if (mount_ns >= 0)
+        (void)close(mount_ns);
     image->mount_ns = -1;
     (void)snprintf(image->name, sizeof image->name, "%s", name);
     launcher.images_len++;
