@@ -8,8 +8,9 @@ useless="usr/share/doc usr/share/man usr/share/info usr/share/locale usr/share/l
     usr/share/pixmaps usr/share/icons usr/share/help usr/share/gtk-doc usr/share/omf usr/share/linda
     usr/share/vim usr/share/emacs/site-lisp usr/share/common-licenses"
 # What belongs to the running of a machine; evalx puts nothing of it into a run (image.c, `never`).
-machine="boot dev home media mnt opt/evalx proc root run srv sys tmp var/cache var/log var/tmp var/spool var/mail var/backups
-    var/lib/apt var/lib/systemd var/lib/pam lib/systemd usr/lib/systemd etc/systemd etc/init.d etc/cron.d etc/cron.daily
+machine="boot dev home media mnt opt/evalx proc root run srv sys tmp var/cache var/log var/tmp var/spool var/mail
+    var/backups var/lib/apt var/lib/systemd var/lib/pam lib/systemd usr/lib/systemd etc/systemd etc/init.d etc/cron.d
+    etc/cron.daily
     etc/cron.weekly etc/logrotate.d etc/pam.d etc/security etc/skel etc/default etc/fstab etc/hostname etc/resolv.conf
     etc/machine-id etc/rc0.d etc/rc1.d etc/rc2.d etc/rc3.d etc/rc4.d etc/rc5.d etc/rc6.d etc/rcS.d usr/sbin/policy-rc.d"
 # The package manager.
@@ -97,8 +98,9 @@ strip_base()
         rm -rf --one-file-system "${root:?}/$path"
     done
     (cd "$root" && rm -rf usr/bin/apt* usr/bin/dpkg* usr/sbin/dpkg* usr/bin/update-alternatives usr/sbin/add-shell \
-        usr/bin/debconf* usr/sbin/dpkg-* usr/lib/*/libapt-pkg* usr/lib/*/libapt-private* usr/sbin/adduser usr/sbin/user* \
-        usr/sbin/group* usr/bin/deb-systemd* usr/sbin/*pam* usr/sbin/invoke-rc.d usr/sbin/update-rc.d usr/sbin/service)
+        usr/bin/debconf* usr/sbin/dpkg-* usr/lib/*/libapt-pkg* usr/lib/*/libapt-private* usr/sbin/adduser \
+        usr/sbin/user* usr/sbin/group* \
+        usr/bin/deb-systemd* usr/sbin/*pam* usr/sbin/invoke-rc.d usr/sbin/update-rc.d usr/sbin/service)
     strip_layer "$root"
     printf 'root:x:0:0:root:/:/usr/sbin/nologin\nbox:x:1000:1000:box:/box:/bin/sh\n' >"$root/etc/passwd"
     printf 'root:x:0:\nbox:x:1000:\n' >"$root/etc/group"
@@ -143,8 +145,8 @@ in_root()
         mount --bind /dev "$root/dev"
         mount -t tmpfs -o mode=1777 tmpfs "$root/tmp"
         exec env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 \
-            DEBIAN_FRONTEND=noninteractive ${http_proxy:+"http_proxy=$http_proxy"} ${https_proxy:+"https_proxy=$https_proxy"} \
-            chroot "$root" "$@"' - "$root" "$@"
+            DEBIAN_FRONTEND=noninteractive ${http_proxy:+"http_proxy=$http_proxy"} \
+            ${https_proxy:+"https_proxy=$https_proxy"} chroot "$root" "$@"' - "$root" "$@"
 }
 
 # layer_build NAME SUITE ON: sets built_layer.
@@ -159,8 +161,8 @@ layer_build()
     if mountpoint -q "$work/root" 2>/dev/null; then umount -R "$work/root"; fi
     rm -rf --one-file-system "$work"
     mkdir -p "$work/root" "$work/upper" "$work/work" "$images/.build/archives/partial"
-    mount -t overlay -o "lowerdir=$lower,upperdir=$work/upper,workdir=$work/work,index=off,metacopy=off,redirect_dir=off" \
-        evalx-images "$work/root" || fail "$images: no overlay can be mounted there (is it one itself? use a volume)"
+    mount -t overlay evalx-images "$work/root" \
+        -o "lowerdir=$lower,upperdir=$work/upper,workdir=$work/work,index=off,metacopy=off,redirect_dir=off" || fail "$images: no overlay can be mounted there (is it one itself? use a volume)"
     # shellcheck disable=SC2064 # now
     trap "umount -R '$work/root' 2>/dev/null || true" EXIT
     mkdir -p "$work/root/var/cache/apt/archives"
@@ -237,7 +239,8 @@ install_into()
     if [ -n "$npm" ]; then
         command -v npm >/dev/null || { echo "npm is missing on this machine: sudo apt-get install npm"; return 1; }
         # shellcheck disable=SC2086
-        npm install --global --ignore-scripts --no-audit --no-fund --prefix "$root/usr/local" $npm </dev/null || return 1
+        npm install --global --ignore-scripts --no-audit --no-fund --prefix "$root/usr/local" $npm </dev/null ||
+            return 1
     fi
     while IFS= read -r line; do
         [ -z "$line" ] || in_root "$root" sh -ec "$line" || { echo "setup failed: $line"; return 1; }
@@ -296,11 +299,12 @@ layer_problems()
 {
     local layer=$images/.layers/$1 found
     [ -d "$layer" ] || { echo "layer $1 is gone"; return 1; }
-    found=$(find "$layer" -xdev \( -perm /6000 -o ! -uid 0 -o \( ! -type l -perm /0022 \) -o ! \( -type f -o -type d -o -type l \) \) |
-        head -n 3)
+    found=$(find "$layer" -xdev \( -perm /6000 -o ! -uid 0 -o \( ! -type l -perm /0022 \) -o \
+        ! \( -type f -o -type d -o -type l \) \) | head -n 3)
     [ -z "$found" ] || { echo "files that no image may have: $found"; return 1; }
     found=$(find "$layer/usr/bin" "$layer/usr/lib/apt" "$layer/usr/share/doc" "$layer/usr/share/locale" -maxdepth 1 \
-        \( -name apt -o -name apt-get -o -name dpkg -o -path '*/usr/share/doc*' -o -path '*/usr/share/locale*' \) 2>/dev/null | head -n 3)
+        \( -name apt -o -name apt-get -o -name dpkg -o -path '*/usr/share/doc*' -o -path '*/usr/share/locale*' \) \
+        2>/dev/null | head -n 3)
     [ -z "$found" ] || { echo "the package manager or documentation is there: $found"; return 1; }
     [ "$(layer_sum "$1")" = "$2" ] || { echo "it was changed: its checksum is another"; return 1; }
 }

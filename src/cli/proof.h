@@ -1,8 +1,8 @@
 /*
  * proof: what a language is proven by, on this machine and in the real sandbox: programs and what must become of them.
  *
- * The hello test of a language's own file comes first; then the sections of tests/ID.conf beside it, or of tests/OF.conf
- * where the language is another version `of` one that has them (languages/README.md has the form).
+ * The hello test of a language's own file comes first; then the sections of tests/ID.conf beside it, or of
+ * tests/OF.conf where the language is another version `of` one that has them (languages/README.md has the form).
  */
 #pragma once
 #include "cli/local.h"
