@@ -10,9 +10,9 @@ useless="usr/share/doc usr/share/man usr/share/info usr/share/locale usr/share/l
 # What belongs to the running of a machine; evalx puts nothing of it into a run (image.c, `never`).
 machine="boot dev home media mnt opt/evalx proc root run srv sys tmp var/cache var/log var/tmp var/spool var/mail
     var/backups var/lib/apt var/lib/systemd var/lib/pam lib/systemd usr/lib/systemd etc/systemd etc/init.d etc/cron.d
-    etc/cron.daily
-    etc/cron.weekly etc/logrotate.d etc/pam.d etc/security etc/skel etc/default etc/fstab etc/hostname etc/resolv.conf
-    etc/machine-id etc/rc0.d etc/rc1.d etc/rc2.d etc/rc3.d etc/rc4.d etc/rc5.d etc/rc6.d etc/rcS.d usr/sbin/policy-rc.d"
+    etc/cron.daily etc/cron.weekly etc/logrotate.d etc/pam.d etc/security etc/skel etc/default etc/fstab etc/hostname
+    etc/resolv.conf etc/machine-id etc/rc0.d etc/rc1.d etc/rc2.d etc/rc3.d etc/rc4.d etc/rc5.d etc/rc6.d etc/rcS.d
+    usr/sbin/policy-rc.d"
 # The package manager.
 manager="etc/apt etc/dpkg etc/kernel usr/lib/apt usr/lib/dpkg usr/libexec/dpkg usr/share/dpkg usr/share/keyrings
     usr/share/debconf usr/share/perl5/Debian usr/share/perl5/Debconf usr/share/perl5/Dpkg usr/share/perl5/Dpkg.pm
@@ -99,8 +99,8 @@ strip_base()
     done
     (cd "$root" && rm -rf usr/bin/apt* usr/bin/dpkg* usr/sbin/dpkg* usr/bin/update-alternatives usr/sbin/add-shell \
         usr/bin/debconf* usr/sbin/dpkg-* usr/lib/*/libapt-pkg* usr/lib/*/libapt-private* usr/sbin/adduser \
-        usr/sbin/user* usr/sbin/group* \
-        usr/bin/deb-systemd* usr/sbin/*pam* usr/sbin/invoke-rc.d usr/sbin/update-rc.d usr/sbin/service)
+        usr/sbin/user* usr/sbin/group* usr/bin/deb-systemd* \
+        usr/sbin/*pam* usr/sbin/invoke-rc.d usr/sbin/update-rc.d usr/sbin/service)
     strip_layer "$root"
     printf 'root:x:0:0:root:/:/usr/sbin/nologin\nbox:x:1000:1000:box:/box:/bin/sh\n' >"$root/etc/passwd"
     printf 'root:x:0:\nbox:x:1000:\n' >"$root/etc/group"
@@ -162,7 +162,8 @@ layer_build()
     rm -rf --one-file-system "$work"
     mkdir -p "$work/root" "$work/upper" "$work/work" "$images/.build/archives/partial"
     mount -t overlay evalx-images "$work/root" \
-        -o "lowerdir=$lower,upperdir=$work/upper,workdir=$work/work,index=off,metacopy=off,redirect_dir=off" || fail "$images: no overlay can be mounted there (is it one itself? use a volume)"
+        -o "lowerdir=$lower,upperdir=$work/upper,workdir=$work/work,index=off,metacopy=off,redirect_dir=off" ||
+        fail "$images: no overlay can be mounted there (is it one itself? use a volume)"
     # shellcheck disable=SC2064 # now
     trap "umount -R '$work/root' 2>/dev/null || true" EXIT
     mkdir -p "$work/root/var/cache/apt/archives"
