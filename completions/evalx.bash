@@ -51,7 +51,8 @@ _evalx()
     submit) options="--language --stdin --timeout --memory --expected --wait --server --json $common" ;;
     status) options="--wait --server --json $common" ;;
     queue | dead) options="--server --json $common" ;;
-    languages | check | version) options="--json $common" ;;
+    languages) options="--json --measure $common" ;;
+    check | version) options="--json $common" ;;
     esac
 
     case $word in
