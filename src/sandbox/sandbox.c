@@ -175,6 +175,7 @@ static int ask(struct sandbox *sandbox, const struct control_request *request, i
     (void)pthread_mutex_lock(&sandbox->lock);
     int result = ask_once(sandbox, *request, ret_fd, err);
     for (int rounds = 0; rounds < 3 && result == 1; rounds++) {
+        atomic_fetch_add(&sandbox->restarts, 1);
         for (size_t i = 0; i < sandbox->images_len; i++)
             if (ask_once(sandbox, image_request(sandbox->images[i]), NULL, err) != 0)
                 break; /* the question itself then fails too, with a better text */
@@ -184,6 +185,11 @@ static int ask(struct sandbox *sandbox, const struct control_request *request, i
         result = error_set(err, ERROR_SANDBOX, 0, "the launcher keeps dying");
     (void)pthread_mutex_unlock(&sandbox->lock);
     return result;
+}
+
+unsigned sandbox_restarts(const struct sandbox *sandbox)
+{
+    return atomic_load(&sandbox->restarts);
 }
 
 int sandbox_image(struct sandbox *sandbox, const char *name, struct error *err)

@@ -42,6 +42,11 @@ const char *sandbox_cgroup(const struct sandbox *sandbox);
 /* "native", or which isolate it is and where. */
 const char *sandbox_driver(const struct sandbox *sandbox);
 bool sandbox_is_native(const struct sandbox *sandbox);
+/*
+ * How often the launcher has died and been started again.  Its death ends the runs of all boxes: where this number has
+ * changed during a run that failed, the failure says nothing about the program.
+ */
+unsigned sandbox_restarts(const struct sandbox *sandbox);
 /* Ends every box's program, the slots and the launcher, and removes their cgroups.  NULL is fine. */
 void sandbox_stop(struct sandbox *sandbox);
 

@@ -1,6 +1,7 @@
 /* sandbox_internal: what sandbox.c and box.c share. */
 #pragma once
 #include <pthread.h>
+#include <stdatomic.h>
 #include <sys/types.h>
 
 #include "sandbox/protocol.h"
@@ -10,6 +11,7 @@ struct sandbox {
     pthread_mutex_t lock; /* one question at a time on the control line */
     int control;
     pid_t launcher;
+    _Atomic unsigned restarts; /* that had to be started after the first */
     unsigned cgroup_version;
     char driver[CONTROL_TEXT_BYTES]; /* as the launcher says it */
     bool native;

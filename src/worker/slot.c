@@ -6,6 +6,8 @@
  *   second error       the box is opened anew.  If that works, the program is what breaks boxes: its test (or all tests
  *                      of a program that cannot be compiled) ends as an internal error.  If it does not, the host is to
  *                      blame: the step goes back to the queue, and the slot tries to open its box until it can.
+ * An error because the launcher died is not counted: it ends all boxes, whatever they run.  But one that dies ten times
+ * during one step is counted, so that no step is tried for ever.
  */
 #include <assert.h>
 #include <errno.h>
@@ -15,6 +17,8 @@
 #include "base/log.h"
 #include "metrics/metrics.h"
 #include "worker/crew.h"
+
+#define LAUNCHER_DEATHS_MAX 10 /* during one step */
 
 /* What came of a step, until it is handed in under the lock. */
 struct doing {
@@ -133,7 +137,10 @@ static bool is_given_up(struct slot *slot, const struct held *held)
 /* false: the host cannot run it now; the slot has no box any more. */
 static bool do_step_safely(struct slot *slot, struct doing *doing)
 {
+    const struct sandbox *sandbox = slot->worker->sandbox;
+    unsigned deaths = 0;
     for (int try = 1; try <= 2; try++) {
+        unsigned before = sandbox_restarts(sandbox);
         doing->failed = do_step(slot, doing) < 0;
         if (!doing->failed)
             return true;
@@ -143,6 +150,10 @@ static bool do_step_safely(struct slot *slot, struct doing *doing)
                  doing->held->token, doing->error.text);
         if (is_given_up(slot, doing->held))
             break;
+        if (sandbox_restarts(sandbox) != before && ++deaths < LAUNCHER_DEATHS_MAX) {
+            try--;
+            continue;
+        }
         if (try == 2) {
             box_drop(slot);
             return box_try(slot) == 0;

@@ -43,6 +43,11 @@ def descendants(pid):
     return found - {pid}
 
 
+def children_of(pid):
+    with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as file:
+        return [int(word) for word in file.read().split()]
+
+
 def alive(pids):
     living = []
     for pid in pids:
@@ -116,6 +121,20 @@ def test_root_side_killed_in_the_middle(embedded):
                 os.kill(pid, signal.SIGKILL)
                 break
     assert_squares(client.poll(token), 12)
+
+
+def test_a_program_is_not_blamed_for_a_launcher_that_dies(embedded):
+    """Four times during each try of the same run: it is run again, not called an internal error."""
+    client = embedded.client()
+    token = client.submit(squares(1, "read n; sleep 1.5; echo $((n * n))"))
+    wait_processing(client, token)
+    for _ in range(4):
+        time.sleep(0.6)
+        guardian = min(children_of(embedded.pid))
+        launcher = min(children_of(guardian))
+        os.kill(launcher, signal.SIGKILL)
+    assert_squares(client.poll(token), 1)
+    assert embedded.log().count("has ended") >= 3
 
 
 def test_the_http_side_has_given_up_root(embedded):
