@@ -109,7 +109,7 @@ class Host:
 
     def hurt(self, target, what, lasts):
         """Does it, waits, and takes it back."""
-        supervisor, processes = self.supervisor, self.by_name[target]
+        supervisor, processes, reached = self.supervisor, self.by_name[target], []
         verb, _, whom = what.partition(" ")
         for process in processes:
             if lasts and verb in ("kill", "drain"):
@@ -119,13 +119,13 @@ class Host:
             elif verb == "drain":
                 supervisor.signal(process, signal.SIGTERM)
             else:
-                supervisor.signal(process, signal.SIGKILL if verb == "kill" else signal.SIGSTOP, whom)
+                reached += supervisor.signal(process, signal.SIGKILL if verb == "kill" else signal.SIGSTOP, whom)
         time.sleep(lasts)
+        if verb == "stop":
+            supervisor.resume(reached)
         for process in processes:
             if verb == "cut":
                 process.link.heal()
-            elif verb == "stop":
-                supervisor.signal(process, signal.SIGCONT, "everything")
             elif verb == "drain":
                 process.wait(30)
                 supervisor.release(process)

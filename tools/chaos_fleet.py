@@ -43,6 +43,14 @@ def start_of(pid):
     return None if fields[0] == "Z" else fields[19]
 
 
+def age_of(pid):
+    """Seconds since it was started."""
+    start = start_of(pid)
+    with open("/proc/uptime", encoding="ascii") as file:
+        uptime = float(file.read().split()[0])
+    return uptime - int(start) / os.sysconf("SC_CLK_TCK") if start is not None else uptime
+
+
 def send(pid, number):
     try:
         os.kill(pid, number)
@@ -116,6 +124,7 @@ class Supervisor:
         self.processes = processes
         self.lock = threading.RLock()
         self.held, self.killed, self.known = set(), set(), set()
+        self.told = {}              # whom SIGTERM was sent: name, process id
         self.faults, self.restarts = [], 0
         self.ending = threading.Event()
         self.thread = threading.Thread(target=self.loop, daemon=True)
@@ -154,20 +163,33 @@ class Supervisor:
                 time.sleep(0.05)
 
     def signal(self, process, number, whom="main"):
-        """whom: main, launcher, guardian or everything."""
+        """whom: main, launcher, guardian or everything.  Returns who got it, for resume()."""
         with self.lock:
             if not process.running():
-                return
+                return []
             self.note(process)
             targets = [process.pid]
             if whom == "everything":
                 targets = [process.pid, *descendants_of(process.pid)]
             elif whom != "main":
                 targets = [pid for pid in [process.root_side()[whom == "launcher"]] if pid is not None]
-            if process.pid in targets and number == signal.SIGKILL:
+            # SIGTERM ends a process by itself where it comes before the handler, or for the second time.
+            is_last_word = number == signal.SIGTERM and (age_of(process.pid) < 3 or self.told.get(process.name) ==
+                                                         process.pid)
+            if process.pid in targets and (number == signal.SIGKILL or is_last_word):
                 self.killed.add(process.name)
+            if number == signal.SIGTERM:
+                self.told[process.name] = process.pid
+            reached = [(pid, start_of(pid)) for pid in targets]
             for pid in targets:
                 send(pid, number)
+            return reached
+
+    def resume(self, reached):
+        """Those and no others: whoever stood above them may have been killed and started again since."""
+        for pid, start in reached:
+            if start is not None and start_of(pid) == start:
+                send(pid, signal.SIGCONT)
 
     def hold(self, process):
         with self.lock:
