@@ -8,7 +8,7 @@
  *   take far more than it has slots for; and turns, cancelling, the cap and the fence are atomic steps anyway.
  *   docs/STORE.md lists the keys.
  *
- *   - redis_link.c, redis_address.c, redis_tls.c: one connection.
+ *   - redis_link.c, redis_address.c, redis_names.c, redis_tls.c: one connection.
  *   - redis_pool.c: connections for calls, back-off while Redis is away, scripts by EVALSHA.
  *   - redis_calls.c: every call but a claim; one script each, repeated once where the connection broke.
  *   - redis_dead.c: dead letters, the list of workers.
@@ -59,6 +59,7 @@ struct redis_store {
     char prefix[CONFIG_STRING_BYTES + 4]; /* "{evalx}:" */
     uint64_t queue_max, lease_ms, attempts_max, result_ttl_ms, idempotency_ms;
     struct redis_trust *trust; /* NULL: no TLS */
+    struct redis_names *names;
     struct redis_pool pool;
 
     pthread_mutex_t askers_lock;

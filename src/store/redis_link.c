@@ -3,7 +3,6 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -145,12 +144,12 @@ int redis_error(const redisReply *reply, const char *doing, struct error *err)
 
 /* ---- opening ---- */
 
-static int connect_one(const struct addrinfo *at, uint64_t deadline_ms)
+static int connect_one(const struct sockaddr_storage *at, socklen_t len, uint64_t deadline_ms)
 {
-    auto_close int fd = socket(at->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, at->ai_protocol);
+    auto_close int fd = socket(at->ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
         return -1;
-    if (connect(fd, at->ai_addr, at->ai_addrlen) < 0) {
+    if (connect(fd, (const struct sockaddr *)at, len) < 0) {
         if (errno != EINPROGRESS)
             return -1;
         int ready = wait_ready(fd, POLLOUT, deadline_ms, -1);
@@ -166,21 +165,18 @@ static int connect_one(const struct addrinfo *at, uint64_t deadline_ms)
 
 static int connect_any(const struct redis_address *address, int *ret_fd, struct error *err)
 {
-    struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_family = AF_UNSPEC }, *list = NULL;
-    int failed = getaddrinfo(address->host, address->port, &hints, &list);
-    if (failed != 0)
-        return error_set(err, ERROR_STORE, failed == EAI_SYSTEM ? errno : 0, "Redis: look up %s: %s", address->host,
-                         gai_strerror(failed));
     uint64_t deadline_ms = redis_now_ms() + CONNECT_MS;
+    struct redis_addresses list;
+    if (redis_names_find(address->names, deadline_ms, &list, err) < 0)
+        return -1;
     int fd = -1, os = 0;
-    for (const struct addrinfo *at = list; at != NULL && fd < 0; at = at->ai_next) {
+    for (size_t i = 0; i < list.len && fd < 0; i++) {
         uint64_t now = redis_now_ms();
         /* Half of what is left for each but the last, so that one dead address does not use up the time. */
-        uint64_t until = at->ai_next != NULL && now < deadline_ms ? now + (deadline_ms - now) / 2 : deadline_ms;
-        fd = connect_one(at, until);
+        uint64_t until = i + 1 < list.len && now < deadline_ms ? now + (deadline_ms - now) / 2 : deadline_ms;
+        fd = connect_one(&list.at[i], list.lens[i], until);
         os = errno;
     }
-    freeaddrinfo(list);
     if (fd < 0)
         return error_set(err, ERROR_STORE, os, "Redis: connect to %s:%s", address->host, address->port);
 

@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "store/redis_names.h"
 #include "store/redis_tls.h"
 
 struct redis_address {
@@ -23,6 +24,7 @@ struct redis_address {
     unsigned database;
     bool uses_tls;
     const struct redis_trust *trust; /* borrowed; set before a connect where uses_tls */
+    struct redis_names *names;       /* borrowed; set before a connect: of this host and port */
 };
 
 struct redis_link {

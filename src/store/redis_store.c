@@ -70,6 +70,7 @@ static void redis_close(struct store *base)
     redis_askers_done(store);
     redis_pool_done(&store->pool);
     redis_trust_close(store->trust);
+    redis_names_close(store->names);
     (void)pthread_mutex_destroy(&store->askers_lock);
     free(store);
 }
@@ -114,11 +115,14 @@ int redis_store_new(const struct config *config, const char *url, struct redis_s
     struct redis_store *store = calloc(1, sizeof *store);
     if (store == NULL)
         return error_set(err, ERROR_SETUP, ENOMEM, "open store");
-    if (address.uses_tls && redis_trust_open(config->redis_ca, &store->trust, err) < 0) {
+    if (redis_names_open(address.host, address.port, &store->names, err) < 0 ||
+        (address.uses_tls && redis_trust_open(config->redis_ca, &store->trust, err) < 0)) {
+        redis_names_close(store->names);
         free(store);
         return -1;
     }
     address.trust = store->trust;
+    address.names = store->names;
     store->store = (struct store){ &redis_ops, "redis" };
     store->queue_max = config->queue_max;
     store->lease_ms = config->lease_ms;

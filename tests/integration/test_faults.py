@@ -3,6 +3,7 @@ says so soon and clearly, nothing it accepted is lost, workers deliver what they
 """
 import os
 import signal
+import socket
 import subprocess
 import time
 
@@ -237,6 +238,34 @@ def test_redis_hangs(start_fleet):
     assert attempts_of(fleet.redis, running) == b"$1\r\n1\r\n", "it was run again"
 
 
+@pytest.mark.slow
+def test_one_of_several_redis_dies(folder, leave_nothing):
+    """It takes its own share along, and brings it back; everything else goes on."""
+    shards = []
+    for name in ("left", "right"):
+        os.mkdir(os.path.join(folder, name))
+        shards.append(leave_nothing(harness.Redis(os.path.join(folder, name))).start())
+    env = {"EVALX_STORE": ",".join(f"redis://127.0.0.1:{redis.port}" for redis in shards)}
+    api = leave_nothing(harness.Evalx("api", ["server"], folder, env)).start().wait_ready("/healthz")
+    client = api.client()
+    waiting = [(client.submit(echo(number)), number) for number in range(10)]
+    lost = [one for one in waiting if shards[1].call("EXISTS", f"{{evalx}}:sub:{one[0]}") == b":1\r\n"]
+    assert len(lost) == 5
+    shards[1].kill9()
+    leave_nothing(harness.Evalx("worker", ["worker"], folder, env)).start().wait_ready("/healthz")
+    for token, number in waiting:
+        if (token, number) not in lost:
+            assert_echo(client, token, number)
+    assert_refused(api, client, "GET", f"/submissions/{lost[0][0]}", f"127.0.0.1:{shards[1].port}")
+    for number in range(20, 26):
+        assert_echo(client, back_again(client), 77)
+        assert_echo(client, client.submit(echo(number)), number)
+    shards[1].start()
+    harness.wait_until("the other is back", lambda: client.get(f"/submissions/{lost[0][0]}").status == 200, 20)
+    for token, number in lost:
+        assert_echo(client, token, number)
+
+
 # ---- its name -----------------------------------------------------------------------------------------------------
 
 def write_hosts(path, address):
@@ -245,18 +274,35 @@ def write_hosts(path, address):
         file.write(f"{address} redis.test\n".ljust(100))
 
 
+def start_by_name(folder, redis, leave_nothing):
+    """An API server that knows Redis as redis.test, with a hosts file and a resolv.conf of its own; (server, hosts).
+
+    The name server in there never answers: asked for what is not in the file, the C library waits for ten seconds."""
+    hosts, resolv = os.path.join(folder, "hosts"), os.path.join(folder, "resolv.conf")
+    with open(hosts, "w", encoding="ascii") as file:
+        file.write(" " * 100)
+    write_hosts(hosts, "127.0.0.1 redis.test")
+    with open(resolv, "w", encoding="ascii") as file:
+        file.write(f"nameserver {SILENT}\noptions timeout:5 attempts:2\n")
+    api = leave_nothing(harness.Evalx("api", ["server"], folder, {"EVALX_STORE": f"redis://redis.test:{redis.port}"}))
+    mounts = 'mount --bind "$0" /etc/hosts && mount --bind "$1" /etc/resolv.conf && shift && exec "$@"'
+    api.command = ["unshare", "--mount", "sh", "-c", mounts, hosts, resolv, *api.command]
+    return api.start().wait_ready("/healthz"), hosts
+
+
+SILENT = "127.77.0.1"
+
+
+def write_hosts(path, line):
+    """In place: the file is bound over /etc/hosts of one process."""
+    with open(path, "r+", encoding="ascii") as file:
+        file.write(line.ljust(99) + "\n")
+
+
 @pytest.mark.slow
 def test_the_name_is_asked_for_again(folder, redis_server, leave_nothing):
     """Redis moves to another address; its name leads there from then on."""
-    hosts = os.path.join(folder, "hosts")
-    with open(hosts, "w", encoding="ascii") as file:
-        file.write(" " * 100)
-    write_hosts(hosts, "127.0.0.1")
-    api = leave_nothing(harness.Evalx("api", ["server"], folder,
-                                      {"EVALX_STORE": f"redis://redis.test:{redis_server.port}"}))
-    api.command = ["unshare", "--mount", "sh", "-c", 'mount --bind "$0" /etc/hosts && exec "$@"', hosts, *api.command]
-    api.start()
-    api.wait_ready("/healthz")
+    api, hosts = start_by_name(folder, redis_server, leave_nothing)
     client = api.client()
     token = client.submit(echo(5))
     redis_server.kill9()
@@ -264,9 +310,29 @@ def test_the_name_is_asked_for_again(folder, redis_server, leave_nothing):
     redis_server.move("127.0.0.2")
     redis_server.start()
     assert_refused(api, client, "POST", "/execute/batch", "connect to redis.test", echo(1))
-    write_hosts(hosts, "127.0.0.2")
+    write_hosts(hosts, "127.0.0.2 redis.test")
     back_again(client)
     assert client.get(f"/submissions/{token}").json()["status"] == "Queued"
+
+
+@pytest.mark.slow
+def test_no_name_server_answers(folder, redis_server, leave_nothing):
+    """A lookup has no end of its own; calls end in time all the same."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
+        silent.bind((SILENT, 53))
+        api, hosts = start_by_name(folder, redis_server, leave_nothing)
+        client = api.client()
+        token = client.submit(echo(5))
+        write_hosts(hosts, "127.0.0.1 elsewhere.test")
+        redis_server.kill9()
+        redis_server.start()
+        for _ in range(2):
+            assert_refused(api, client, "POST", "/execute/batch", "look up redis.test: no name server answers", echo(1))
+            assert_refused(api, client, "GET", f"/submissions/{token}", "look up redis.test: no name server answers")
+        assert silent.recv(512), "the name server was asked"
+        write_hosts(hosts, "127.0.0.1 redis.test")
+        back_again(client)
+        assert client.get(f"/submissions/{token}").json()["status"] == "Queued"
 
 
 # ---- the network --------------------------------------------------------------------------------------------------
