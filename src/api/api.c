@@ -119,6 +119,11 @@ void api_changed(struct api *api, const char token[TOKEN_BYTES], enum submission
     watch_tell(api->watch, token, state);
 }
 
+void api_ended(struct api *api, const char token[TOKEN_BYTES], const struct store_view *end)
+{
+    watch_tell_end(api->watch, token, end);
+}
+
 void api_stop(struct api *api, uint64_t drain_ms)
 {
     if (api == NULL)

@@ -14,4 +14,6 @@ int api_start(const struct config *config, const struct languages *languages, st
 uint16_t api_port(const struct api *api);
 /* What store_watch told; wakes ?wait= and /ws.  Any thread, returns at once. */
 void api_changed(struct api *api, const char token[TOKEN_BYTES], enum submission_state state);
+/* What store_watch_ends told, likewise. */
+void api_ended(struct api *api, const char token[TOKEN_BYTES], const struct store_view *end);
 void api_stop(struct api *api, uint64_t drain_ms);

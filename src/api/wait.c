@@ -2,8 +2,9 @@
  * wait: see the header.
  *
  * A wait is asleep or reading (an order lies at the desk), never both, and only its reader, which runs on the desk's
- * clerk, answers and frees it.  What happens while it reads is noted in `again`.  The ticker thread starts reads whose
- * time has come: the last one at the deadline, and those of the safety net.
+ * clerk, answers and frees it; a result that the store hands over goes the same way, without the reading.  What happens
+ * while it reads is noted in `again`.  The ticker thread starts reads whose time has come: the last one at the
+ * deadline, and those of the safety net.
  *
  * Locks: watch's before ours; no call to watch or exchange is made under ours.
  */
@@ -18,10 +19,10 @@
 #include "base/clock.h"
 
 #define TICK_MS 20
-#define RETRY_US 100000u      /* the desk was full */
-#define SAFETY_US 1000000u    /* a read again of what the store did not tell about ... */
-#define SAFETY_EACH_US 1000u  /* ... and this longer for each that waits: at most 1,000 such reads a second */
-#define ENVELOPE_BYTES 4096   /* of an answer, beside the results */
+#define RETRY_US 100000u     /* the desk was full */
+#define SAFETY_US 1000000u   /* a read again of what the store did not tell about ... */
+#define SAFETY_EACH_US 1000u /* ... and this longer for each that waits: at most 1,000 such reads a second */
+#define ENVELOPE_BYTES 4096  /* of an answer, beside the results */
 
 struct wait {
     struct watcher watcher; /* first: watch knows nothing else of us */
@@ -178,6 +179,34 @@ static void on_changed(struct watcher *watcher, enum submission_state state)
         start_reading(wait);
 }
 
+/* `reads` is set.  false: it is to be read after all. */
+static bool hand_over(struct wait *wait, const struct store_view *end)
+{
+    struct store_view copy = *end;
+    struct error err;
+
+    buf_init(&copy.result, end->result.len + 1);
+    if ((end->result.len == 0 || buf_append_text(&copy.result, buf_text(&end->result), &err) == 0) &&
+        desk_hand(wait->waits->desk, wait->watcher.token, &copy, on_got, wait, &err) == 0)
+        return true;
+    store_view_done(&copy);
+    return false;
+}
+
+static void on_ended(struct watcher *watcher, const struct store_view *end)
+{
+    struct wait *wait = (struct wait *)watcher;
+    struct waits *waits = wait->waits;
+
+    (void)pthread_mutex_lock(&waits->lock);
+    bool starts = wait->goes && !wait->reads; /* else on_changed, which comes later, sees to it */
+    if (starts)
+        wait->reads = true;
+    (void)pthread_mutex_unlock(&waits->lock);
+    if (starts && (end == NULL || !hand_over(wait, end)))
+        start_reading(wait);
+}
+
 static void *tick(void *context)
 {
     struct waits *waits = context;
@@ -232,6 +261,7 @@ struct wait *wait_new(struct waits *waits, const char token[TOKEN_BYTES], struct
     uint64_t now = clock_mono_us();
     memcpy(wait->watcher.token, token, TOKEN_BYTES);
     wait->watcher.changed = on_changed;
+    wait->watcher.ended = on_ended;
     wait->waits = waits;
     wait->exchange = exchange;
     wait->answer = answer;

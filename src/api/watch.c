@@ -77,3 +77,12 @@ void watch_tell(struct watch *watch, const char token[TOKEN_BYTES], enum submiss
             at->changed(at, state);
     (void)pthread_mutex_unlock(&watch->lock);
 }
+
+void watch_tell_end(struct watch *watch, const char token[TOKEN_BYTES], const struct store_view *end)
+{
+    (void)pthread_mutex_lock(&watch->lock);
+    for (struct watcher *at = *chain_of(watch, token); at != NULL; at = at->next)
+        if (at->ended != NULL && memcmp(at->token, token, TOKEN_LEN) == 0)
+            at->ended(at, end);
+    (void)pthread_mutex_unlock(&watch->lock);
+}

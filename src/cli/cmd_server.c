@@ -25,7 +25,7 @@ static int start(struct service *service, const struct invocation *invocation, s
     service->languages.require_available = embedded;
     if (embedded && service_start_sandbox(service, err) < 0)
         return -1;
-    if (service_become_user(service, embedded, err) < 0 || service_open_store(service, err) < 0)
+    if (service_become_user(service, embedded, err) < 0 || service_open_store(service, true, err) < 0)
         return -1;
     if (embedded && service_start_worker(service, err) < 0)
         return -1;

@@ -71,7 +71,7 @@ static int start(struct service *service, const struct invocation *invocation, s
                          "a worker needs a queue it shares with API servers: set REDIS_HOST (a machine on its own "
                          "needs no worker, `evalx server` runs everything)");
     if (service_start_sandbox(service, err) < 0 || service_become_user(service, true, err) < 0 ||
-        service_open_store(service, err) < 0 || service_start_worker(service, err) < 0)
+        service_open_store(service, false, err) < 0 || service_start_worker(service, err) < 0)
         return -1;
     return start_page(service, err);
 }

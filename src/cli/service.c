@@ -143,6 +143,16 @@ static void hear(void *context, const char token[TOKEN_BYTES], enum submission_s
     (void)pthread_mutex_unlock(&wiring->lock);
 }
 
+static void hear_end(void *context, const char token[TOKEN_BYTES], const struct store_view *end)
+{
+    struct wiring *wiring = context;
+
+    (void)pthread_mutex_lock(&wiring->lock);
+    if (wiring->api != NULL)
+        api_ended(wiring->api, token, end);
+    (void)pthread_mutex_unlock(&wiring->lock);
+}
+
 static void wire(struct service *service, struct api *api, struct worker *worker)
 {
     (void)pthread_mutex_lock(&service->wiring.lock);
@@ -151,10 +161,12 @@ static void wire(struct service *service, struct api *api, struct worker *worker
     (void)pthread_mutex_unlock(&service->wiring.lock);
 }
 
-int service_open_store(struct service *service, struct error *err)
+int service_open_store(struct service *service, bool serves, struct error *err)
 {
     if (store_open(&service->config, &service->store, err) < 0)
         return error_within(err, "open the store");
+    if (serves)
+        store_watch_ends(service->store, hear_end, &service->wiring);
     return store_watch(service->store, hear, &service->wiring, err);
 }
 

@@ -45,8 +45,8 @@ int service_start_sandbox(struct service *service, struct error *err);
 /* Becomes config's user if this is root, with a data folder of its own if `needs_data`; confines itself either way. */
 int service_become_user(struct service *service, bool needs_data, struct error *err);
 
-/* Opens the store and wires it. */
-int service_open_store(struct service *service, struct error *err);
+/* Opens the store and wires it.  `serves`: an API will be here. */
+int service_open_store(struct service *service, bool serves, struct error *err);
 int service_start_worker(struct service *service, struct error *err);
 int service_start_api(struct service *service, struct error *err);
 

@@ -21,13 +21,14 @@
 #define GROUP_BYTES_MAX (64u << 20) /* of payload in one group */
 #define GET_LEN_MAX 64              /* results of so many are in memory at one time */
 
-enum order_kind { ORDER_ADD, ORDER_GET, ORDER_CANCEL, ORDER_RETRY, ORDER_READ };
+enum order_kind { ORDER_ADD, ORDER_GET, ORDER_HAND, ORDER_CANCEL, ORDER_RETRY, ORDER_READ };
 
 struct order {
     enum order_kind kind;
     char token[TOKEN_BYTES];
     struct store_new entry; /* ORDER_ADD; its payload is `payload` */
     struct buf payload;
+    struct store_view view; /* ORDER_HAND */
     desk_added *added;
     desk_got *got;
     desk_cancelled *cancelled;
@@ -187,6 +188,9 @@ static void serve(struct desk *desk, struct order *list)
         case ORDER_GET:
             serve_by_place(desk, group, len, serve_gets);
             break;
+        case ORDER_HAND:
+            group[0]->got(group[0]->context, &group[0]->view, NULL);
+            break;
         case ORDER_CANCEL:
             serve_cancel(desk, group[0]);
             break;
@@ -324,6 +328,17 @@ int desk_get(struct desk *desk, const char token[TOKEN_BYTES], desk_got *done, v
     struct order order = { .kind = ORDER_GET, .got = done, .context = context };
     (void)snprintf(order.token, sizeof order.token, "%s", token);
     return take_order(desk, &desk->reader, &order, err);
+}
+
+int desk_hand(struct desk *desk, const char token[TOKEN_BYTES], struct store_view *view, desk_got *done, void *context,
+              struct error *err)
+{
+    struct order order = { .kind = ORDER_HAND, .view = *view, .got = done, .context = context };
+    (void)snprintf(order.token, sizeof order.token, "%s", token);
+    if (take_order(desk, &desk->reader, &order, err) < 0)
+        return -1;
+    *view = (struct store_view){ 0 };
+    return 0;
 }
 
 int desk_cancel(struct desk *desk, const char token[TOKEN_BYTES], desk_cancelled *done, void *context,

@@ -30,6 +30,10 @@ int desk_open(struct store *store, size_t orders_max, struct desk **ret, struct 
 int desk_add(struct desk *desk, const struct store_new *entry, struct buf *payload, desk_added *done, void *context,
              struct error *err);
 int desk_get(struct desk *desk, const char token[TOKEN_BYTES], desk_got *done, void *context, struct error *err);
+/* For a view that is at hand already: `done` gets it on the reading clerk, as if it had been read.  Takes it over
+ * (moves it out of *view) when it returns 0. */
+int desk_hand(struct desk *desk, const char token[TOKEN_BYTES], struct store_view *view, desk_got *done, void *context,
+              struct error *err);
 int desk_cancel(struct desk *desk, const char token[TOKEN_BYTES], desk_cancelled *done, void *context,
                 struct error *err);
 int desk_retry(struct desk *desk, const char token[TOKEN_BYTES], desk_retried *done, void *context, struct error *err);

@@ -69,6 +69,8 @@ struct redis_store {
     pthread_t watch_thread;
     store_watcher *watcher; /* NULL: nobody watches */
     void *watcher_context;
+    store_end_watcher *end_watcher; /* NULL: nobody */
+    void *end_context;
     int watch_end_fd; /* eventfd */
 };
 
@@ -197,4 +199,5 @@ void redis_stop_waiting(struct redis_store *store, struct redis_asker *asker);
 /* ---- redis_watch.c ---- */
 
 int redis_watch(struct store *base, store_watcher *watcher, void *context, struct error *err);
+void redis_watch_ends(struct store *base, store_end_watcher *watcher, void *context);
 void redis_watch_end(struct redis_store *store);

@@ -439,6 +439,14 @@ static int shards_watch(struct store *base, store_watcher *watcher, void *contex
     return 0;
 }
 
+static void shards_watch_ends(struct store *base, store_end_watcher *watcher, void *context)
+{
+    struct shards *shards = shards_of(base);
+    for (size_t i = 0; i < shards->len; i++)
+        if (shards->at[i].redis != NULL)
+            redis_watch_ends(&shards->at[i].redis->store, watcher, context);
+}
+
 /* ---- opening and closing ---- */
 
 static void shards_close(struct store *base)
@@ -471,6 +479,7 @@ static const struct store_ops shards_ops = {
     .forget_worker = shards_forget_worker,
     .wake = shards_wake,
     .watch = shards_watch,
+    .watch_ends = shards_watch_ends,
     .close = shards_close,
     .name = shards_name,
     .name_keyed = shards_name_keyed,

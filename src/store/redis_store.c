@@ -101,6 +101,7 @@ static const struct store_ops redis_ops = {
     .dead_retry = redis_dead_retry,
     .wake = redis_wake,
     .watch = redis_watch,
+    .watch_ends = redis_watch_ends,
     .close = redis_close,
 };
 

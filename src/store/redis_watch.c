@@ -1,8 +1,8 @@
 /*
- * redis_watch: a thread with a connection of its own that hears what the scripts publish, "TOKEN STATE CANCELLED",
- * and tells the watcher.  Silence is broken by a PING, so that a dead connection is found within 10 s; then it
- * connects again, 50 ms to 5 s apart.  What happens meanwhile is not heard: whoever waits for a state must also look
- * now and then.
+ * redis_watch: a thread with a connection of its own that hears what the scripts publish, "TOKEN STATE CANCELLED" on
+ * `events`, and tells the watcher; and, where somebody watches ends, small results on `ends`, which saves their
+ * reading.  Silence is broken by a PING, so that a dead connection is found within 10 s; then it connects again, 50 ms
+ * to 5 s apart.  What happens meanwhile is not heard: whoever waits for a state must also look now and then.
  */
 #include <errno.h>
 #include <poll.h>
@@ -23,11 +23,49 @@ static bool must_end(const struct redis_store *store)
     return poll(&end, 1, 0) > 0;
 }
 
+/* Cuts the next word off; false where there is none. */
+static bool take_word(struct text *rest, struct text *ret)
+{
+    const char *blank = rest->len > 0 ? memchr(rest->at, ' ', rest->len) : NULL;
+    if (blank == NULL)
+        return false;
+    *ret = (struct text){ rest->at, (size_t)(blank - rest->at) };
+    *rest = (struct text){ blank + 1, rest->len - ret->len - 1 };
+    return true;
+}
+
+/* "TOKEN ATTEMPT LANE CREATED STARTED FINISHED RESULT" of one that is completed; see scripts/finish.lua. */
+static void tell_end(const struct redis_store *store, struct text message)
+{
+    struct store_view view = { .found = true, .state = SUBMISSION_COMPLETED };
+    struct text token, lane, numbers[4];
+    uint64_t attempt;
+    if (!take_word(&message, &token) || token.len != TOKEN_LEN || !take_word(&message, &numbers[0]) ||
+        !take_word(&message, &lane) || lane.len >= sizeof view.lane)
+        return;
+    for (size_t i = 1; i < 4; i++)
+        if (!take_word(&message, &numbers[i]))
+            return;
+    if (text_parse_u64(numbers[0], &attempt) < 0 || text_parse_u64(numbers[1], &view.created_ms) < 0 ||
+        text_parse_u64(numbers[2], &view.started_ms) < 0 || text_parse_u64(numbers[3], &view.finished_ms) < 0)
+        return;
+    char name[TOKEN_BYTES];
+    (void)snprintf(name, sizeof name, "%.*s", TEXT_ARG(token));
+    (void)snprintf(view.lane, sizeof view.lane, "%.*s", TEXT_ARG(lane));
+    view.attempt = (uint32_t)attempt;
+    view.result = (struct buf){ .at = (char *)message.at, .len = message.len }; /* borrowed, and only read */
+    store->end_watcher(store->end_context, name, &view);
+}
+
 static void tell(const struct redis_store *store, const redisReply *reply)
 {
-    if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 3 || reply->element[2]->type != REDIS_REPLY_STRING ||
-        strcmp(reply->element[0]->str, "message") != 0)
+    if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 3 || reply->element[1]->type != REDIS_REPLY_STRING ||
+        reply->element[2]->type != REDIS_REPLY_STRING || strcmp(reply->element[0]->str, "message") != 0)
         return;
+    if (strcmp(reply->element[1]->str + strlen(store->prefix), "ends") == 0) {
+        tell_end(store, redis_text(reply->element[2]));
+        return;
+    }
     const char *message = reply->element[2]->str;
     if (reply->element[2]->len != TOKEN_LEN + 4 || message[TOKEN_LEN] != ' ' || message[TOKEN_LEN + 2] != ' ')
         return;
@@ -42,10 +80,11 @@ static void tell(const struct redis_store *store, const redisReply *reply)
 /* Until the connection breaks or the store closes. */
 static void listen_on(const struct redis_store *store, struct redis_link *link, struct error *err)
 {
-    char channel[sizeof store->prefix + 16];
-    (void)snprintf(channel, sizeof channel, "%sevents", store->prefix);
-    if (redis_link_send(link, 2, (const char *const[]){ "SUBSCRIBE", channel }, NULL, redis_now_ms() + REDIS_CALL_MS,
-                        err) < 0)
+    char events[sizeof store->prefix + 16], ends[sizeof store->prefix + 16];
+    (void)snprintf(events, sizeof events, "%sevents", store->prefix);
+    (void)snprintf(ends, sizeof ends, "%sends", store->prefix);
+    if (redis_link_send(link, store->end_watcher != NULL ? 3 : 2, (const char *const[]){ "SUBSCRIBE", events, ends },
+                        NULL, redis_now_ms() + REDIS_CALL_MS, err) < 0)
         return;
     bool asked = false; /* a PING is on its way */
     while (true) {
@@ -111,6 +150,13 @@ int redis_watch(struct store *base, store_watcher *watcher, void *context, struc
         return error_set(err, ERROR_SETUP, os, "start the store's watch thread");
     }
     return 0;
+}
+
+void redis_watch_ends(struct store *base, store_end_watcher *watcher, void *context)
+{
+    struct redis_store *store = redis_of(base);
+    store->end_context = context;
+    store->end_watcher = watcher;
 }
 
 void redis_watch_end(struct redis_store *store)

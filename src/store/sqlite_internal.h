@@ -218,6 +218,8 @@ struct sqlite_store {
     pthread_cond_t watch_bell; /* with `lock` */
     store_watcher *watcher;    /* NULL: nobody watches */
     void *watcher_context;
+    store_end_watcher *end_watcher; /* NULL: nobody */
+    void *end_context;
     struct sqlite_event *told; /* committed, not yet told */
     size_t told_len, told_cap;
     bool watch_ends;
@@ -327,4 +329,5 @@ int sqlite_depth(struct store *store, struct store_depth *ret, struct error *err
 
 /* sqlite_watch.c */
 int sqlite_watch(struct store *store, store_watcher *watcher, void *context, struct error *err);
+void sqlite_watch_ends(struct store *store, store_end_watcher *watcher, void *context);
 void sqlite_watch_end(struct sqlite_store *store);

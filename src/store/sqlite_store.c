@@ -100,6 +100,7 @@ static const struct store_ops sqlite_ops = {
     .dead_retry = sqlite_dead_retry,
     .wake = sqlite_wake,
     .watch = sqlite_watch,
+    .watch_ends = sqlite_watch_ends,
     .close = sqlite_close,
 };
 

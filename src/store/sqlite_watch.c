@@ -1,7 +1,7 @@
 /*
  * sqlite_watch: tells the watcher what was committed, on a thread of its own, so that a watcher may take locks
  * that callers of the store hold.  It is woken at the commit and waits for the flush itself: an end is told when it
- * is on the disk, and then at once.
+ * is on the disk, and then at once.  Who waits for a result is told before that, so that it is read meanwhile.
  */
 #include "store/sqlite_internal.h"
 
@@ -27,6 +27,9 @@ static void *watch_loop(void *context)
         store->told_cap = events_cap;
         (void)pthread_mutex_unlock(&store->lock);
 
+        for (size_t i = 0; i < batch_len && store->end_watcher != NULL; i++)
+            if (batch[i].promise != 0)
+                store->end_watcher(store->end_context, batch[i].token, NULL);
         for (size_t i = 0; i < batch_len; i++) {
             struct error ignored; /* whoever promised it says so; what is told here is read again before it is shown */
             if (batch[i].promise != 0)
@@ -56,6 +59,13 @@ int sqlite_watch(struct store *base, store_watcher *watcher, void *context, stru
         return error_set(err, ERROR_SETUP, os, "start the store's watch thread");
     }
     return 0;
+}
+
+void sqlite_watch_ends(struct store *base, store_end_watcher *watcher, void *context)
+{
+    struct sqlite_store *store = sqlite_of(base);
+    store->end_context = context;
+    store->end_watcher = watcher;
 }
 
 void sqlite_watch_end(struct sqlite_store *store)

@@ -141,6 +141,9 @@ void store_dead_done(struct store_dead *dead);
 
 /* Called from a thread of the store, whenever it learns that a submission changed its state, in whatever process. */
 typedef void store_watcher(void *context, const char token[TOKEN_BYTES], enum submission_state state, bool cancelled);
+/* A finish, told as early as possible for the sake of who is waiting for its result.  `end` is what store_get would
+ * give; NULL: ask it, and it answers as soon as the result may be shown.  Not every finish is told here. */
+typedef void store_end_watcher(void *context, const char token[TOKEN_BYTES], const struct store_view *end);
 
 struct store_ops {
     int (*add)(struct store *, const struct store_new news[], size_t len, struct store_added ret_added[],
@@ -164,6 +167,7 @@ struct store_ops {
     int (*dead_retry)(struct store *, const char *token, bool *ret_retried, struct error *);
     void (*wake)(struct store *);
     int (*watch)(struct store *, store_watcher *, void *context, struct error *);
+    void (*watch_ends)(struct store *, store_end_watcher *, void *context);
     void (*close)(struct store *);
     /* Of a store in several places; NULL: there is one. */
     void (*name)(struct store *, char ret_token[TOKEN_BYTES]);
@@ -324,6 +328,12 @@ static inline void store_wake(struct store *store)
 static inline int store_watch(struct store *store, store_watcher *watcher, void *context, struct error *err)
 {
     return store->ops->watch(store, watcher, context, err);
+}
+
+/* Before store_watch, whose thread tells it. */
+static inline void store_watch_ends(struct store *store, store_end_watcher *watcher, void *context)
+{
+    store->ops->watch_ends(store, watcher, context);
 }
 
 /* No other call may be running.  NULL is fine. */

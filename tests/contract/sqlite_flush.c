@@ -99,21 +99,34 @@ static void a_run_may_begin_while_its_add_is_flushed(void **state)
     store_close(store);
 }
 
+static _Atomic bool end_told;
+
+static void on_end(void *context, const char token[TOKEN_BYTES], const struct store_view *end)
+{
+    (void)context;
+    (void)token;
+    assert_null(end); /* it is not on the disk yet */
+    atomic_store(&end_told, true);
+}
+
 static void an_end_is_shown_when_it_is_flushed(void **state)
 {
     (void)state;
     struct store *store = place_open();
     struct call finish = { .store = store }, view = { .store = store };
+    store_watch_ends(store, on_end, NULL);
     must(store_watch(store, on_told, NULL, &err));
     add_one(store, "c", PRIORITY_NORMAL, finish.token);
     assert_true(claim_one(store, finish.token, &finish.attempt));
     memcpy(view.token, finish.token, sizeof view.token);
     atomic_store(&told, 0);
+    atomic_store(&end_told, false);
     atomic_store(&flushes_held, 1);
     call_start(&finish, call_finish);
     nap_ms(100);
     call_start(&view, call_view);
     nap_ms(100);
+    assert_true(atomic_load(&end_told));                         /* so that it is read meanwhile */
     assert_false(atomic_load(&finish.returned));                 /* to the worker */
     assert_false(atomic_load(&view.returned));                   /* to who asks */
     assert_true(atomic_load(&told) != 1 + SUBMISSION_COMPLETED); /* to who watches */

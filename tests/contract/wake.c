@@ -284,6 +284,85 @@ static void a_watcher_hears_every_move(void **state)
     store_close(store);
 }
 
+/* What store_watch_ends told, and the latest that was told in full. */
+struct ends_seen {
+    pthread_mutex_t lock;
+    char token[TOKEN_BYTES];
+    size_t told, in_full;
+    struct store_view view; /* of the one with that token */
+};
+
+static void note_end(void *context, const char token[TOKEN_BYTES], const struct store_view *end)
+{
+    struct ends_seen *seen = context;
+    struct error err;
+    (void)pthread_mutex_lock(&seen->lock);
+    seen->told++;
+    if (end != NULL && strcmp(token, seen->token) == 0) {
+        seen->in_full++;
+        seen->view = *end;
+        buf_init(&seen->view.result, end->result.len + 1);
+        (void)buf_append_text(&seen->view.result, buf_text(&end->result), &err);
+    }
+    (void)pthread_mutex_unlock(&seen->lock);
+}
+
+static size_t ends_told(struct ends_seen *seen, size_t at_least)
+{
+    size_t told = 0;
+    for (uint64_t until = now_ms() + 3000; told < at_least && now_ms() < until; nap_ms(5)) {
+        (void)pthread_mutex_lock(&seen->lock);
+        told = seen->told;
+        (void)pthread_mutex_unlock(&seen->lock);
+    }
+    return told;
+}
+
+static void an_end_is_told_as_store_get_shows_it(void **state)
+{
+    (void)state;
+    struct store *store = place_open();
+    struct store *other = place.is_redis ? place_open() : store;
+    static struct ends_seen seen;
+    static struct seen moves;
+    seen = (struct ends_seen){ .lock = PTHREAD_MUTEX_INITIALIZER };
+    moves = (struct seen){ .lock = PTHREAD_MUTEX_INITIALIZER };
+    store_watch_ends(store, note_end, &seen);
+    must(store_watch(store, note_move, &moves, &err));
+    nap_ms(100);
+
+    (void)pthread_mutex_lock(&seen.lock);
+    add_one(other, "c", PRIORITY_NORMAL, seen.token);
+    (void)pthread_mutex_unlock(&seen.lock);
+    assert_true(claim_one(other, NULL, NULL));
+    must(store_hand_back(other, seen.token, 1, &err));
+    assert_true(claim_one(other, NULL, NULL));
+    nap_ms(50);
+    (void)pthread_mutex_lock(&seen.lock);
+    assert_int_equal(seen.told, 0); /* these moves are no end */
+    (void)pthread_mutex_unlock(&seen.lock);
+    assert_true(finish_one(other, seen.token, 2, "[{\"stdout\":\"a b  c\\n \"}]"));
+    assert_int_equal(ends_told(&seen, 1), 1);
+    struct store_view view = view_of(store, seen.token);
+    assert_true(view.found && view.state == SUBMISSION_COMPLETED); /* at once, without waiting for more */
+    if (seen.in_full > 0) {
+        assert_int_equal(seen.view.found, view.found);
+        assert_int_equal(seen.view.state, view.state);
+        assert_int_equal(seen.view.cancelled, view.cancelled);
+        assert_int_equal(seen.view.attempt, view.attempt);
+        assert_string_equal(seen.view.lane, view.lane);
+        assert_true(seen.view.created_ms == view.created_ms && seen.view.started_ms == view.started_ms &&
+                    seen.view.finished_ms == view.finished_ms);
+        assert_true(text_equal(buf_text(&seen.view.result), buf_text(&view.result)));
+        buf_done(&seen.view.result);
+    }
+    assert_int_equal(seen.in_full, place.is_redis ? 1 : 0);
+    store_view_done(&view);
+    if (other != store)
+        store_close(other);
+    store_close(store);
+}
+
 const struct CMUnitTest tests_wake[] = {
     A_TEST(one_add_wakes_one_claimer_of_many),
     A_TEST(a_batch_wakes_as_many_as_it_holds),
@@ -292,5 +371,6 @@ const struct CMUnitTest tests_wake[] = {
     A_TEST(handed_back_and_lost_submissions_wake_too),
     A_TEST(a_wake_just_before_the_wait_is_not_missed),
     A_TEST(a_watcher_hears_every_move),
+    A_TEST(an_end_is_told_as_store_get_shows_it),
 };
 const size_t tests_wake_len = sizeof tests_wake / sizeof *tests_wake;

@@ -159,11 +159,12 @@ end
 
 -- Ended: what clients ask for stays for its time, the payload goes.  `by` names the call, so that the same call,
 -- repeated because its answer was lost, gets the same answer.
--- `client`: whose active one it was, or false.
-local function finish(token, state, result, cancelled, by, ttl_ms, client)
+-- `client`: whose active one it was, or false.  `now` may be left out.
+local function finish(token, state, result, cancelled, by, ttl_ms, client, now)
     redis.call('ZREM', LEASES, token)
     redis.call('DEL', job_key(token))
-    redis.call('HSET', sub_key(token), 'state', state, 'finished', now_ms(), 'cancelled', cancelled, 'by', by)
+    redis.call('HSET', sub_key(token), 'state', state, 'finished', now or now_ms(), 'cancelled', cancelled,
+        'by', by)
     redis.call('PEXPIRE', sub_key(token), ttl_ms)
     redis.call('SET', out_key(token), result, 'PX', ttl_ms)
     publish(token, state, cancelled)
