@@ -13,6 +13,7 @@ Environment: EVALX_BINARY (else build/evalx), EVALX_TEST_SLOW=N: all times are m
 Needs root and Python's standard library.  Exit status: 0 all held, 1 something did not, 77 cannot run here.
 """
 import argparse
+import ctypes
 import fcntl
 import fnmatch
 import math
@@ -346,6 +347,18 @@ def stop_and_look(server):
     return left
 
 
+def leave_other_mounts():
+    """
+    Into a mount namespace where nobody else mounts, cut off from the host's but shared in itself, as a host's root is
+    under systemd: what evalx or a box lets out shows in the table of this process, and nothing else does.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    new_namespace, recursive, private, shared = 0x20000, 0x4000, 1 << 18, 1 << 20
+    if libc.unshare(new_namespace) < 0 or any(libc.mount(b"none", b"/", None, recursive | kind, None) < 0
+                                              for kind in (private, shared)):
+        raise OSError(ctypes.get_errno(), "a mount namespace of its own")
+
+
 def main():
     parser = argparse.ArgumentParser(description="hostile programs against the real evalx")
     parser.add_argument("names", nargs="*")
@@ -371,6 +384,7 @@ def main():
     binary = os.path.abspath(os.environ.get("EVALX_BINARY", os.path.join(attack_server.ROOT, "build", "evalx")))
     if not os.access(binary, os.X_OK):
         raise SystemExit(f"{binary} is not there: build it, or set EVALX_BINARY")
+    leave_other_mounts()
     folder = tempfile.mkdtemp(prefix="evalx-attacks-")
     canary_folder = tempfile.mkdtemp(prefix="evalx-canary-")
     for each in (folder, canary_folder):

@@ -186,6 +186,9 @@ static int refuse_arguments(scmp_filter_ctx ctx, uint32_t action)
     static const uint64_t ioctls[] = { 0x5412 /* TIOCSTI */, 0x541C /* TIOCLINUX */ };
     for (size_t i = 0; i < sizeof ioctls / sizeof *ioctls && os == 0; i++)
         os = seccomp_rule_add(ctx, action, SCMP_SYS(ioctl), 1, SCMP_A1(SCMP_CMP_MASKED_EQ, 0xffffffffu, ioctls[i]));
+    /* Where on the host's disk a file of the image lies (FS_IOC_FIEMAP): as a file system that cannot tell. */
+    if (os == 0)
+        os = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EOPNOTSUPP), SCMP_SYS(ioctl), 1, INT_IS(1, 0xC020660Bu));
     /* Asking (0xffffffff) stays; setting changes what an address or a number means. */
     if (os == 0)
         os = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(personality), 1, SCMP_A0(SCMP_CMP_NE, 0xffffffffu));
