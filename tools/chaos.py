@@ -153,10 +153,15 @@ class Host:
         return failures
 
     def heal(self):
+        """Everything is up again; who does not come up is told."""
         for link in self.links:
             link.heal()
-        for node in self.nodes:
-            harness.wait_until(f"{node.name} is back", lambda n=node: n.running() and n.answers("/healthz"), 60)
+        try:
+            for node in self.nodes:
+                harness.wait_until(f"{node.name} is back", lambda n=node: n.running() and n.answers("/healthz"), 60)
+        except AssertionError as error:
+            return [str(error)]
+        return []
 
     def close(self):
         """Stops all in order; what is wrong with that, in words."""
@@ -234,7 +239,7 @@ def run(options):
         load.start()
         problems += host.follow(plan, options.seconds)
         load.stop()
-        host.heal()
+        problems += host.heal()
         left = sum(1 for one in load.accepted if one.ended is None)
         say(f"all is healed; {left} of {len(load.accepted)} still to end")
         load.settle(SETTLE_SECONDS)
