@@ -142,12 +142,38 @@ void layers_close(struct layers *layers)
 }
 
 /* An absolute link of the image means the image's own root, so the kernel is asked to resolve it there. */
-bool layers_have(const struct layers *layers, const char *path)
+bool layers_stat(const struct layers *layers, const char *path, struct stat *ret)
 {
     for (size_t i = 0; i < layers->len; i++) {
         auto_close int fd = open_beneath(layers->fds[i], path, O_PATH, RESOLVE_IN_ROOT);
         if (fd >= 0)
-            return true;
+            return fstat(fd, ret) == 0;
     }
     return false;
+}
+
+bool layers_have(const struct layers *layers, const char *path)
+{
+    struct stat ignored;
+
+    return layers_stat(layers, path, &ignored);
+}
+
+int layers_open_prepared(const char *images_folder, const char *image, int *ret_fd, struct error *err)
+{
+    char path[sizeof LAYERS_PREPARED + 1 + NAME_BYTES_MAX];
+    auto_close int folder = open(images_folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+    *ret_fd = -1;
+    if (folder < 0)
+        return errno == ENOENT ? 0 : error_set(err, ERROR_SETUP, errno, "open images folder %s", images_folder);
+    if (snprintf(path, sizeof path, LAYERS_PREPARED "/%s", image) >= (int)sizeof path)
+        return error_set(err, ERROR_SETUP, ENAMETOOLONG, "open %.60s", image);
+    auto_close int fd = open_plainly(folder, path, O_PATH | O_DIRECTORY);
+    if (fd < 0)
+        return errno == ENOENT ? 0 : error_set(err, ERROR_SETUP, errno, "open %s in %s", path, images_folder);
+    if (check_owner(fd, "folder", path, err) < 0)
+        return -1;
+    *ret_fd = take_fd(&fd);
+    return 0;
 }

@@ -9,17 +9,23 @@
  *
  * Files that several images have are so stored once.  "host" is this machine's own root.
  *
+ * What languages prepared ahead for an image (job/prepared.h) lies in .prepared/NAME/ there, and is seen as /prepared
+ * by every run in it.
+ *
  * No path is followed through a symbolic link below the images folder.  The file and the folders it names must belong
- * to root (or to the caller, for tests without root) and be writable by nobody else: what they say becomes the root of
- * every run.
+ * to root (or to the caller, for tests without root) and be writable by nobody else, and so must .prepared/NAME: what
+ * they say becomes the root of every run.
  */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/stat.h>
 
 #include "base/error.h"
 
 #define LAYERS_MAX 8
+#define LAYERS_PREPARED ".prepared"    /* below the images folder */
+#define LAYERS_PREPARED_AT "/prepared" /* in an image */
 
 struct layers {
     int fds[LAYERS_MAX]; /* O_PATH, the top one first */
@@ -32,3 +38,7 @@ void layers_close(struct layers *layers);
 
 /* Is the absolute path there, as the image sees it?  A symbolic link is resolved within its layer. */
 bool layers_have(const struct layers *layers, const char *path);
+bool layers_stat(const struct layers *layers, const char *path, struct stat *ret);
+
+/* The folder of what was prepared for the image (O_PATH); *ret_fd is -1 where nothing was. */
+int layers_open_prepared(const char *images_folder, const char *image, int *ret_fd, struct error *err);

@@ -16,7 +16,7 @@ static const struct subcommand help_command = {
     .run = help_run,
 };
 
-static struct subcommand commands[12]; /* the first is what evalx does without a command; the last stays empty */
+static struct subcommand commands[13]; /* the first is what evalx does without a command; the last stays empty */
 
 static int help_run(const struct invocation *invocation)
 {
@@ -25,10 +25,9 @@ static int help_run(const struct invocation *invocation)
 
 int main(int argc, char **argv)
 {
-    const struct subcommand *const all[] = { &server_command, &worker_command,  &run_command,
-                                             &submit_command, &status_command,  &queue_command,
-                                             &dead_command,   &languages_command, &check_command,
-                                             &version_command, &help_command };
+    const struct subcommand *const all[] = { &server_command,  &worker_command, &run_command,     &submit_command,
+                                             &status_command,  &queue_command,  &dead_command,    &languages_command,
+                                             &prepare_command, &check_command,  &version_command, &help_command };
 
     _Static_assert(sizeof all / sizeof *all + 1 == sizeof commands / sizeof *commands, "the table has an end");
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)

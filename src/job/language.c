@@ -12,6 +12,7 @@
 #include "base/layers.h"
 #include "base/scope.h"
 #include "job/language_file.h"
+#include "job/prepared.h"
 
 #define LANGUAGES_MAX 200
 #define ARENA_BYTES_MAX ((size_t)64 << 20)
@@ -146,7 +147,7 @@ void languages_probe(struct languages *languages, const char *images_folder)
         struct layers layers;
         struct error err;
 
-        language->missing = (struct text){ 0 };
+        language->missing = language->prepared = (struct text){ 0 };
         language->available = layers_open(images_folder, language->image.at, &layers, &err) == 0;
         if (!language->available)
             continue;
@@ -155,6 +156,8 @@ void languages_probe(struct languages *languages, const char *images_folder)
                 language->available = false;
                 language->missing = language->needs[k];
             }
+        if (language->available)
+            prepared_find(language, &layers, images_folder, &languages->arena);
         layers_close(&layers);
     }
 }
@@ -220,6 +223,8 @@ static int append_placeholder(struct buf *out, struct text name, const struct co
         return buf_append_text(out, values->source, err);
     if (text_equal(name, TEXT("binary")))
         return buf_append_text(out, values->binary, err);
+    if (text_equal(name, TEXT("prepared")))
+        return buf_append_text(out, values->prepared, err);
     if (text_equal(name, TEXT("main")))
         return buf_append(out, values->source.at, values->source.len - suffix_of(values->source).len, err);
     if (text_equal(name, TEXT("memory_mb")))
@@ -296,6 +301,8 @@ int command_expand(const struct command *command, const struct command_values *v
                     copy_word(name, name.at[0] == '-' || name.at[0] == '@' ? "./" : "", arena, &argv[len++], err) < 0)
                     return -1;
             }
+        } else if (values->prepared.len == 0 && strstr(word.at, "{prepared}") != NULL) {
+            continue;
         } else if (expand_word(word, values, arena, &argv[len++], err) < 0) {
             return -1;
         }

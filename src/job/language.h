@@ -6,6 +6,8 @@
  *   {source}     the name of the main source file            {binary}   the name of the compiled program
  *   {memory_mb}  the run's memory limit in MiB                {heap_mb}  about 60 % of it, for heap flags
  *   {main}       the source's name without its suffix
+ *   {prepared}   where the language's [prepare] script put its files; where nothing is prepared, or it is out of date,
+ *                the whole word is left out (prepared.h)
  *   a word that is exactly {args} becomes the test's arguments (or nothing); {files} the other source
  *   files with the main one's suffix (or nothing).  A name is put in as it is; one that begins with '-' or '@' gets
  *   "./" before it, so that no file name is ever taken for an option or a file of options
@@ -53,10 +55,15 @@ struct language {
     size_t needs_len;
     struct limits limits;                              /* of a run, before the client's own */
     struct limits compile_limits;                      /* of the compile step */
+    struct text prepare_script;                        /* for /bin/sh; empty: nothing can be prepared */
+    struct text *depends;                              /* paths of the image that the prepared files were made from */
+    size_t depends_len;
+    struct limits prepare_limits;
     enum language_class class;                         /* of a run */
     struct text hello_code, hello_stdin, hello_stdout; /* the proof that it works */
     bool available;      /* the image and `needs` are there; set by languages_probe, as is the next */
     struct text missing; /* the first of `needs` that is not there; empty where the image itself is not */
+    struct text prepared; /* the prepared folder, as the image sees it; empty: none that is up to date.  Probed too */
 };
 
 struct languages {
@@ -74,7 +81,7 @@ struct languages {
 int languages_load(const char *folder, const struct config *config, struct languages *ret, struct error *err);
 void languages_done(struct languages *languages);
 
-/* Looks for each image and for `needs` in it (base/layers.h). */
+/* Looks for each image, for `needs` in it (base/layers.h), and for what was prepared. */
 void languages_probe(struct languages *languages, const char *images_folder);
 
 /* By id or alias, ASCII case ignored; NULL if there is none. */
@@ -88,7 +95,7 @@ bool language_answers_to(const struct language *language, struct text version);
 
 /* The words of a command with the placeholders filled, as a NULL-terminated argv in the arena. */
 struct command_values {
-    struct text source, binary;
+    struct text source, binary, prepared;
     uint64_t memory_bytes;
     const struct text *args;
     size_t args_len;

@@ -39,6 +39,8 @@ enum shape {
     X("image", packages, SHAPE_WORDS)                                                                                  \
     X("image", npm, SHAPE_WORDS)                                                                                       \
     X("image", setup, SHAPE_LINES)                                                                                     \
+    X("prepare", depends, SHAPE_WORDS)                                                                                 \
+    X("prepare", script, SHAPE_BLOCK)                                                                                  \
     X("hello", code, SHAPE_BLOCK)                                                                                      \
     X("hello", stdin, SHAPE_BLOCK)                                                                                     \
     X("hello", stdout, SHAPE_BLOCK)
@@ -68,8 +70,8 @@ struct value {
 struct reading {
     struct arena *arena;
     struct value values[KEY_COUNT_];
-    struct limits limits, compile_limits;
-    uint32_t limits_seen, compile_limits_seen; /* one bit a key, so that a key said twice shows */
+    struct limits limits, compile_limits, prepare_limits;
+    uint32_t limits_seen, compile_limits_seen, prepare_limits_seen; /* one bit a key, so that a key said twice shows */
     struct limits ceiling;
 };
 
@@ -113,7 +115,7 @@ static int add_line(struct reading *reading, enum key key, const char *line, str
     return error_set(err, ERROR_BUG, 0, "a key without a shape");
 }
 
-/* "cpu_time_ms = 5000", "memory_bytes = 512m" in [limits] or [compile_limits]. */
+/* "cpu_time_ms = 5000", "memory_bytes = 512m" in [limits], [compile_limits] or [prepare_limits]. */
 static int take_limit(struct limits *limits, const struct limits *ceiling, uint32_t *seen,
                       const struct ini_entry *entry, struct error *err)
 {
@@ -160,6 +162,8 @@ static int take_entry(void *context, const struct ini_entry *entry, struct error
         return take_limit(&reading->limits, &reading->ceiling, &reading->limits_seen, entry, err);
     if (strcmp(entry->section, "compile_limits") == 0 && !entry->continues)
         return take_limit(&reading->compile_limits, &no_ceiling, &reading->compile_limits_seen, entry, err);
+    if (strcmp(entry->section, "prepare_limits") == 0 && !entry->continues)
+        return take_limit(&reading->prepare_limits, &no_ceiling, &reading->prepare_limits_seen, entry, err);
 
     for (enum key key = 0; key < KEY_COUNT_; key++) {
         if (strcmp(entry->section, keys[key].section) != 0 || strcmp(entry->key, keys[key].name) != 0)
@@ -218,9 +222,12 @@ static bool is_made_of(struct text text, const char *allowed)
 }
 
 /* A typo in a placeholder would reach the compiler as a file name; better said here. */
-static int check_command(const struct command *command, const char *key, bool has_binary, struct error *err)
+static int check_command(const struct command *command, const char *key, const struct language *language,
+                         struct error *err)
 {
-    static const char *const known[] = { "{source}", "{binary}", "{memory_mb}", "{heap_mb}", "{main}" };
+    static const char *const known[] = { "{source}", "{binary}", "{memory_mb}", "{heap_mb}", "{main}", "{prepared}" };
+
+    bool has_binary = language->binary_file.len > 0, has_script = language->prepare_script.len > 0;
 
     if (command->words_len > 0 && command->words[0].at[0] != '/')
         return error_set(err, ERROR_SETUP, 0, "%s: expected an absolute path as its first word", key);
@@ -234,6 +241,8 @@ static int check_command(const struct command *command, const char *key, bool ha
                 k++;
             if (k == sizeof known / sizeof *known)
                 return error_set(err, ERROR_SETUP, 0, "%s: \"%.40s\" has no such placeholder", key, word);
+            if (!has_script && strcmp(known[k], "{prepared}") == 0)
+                return error_set(err, ERROR_SETUP, 0, "%s: {prepared} is used, but nothing is prepared", key);
             if (!has_binary && strcmp(known[k], "{binary}") == 0)
                 return error_set(err, ERROR_SETUP, 0, "%s: {binary} is used, but no binary is named", key);
         }
@@ -274,6 +283,10 @@ static int check_lists(const struct language *language, struct error *err)
         if (language->needs[i].at[0] != '/')
             return error_set(err, ERROR_SETUP, 0, "needs: expected absolute paths, got \"%.60s\"",
                              language->needs[i].at);
+    for (size_t i = 0; i < language->depends_len; i++)
+        if (language->depends[i].at[0] != '/')
+            return error_set(err, ERROR_SETUP, 0, "depends: expected absolute paths, got \"%.60s\"",
+                             language->depends[i].at);
     return 0;
 }
 
@@ -311,12 +324,16 @@ static int finish(struct reading *reading, struct language *ret, struct error *e
         .needs_len = values[KEY_needs].parts_len,
         .limits = reading->limits,
         .compile_limits = reading->compile_limits,
+        .depends = values[KEY_depends].parts,
+        .depends_len = values[KEY_depends].parts_len,
+        .prepare_limits = reading->prepare_limits,
     };
 
     if (check_names(&language, err) < 0 || check_lists(&language, err) < 0 ||
         class_of(line_of(reading, KEY_class), &language.class, err) < 0 ||
-        check_command(&language.compile, "compile", language.binary_file.len > 0, err) < 0 ||
-        check_command(&language.run, "run", language.binary_file.len > 0, err) < 0 ||
+        block_of(reading, KEY_script, &language.prepare_script, err) < 0 ||
+        check_command(&language.compile, "compile", &language, err) < 0 ||
+        check_command(&language.run, "run", &language, err) < 0 ||
         block_of(reading, KEY_code, &language.hello_code, err) < 0 ||
         block_of(reading, KEY_stdin, &language.hello_stdin, err) < 0 ||
         block_of(reading, KEY_stdout, &language.hello_stdout, err) < 0)
@@ -340,6 +357,13 @@ static void start(struct reading *reading, const struct config *config, struct a
     reading->compile_limits.processes = 64;
     reading->compile_limits.output_bytes = 256u << 10;
     reading->compile_limits.file_bytes = reading->ceiling.disk_bytes;
+
+    /* Once in a while, by the operator's hand, for files of any size. */
+    reading->prepare_limits = reading->compile_limits;
+    reading->prepare_limits.cpu_us = 300000000;
+    reading->prepare_limits.wall_us = 600000000;
+    reading->prepare_limits.memory_bytes = 2ull << 30;
+    reading->prepare_limits.file_bytes = reading->prepare_limits.disk_bytes = 1ull << 30;
 }
 
 /* Only the operator can be to blame, also where an arena is full. */

@@ -14,6 +14,7 @@
 #include "base/hash.h"
 #include "base/scope.h"
 #include "job/judge.h"
+#include "job/prepared.h"
 #include "sandbox/bundle.h"
 #include "worker/artifact_cache.h"
 #include "worker/result_cache.h"
@@ -69,6 +70,7 @@ static int expand(const struct program *program, const struct command *command, 
     struct command_values values = {
         .source = program->files[0].name,
         .binary = program->language->binary_file,
+        .prepared = prepared_now(program->language),
         .memory_bytes = memory_bytes,
         .args = test == NULL ? NULL : test->args,
         .args_len = test == NULL ? 0 : test->args_len,

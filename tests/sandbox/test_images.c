@@ -31,6 +31,10 @@ static const char *const make =
     "echo low >.layers/low/usr/share/both; echo low >.layers/low/usr/share/low; echo low >.layers/low/etc/name\n"
     "echo high >.layers/high/usr/share/both; echo high >.layers/high/usr/share/high; echo high >.layers/high/opt/x\n"
     "ln -s usr .layers/low/turned; mkdir .layers/high/turned; echo high >.layers/high/turned/y\n"
+    "mkdir -p .prepared/two/c-1; echo made >.prepared/two/c-1/file\n"
+    "mkdir .prepared/open; chmod 777 .prepared/open; mkdir .prepared/real; ln -s real .prepared/linked\n"
+    "for i in open linked; do cp -r .layers/low $i; done\n"
+    "mkdir .layers/low/prepared; echo own >.layers/low/prepared/file\n"
     "printf 'low\\nhigh\\n' >two.layers; printf 'low\\n' >one.layers\n";
 
 static void expect_in(const char *image, const char *script, const char *expected)
@@ -85,6 +89,31 @@ static void nothing_of_a_layer_can_be_changed(void **state)
     expect_in("two", "ls /home /root /var /srv 2>/dev/null; [ -e /.layers ] || echo none", "none\n");
 }
 
+static void what_was_prepared_is_seen_and_cannot_be_changed(void **state)
+{
+    (void)state;
+    expect_in("two", "ls /prepared; cat /prepared/c-1/file",
+              "c-1\nmade\n"); /* not the image's own folder of that name */
+    expect_in(
+        "two",
+        "for f in /prepared/x /prepared/c-1/file /prepared/c-1/x; do { echo x >$f; } 2>/dev/null && echo wrote $f; "
+        "done; echo tried",
+        "tried\n");
+    expect_in("one", "[ -e /prepared ] || echo none", "none\n");
+}
+
+/* What others than root could have written, or could turn elsewhere, is not shown to any program. */
+static void what_others_may_have_prepared_is_refused(void **state)
+{
+    (void)state;
+    struct error err = { 0 };
+
+    assert_int_equal(sandbox_image(sandbox, "open", &err), -1);
+    assert_non_null(strstr(err.text, "must be root's"));
+    assert_int_equal(sandbox_image(sandbox, "linked", &err), -1);
+    assert_non_null(strstr(err.text, ".prepared/linked"));
+}
+
 static int start(void **state)
 {
     (void)state;
@@ -118,6 +147,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(layers_lie_over_one_another),
         cmocka_unit_test(nothing_of_a_layer_can_be_changed),
+        cmocka_unit_test(what_was_prepared_is_seen_and_cannot_be_changed),
+        cmocka_unit_test(what_others_may_have_prepared_is_refused),
     };
 
     if (geteuid() != 0) {

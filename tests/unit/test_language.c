@@ -39,6 +39,9 @@ static void a_mistake_is_named(void **state)
         { BASICS "env = PATH\n", "env: expected NAME=value, got \"PATH\"" },
         { BASICS "env = =x\n", "env: expected NAME=value" },
         { BASICS "needs = bin/x\n", "needs: expected absolute paths" },
+        { BASICS "[prepare]\ndepends = bin/x\n", "depends: expected absolute paths" },
+        { BASICS "compile = /gcc -I{prepared}\n", "{prepared} is used, but nothing is prepared" },
+        { BASICS "[prepare_limits]\nspeed = 1\n", "x.conf:8: there is no limit \"speed\"" },
         { BASICS "[limits]\nspeed = 1\n", "x.conf:8: there is no limit \"speed\"" },
         { BASICS "[limits]\nprocesses = 0\n", "expected at least 1" },
         { BASICS "[limits]\nprocesses = 5\nprocesses = 6\n", "x.conf:9: processes is there twice" },
@@ -72,6 +75,7 @@ static void every_key_arrives(void **state)
                         "aliases = y  z\nversions = 1.0\n  1.1\nclass = runtime\nbinary = b\n"
                         "compile = /cc\n  -o {binary}\nenv = A=1 2\n  B=\nneeds = /a /b\n"
                         "[limits]\ncpu_time_ms = 1500\nmemory_bytes = 999g\n[compile_limits]\nmemory_bytes = 8g\n"
+                        "[prepare]\ndepends = /c /d\nscript =\n  |make\n  |  it\n[prepare_limits]\nprocesses = 3\n"
                         "[hello]\ncode =\n  |#a\n  |\n  |  b\nstdin = i\n",
                         &arena, &language, &err),
               err);
@@ -85,6 +89,10 @@ static void every_key_arrives(void **state)
     assert_text_equal(language.env[1], "B=");
     assert_int_equal(language.needs_len, 2);
     assert_int_equal(language.limits.cpu_us, 1500000);
+    assert_int_equal(language.depends_len, 2);
+    assert_text_equal(language.depends[1], "/d");
+    assert_text_equal(language.prepare_script, "make\n  it\n");
+    assert_int_equal(language.prepare_limits.processes, 3);
     assert_true(language.limits.memory_bytes == config.memory_bytes_max);   /* cut to the ceiling */
     assert_true(language.compile_limits.memory_bytes == UINT64_C(8) << 30); /* ours: not cut */
     assert_text_equal(language.hello_code, "#a\n\n  b\n");
@@ -130,6 +138,12 @@ static void commands_are_filled(void **state)
     expect_words(&command, &values, "[/cc][-om:m.a.100][m.a.c][./-x.c][./@y.c][d/z.c][-Xmx60m][a b][][{source}]");
     values = (struct command_values){ .source = TEXT("m"), .memory_bytes = 1 };
     expect_words(&command, &values, "[/cc][-o:m.1][m][-Xmx1m]");
+
+    struct text more[] = { TEXT("/cc"), TEXT("-I{prepared}"), TEXT("-B{prepared}/{main}"), TEXT("-x") };
+    struct command preparing = { more, LEN(more) };
+    expect_words(&preparing, &values, "[/cc][-x]");
+    values.prepared = TEXT("/prepared/c-1");
+    expect_words(&preparing, &values, "[/cc][-I/prepared/c-1][-B/prepared/c-1/m][-x]");
     expect_words(&(struct command){ NULL, 0 }, &values, "");
 }
 

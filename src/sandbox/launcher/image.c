@@ -35,10 +35,11 @@ static const char *const host_etc[] = { "alternatives", "ld.so.cache", "java-*-o
 
 /* Top-level names of an image that are never taken over. */
 static const char *const never[] = { "dev",   "proc", "sys",  "tmp",  "box", "run",       "mnt",
-                                     "media", "boot", "root", "home", "srv", "lost+found" };
+                                     "media", "boot", "root", "home", "srv", "lost+found", "prepared" };
 
 struct build {
     struct layers source; /* the image's root, or what lies over one another to make it */
+    int prepared;         /* what languages prepared for it, or -1 */
     int empty;            /* an empty folder of the new root */
     bool is_host;
     struct error *err;
@@ -262,6 +263,12 @@ static int fill_dev(struct build *b)
     return 0;
 }
 
+static int attach_prepared(struct build *b)
+{
+    struct layers from = { .fds = { b->prepared }, .len = 1 };
+    return b->prepared < 0 ? 0 : attach_folder(b, &from, ".", STAGE LAYERS_PREPARED_AT);
+}
+
 static int assemble(struct build *b)
 {
     if (mount("tmpfs", STAGE, "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755,size=16m,nr_inodes=4096") < 0)
@@ -279,7 +286,7 @@ static int assemble(struct build *b)
     for (size_t i = 0; i < sizeof folders / sizeof *folders; i++)
         if (mkdir(folders[i], 0755) < 0)
             return fail(b, "make", folders[i]);
-    if (fill_dev(b) < 0)
+    if (fill_dev(b) < 0 || attach_prepared(b) < 0)
         return -1;
 
     if (chdir(STAGE) < 0)
@@ -300,7 +307,7 @@ static int assemble(struct build *b)
 static void build_and_answer(const char *images_folder, const char *name, int answer)
 {
     struct error err = { 0 };
-    struct build b = { .empty = -1, .is_host = strcmp(name, "host") == 0, .err = &err };
+    struct build b = { .prepared = -1, .empty = -1, .is_host = strcmp(name, "host") == 0, .err = &err };
     int mount_ns = -1;
     int result = 0;
     if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
@@ -311,7 +318,9 @@ static void build_and_answer(const char *images_folder, const char *name, int an
             result = error_set(&err, ERROR_SETUP, errno, "open /proc/self/ns/mnt (is /proc mounted?)");
     }
     if (result == 0) {
-        result = layers_open(images_folder, name, &b.source, &err) < 0 ? -1 : assemble(&b);
+        bool opened = layers_open(images_folder, name, &b.source, &err) == 0 &&
+                      layers_open_prepared(images_folder, name, &b.prepared, &err) == 0;
+        result = opened ? assemble(&b) : -1;
     }
     (void)message_send(answer, &err, sizeof err, result == 0 ? &mount_ns : NULL, result == 0 ? 1 : 0);
     _exit(0);
@@ -320,10 +329,11 @@ static void build_and_answer(const char *images_folder, const char *name, int an
 int image_check(const char *images_folder, const char *name, struct error *err)
 {
     struct layers layers;
+    auto_close int prepared = -1;
     if (layers_open(images_folder, name, &layers, err) < 0)
         return -1;
     layers_close(&layers);
-    return 0;
+    return layers_open_prepared(images_folder, name, &prepared, err);
 }
 
 int image_build(const char *images_folder, const char *name, int *ret_mount_ns, struct error *err)

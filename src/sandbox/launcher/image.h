@@ -9,6 +9,7 @@
  *   /box /tmp /dev/shm           empty mount points; each run brings its own tmpfs
  *   /dev                         null zero full random urandom, and links to /proc/self/fd
  *   /proc                        empty mount point; each run mounts its own
+ *   /prepared                    where there is one: what `evalx prepare` made for it, read-only, nosuid, nodev
  *
  * "host" is this machine's own /usr with a chosen few files of /etc; any other name is a folder below the images
  * folder, or a file there that names the layers to be put over one another (base/layers.h).
@@ -22,7 +23,7 @@ struct image {
     int mount_ns; /* the slot's namespace of it, kept by this descriptor; -1 until its first run there */
 };
 
-/* Is it there, and root's? */
+/* Is it there, and root's, with what was prepared for it? */
 int image_check(const char *images_folder, const char *name, struct error *err);
 
 /* Forks a builder; *ret_mount_ns is the caller's.  Root side only. */
