@@ -13,7 +13,7 @@ _evalx_languages()
 _evalx()
 {
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} command= i
-    local commands="server worker run submit status queue dead languages check version help"
+    local commands="server worker run submit status queue dead languages prepare check version help"
     local common="--config --set --help"
     COMPREPLY=()
 
@@ -51,6 +51,7 @@ _evalx()
     submit) options="--language --stdin --timeout --memory --expected --wait --server --json $common" ;;
     status) options="--wait --server --json $common" ;;
     queue | dead) options="--server --json $common" ;;
+    prepare) options="--again $common" ;;
     languages) options="--json --measure $common" ;;
     check | version) options="--json $common" ;;
     esac
@@ -62,6 +63,7 @@ _evalx()
         "") mapfile -t COMPREPLY < <(compgen -W "$commands" -- "$word") ;;
         help) mapfile -t COMPREPLY < <(compgen -W "${commands% help}" -- "$word") ;;
         languages) mapfile -t COMPREPLY < <(compgen -W "verify $(_evalx_languages)" -- "$word") ;;
+        prepare) mapfile -t COMPREPLY < <(compgen -W "$(_evalx_languages)" -- "$word") ;;
         dead) mapfile -t COMPREPLY < <(compgen -W "list show retry" -- "$word") ;;
         run | submit) mapfile -t COMPREPLY < <(compgen -f -- "$word") ;;
         esac

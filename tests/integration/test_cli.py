@@ -9,7 +9,8 @@ import pytest
 
 import harness
 
-COMMANDS = ("server", "worker", "run", "submit", "status", "queue", "dead", "languages", "check", "version", "help")
+COMMANDS = ("server", "worker", "run", "submit", "status", "queue", "dead", "languages",
+            "prepare", "check", "version", "help")
 TOKEN = re.compile(r"^[0-9A-HJKMNP-TV-Z]{26}$")
 
 SOURCES = {

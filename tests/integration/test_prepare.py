@@ -1,0 +1,276 @@
+"""evalx prepare: what a language makes ahead, once, is used while it is up to date, and only then; and programs mean
+the same with it and without."""
+import json
+import os
+import re
+import shutil
+import stat
+import subprocess
+
+import pytest
+
+import harness
+
+TOY = """id = toy
+name = Toy
+version = 1
+image = host
+source = main.sh
+run = /usr/bin/bash {source} {prepared}/file {args}
+env = PATH=/usr/bin:/bin
+needs = /usr/bin/bash
+
+[prepare]
+depends = DEPENDS
+script =
+  |SCRIPT
+
+[hello]
+code = echo hello
+stdout = hello
+"""
+SAY = 'echo "$# $(cat "$1" 2>/dev/null)"'
+UID_BASE = 1_910_000_000
+
+
+class Toy:
+    """A language of our own on the host's bash, with images and a folder of languages of its own."""
+
+    def __init__(self, binary, folder):
+        self.binary, self.folder = binary, folder
+        self.images, self.languages = os.path.join(folder, "images"), os.path.join(folder, "languages")
+        self.depends = os.path.join(folder, "compiler")
+        os.mkdir(self.images)
+        os.mkdir(self.languages)
+        self.change("1")
+        self.script("echo made > file")
+        self.source = os.path.join(folder, "x.sh")
+        with open(self.source, "w", encoding="ascii") as file:
+            file.write(SAY)
+
+    def change(self, text):
+        with open(self.depends, "w", encoding="ascii") as file:
+            file.write(text)
+
+    def script(self, script):
+        with open(os.path.join(self.languages, "toy.conf"), "w", encoding="ascii") as file:
+            file.write(TOY.replace("DEPENDS", self.depends).replace("SCRIPT", script))
+
+    def evalx(self, *words, **options):
+        env = {key: value for key, value in os.environ.items() if not key.startswith(("EVALX_", "REDIS_"))}
+        env.update(EVALX_LANGUAGES=self.languages, EVALX_IMAGES=self.images, EVALX_UID_BASE=str(UID_BASE),
+                   EVALX_DATA=os.path.join(self.folder, "data"))
+        return subprocess.run([self.binary, *words], env=env, capture_output=True, text=True, check=False,
+                              timeout=60 * harness.SLOWNESS, cwd=self.folder, **options)
+
+    def prepare(self, *words):
+        done = self.evalx("prepare", *words)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def says(self):
+        done = self.evalx("run", "--language", "toy", self.source)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    def prepared(self):
+        folder = os.path.join(self.images, ".prepared", "host")
+        return sorted(os.listdir(folder)) if os.path.isdir(folder) else []
+
+
+@pytest.fixture
+def toy(evalx_binary, folder):
+    return Toy(evalx_binary, folder)
+
+
+def test_prepared_once_and_used_while_it_is_up_to_date(toy):
+    assert toy.says() == "0"  # the word with {prepared} is left out
+    assert re.search(r"^toy +prepared after \d+\.\d s", toy.prepare())
+    assert toy.says() == "1 made"
+    first = toy.prepared()
+    assert len(first) == 1 and re.fullmatch(r"toy-[0-9a-f]{16}", first[0])
+    assert re.search(r"^toy +is prepared$", toy.prepare("toy"), re.M)
+    toy.change("another compiler")
+    assert toy.says() == "0"
+    toy.prepare()
+    assert toy.says() == "1 made" and len(toy.prepared()) == 1 and toy.prepared() != first  # the old one is gone
+    toy.script("echo anew > file")
+    assert toy.says() == "0"
+    assert "prepared after" in toy.prepare() and toy.says() == "1 anew"
+    assert "prepared after" in toy.prepare("--again") and toy.says() == "1 anew"
+
+
+def test_a_server_uses_it_and_stops_when_it_is_out_of_date(toy, start_evalx):
+    toy.prepare()
+    server = start_evalx({"EVALX_LANGUAGES": toy.languages, "EVALX_IMAGES": toy.images})
+
+    def says():
+        return server.client().run([{"language": "toy", "version": "*", "code": SAY}])["results"][0]["stdout"].strip()
+
+    assert says() == "1 made"
+    toy.change("an upgrade under a running server")
+    assert says() == "0"
+
+
+def test_what_a_script_leaves_is_roots_and_plain(toy):
+    toy.script("mkdir -p a/b; echo made > file; cp file a/b/c; chmod 777 file a; ln -s /etc/shadow link; "
+               "ln -s /etc folder; mkfifo fifo; chmod 4755 a/b/c")
+    toy.prepare()
+    top = os.path.join(toy.images, ".prepared", "host", toy.prepared()[0])
+    found = {}
+    for path, folders, files in os.walk(top):
+        for name in [*folders, *files, "."]:
+            status = os.lstat(os.path.join(path, name))
+            assert status.st_uid == status.st_gid == 0 and status.st_mode & 0o7022 == 0
+            assert stat.S_ISDIR(status.st_mode) or stat.S_ISREG(status.st_mode)
+            found[os.path.relpath(os.path.join(path, name), top)] = status
+    assert sorted(found) == [".", "a", "a/b", "a/b/c", "file"]
+    assert toy.says() == "1 made"
+
+
+def test_a_script_that_fails_leaves_nothing_and_says_why(toy):
+    toy.script("echo half > file; echo no room >&2; exit 3")
+    done = toy.evalx("prepare")
+    assert done.returncode == 1 and "FAILS" in done.stdout and "exit code 3" in done.stdout and "no room" in done.stdout
+    assert toy.prepared() == [] and toy.says() == "0"
+    toy.script("echo made > file; sleep 100")
+    with open(os.path.join(toy.languages, "toy.conf"), "a", encoding="ascii") as file:
+        file.write("\n[prepare_limits]\nwall_time_ms = 300\n")
+    done = toy.evalx("prepare")
+    assert done.returncode == 1 and "time_limit" in done.stdout and toy.prepared() == []
+
+
+def test_prepare_refuses_in_words(toy):
+    done = toy.evalx("prepare", "klingon")
+    assert done.returncode == 1 and "klingon" in done.stderr
+    # nobody could not read this test's build folder
+    shutil.copy(toy.binary, os.path.join(toy.folder, "evalx"))
+    toy.binary = os.path.join(toy.folder, "evalx")
+    done = toy.evalx("prepare", user="nobody", group="nogroup", extra_groups=[])
+    assert done.returncode == 1 and "sudo" in done.stderr
+    os.makedirs(os.path.join(toy.images, ".prepared", "host"))
+    os.chmod(os.path.join(toy.images, ".prepared", "host"), 0o777)
+    done = toy.evalx("prepare")
+    assert done.returncode == 1 and "must be root's" in done.stdout
+
+
+# ---- C++ with headers that are compiled already ----
+
+BODY = """
+using namespace std;
+template <class T> T twice(T x) { return x + x; }
+int main()
+{
+    string s; long n = 0;
+    while (cin >> s) n += twice((long)s.size());
+    cout << n << ' ' << sizeof(WHAT) << ' ' << __LINE__ << endl;
+}
+"""
+# What stands before BODY, what WHAT is, and whether g++ may take the header that is compiled already.
+HEADS = {
+    "plain": ("#include <iostream>", "int", True),
+    "comment": ("/* a */ // b\n\n#include <iostream>", "int", True),
+    "own_macros": ("#define ll long long\n#define REP(i, n) for (int i = 0; i < n; i++)\n#include <iostream>", "ll",
+                   True),
+    "conditional": ("#ifdef LOCAL\n#include \"debug.h\"\n#else\n#include <iostream>\n#endif", "int", True),
+    "twice": ("#include <iostream>\n#include <iostream>\n#include <vector>", "vector<int>", True),
+    "quoted": ("#include \"iostream\"", "int", True),
+    "pragma_after": ("#include <iostream>\n#pragma GCC optimize(\"O3\")", "int", True),
+    "optimize": ("#pragma GCC optimize(\"O3,unroll-loops\")\n#include <iostream>", "int", False),
+    "target": ("#pragma GCC target(\"avx2\")\n#include <iostream>", "int", False),
+    "debug": ("#define _GLIBCXX_DEBUG\n#include <iostream>\n#include <vector>", "vector<int>", False),
+    "old_abi": ("#define _GLIBCXX_USE_CXX11_ABI 0\n#include <iostream>", "string", False),
+    "keyword": ("#define explicit explicit\n#include <iostream>", "int", False),
+    "name_of_theirs": ("#define npos elsewhere\n#include <iostream>", "int", False),
+    "c_first": ("#include <stdio.h>\n#include <iostream>", "FILE *", False),
+    "token_first": ("int first;\n#include <iostream>", "first", False),
+    "all": ("#include <bits/stdc++.h>", "regex", True),
+    "all_after_some": ("#include <iostream>\n#include <bits/stdc++.h>", "regex", True),
+    "all_optimize": ("#pragma GCC optimize(\"O3\")\n#include <bits/stdc++.h>", "regex", False),
+}
+
+
+def prepared(evalx_binary, language, compiler):
+    """The real language file, prepared: (folder of images, the prepared folder)."""
+    if not os.access(compiler, os.X_OK):
+        pytest.skip(f"there is no {compiler}")
+    folder = harness.make_folder()
+    env = {**os.environ, "EVALX_LANGUAGES": os.path.join(harness.ROOT, "languages"), "EVALX_IMAGES": folder,
+           "EVALX_UID_BASE": str(UID_BASE)}
+    done = subprocess.run([evalx_binary, "prepare", language], env=env, capture_output=True, text=True, check=False,
+                          timeout=300 * harness.SLOWNESS)
+    assert done.returncode == 0, done.stdout + done.stderr
+    host = os.path.join(folder, ".prepared", "host")
+    yield folder, os.path.join(host, os.listdir(host)[0])
+    harness.remove_folder(folder)
+
+
+@pytest.fixture(scope="module")
+def prepared_cpp(evalx_binary):
+    yield from prepared(evalx_binary, "cpp", "/usr/bin/g++")
+
+
+@pytest.fixture(scope="module")
+def prepared_java(evalx_binary):
+    yield from prepared(evalx_binary, "java", "/usr/bin/javac")
+
+
+@pytest.mark.parametrize("name", sorted(HEADS))
+def test_the_same_program_with_compiled_headers(prepared_cpp, folder, name):
+    head, what, taken = HEADS[name]
+    with open(os.path.join(folder, "main.cpp"), "w", encoding="ascii") as file:
+        file.write(head + BODY.replace("WHAT", what))
+
+    def compile_to(output, *more):
+        done = subprocess.run(["g++", *more, "-O2", "-std=gnu++20", "-S", "-o", output, "main.cpp"], cwd=folder,
+                              capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        with open(os.path.join(folder, output), "rb") as file:
+            return file.read(), done.stderr
+
+    with_headers, said = compile_to("prepared.s", "-H", "-isystem" + prepared_cpp[1])
+    assert ("\n! " in "\n" + said) == taken, said[:2000]
+    assert with_headers == compile_to("plain.s")[0]
+
+
+def test_compiled_headers_in_a_box(prepared_cpp, start_evalx):
+    """From source to result, prepared and not: the same verdicts and output, the same words of the compiler."""
+    server = {"prepared": start_evalx({"EVALX_IMAGES": prepared_cpp[0]}, name="prepared"),
+              "plain": start_evalx({"EVALX_IMAGES": os.path.join(prepared_cpp[0], "none")}, name="plain")}
+    batch = [{"language": "cpp", "version": "*", "code": head + BODY.replace("WHAT", what), "stdin": "a bcd\n"}
+             for name, (head, what, _) in sorted(HEADS.items()) if not name.startswith("all_")]
+    batch.append({"language": "cpp", "version": "*",
+                  "code": "#include <bits/stdc++.h>\nint main() { std::set<std::mutex> s; s.insert(1); }"})
+    results = {key: one.client().run(batch, seconds=120)["results"] for key, one in server.items()}
+    for one, other in zip(results["prepared"], results["plain"]):
+        assert [one[key] for key in ("status", "exit_code", "stdout", "stderr")] == [
+            other[key] for key in ("status", "exit_code", "stdout", "stderr")]
+    assert [one["status"] for one in results["plain"]] == ["accepted"] * (len(batch) - 1) + ["compile_error"]
+    assert json.dumps(results["prepared"]).count("/prepared/") == 0
+
+
+MAIN = """import java.util.*;
+import java.util.stream.*;
+public class Main {
+    public static void main(String[] args) {
+        System.out.println(IntStream.range(0, 5).boxed().map(x -> x * x).collect(Collectors.toList()));
+        System.err.print(new Scanner(System.in).next());
+    }
+}
+"""
+
+
+def test_class_archives_are_used_and_unseen(prepared_java, start_evalx, folder):
+    server = start_evalx({"EVALX_IMAGES": prepared_java[0]})
+    result = server.client().run([{"language": "java", "version": "*", "code": MAIN, "stdin": "word"}])["results"][0]
+    assert (result["status"], result["stdout"], result["stderr"]) == ("accepted", "[0, 1, 4, 9, 16]\n", "word")
+    with open(os.path.join(folder, "Main.java"), "w", encoding="ascii") as file:
+        file.write(MAIN)
+    for archive, command in (("javac", ["javac", "-J-XX:SharedArchiveFile={}", "-J-Xlog:class+load",
+                                        "-J-XX:+UseSerialGC",
+                                        "-d", ".", "Main.java"]),
+                             ("java", ["java", "-XX:SharedArchiveFile={}", "-Xlog:class+load", "-XX:+UseSerialGC",
+                                       "-cp", ".", "Main"])):
+        done = subprocess.run([word.replace("{}", f"{prepared_java[1]}/{archive}.jsa") for word in command], cwd=folder,
+                              input="word", capture_output=True, text=True, check=False)
+        assert done.returncode == 0 and done.stdout.count("shared objects file (top)") > 20, done.stdout[-1000:]
