@@ -20,6 +20,8 @@ ESCAPED = "ESCAPED"
 TEXT_KEYS = {"attack", "expect", "language", "after", "beside", "host", "needs", "part", "differ"}
 JSON_KEYS = {"limits", "stdin", "args", "files", "copies", "delay"}
 UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
+# As in job/limits.c: what a request gets that says nothing.
+TIMES_BY_DEFAULT = {"cpu_time_ms": 5000, "wall_time_ms": 10000}
 
 
 class Malformed(Exception):
@@ -206,9 +208,9 @@ class Attack:
         element = fill(self.request, {**words, "@COPY@": str(copy)})
         limits = dict(element.get("limits", {}))
         if not self.name.endswith(".json"):
-            for key in ("cpu_time_ms", "wall_time_ms"):
-                if key in limits:
-                    limits[key] = int(limits[key] * slow)
+            for key, default in TIMES_BY_DEFAULT.items():
+                if key in limits or slow > 1:
+                    limits[key] = int(limits.get(key, default) * slow)
         if limits:
             element["limits"] = limits
         else:

@@ -80,6 +80,7 @@ class Server:
         env = {key: value for key, value in os.environ.items() if not key.startswith(("EVALX_", "REDIS_"))}
         env.update(EVALX_LISTEN=f"127.0.0.1:{self.port}", EVALX_DATA=self.data, EVALX_LANGUAGES=languages,
                    EVALX_SLOTS=str(self.slots), EVALX_UID_BASE=str(self.uid_base), EVALX_DISK_BYTES=f"{DISK_MIB}m",
+                   EVALX_CPU_MS_MAX=str(int(60000 * self.slow)), EVALX_WALL_MS_MAX=str(int(120000 * self.slow)),
                    EVALX_ATTACKED="secret of the service", EVALX_STORE="")
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen([self.binary, "server"], env=env, cwd=self.start_folder,

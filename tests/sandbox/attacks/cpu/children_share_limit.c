@@ -11,7 +11,7 @@ int main(void)
 {
     for (int i = 0; i < 8; i++) {
         if (fork() == 0) {
-            while (clock() < 150 * CLOCKS_PER_SEC / 1000)
+            while (clock() < 150l * @SLOW@ * CLOCKS_PER_SEC / 1000)
                 ;
             _exit(0);
         }
