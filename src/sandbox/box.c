@@ -25,6 +25,11 @@
 /* How long beyond the wall limit a slot may take to answer before it counts as broken. */
 #define ANSWER_GRACE_US 40000000ull
 
+/* The descriptors of a run. */
+struct descriptors {
+    int input, output_read, output_write, errors_read, errors_write, keep;
+};
+
 struct box {
     struct sandbox *sandbox;
     uint32_t slot;
@@ -34,6 +39,7 @@ struct box {
     bool running;
     struct slot_request request;
     struct slot_request kill; /* guarded by lock */
+    struct descriptors next;  /* of the next run: streams, and an empty input; made while one runs; -1 where not */
 };
 
 /* One stream of the program while it is read. */
@@ -42,6 +48,16 @@ struct stream {
     struct buf *into;
     bool cut;
 };
+
+static const struct descriptors no_descriptors = { -1, -1, -1, -1, -1, -1 };
+
+static void descriptors_close(struct descriptors *d)
+{
+    const int all[] = { d->input, d->output_read, d->output_write, d->errors_read, d->errors_write, d->keep };
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        if (all[i] >= 0)
+            (void)close(all[i]);
+}
 
 int box_open(struct sandbox *sandbox, uint32_t slot, struct box **ret, struct error *err)
 {
@@ -54,6 +70,7 @@ int box_open(struct sandbox *sandbox, uint32_t slot, struct box **ret, struct er
     }
     box->sandbox = sandbox;
     box->slot = slot;
+    box->next = no_descriptors;
     (void)pthread_mutex_init(&box->lock, NULL);
     *ret = box;
     return 0;
@@ -65,6 +82,7 @@ void box_close(struct box *box)
         return;
     if (box->socket >= 0)
         (void)close(box->socket);
+    descriptors_close(&box->next);
     (void)pthread_mutex_destroy(&box->lock);
     free(box);
 }
@@ -98,14 +116,19 @@ static int fill_request(struct box *box, const struct box_job *job, struct error
     request->op = SLOT_RUN;
     request->run = ++box->runs;
     request->flags = (job->bundle_fd >= 0 ? SLOT_HAS_BUNDLE : 0) | (job->keep_files ? SLOT_KEEP_FILES : 0) |
-                     (job->self_test                        ? SLOT_SELF_TEST
+                     (job->self_test                     ? SLOT_SELF_TEST
                       : box->sandbox->refused_calls_kill ? SLOT_REFUSED_ENDS
-                                                          : 0);
+                                                         : 0);
     request->class = classes[job->class];
     request->words = request->variables = request->strings_len = 0;
     request->limits = (struct slot_limits){
-        .cpu_us = l->cpu_us, .wall_us = l->wall_us, .memory_bytes = l->memory_bytes, .stack_bytes = l->stack_bytes,
-        .file_bytes = l->file_bytes, .disk_bytes = l->disk_bytes, .processes = l->processes,
+        .cpu_us = l->cpu_us,
+        .wall_us = l->wall_us,
+        .memory_bytes = l->memory_bytes,
+        .stack_bytes = l->stack_bytes,
+        .file_bytes = l->file_bytes,
+        .disk_bytes = l->disk_bytes,
+        .processes = l->processes,
         .open_files = l->open_files,
     };
     memset(request->image, 0, sizeof request->image);
@@ -116,7 +139,7 @@ static int fill_request(struct box *box, const struct box_job *job, struct error
     return add_words(request, job->env, &request->variables, err);
 }
 
-static int open_input(struct text input, struct error *err)
+static int open_input(struct text input, int *ret_fd, struct error *err)
 {
     /* Also when it is empty: the host's /dev/null is one inode for all, and a lock or a watch on it tells of others. */
     auto_close int fd = memfd_create("stdin", MFD_CLOEXEC | MFD_ALLOW_SEALING);
@@ -133,7 +156,8 @@ static int open_input(struct text input, struct error *err)
     if (lseek(fd, 0, SEEK_SET) < 0 ||
         fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) < 0)
         return error_set(err, ERROR_SANDBOX, errno, "seal the input");
-    return take_fd(&fd);
+    *ret_fd = take_fd(&fd);
+    return 0;
 }
 
 /* The read end does not block; the write end is the program's, and does. */
@@ -162,7 +186,7 @@ static void send_kill(struct box *box, uint32_t reason)
         box->kill.op = SLOT_KILL;
         box->kill.run = box->request.run;
         box->kill.reason = reason;
-        (void)message_send(box->socket, &box->kill, sizeof box->kill, NULL, 0); /* gone: box_run sees it too */
+        (void)message_send(box->socket, &box->kill, SLOT_REQUEST_SHORT_BYTES, NULL, 0); /* gone: box_run sees it too */
     }
     (void)pthread_mutex_unlock(&box->lock);
 }
@@ -256,12 +280,18 @@ static void take_facts(const struct box *box, const struct slot_reply *reply, st
 {
     const struct slot_facts *f = &reply->facts;
     outcome->facts = (struct facts){
-        .cpu_us = f->cpu_us, .wall_us = f->wall_us, .memory_bytes = f->memory_bytes, .exit_code = f->exit_code,
-        .signal = f->signal, .oom_kills = f->oom_kills, .process_refusals = f->process_refusals,
+        .cpu_us = f->cpu_us,
+        .wall_us = f->wall_us,
+        .memory_bytes = f->memory_bytes,
+        .exit_code = f->exit_code,
+        .signal = f->signal,
+        .oom_kills = f->oom_kills,
+        .process_refusals = f->process_refusals,
         .refused_call = f->refused_call,
         .cpu_exceeded = f->cpu_exceeded || f->cpu_us >= box->request.limits.cpu_us,
         .wall_exceeded = f->wall_exceeded || f->wall_us >= box->request.limits.wall_us,
-        .output_exceeded = outcome->output_cut || outcome->errors_cut, .cancelled = f->cancelled,
+        .output_exceeded = outcome->output_cut || outcome->errors_cut,
+        .cancelled = f->cancelled,
     };
     struct error ignored;
     if (f->exec_os != 0)
@@ -290,25 +320,28 @@ static void repair(struct box *box)
     (void)pthread_mutex_unlock(&box->lock);
 }
 
-struct descriptors {
-    int input, output_read, output_write, errors_read, errors_write, keep;
-};
-
-static void descriptors_close(struct descriptors *d)
+/* What every run needs, whatever it is; so it can be made ahead, and what is missing then is made when it is needed. */
+static int descriptors_prepare(struct descriptors *d, struct error *err)
 {
-    const int all[] = { d->input, d->output_read, d->output_write, d->errors_read, d->errors_write, d->keep };
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
-        if (all[i] >= 0)
-            (void)close(all[i]);
+    if (d->input < 0 && open_input((struct text){ 0 }, &d->input, err) < 0)
+        return -1;
+    if (d->output_read < 0 && open_stream(&d->output_read, &d->output_write, err) < 0)
+        return -1;
+    return d->errors_read < 0 ? open_stream(&d->errors_read, &d->errors_write, err) : 0;
 }
 
-static int descriptors_open(struct descriptors *d, const struct box_job *job, struct error *err)
+static int descriptors_open(struct box *box, struct descriptors *d, const struct box_job *job, struct error *err)
 {
-    *d = (struct descriptors){ -1, -1, -1, -1, -1, -1 };
-    d->input = open_input(job->input, err);
-    if (d->input < 0 || open_stream(&d->output_read, &d->output_write, err) < 0 ||
-        open_stream(&d->errors_read, &d->errors_write, err) < 0)
+    *d = box->next;
+    box->next = no_descriptors;
+    if (descriptors_prepare(d, err) < 0)
         return -1;
+    if (job->input.len > 0) {
+        (void)close(d->input);
+        d->input = -1;
+        if (open_input(job->input, &d->input, err) < 0)
+            return -1;
+    }
     if (job->keep_files) {
         d->keep = memfd_create("kept", MFD_CLOEXEC | MFD_ALLOW_SEALING);
         if (d->keep < 0)
@@ -326,7 +359,7 @@ static int hand_over(struct box *box, const struct box_job *job, const struct de
     if (job->keep_files)
         fds[len++] = d->keep;
     (void)pthread_mutex_lock(&box->lock);
-    int result = message_send(box->socket, &box->request, sizeof box->request, fds, len);
+    int result = message_send(box->socket, &box->request, slot_request_size(&box->request), fds, len);
     int os = errno;
     box->running = result == 0;
     (void)pthread_mutex_unlock(&box->lock);
@@ -342,9 +375,9 @@ int box_run(struct box *box, const struct box_job *job, struct box_outcome *ret,
     struct box_outcome outcome = { .bundle_fd = -1 };
     buf_init(&outcome.output, job->limits.output_bytes);
     buf_init(&outcome.errors, job->limits.output_bytes);
-    struct descriptors d;
+    struct descriptors d = no_descriptors;
     struct slot_reply reply = { 0 };
-    int result = descriptors_open(&d, job, err);
+    int result = descriptors_open(box, &d, job, err);
     bool handed_over = false;
     if (result == 0) {
         result = hand_over(box, job, &d, err);
@@ -356,6 +389,8 @@ int box_run(struct box *box, const struct box_job *job, struct box_outcome *ret,
         struct stream streams[2] = { { take_fd(&d.output_read), &outcome.output, false },
                                      { take_fd(&d.errors_read), &outcome.errors, false } };
         d.output_write = d.errors_write = -1;
+        struct error later; /* the next run tries again, and tells */
+        (void)descriptors_prepare(&box->next, &later);
         result = follow(box, streams, &reply, err);
         outcome.output_cut = streams[0].cut;
         outcome.errors_cut = streams[1].cut;

@@ -70,12 +70,14 @@ static size_t take_fds(struct msghdr *message, int fds[], size_t fds_max, int *r
     return taken;
 }
 
-int message_receive(int socket, void *bytes, size_t len, int fds[], size_t fds_max, size_t *ret_fds_len, int flags)
+ssize_t message_receive_some(int socket, void *bytes, size_t len_min, size_t len_max, int fds[], size_t fds_max,
+                             size_t *ret_fds_len, int flags)
 {
-    struct iovec part = { .iov_base = bytes, .iov_len = len };
+    struct iovec part = { .iov_base = bytes, .iov_len = len_max };
     union control_space control;
-    struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1, .msg_control = control.bytes,
-                              .msg_controllen = sizeof control.bytes };
+    struct msghdr message = {
+        .msg_iov = &part, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes
+    };
     ssize_t got;
     do
         got = recvmsg(socket, &message, MSG_CMSG_CLOEXEC | flags);
@@ -87,7 +89,7 @@ int message_receive(int socket, void *bytes, size_t len, int fds[], size_t fds_m
     size_t taken = take_fds(&message, fds, fds_max, &surplus);
     if (got == 0 && taken == 0) /* nobody sends empty packets: the other end is gone */
         return 0;
-    if ((size_t)got != len || (message.msg_flags & MSG_TRUNC) != 0 || surplus) {
+    if ((size_t)got < len_min || (message.msg_flags & MSG_TRUNC) != 0 || surplus) {
         for (size_t i = 0; i < taken; i++)
             (void)close(fds[i]);
         errno = EBADMSG;
@@ -95,5 +97,11 @@ int message_receive(int socket, void *bytes, size_t len, int fds[], size_t fds_m
     }
     if (ret_fds_len != NULL)
         *ret_fds_len = taken;
-    return 1;
+    return got;
+}
+
+int message_receive(int socket, void *bytes, size_t len, int fds[], size_t fds_max, size_t *ret_fds_len, int flags)
+{
+    ssize_t got = message_receive_some(socket, bytes, len, len, fds, fds_max, ret_fds_len, flags);
+    return got > 0 ? 1 : (int)got;
 }

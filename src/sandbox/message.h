@@ -15,3 +15,7 @@ int message_send(int socket, const void *bytes, size_t len, const int fds[], siz
  * came have been closed).
  */
 int message_receive(int socket, void *bytes, size_t len, int fds[], size_t fds_max, size_t *ret_fds_len, int flags);
+
+/* The same for a packet of len_min to len_max bytes; returns how many came. */
+ssize_t message_receive_some(int socket, void *bytes, size_t len_min, size_t len_max, int fds[], size_t fds_max,
+                             size_t *ret_fds_len, int flags);

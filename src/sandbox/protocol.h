@@ -3,12 +3,14 @@
  *
  * Two kinds of SOCK_SEQPACKET sockets, one message a packet, every message of a fixed size:
  *   control  worker <-> launcher: name an image, open a slot (the answer carries the slot's socket).
- *   slot     worker <-> slot:     run a program (descriptors ride along), kill it, here are the facts.
+ *   slot     worker <-> slot:     run a program (descriptors ride along), kill it, here are the facts.  A request has
+ *            one of two sizes, a short one for few strings and a whole one.
  * The root side trusts nothing in a message: sizes, counts, names and numbers are checked on arrival, and the worst a
  * worker can ask for is a program, under limits below the ceilings here, inside a slot.  Both ends are the same build
  * (the launcher is part of the binary), so no versions are needed.
  */
 #pragma once
+#include <stddef.h>
 #include <stdint.h>
 
 #define CONTROL_IMAGE_BYTES 64
@@ -58,13 +60,15 @@ struct slot_limits {
 };
 
 #define SLOT_STRINGS_BYTES (32u * 1024)
+/* A request whose strings fit into this many bytes travels as a packet that ends there: most do. */
+#define SLOT_STRINGS_SHORT_BYTES 1024u
 #define SLOT_WORDS_MAX 512u
 
 /* Descriptors of a SLOT_RUN, in this order; the last two only where the flags say so. */
 enum slot_fd { SLOT_FD_STDIN, SLOT_FD_STDOUT, SLOT_FD_STDERR, SLOT_FD_BASE_COUNT_ };
 #define SLOT_FDS_MAX 5
-#define SLOT_HAS_BUNDLE 1u /* a descriptor to unpack into the box */
-#define SLOT_KEEP_FILES 2u /* a descriptor to pack the box into */
+#define SLOT_HAS_BUNDLE 1u   /* a descriptor to unpack into the box */
+#define SLOT_KEEP_FILES 2u   /* a descriptor to pack the box into */
 #define SLOT_REFUSED_ENDS 4u /* a refused call ends the run, instead of answering EPERM */
 #define SLOT_SELF_TEST 8u    /* the launcher's own probe (probe.h) is executed; the words are ignored */
 
@@ -80,21 +84,28 @@ struct slot_request {
     char image[CONTROL_IMAGE_BYTES];
     char strings[SLOT_STRINGS_BYTES];
 };
+#define SLOT_REQUEST_SHORT_BYTES (offsetof(struct slot_request, strings) + SLOT_STRINGS_SHORT_BYTES)
+
+/* The two sizes of a request's packet; the shorter one says no more than it holds. */
+static inline size_t slot_request_size(const struct slot_request *request)
+{
+    return request->strings_len <= SLOT_STRINGS_SHORT_BYTES ? SLOT_REQUEST_SHORT_BYTES : sizeof *request;
+}
 
 struct slot_facts {
     uint64_t cpu_us, wall_us, memory_bytes;
     int32_t exit_code, signal;
-    int32_t exec_os;    /* errno of a failed execve, else 0 */
+    int32_t exec_os; /* errno of a failed execve, else 0 */
     uint32_t oom_kills, process_refusals;
     uint32_t cpu_exceeded, wall_exceeded, output_exceeded, cancelled;
-    uint32_t files_kept; /* the bundle was written */
+    uint32_t files_kept;   /* the bundle was written */
     uint32_t refused_call; /* 1 + the number of the refused call that ended the run, 0 if none did */
 };
 
 struct slot_reply {
     uint32_t op;
     uint32_t run;
-    int32_t os;                    /* 0: facts are valid.  Else the box could not be built: text says which step */
+    int32_t os; /* 0: facts are valid.  Else the box could not be built: text says which step */
     struct slot_facts facts;
     char text[CONTROL_TEXT_BYTES];
 };

@@ -120,14 +120,26 @@ static pid_t child_of(pid_t parent)
     return pid;
 }
 
-/* We, guardian, launcher, slot, init, program. */
+static bool is_the_program(pid_t process)
+{
+    char path[64], command[64] = "";
+    (void)snprintf(path, sizeof path, "/proc/%d/cmdline", (int)process);
+    FILE *words = fopen(path, "re");
+    if (words != NULL) {
+        (void)!fread(command, 1, sizeof command - 1, words);
+        (void)fclose(words);
+    }
+    return strncmp(command, "/box/", 5) == 0;
+}
+
+/* We, guardian, launcher, slot, init, program: not what waits in its place before the run. */
 static pid_t running_program(void)
 {
     for (int waited = 0; waited < 200; waited++) {
         pid_t at = getpid();
         for (int depth = 0; depth < 5 && at > 0; depth++)
             at = child_of(at);
-        if (at > 0)
+        if (at > 0 && is_the_program(at))
             return at;
         (void)nanosleep(&(struct timespec){ .tv_nsec = 10000000 }, NULL);
     }

@@ -140,7 +140,7 @@ int cgroup_run_open(const struct cgroup *slot, uint64_t sequence, struct cgroup_
     group_init(slot, &ret->group);
     for (int i = 0; i < CGROUP_PLACES; i++)
         ret->tasks[i] = -1;
-    ret->usage = ret->oom_event = -1;
+    ret->usage = ret->peak = ret->oom = ret->pids = ret->oom_event = -1;
     (void)snprintf(ret->group.name, sizeof ret->group.name, "run-%" PRIu64, sequence);
     if (ret->group.version == CGROUP_NONE)
         return 0;
@@ -148,7 +148,13 @@ int cgroup_run_open(const struct cgroup *slot, uint64_t sequence, struct cgroup_
         return -1;
 
     const int *dirs = ret->group.dirs;
-    if (ret->group.version == CGROUP_V2) {
+    bool v2 = ret->group.version == CGROUP_V2;
+    const int flags = O_RDONLY | O_CLOEXEC | O_NOFOLLOW;
+    /* These three may be missing on an old kernel (evalx check says so): their figures are then 0. */
+    ret->peak = openat(dirs[CGROUP_MEMORY], v2 ? "memory.peak" : "memory.max_usage_in_bytes", flags);
+    ret->oom = openat(dirs[CGROUP_MEMORY], v2 ? "memory.events" : "memory.oom_control", flags);
+    ret->pids = openat(dirs[v2 ? 0 : CGROUP_PIDS], "pids.events", flags);
+    if (v2) {
         ret->usage = cgroup_file_open(dirs[0], "cpu.stat", O_RDONLY, err);
     } else {
         ret->usage = cgroup_file_open(dirs[CGROUP_CPU], "cpuacct.usage", O_RDONLY, err);
@@ -169,10 +175,15 @@ undo:
 
 static int limit_memory_v1(int dir, uint64_t bytes, struct error *err)
 {
-    if (cgroup_file_write(dir, "memory.limit_in_bytes", bytes, err) < 0)
-        return -1;
     /* Memory and swap together: the same, so no swap.  Absent where the kernel does not account swap. */
-    if (faccessat(dir, "memory.memsw.limit_in_bytes", W_OK, 0) == 0)
+    bool has_swap = faccessat(dir, "memory.memsw.limit_in_bytes", W_OK, 0) == 0;
+    if (cgroup_file_write(dir, "memory.limit_in_bytes", bytes, err) < 0) {
+        /* Never above the two together, which a limit set before keeps low: then that one goes first. */
+        if (err->os != EINVAL || !has_swap || cgroup_file_write(dir, "memory.memsw.limit_in_bytes", bytes, err) < 0)
+            return -1;
+        return cgroup_file_write(dir, "memory.limit_in_bytes", bytes, err);
+    }
+    if (has_swap)
         return cgroup_file_write(dir, "memory.memsw.limit_in_bytes", bytes, err);
     return cgroup_file_write(dir, "memory.swappiness", 0, err);
 }
@@ -214,24 +225,17 @@ uint64_t cgroup_run_cpu_us(const struct cgroup_run *run)
 
 uint32_t cgroup_run_oom_kills(const struct cgroup_run *run)
 {
-    if (run->group.version == CGROUP_V2)
-        return (uint32_t)cgroup_file_keyed(run->group.dirs[0], "memory.events", "oom_kill");
-    if (run->group.version == CGROUP_V1)
-        return (uint32_t)cgroup_file_keyed(run->group.dirs[CGROUP_MEMORY], "memory.oom_control", "oom_kill");
-    return 0;
+    return run->oom < 0 ? 0 : (uint32_t)cgroup_fd_number(run->oom, "oom_kill");
 }
 
 void cgroup_run_facts(const struct cgroup_run *run, struct slot_facts *facts)
 {
-    const int *dirs = run->group.dirs;
     if (run->group.version == CGROUP_NONE)
         return;
-    bool v2 = run->group.version == CGROUP_V2;
     facts->cpu_us = cgroup_run_cpu_us(run);
-    facts->memory_bytes = v2 ? cgroup_file_number(dirs[0], "memory.peak")
-                             : cgroup_file_number(dirs[CGROUP_MEMORY], "memory.max_usage_in_bytes");
+    facts->memory_bytes = run->peak < 0 ? 0 : cgroup_fd_number(run->peak, NULL);
     facts->oom_kills = cgroup_run_oom_kills(run);
-    facts->process_refusals = (uint32_t)cgroup_file_keyed(dirs[v2 ? 0 : CGROUP_PIDS], "pids.events", "max");
+    facts->process_refusals = run->pids < 0 ? 0 : (uint32_t)cgroup_fd_number(run->pids, "max");
 }
 
 int cgroup_run_close(struct cgroup_run *run)
@@ -241,11 +245,11 @@ int cgroup_run_close(struct cgroup_run *run)
             (void)close(run->tasks[i]);
         run->tasks[i] = -1;
     }
-    if (run->usage >= 0)
-        (void)close(run->usage);
-    if (run->oom_event >= 0)
-        (void)close(run->oom_event);
-    run->usage = run->oom_event = -1;
+    int *const own[] = { &run->usage, &run->peak, &run->oom, &run->pids, &run->oom_event };
+    for (size_t i = 0; i < sizeof own / sizeof *own; i++) {
+        scope_close(own[i]);
+        *own[i] = -1;
+    }
     group_close(&run->group);
     return group_remove(&run->group);
 }

@@ -43,8 +43,12 @@ int cgroup_slot_close(struct cgroup *slot, unsigned wait_ms);
 struct cgroup_run {
     struct cgroup group;
     int tasks[CGROUP_PLACES]; /* v1: "tasks" of each hierarchy, to enter by writing "0"; -1 where unused */
-    int usage;                /* CPU time: cpuacct.usage or cpu.stat */
-    int oom_event;            /* v1: an eventfd that fires when memory runs out; -1 on v2 */
+    /* Opened ahead, because opening is most of the cost of reading: */
+    int usage;     /* CPU time: cpuacct.usage or cpu.stat */
+    int peak;      /* memory.max_usage_in_bytes or memory.peak */
+    int oom;       /* memory.oom_control or memory.events: oom_kill */
+    int pids;      /* pids.events: max */
+    int oom_event; /* v1: an eventfd that fires when memory runs out; -1 on v2 */
 };
 
 int cgroup_run_open(const struct cgroup *slot, uint64_t sequence, struct cgroup_run *ret, struct error *err);

@@ -52,6 +52,21 @@ int slot_refuse(struct slot_reply *reply, int os, const char *text)
 
 /* ---- the request ---- */
 
+/* As message_receive: one of the two sizes, and the strings within it. */
+static int receive_request(int socket, struct slot_request *request, int fds[], size_t *ret_fds_len, int flags)
+{
+    ssize_t got = message_receive_some(socket, request, SLOT_REQUEST_SHORT_BYTES, sizeof *request, fds, SLOT_FDS_MAX,
+                                       ret_fds_len, flags);
+    if (got <= 0 || (size_t)got == sizeof *request)
+        return got > 0 ? 1 : (int)got;
+    if ((size_t)got == SLOT_REQUEST_SHORT_BYTES && request->strings_len <= SLOT_STRINGS_SHORT_BYTES)
+        return 1;
+    for (size_t i = 0; i < *ret_fds_len; i++)
+        (void)close(fds[i]);
+    errno = EBADMSG;
+    return -1;
+}
+
 static struct image *find_image(const struct slot_settings *settings, const char name[CONTROL_IMAGE_BYTES])
 {
     for (size_t i = 0; i < settings->images_len; i++)
@@ -75,7 +90,7 @@ static int check(struct slot *slot, const int fds[], size_t fds_len, struct slot
 
 /* ---- groups ---- */
 
-static void remove_later(struct slot *slot, struct cgroup_run *run)
+void slot_remove_later(struct slot *slot, struct cgroup_run *run)
 {
     if (cgroup_run_close(run) < 0 && slot->leftovers_len < LEFTOVERS_MAX)
         slot->leftovers[slot->leftovers_len++] = *run;
@@ -93,11 +108,14 @@ static void remove_leftovers(struct slot *slot)
 
 /* ---- the run ---- */
 
-int slot_reap(const struct watch *watch)
+int slot_reap(struct watch *watch)
 {
     int status = 0;
+    if (watch->reaped || watch->init <= 0)
+        return 0;
     while (waitpid(watch->init, &status, 0) < 0 && errno == EINTR)
         ;
+    watch->reaped = true;
     return status;
 }
 
@@ -124,7 +142,7 @@ static int hear_worker(struct slot *slot, struct watch *watch)
     static struct slot_request message;
     int fds[SLOT_FDS_MAX];
     size_t fds_len = 0;
-    int got = message_receive(slot->socket, &message, sizeof message, fds, SLOT_FDS_MAX, &fds_len, MSG_DONTWAIT);
+    int got = receive_request(slot->socket, &message, fds, &fds_len, MSG_DONTWAIT);
     if (got == 0)
         return -1;
     for (size_t i = 0; got > 0 && i < fds_len; i++)
@@ -142,7 +160,7 @@ static int hear_worker(struct slot *slot, struct watch *watch)
 uint64_t slot_cpu_us(const struct slot *slot, const struct watch *watch)
 {
     uint64_t used = cgroup_run_cpu_us(&slot->next);
-    uint64_t own = slot->driver->own_cpu_us != NULL ? slot->driver->own_cpu_us(watch) : 0;
+    uint64_t own = watch->cpu_before_us + (slot->driver->own_cpu_us != NULL ? slot->driver->own_cpu_us(watch) : 0);
     return used > own ? used - own : 0;
 }
 
@@ -224,10 +242,8 @@ bool slot_hear_report(struct watch *watch)
 static int watch_run(struct slot *slot, struct watch *watch)
 {
     struct pollfd polled[5] = {
-        { .fd = watch->pidfd, .events = POLLIN },
-        { .fd = slot->socket, .events = POLLIN },
-        { .fd = slot->next.oom_event, .events = POLLIN },
-        { .fd = watch->report, .events = POLLIN },
+        { .fd = watch->pidfd, .events = POLLIN },         { .fd = slot->socket, .events = POLLIN },
+        { .fd = slot->next.oom_event, .events = POLLIN }, { .fd = watch->report, .events = POLLIN },
         { .fd = watch->refusals, .events = POLLIN },
     };
     uint64_t cpu_check_us = watch->begun_us + CPU_CHECK_US_MIN + slot->request.limits.cpu_us / slot->processors;
@@ -257,6 +273,8 @@ static int watch_run(struct slot *slot, struct watch *watch)
         }
         if (polled[3].revents != 0 && !slot_hear_report(watch))
             polled[3].fd = -1;
+        if (watch->end.kind != 0 && watch->asked_to_end == 0)
+            return result; /* nothing of the box lives but init, on its way out */
         if (polled[4].revents != 0) {
             hear_refusal(slot, watch);
             polled[4].fd = watch->refusals;
@@ -264,26 +282,21 @@ static int watch_run(struct slot *slot, struct watch *watch)
     }
 }
 
-static int run(struct slot *slot, const int fds[], size_t fds_len)
+static int run(struct slot *slot, const int fds[], size_t fds_len, struct watch *watch)
 {
     struct slot_reply reply = { .op = SLOT_DONE, .run = slot->request.run };
-    struct watch watch = { .init = -1, .pidfd = -1, .report = -1, .refusals = -1 };
     int gone = 0;
     bool started = false;
-    if (check(slot, fds, fds_len, &reply) == 0 && slot->driver->start(slot, fds, &watch, &reply) == 0)
+    if (check(slot, fds, fds_len, &reply) == 0 && slot->driver->start(slot, fds, watch, &reply) == 0)
         started = true;
     /* Our copies must go before the end is awaited: the worker reads the streams until nobody can write to them. */
     for (size_t i = 0; i < fds_len; i++)
         (void)close(fds[i]);
     if (started) {
-        gone = watch_run(slot, &watch);
-        slot->driver->finish(slot, &watch, &reply);
+        gone = watch_run(slot, watch);
+        slot->driver->finish(slot, watch, &reply);
     }
-    const int own[] = { watch.report, watch.refusals, watch.pidfd };
-    for (size_t i = 0; i < sizeof own / sizeof *own; i++)
-        if (own[i] >= 0)
-            (void)close(own[i]);
-    reply.facts = watch.facts;
+    reply.facts = watch->facts;
     if (message_send(slot->socket, &reply, sizeof reply, NULL, 0) < 0)
         gone = -1;
     return gone;
@@ -294,12 +307,59 @@ static int run(struct slot *slot, const int fds[], size_t fds_len)
 static void prepare_next(struct slot *slot)
 {
     struct error err;
-    remove_leftovers(slot);
-    if (cgroup_run_open(&slot->settings->group, slot->runs, &slot->next, &err) < 0) {
+    if (cgroup_run_open(&slot->settings->group, slot->groups++, &slot->next, &err) < 0) {
         dprintf(STDERR_FILENO, "evalx slot %u: %s\n", slot->settings->number, err.text);
         _exit(1); /* the launcher cleans up, the worker asks for a new slot */
     }
-    slot->driver->prepare(slot);
+    if (slot->driver->prepare != NULL)
+        slot->driver->prepare(slot);
+}
+
+/* Waits for those that have ended, and for the oldest where there are too many. */
+static void reap_retired(struct slot *slot)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < slot->retired_len; i++) {
+        bool waits = i == 0 && slot->retired_len == RETIRED_MAX;
+        pid_t got;
+        do
+            got = waitpid(slot->retired[i], NULL, waits ? 0 : WNOHANG);
+        while (got < 0 && errno == EINTR);
+        if (got == 0)
+            slot->retired[kept++] = slot->retired[i];
+    }
+    slot->retired_len = kept;
+}
+
+/* While there is nothing to do: what has been retired is seen to its end. */
+static void await_request(struct slot *slot)
+{
+    struct pollfd polled = { .fd = slot->socket, .events = POLLIN };
+    for (int wait_ms = 1; slot->retired_len + slot->leftovers_len > 0 && poll(&polled, 1, wait_ms) == 0;) {
+        reap_retired(slot);
+        remove_leftovers(slot);
+        wait_ms = wait_ms < 1000 ? wait_ms * 2 : 1000;
+    }
+}
+
+/* The run has been answered: first the next is made ready, while what is left of this one ends. */
+static void turn_over(struct slot *slot, struct watch *watch)
+{
+    struct cgroup_run spent = slot->next;
+    scope_close(&watch->line);
+    watch->line = -1;
+    prepare_next(slot);
+    if (slot->driver->retire != NULL)
+        slot->driver->retire(slot);
+    reap_retired(slot);
+    if (watch->init > 0 && !watch->reaped)
+        slot->retired[slot->retired_len++] = watch->init;
+    const int own[] = { watch->report, watch->refusals, watch->pidfd };
+    for (size_t i = 0; i < sizeof own / sizeof *own; i++)
+        if (own[i] >= 0)
+            (void)close(own[i]);
+    remove_leftovers(slot);
+    slot_remove_later(slot, &spent);
 }
 
 static void settle(struct slot *slot)
@@ -329,7 +389,8 @@ _Noreturn void slot_main(const struct slot_settings *settings, int socket)
     for (;;) {
         int fds[SLOT_FDS_MAX];
         size_t fds_len = 0;
-        int got = message_receive(socket, &slot.request, sizeof slot.request, fds, SLOT_FDS_MAX, &fds_len, 0);
+        await_request(&slot);
+        int got = receive_request(socket, &slot.request, fds, &fds_len, 0);
         if (got == 0 || (got < 0 && errno != EBADMSG))
             _exit(0);
         if (got < 0)
@@ -339,9 +400,9 @@ _Noreturn void slot_main(const struct slot_settings *settings, int socket)
                 (void)close(fds[i]);
             continue;
         }
-        if (run(&slot, fds, fds_len) < 0)
+        struct watch watch = { .init = -1, .pidfd = -1, .report = -1, .refusals = -1, .line = -1 };
+        if (run(&slot, fds, fds_len, &watch) < 0)
             _exit(0);
-        remove_later(&slot, &slot.next);
-        prepare_next(&slot);
+        turn_over(&slot, &watch);
     }
 }

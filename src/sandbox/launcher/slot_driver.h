@@ -13,6 +13,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "sandbox/launcher/ahead.h"
 #include "sandbox/launcher/cgroup.h"
 #include "sandbox/launcher/request_check.h"
 #include "sandbox/launcher/slot.h"
@@ -20,6 +21,8 @@
 #include "sandbox/protocol.h"
 
 #define LEFTOVERS_MAX 16
+/* First processes of answered runs that have not ended yet: the kernel takes its time with their mounts. */
+#define RETIRED_MAX 8
 /* How long a run's first process may take before and after the program: to unpack and pack.  Its clock stands. */
 #define INIT_GRACE_US 10000000u
 
@@ -28,25 +31,39 @@ struct slot {
     const struct slot_driver *driver;
     int socket;
     uint64_t runs;
+    uint64_t groups;
     unsigned processors;
-    struct cgroup_run next;                     /* made ahead */
+    struct cgroup_run next;     /* made ahead; then of the run */
+    int network, sockets;       /* native: the namespace of all its runs, and the list of its local sockets */
+    int threshold;              /* native: the executable */
+    struct slot_limits limited; /* what has been set on it: memory and processes */
+    /* native: the box of the next run, in that group, and what the next run is likely to be */
+    struct ahead ahead;
+    uid_t ahead_uid;
+    struct ahead_kind likely; /* image NULL: not known */
+    struct slot_limits likely_limits;
     struct cgroup_run leftovers[LEFTOVERS_MAX]; /* removed later: the kernel was not done with them */
     size_t leftovers_len;
+    pid_t retired[RETIRED_MAX];
+    size_t retired_len;
     struct image *image; /* of this run */
     struct slot_request request;
-    char *words[REQUEST_WORDS_MAX]; /* argv, NULL, env, NULL */
+    char *words[REQUEST_WORDS_MAX]; /* argv, NULL, env, NULL: in the request's strings */
 };
 
 /* One run while it goes on. */
 struct watch {
     pid_t init; /* the run's first process: a child of the slot */
     int pidfd;
-    int report;    /* read end of what the first process says before the program runs, and at the end */
-    int refusals;  /* where the listener of refused calls will arrive, then the listener; or -1 */
+    int report;   /* read end of what the first process says before the program runs, and at the end */
+    int line;     /* native: to init, which ends when it is closed; or -1 */
+    int refusals; /* where the listener of refused calls will arrive, then the listener; or -1 */
     bool has_listener;
-    bool started;  /* begun_us is when the program began, not its box */
+    bool started; /* begun_us is when the program began, not its box */
     uint64_t begun_us;
-    unsigned asked_to_end; /* how often */
+    uint64_t cpu_before_us; /* what the group had used when the run began: making its box */
+    unsigned asked_to_end;  /* how often */
+    bool reaped;
     struct slot_facts facts;
     struct stage_report failure, end; /* by kind: 0 while there is none */
 };
@@ -54,8 +71,10 @@ struct watch {
 struct slot_driver {
     /* Once, when the slot's process begins; *err stays as it is where all is well. */
     void (*settle)(struct slot *slot, struct error *err);
-    /* After a run, once it has been answered, and before the first: makes the next one ready. */
+    /* Before the first run, and after each once it has been answered: the next group stands; makes the rest ready. */
     void (*prepare)(struct slot *slot);
+    /* After prepare: nothing of the run that was answered may be left where the next one is to be. */
+    void (*retire)(struct slot *slot);
     /* Starts the run whose request has been checked: fills init, pidfd, report and begun_us.  -1 with *reply. */
     int (*start)(struct slot *slot, const int fds[], struct watch *watch, struct slot_reply *reply);
     /* Ends the run: soon afterwards init is gone, and with it all others.  May be asked again, then harder. */
@@ -64,7 +83,7 @@ struct slot_driver {
     uint64_t end_again_us;
     /* CPU time of the run's group that is not the program's; NULL: there is none. */
     uint64_t (*own_cpu_us)(const struct watch *watch);
-    /* Init has ended and is waited for here; fills watch->facts, or *reply with why there are none. */
+    /* The run has ended; fills watch->facts, or *reply with why there are none. */
     void (*finish)(struct slot *slot, struct watch *watch, struct slot_reply *reply);
 };
 
@@ -81,8 +100,10 @@ bool slot_hear_report(struct watch *watch);
 bool slot_has_ended(const struct slot_facts *facts);
 /* CPU time of the program so far, by the run's group. */
 uint64_t slot_cpu_us(const struct slot *slot, const struct watch *watch);
-/* Waits for init.  Returns its wait status. */
-int slot_reap(const struct watch *watch);
+/* Closes the group and removes it, if need be later. */
+void slot_remove_later(struct slot *slot, struct cgroup_run *run);
+/* Waits for init, once.  Returns its wait status, 0 if it has been waited for. */
+int slot_reap(struct watch *watch);
 /* The descriptors that come with a request only where its flags say so, or -1. */
 int slot_bundle_fd(const struct slot *slot, const int fds[]);
 int slot_keep_fd(const struct slot *slot, const int fds[]);

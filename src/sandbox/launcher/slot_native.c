@@ -1,12 +1,13 @@
 /*
- * slot_native: runs made of fresh namespaces (see stage.h for the two processes of a run).
+ * slot_native: runs made of fresh namespaces (see stage.h for the two processes of a run), in boxes made ahead
+ * (ahead.h).
  *
  * The run's first process is init, pid 1 of the box: when it ends, however it ends, the kernel kills and reaps all
  * that is left in the pid namespace before its parent hears of it.
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/sched.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -19,25 +20,44 @@
 #include <unistd.h>
 
 #include "base/scope.h"
+#include "sandbox/launcher/ahead.h"
 #include "sandbox/launcher/slot_driver.h"
 #include "sandbox/launcher/stage.h"
+#include "sandbox/launcher/threshold.h"
+#include "sandbox/message.h"
 
 /* How long the collector of sockets may take; it takes some ms where a run left any, and the next run waits for it. */
 #define COLLECT_MS_MAX 2000u
+/* Bundles up to here are unpacked before it matters to the program's clock. */
+#define BUNDLE_QUICK_BYTES (1 << 20)
 
+/*
+ * The network of the slot's runs is made by its process, which then goes back to its own: the sockets that the root
+ * side and its boxes talk by must not stand where programs are, or be taken for a program's.
+ */
 static void settle(struct slot *slot, struct error *err)
 {
-    (void)slot;
-    if (unshare(CLONE_NEWNET) < 0)
+    auto_close int own = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+    if (own < 0 || unshare(CLONE_NEWNET) < 0) {
         error_set(err, ERROR_SANDBOX, errno, "make a network namespace");
+        return;
+    }
+    slot->network = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+    slot->sockets = open("/proc/thread-self/net/unix", O_RDONLY | O_CLOEXEC);
+    if (slot->network < 0 || slot->sockets < 0 || setns(own, CLONE_NEWNET) < 0) {
+        error_set(err, ERROR_SANDBOX, errno, "keep a network namespace");
+        return;
+    }
+    slot->threshold = threshold_open();
+    if (slot->threshold < 0)
+        error_set(err, ERROR_SANDBOX, errno, "make a file of the threshold");
 }
 
-/* Are there local sockets in the slot's network?  Its own, and the root side's, are of the host's. */
-static bool has_sockets(void)
+/* Are there local sockets in the network of the slot's runs? */
+static bool has_sockets(const struct slot *slot)
 {
     char list[512];
-    auto_close int fd = open("/proc/self/net/unix", O_RDONLY | O_CLOEXEC);
-    ssize_t got = fd < 0 ? 0 : read(fd, list, sizeof list);
+    ssize_t got = pread(slot->sockets, list, sizeof list, 0);
     const char *end = got <= 0 ? NULL : memchr(list, '\n', (size_t)got); /* of the heading */
     return end != NULL && end + 1 < list + got;
 }
@@ -47,9 +67,9 @@ static bool has_sockets(void)
  * kernel collects them; with them the names they hold in the slot's network, which the next run would find, and
  * whatever else was sent along: memory that no group is charged for any more.  Closing any socket starts the collector.
  */
-static void collect_sockets(const struct slot *slot)
+static void collect_sockets(struct slot *slot)
 {
-    for (unsigned waited_ms = 0; has_sockets(); waited_ms++) {
+    for (unsigned waited_ms = 0; has_sockets(slot); waited_ms++) {
         int pair[2];
         if (waited_ms == COLLECT_MS_MAX) {
             dprintf(STDERR_FILENO, "evalx slot %u: sockets of a run outlive it\n", slot->settings->number);
@@ -61,12 +81,6 @@ static void collect_sockets(const struct slot *slot)
         }
         (void)nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
     }
-}
-
-/* All that a run needs is made by its own first process. */
-static void prepare(struct slot *slot)
-{
-    collect_sockets(slot);
 }
 
 /* The slot's own assembly of the image, made at its first use. */
@@ -94,59 +108,120 @@ static void give_streams(const int fds[], int pipe_end, uid_t uid)
             (void)!fchown(fds[i], uid, uid); /* without it only this convenience is missing */
 }
 
-static int start(struct slot *slot, const int fds[], struct watch *watch, struct slot_reply *reply)
+/* A fresh group for a box that cannot use the one that stands: a used group keeps a false peak. */
+static int renew_group(struct slot *slot, struct error *err)
+{
+    struct cgroup_run spent = slot->next;
+    slot->limited = (struct slot_limits){ 0 };
+    if (cgroup_run_open(&slot->settings->group, slot->groups++, &slot->next, err) < 0) {
+        slot->next = spent;
+        return -1;
+    }
+    slot_remove_later(slot, &spent);
+    return 0;
+}
+
+static int limit_group(struct slot *slot, const struct slot_limits *limits, struct error *err)
+{
+    if (slot->limited.memory_bytes == limits->memory_bytes && slot->limited.processes == limits->processes)
+        return 0;
+    slot->limited = *limits;
+    return cgroup_run_limit(&slot->next, limits, err);
+}
+
+static int make_ahead(struct slot *slot, const struct ahead_kind *kind, int probe, struct error *err)
 {
     const struct slot_settings *settings = slot->settings;
-    const struct slot_request *r = &slot->request;
-    struct error err;
-    if (have_image(slot, reply) < 0)
+    uid_t uid = settings->uid_first + (uint32_t)(slot->runs++ % SLOT_UIDS);
+    if (ahead_make(kind, &slot->next, settings->filters, slot->network, slot->threshold, uid, probe, &slot->ahead,
+                   err) < 0)
         return -1;
-    if (cgroup_run_limit(&slot->next, &r->limits, &err) < 0)
-        return slot_refuse(reply, err.os != 0 ? err.os : EIO, err.text);
+    slot->ahead_uid = uid;
+    return 0;
+}
 
-    int pipe_ends[2], refusals[2] = { -1, -1 };
-    if (pipe2(pipe_ends, O_CLOEXEC) < 0)
-        return slot_refuse(reply, errno, "make the report pipe");
-    watch->report = pipe_ends[0];
-    if ((r->flags & SLOT_REFUSED_ENDS) && socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, refusals) < 0) {
-        (void)close(pipe_ends[1]);
-        return slot_refuse(reply, errno, "make the line for refused calls");
+/* For another run like the last.  Without it the next one makes its box itself, and tells what is wrong. */
+static void prepare(struct slot *slot)
+{
+    struct error ignored;
+    slot->limited = (struct slot_limits){ 0 };
+    if (slot->likely.image != NULL && limit_group(slot, &slot->likely_limits, &ignored) == 0)
+        (void)make_ahead(slot, &slot->likely, -1, &ignored);
+}
+
+/* Now and then a box ends before it is used: a process of it was killed, or could not be made. */
+static bool ahead_lives(const struct slot *slot)
+{
+    struct pollfd ended = { .fd = slot->ahead.pidfd, .events = POLLIN };
+    return poll(&ended, 1, 0) == 0;
+}
+
+/* Makes sure that a box for this request is there; -1 with *reply. */
+static int have_box(struct slot *slot, struct slot_reply *reply)
+{
+    const struct slot_request *r = &slot->request;
+    const struct ahead_kind kind = { .image = slot->image,
+                                     .disk_bytes = r->limits.disk_bytes,
+                                     .class = r->class,
+                                     .refused_ends = (r->flags & SLOT_REFUSED_ENDS) != 0 };
+    bool tests_itself = (r->flags & SLOT_SELF_TEST) != 0;
+    struct error err;
+    if (!(r->flags & (SLOT_KEEP_FILES | SLOT_SELF_TEST))) { /* a compile is followed by runs, not by its like */
+        slot->likely = kind;
+        slot->likely_limits = r->limits;
     }
-    watch->refusals = refusals[0];
-    auto_close int probe = (r->flags & SLOT_SELF_TEST) ? open("/proc/self/exe", O_PATH | O_CLOEXEC) : -1;
-    struct stage_plan plan = {
-        .argv = slot->words,
-        .env = slot->words + r->words + 1,
-        .limits = &r->limits,
-        .run = &slot->next,
-        .filter = &settings->filters->programs[r->class],
-        .strict_filter = &settings->filters->strict[r->class],
-        .refusals = refusals[1],
-        .probe = probe,
-        .mount_ns = slot->image->mount_ns,
-        .stdio = { fds[SLOT_FD_STDIN], fds[SLOT_FD_STDOUT], fds[SLOT_FD_STDERR] },
-        .bundle = slot_bundle_fd(slot, fds),
-        .keep = slot_keep_fd(slot, fds),
-        .report = pipe_ends[1],
-        .uid = settings->uid_first + (uint32_t)(slot->runs++ % SLOT_UIDS),
-    };
-    give_streams(fds, plan.report, plan.uid);
-    /* CLEAR_SIGHAND: a signal init has no handler for cannot be sent from inside; one it has (a sanitizer's) can. */
-    struct clone_args args = {
-        .flags = CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_PIDFD | CLONE_CLEAR_SIGHAND,
-        .pidfd = (uint64_t)(uintptr_t)&watch->pidfd,
-        .exit_signal = SIGCHLD,
-    };
+    if (!tests_itself && ahead_fits(&slot->ahead, &kind) && ahead_lives(slot))
+        return limit_group(slot, &r->limits, &err) < 0 ? slot_refuse(reply, err.os != 0 ? err.os : EIO, err.text) : 0;
+    bool was_there = slot->ahead.kind.image != NULL;
+    ahead_drop(&slot->ahead);
+    auto_close int probe = tests_itself ? open("/proc/self/exe", O_PATH | O_CLOEXEC) : -1;
+    if ((was_there && renew_group(slot, &err) < 0) || limit_group(slot, &r->limits, &err) < 0 ||
+        make_ahead(slot, &kind, probe, &err) < 0)
+        return slot_refuse(reply, err.os != 0 ? err.os : EIO, err.text);
+    return 0;
+}
+
+/* Is there so much to unpack that the program's clock must not run meanwhile?  (1 MiB takes about 0.3 ms.) */
+static bool takes_time(const struct slot *slot, const int fds[])
+{
+    struct stat st;
+    int bundle = slot_bundle_fd(slot, fds);
+    return bundle >= 0 && (fstat(bundle, &st) < 0 || st.st_size > BUNDLE_QUICK_BYTES);
+}
+
+static int send_order(struct slot *slot, const int fds[], bool tells_start)
+{
+    static struct stage_order order;
+    const struct slot_request *r = &slot->request;
+    order.limits = r->limits;
+    order.flags = r->flags | (tells_start ? STAGE_TELLS_START : 0) |
+                  (slot->next.group.version == CGROUP_NONE ? STAGE_NO_CGROUP : 0);
+    order.words = r->words;
+    order.variables = r->variables;
+    order.strings_len = r->strings_len;
+    memcpy(order.strings, r->strings, r->strings_len);
+    size_t fds_len = SLOT_FD_BASE_COUNT_ + ((r->flags & SLOT_HAS_BUNDLE) != 0) + ((r->flags & SLOT_KEEP_FILES) != 0);
+    return message_send(slot->ahead.line, &order, STAGE_ORDER_HEAD_BYTES + order.strings_len, fds, fds_len);
+}
+
+static int start(struct slot *slot, const int fds[], struct watch *watch, struct slot_reply *reply)
+{
+    if (have_image(slot, reply) < 0 || have_box(slot, reply) < 0)
+        return -1;
+    struct ahead *ahead = &slot->ahead;
+    give_streams(fds, ahead->report, slot->ahead_uid);
+    watch->init = ahead->init;
+    watch->pidfd = ahead->pidfd;
+    watch->report = ahead->report;
+    watch->refusals = ahead->refusals;
     watch->begun_us = slot_now_us();
-    watch->init = (pid_t)syscall(SYS_clone3, &args, sizeof args);
-    if (watch->init == 0)
-        stage_init(&plan);
-    (void)close(pipe_ends[1]);
-    if (refusals[1] >= 0)
-        (void)close(refusals[1]);
-    if (watch->init < 0)
-        return slot_refuse(reply, errno,
-                           "clone the run's first process (are user, pid, ipc and uts namespaces enabled?)");
+    watch->cpu_before_us = cgroup_run_cpu_us(&slot->next);
+    ahead->kind.image = NULL; /* it is the run's now */
+    /* Where its end cannot be reached the box has ended, and its report says why. */
+    bool tells_start = takes_time(slot, fds);
+    watch->started = !tells_start;
+    (void)!send_order(slot, fds, tells_start);
+    watch->line = ahead->line;
     return 0;
 }
 
@@ -158,9 +233,11 @@ static void end(struct watch *watch)
 /* What the steps reported.  The program's end, if there is one, comes last; a step that failed before explains it. */
 static void finish(struct slot *slot, struct watch *watch, struct slot_reply *reply)
 {
-    (void)slot_reap(watch);
-    while (slot_hear_report(watch))
-        ;
+    if (watch->end.kind == 0) { /* it was ended, or broke: what it still said is in the pipe */
+        (void)slot_reap(watch);
+        while (slot_hear_report(watch))
+            ;
+    }
     if (watch->failure.kind != 0) {
         (void)snprintf(reply->text, sizeof reply->text, "step '%s'", stage_step_name(watch->failure.step));
         reply->os = watch->failure.os != 0 ? watch->failure.os : EIO;
@@ -170,6 +247,7 @@ static void finish(struct slot *slot, struct watch *watch, struct slot_reply *re
     struct slot_facts *facts = &watch->facts;
     uint64_t wall_us = slot_now_us() - watch->begun_us;
     cgroup_run_facts(&slot->next, facts);
+    facts->cpu_us -= facts->cpu_us < watch->cpu_before_us ? facts->cpu_us : watch->cpu_before_us;
     if (end.kind != 0) {
         facts->wall_us = end.wall_us;
         facts->exit_code = WIFEXITED(end.wait_status) ? WEXITSTATUS(end.wait_status) : 0;
@@ -197,6 +275,7 @@ static void finish(struct slot *slot, struct watch *watch, struct slot_reply *re
 const struct slot_driver slot_native = {
     .settle = settle,
     .prepare = prepare,
+    .retire = collect_sockets,
     .start = start,
     .end = end,
     .end_again_us = INIT_GRACE_US,

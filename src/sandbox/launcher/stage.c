@@ -13,10 +13,10 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/fsuid.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -26,7 +26,9 @@
 #include "base/scope.h"
 #include "sandbox/launcher/seccomp_filter.h"
 #include "sandbox/launcher/stage_program.h"
+#include "sandbox/launcher/threshold.h"
 #include "sandbox/launcher/unpack.h"
+#include "sandbox/message.h"
 
 static int die_with_slot(const struct stage_plan *p)
 {
@@ -42,6 +44,11 @@ static int enter_image(const struct stage_plan *p)
     return unshare(CLONE_NEWNS) < 0 ? errno : 0;
 }
 
+static int enter_network(const struct stage_plan *p)
+{
+    return setns(p->network, CLONE_NEWNET) < 0 ? errno : 0;
+}
+
 static int mount_proc(const struct stage_plan *p)
 {
     (void)p;
@@ -50,29 +57,36 @@ static int mount_proc(const struct stage_plan *p)
     return mount("proc", "/proc", "proc", flags, "subset=pid,hidepid=invisible") < 0 ? errno : 0;
 }
 
-static int make_writable(const char *inside, const char *target, mode_t mode, uid_t uid)
+static int attach_folder(int top, const char *name, const char *target, mode_t mode, uid_t uid)
 {
-    if (mkdir(inside, 0700) < 0 || chmod(inside, mode) < 0 || chown(inside, uid, uid) < 0)
+    if (mkdirat(top, name, 0700) < 0 || fchmodat(top, name, mode, 0) < 0 || fchownat(top, name, uid, uid, 0) < 0)
         return errno;
-    return mount(inside, target, NULL, MS_BIND, NULL) < 0 ? errno : 0;
+    auto_close int tree = open_tree(top, name, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+    return tree < 0 || move_mount(tree, "", AT_FDCWD, target, MOVE_MOUNT_F_EMPTY_PATH) < 0 ? errno : 0;
 }
 
 static int mount_box(const struct stage_plan *p)
 {
-    /* One tmpfs for all three, so that the limit is one limit. */
-    char options[96];
-    (void)snprintf(options, sizeof options, "mode=0755,size=%" PRIu64 ",nr_inodes=%d", p->limits->disk_bytes,
-                   BOX_INODES);
-    if (mount("tmpfs", "/.run", "tmpfs", MS_NOSUID | MS_NODEV, options) < 0)
+    /*
+     * One tmpfs for all three, so that the limit is one limit; never attached itself, so that nothing has to be taken
+     * away again, for which the kernel would wait.  Its last descriptor goes with the box.
+     */
+    char size[24], inodes[24];
+    (void)snprintf(size, sizeof size, "%" PRIu64, p->disk_bytes);
+    (void)snprintf(inodes, sizeof inodes, "%d", BOX_INODES);
+    auto_close int context = fsopen("tmpfs", FSOPEN_CLOEXEC);
+    if (context < 0 || fsconfig(context, FSCONFIG_SET_STRING, "size", size, 0) < 0 ||
+        fsconfig(context, FSCONFIG_SET_STRING, "nr_inodes", inodes, 0) < 0 ||
+        fsconfig(context, FSCONFIG_SET_STRING, "mode", "0755", 0) < 0 ||
+        fsconfig(context, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
         return errno;
-    int os = make_writable("/.run/box", "/box", 0755, p->uid);
+    int top = fsmount(context, FSMOUNT_CLOEXEC, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
+    if (top < 0)
+        return errno;
+    int os = attach_folder(top, "box", "/box", 0755, p->uid);
     if (os == 0)
-        os = make_writable("/.run/tmp", "/tmp", 01777, 0);
-    if (os == 0)
-        os = make_writable("/.run/shm", "/dev/shm", 01777, 0);
-    if (os == 0 && umount2("/.run", MNT_DETACH) < 0)
-        os = errno;
-    return os;
+        os = attach_folder(top, "tmp", "/tmp", 01777, 0);
+    return os != 0 ? os : attach_folder(top, "shm", "/dev/shm", 01777, 0);
 }
 
 static int name_host(const struct stage_plan *p)
@@ -81,48 +95,45 @@ static int name_host(const struct stage_plan *p)
     return sethostname("box", 3) < 0 ? errno : 0;
 }
 
-static int unpack_files(const struct stage_plan *p)
-{
-    if (p->bundle < 0)
-        return 0;
-    auto_close int box = open("/box", O_PATH | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-    if (box < 0)
-        return errno;
-    /* As the program's user: setfsuid also takes the file capabilities away until it is set back (capabilities(7)). */
-    (void)setfsgid(p->uid);
-    (void)setfsuid(p->uid);
-    int os = unpack(p->bundle, box);
-    (void)setfsuid(0);
-    (void)setfsgid(0);
-    return os;
-}
-
 struct step {
     const char *name;
     int (*take)(const struct stage_plan *plan); /* 0 or errno */
 };
 
 static const struct step steps[] = {
-    { "die with the slot", die_with_slot },
-    { "enter the image", enter_image },
-    { "mount /proc", mount_proc },
-    { "mount the box", mount_box },
-    { "name the host", name_host },
-    { "unpack the files", unpack_files },
+    { "die with the slot", die_with_slot }, { "enter the network", enter_network }, { "enter the image", enter_image },
+    { "mount /proc", mount_proc },          { "mount the box", mount_box },         { "name the host", name_host },
 };
 #define STEPS ((uint32_t)(sizeof steps / sizeof *steps))
 #define STEP_START_PROGRAM STEPS
 #define STEP_GIVE_UP_POWERS (STEPS + 1)
-#define STEP_OF_PROGRAM (STEPS + 2)
+#define STEP_TAKE_ORDER (STEPS + 2)
+#define STEP_UNPACK (STEPS + 3)
+#define STEP_PASS_ORDER (STEPS + 4)
+#define STEP_OF_PROGRAM (STEPS + 5)
 
 const char *stage_step_name(uint32_t step)
 {
+    static const char *const at_threshold[] = {
+        [THRESHOLD_TAKE_ORDER - THRESHOLD_STEPS] = "take the order at the threshold",
+        [THRESHOLD_STREAMS - THRESHOLD_STEPS] = "connect the streams",
+        [THRESHOLD_LIMITS - THRESHOLD_STEPS] = "set the limits",
+        [THRESHOLD_EXECUTE - THRESHOLD_STEPS] = "execute the program",
+    };
+    if (step >= THRESHOLD_STEPS && step < THRESHOLD_END_)
+        return at_threshold[step - THRESHOLD_STEPS];
     if (step < STEPS)
         return steps[step].name;
     if (step == STEP_START_PROGRAM)
         return "start the program's process";
     if (step == STEP_GIVE_UP_POWERS)
         return "give up init's powers";
+    if (step == STEP_TAKE_ORDER)
+        return "take the order";
+    if (step == STEP_UNPACK)
+        return "unpack the files";
+    if (step == STEP_PASS_ORDER)
+        return "pass the order on";
     return stage_program_step_name(step - STEP_OF_PROGRAM);
 }
 
@@ -148,16 +159,21 @@ static pid_t start_program(const struct stage_plan *p)
     return (pid_t)syscall(SYS_clone3, &args, sizeof args);
 }
 
-/* Everything but the report pipe and what is to be packed into. */
+/* Everything but the report pipe and the two lines. */
 static int close_the_rest(const struct stage_plan *p)
 {
-    int low = p->keep < 0 || p->report < p->keep ? p->report : p->keep;
-    int high = p->keep < 0 || p->report > p->keep ? p->report : p->keep;
-    if (low > 0 && close_range(0, (unsigned)low - 1, 0) < 0)
-        return errno;
-    if (high > low + 1 && close_range((unsigned)low + 1, (unsigned)high - 1, 0) < 0)
-        return errno;
-    return close_range((unsigned)high + 1, ~0u, 0) < 0 ? errno : 0;
+    const int kept[] = { p->report, p->line, p->inner[0] };
+    for (unsigned from = 0;;) {
+        unsigned next = ~0u;
+        for (size_t i = 0; i < sizeof kept / sizeof *kept; i++)
+            if ((unsigned)kept[i] >= from && (unsigned)kept[i] < next)
+                next = (unsigned)kept[i];
+        if (next > from && close_range(from, next - (next != ~0u), 0) < 0)
+            return errno;
+        if (next == ~0u)
+            return 0;
+        from = next + 1;
+    }
 }
 
 /* Init becomes as weak as the program, but stays outside the program's user namespace, where it cannot be reached. */
@@ -186,13 +202,94 @@ static uint64_t time_us(struct timeval time)
     return (uint64_t)time.tv_sec * 1000000 + (uint64_t)time.tv_usec;
 }
 
-static int keep_files(const struct stage_plan *p)
+/* ---- the order ---- */
+
+/* The process's own. */
+static struct stage_order order;
+
+/* Waits for it; the slot that will not send one ends the box by a signal, or by its own end. */
+static void take_order(const struct stage_plan *p, int fds[SLOT_FDS_MAX])
 {
-    (void)kill(-1, SIGKILL); /* all of the box but init: nobody may change what is being packed */
+    size_t fds_len = 0;
+    ssize_t got =
+        message_receive_some(p->line, &order, STAGE_ORDER_HEAD_BYTES, sizeof order, fds, SLOT_FDS_MAX, &fds_len, 0);
+    if (got == 0)
+        _exit(0);
+    if (got < 0)
+        fail(p, STEP_TAKE_ORDER, errno);
+    size_t expected =
+        SLOT_FD_BASE_COUNT_ + ((order.flags & SLOT_HAS_BUNDLE) != 0) + ((order.flags & SLOT_KEEP_FILES) != 0);
+    if (fds_len != expected || (size_t)got != STAGE_ORDER_HEAD_BYTES + order.strings_len)
+        fail(p, STEP_TAKE_ORDER, EBADMSG);
+}
+
+/*
+ * All of the box but init: what a program leaves behind ends with it.  Whoever has lost its parent is init's child, so
+ * without a child nothing is left, and nothing can come; asking that first is cheaper than kill(2), which looks at
+ * every process of the machine.
+ */
+static void end_the_rest(void)
+{
+    pid_t ended;
+    do
+        ended = waitpid(-1, NULL, WNOHANG);
+    while (ended > 0 || (ended < 0 && errno == EINTR));
+    if (ended < 0)
+        return;
+    (void)kill(-1, SIGKILL);
     while (waitpid(-1, NULL, 0) > 0 || errno == EINTR)
         ;
+}
+
+static void await_program(pid_t program, uint64_t begun_us, struct stage_report *ended)
+{
+    struct rusage usage = { 0 };
+    pid_t who;
+    do /* orphans of the program are reaped on the way */
+        who = wait4(-1, &ended->wait_status, 0, &usage);
+    while (who != program && (who > 0 || errno == EINTR));
+    ended->wall_us = now_us() - begun_us;
+    ended->cpu_us = time_us(usage.ru_utime) + time_us(usage.ru_stime);
+    ended->memory_bytes = (uint64_t)usage.ru_maxrss * 1024;
+}
+
+/* From the order to the end of the program. */
+static void carry_out(const struct stage_plan *plan, pid_t program)
+{
+    int fds[SLOT_FDS_MAX];
     auto_close int box = open("/box", O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-    return box < 0 ? errno : pack(box, p->keep, p->limits->disk_bytes);
+    if (box < 0)
+        fail(plan, STEP_TAKE_ORDER, errno);
+    take_order(plan, fds);
+    bool has_bundle = (order.flags & SLOT_HAS_BUNDLE) != 0, keeps = (order.flags & SLOT_KEEP_FILES) != 0;
+    int keep = keeps ? fds[SLOT_FD_BASE_COUNT_ + has_bundle] : -1;
+    if (has_bundle) {
+        /* As the program's user, who owns the box, and in which nobody has run yet. */
+        int os = unpack(fds[SLOT_FD_BASE_COUNT_], box);
+        if (os != 0)
+            fail(plan, STEP_UNPACK, os);
+        (void)close(fds[SLOT_FD_BASE_COUNT_]);
+    }
+    uint64_t begun = now_us();
+    if (order.flags & STAGE_TELLS_START)
+        report(plan, &(struct stage_report){ .kind = STAGE_STARTED, .begun_us = begun });
+    if (message_send(plan->inner[0], &order, STAGE_ORDER_HEAD_BYTES + order.strings_len, fds, SLOT_FD_BASE_COUNT_) < 0)
+        fail(plan, STEP_PASS_ORDER, errno);
+    for (int i = 0; i < SLOT_FD_BASE_COUNT_; i++)
+        (void)close(fds[i]);
+    (void)close(plan->inner[0]);
+
+    struct stage_report ended = { .kind = STAGE_ENDED };
+    await_program(program, begun, &ended);
+    end_the_rest();
+    if (keep >= 0 && WIFEXITED(ended.wait_status) && WEXITSTATUS(ended.wait_status) == 0) {
+        ended.pack_os = pack(box, keep, order.limits.disk_bytes);
+        ended.files_kept = ended.pack_os == 0;
+    }
+    report(plan, &ended);
+    /* What is left of the box, its mounts above all, takes time to take down: not while the answer is on its way. */
+    char none;
+    (void)!read(plan->line, &none, 1);
 }
 
 _Noreturn void stage_init(const struct stage_plan *plan)
@@ -202,36 +299,20 @@ _Noreturn void stage_init(const struct stage_plan *plan)
         if (os != 0)
             fail(plan, i, os);
     }
-    uint64_t begun = now_us();
     pid_t program = start_program(plan);
     if (program < 0)
         fail(plan, STEP_START_PROGRAM, errno);
     if (program == 0) {
         uint32_t step;
-        int os = stage_program(plan, &step);
-        bool at_exec = step == STAGE_PROGRAM_EXEC_STEP;
-        report(plan, &(struct stage_report){ .kind = at_exec ? STAGE_NOT_EXECUTABLE : STAGE_FAILED,
-                                             .step = STEP_OF_PROGRAM + step, .os = os });
+        int report_fd;
+        int os = stage_program(plan, &step, &report_fd);
+        const struct stage_report failed = { .kind = STAGE_FAILED, .step = STEP_OF_PROGRAM + step, .os = os };
+        (void)!write(report_fd, &failed, sizeof failed);
         _exit(127);
     }
-    report(plan, &(struct stage_report){ .kind = STAGE_STARTED, .begun_us = begun });
     int os = give_up_powers(plan);
     if (os != 0)
         fail(plan, STEP_GIVE_UP_POWERS, os);
-
-    struct stage_report ended = { .kind = STAGE_ENDED };
-    struct rusage usage = { 0 };
-    pid_t who;
-    do /* orphans of the program are reaped on the way */
-        who = wait4(-1, &ended.wait_status, 0, &usage);
-    while (who != program && (who > 0 || errno == EINTR));
-    ended.wall_us = now_us() - begun;
-    ended.cpu_us = time_us(usage.ru_utime) + time_us(usage.ru_stime);
-    ended.memory_bytes = (uint64_t)usage.ru_maxrss * 1024;
-    if (plan->keep >= 0 && WIFEXITED(ended.wait_status) && WEXITSTATUS(ended.wait_status) == 0) {
-        ended.pack_os = keep_files(plan);
-        ended.files_kept = ended.pack_os == 0;
-    }
-    report(plan, &ended);
+    carry_out(plan, program);
     _exit(0);
 }

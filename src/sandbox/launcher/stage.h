@@ -2,8 +2,12 @@
  * stage: the two processes of a run, from clone to exec.
  *
  *   slot process (root) --clone3: pid, ipc, uts namespaces--> init, pid 1 of the box
- *   init: enters the image, mounts the box, unpacks files --clone3 (v2: into the run's cgroup)--> the program, pid 2
- *   init: gives up everything, waits for pid 2, reports, ends; the kernel then ends all that is left in the box
+ *   init: enters the image, mounts the box --clone3 (v2: into the run's cgroup)--> the program's process, pid 2
+ *   init gives up everything; pid 2 too, with its filter, at the threshold (threshold.h); both wait
+ *                                                                             <- so far ahead of any request
+ *   an order comes down the line: init unpacks the files and passes it on; pid 2 takes its streams and limits and
+ *   becomes the program
+ *   init waits for pid 2, ends whatever is left in the box, reports, ends
  *
  * Why an init: a program that is pid 1 itself would not die of its own signals, and its orphans would have no parent.
  * Each side is a table of steps; the order is the security argument (docs/SANDBOX.md explains each line).
@@ -11,6 +15,7 @@
  */
 #pragma once
 #include <linux/filter.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -20,22 +25,37 @@
 /* Inodes of a box: enough for a compiler, small enough that their kernel memory is bounded. */
 #define BOX_INODES 16384
 
+/* What is known before there is a request. */
 struct stage_plan {
-    char *const *argv;
-    char *const *env;
-    const struct slot_limits *limits;
+    uint64_t disk_bytes;
     const struct cgroup_run *run;
     const struct sock_fprog *filter;        /* of init; and of the program, unless `refusals` is there */
     const struct sock_fprog *strict_filter; /* of the program, where `refusals` is there */
-    int refusals; /* socket that takes the listener of refused calls; or -1: they answer EPERM */
-    int probe;    /* executable that takes the program's place (a self-test), or -1 */
+    int refusals;  /* socket that takes the listener of refused calls; or -1: they answer EPERM */
+    int threshold; /* its executable */
+    int probe;     /* executable that takes the program's place (a self-test), or -1 */
     int mount_ns;
-    int stdio[SLOT_FD_BASE_COUNT_];
-    int bundle;      /* to unpack, or -1 */
-    int keep;        /* to pack into, or -1 */
-    int report;      /* write end, close-on-exec */
-    uid_t uid;       /* user and group of the program, outside its user namespace */
+    int network;
+    int line;     /* init's end of the socket (SOCK_SEQPACKET) that brings the order */
+    int inner[2]; /* the socket by which init passes it on: init's end, the program's */
+    int report;   /* write end, close-on-exec */
+    uid_t uid;    /* user and group of the program, outside its user namespace */
 };
+
+/*
+ * The order: what to run, with the descriptors stdin, stdout, stderr, and then the bundle and the file to pack into
+ * where the flags (SLOT_HAS_BUNDLE, SLOT_KEEP_FILES) say so.  Of `strings` only what is used travels.
+ */
+struct stage_order {
+    struct slot_limits limits;
+    uint32_t flags;
+    uint32_t words, variables; /* of argv and env, whose strings have been checked to end */
+    uint32_t strings_len;
+    char strings[SLOT_STRINGS_BYTES];
+};
+#define STAGE_TELLS_START 0x10000u /* in the flags: STARTED is wanted; else the order's own time is near enough */
+#define STAGE_NO_CGROUP 0x20000u   /* limits of memory and processes by rlimit, the best there is */
+#define STAGE_ORDER_HEAD_BYTES offsetof(struct stage_order, strings)
 
 enum stage_report_kind { STAGE_FAILED = 1, STAGE_STARTED, STAGE_NOT_EXECUTABLE, STAGE_ENDED };
 
@@ -45,14 +65,14 @@ struct stage_report {
     int32_t os;          /* FAILED, NOT_EXECUTABLE */
     int32_t wait_status; /* ENDED */
     uint64_t begun_us;   /* STARTED: by CLOCK_MONOTONIC */
-    uint64_t wall_us;
+    uint64_t wall_us;    /* ENDED, of the program; nothing of the box lives then but init */
     uint64_t cpu_us;     /* by rusage, for hosts without cgroups */
     uint64_t memory_bytes;
     uint32_t files_kept;
-    int32_t pack_os;     /* errno of keeping the files, 0 if fine or not asked */
+    int32_t pack_os; /* errno of keeping the files, 0 if fine or not asked */
 };
 
-/* In the child that slot.c cloned: never returns. */
+/* In the child that the slot cloned: never returns. */
 _Noreturn void stage_init(const struct stage_plan *plan);
 
 const char *stage_step_name(uint32_t step);

@@ -1,8 +1,9 @@
 /*
  * stage_program: from a copy of the root side to the untrusted program.
  *
- * By the order of the steps nothing is lost that a later one needs, and the last that is loaded, the filter, forbids
- * all that came before it.
+ * By the order of the steps nothing is lost that a later one needs, and the filter forbids all that came before it.
+ * What a request decides comes behind it, in an executable of its own (threshold.h), and needs no right that a program
+ * has not.
  */
 #include "sandbox/launcher/stage_program.h"
 
@@ -23,6 +24,7 @@
 
 #include "base/scope.h"
 #include "sandbox/launcher/seccomp_filter.h"
+#include "sandbox/launcher/threshold.h"
 #include "sandbox/message.h"
 
 /* Who the program believes to be. */
@@ -88,47 +90,35 @@ static int new_keyring(const struct stage_plan *p)
     return syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL) < 0 && errno != ENOSYS ? errno : 0;
 }
 
-static int connect_streams(const struct stage_plan *p)
+/* What is the same for all programs; the operator's own ceilings stand: no CAP_SYS_RESOURCE here. */
+static int limit_to(int what, rlim_t value)
 {
-    /* The slot keeps descriptors above 2, so none of these can overwrite another's source. */
-    for (int i = 0; i < SLOT_FD_BASE_COUNT_; i++)
-        if (dup2(p->stdio[i], i) < 0)
-            return errno;
-    return 0;
+    struct rlimit limit;
+    if (getrlimit(what, &limit) < 0)
+        return errno;
+    if (value < limit.rlim_max)
+        limit.rlim_max = value;
+    limit.rlim_cur = limit.rlim_max;
+    return setrlimit(what, &limit) < 0 ? errno : 0;
 }
 
-static int set_limits(const struct stage_plan *p)
+static int set_standing_limits(const struct stage_plan *p)
 {
-    const struct slot_limits *l = p->limits;
-    bool no_cgroup = p->run->group.version == CGROUP_NONE;
-    /* CPU seconds round up, one more: the cgroup's clock decides, this stays behind it in case the slot is stopped. */
-    const struct {
+    static const struct {
         int what;
         rlim_t value;
     } limits[] = {
-        { RLIMIT_CPU, l->cpu_us / 1000000 + 2 },
-        { RLIMIT_FSIZE, l->file_bytes },
-        { RLIMIT_STACK, l->stack_bytes },
-        { RLIMIT_NOFILE, l->open_files },
         { RLIMIT_CORE, 1 }, /* see seccomp_filter.c */
         { RLIMIT_MEMLOCK, 64 << 10 },
         { RLIMIT_NICE, 0 },
         { RLIMIT_RTPRIO, 0 },
-        { no_cgroup ? RLIMIT_AS : RLIMIT_CORE, no_cgroup ? l->memory_bytes : 1 },
-        { no_cgroup ? RLIMIT_NPROC : RLIMIT_CORE, no_cgroup ? l->processes + 1 : 1 },
     };
-    for (size_t i = 0; i < sizeof limits / sizeof *limits; i++) {
-        struct rlimit limit;
-        if (getrlimit(limits[i].what, &limit) < 0)
-            return errno;
-        if (limits[i].value < limit.rlim_max) /* the operator's own ceiling stands: no CAP_SYS_RESOURCE here */
-            limit.rlim_max = limits[i].value;
-        limit.rlim_cur = limit.rlim_max;
-        if (setrlimit(limits[i].what, &limit) < 0)
-            return errno;
-    }
+    (void)p;
+    int os = 0;
+    for (size_t i = 0; os == 0 && i < sizeof limits / sizeof *limits; i++)
+        os = limit_to(limits[i].what, limits[i].value);
     (void)umask(022);
-    return 0;
+    return os;
 }
 
 static int default_signals(const struct stage_plan *p)
@@ -188,22 +178,27 @@ static int enter_box(const struct stage_plan *p)
 /*
  * Closed, not only marked close-on-exec: execve looks for the interpreter that a script or an ELF file names before it
  * closes what is marked, and "#!/proc/self/fd/N/../../.." would walk from a folder of ours into the host's tree.  What
- * later steps need stays until execve succeeds; none of it is a folder.
+ * stays is what the threshold needs, at the numbers it knows; none of it is a folder.
  */
-static int close_descriptors(const struct stage_plan *p)
+static int arrange_descriptors(const struct stage_plan *p)
 {
-    const int kept[] = { p->report, p->refusals, p->probe };
-    for (unsigned from = 3;;) {
-        unsigned next = ~0u;
-        for (size_t i = 0; i < sizeof kept / sizeof *kept; i++)
-            if (kept[i] >= 0 && (unsigned)kept[i] >= from && (unsigned)kept[i] < next)
-                next = (unsigned)kept[i];
-        if (next > from && close_range(from, next - 1, 0) < 0)
+    struct {
+        int from, to;
+    } kept[] = { { p->inner[1], THRESHOLD_LINE },
+                 { p->report, THRESHOLD_REPORT },
+                 { p->probe, THRESHOLD_PROBE },
+                 { p->threshold, THRESHOLD_SELF },
+                 { p->refusals, THRESHOLD_REFUSALS } };
+    const size_t len = sizeof kept / sizeof *kept;
+    for (size_t i = 0; i < len; i++) /* first out of the way of all the places */
+        if (kept[i].from >= 0 && (kept[i].from = fcntl(kept[i].from, F_DUPFD_CLOEXEC, THRESHOLD_FDS_END)) < 0)
             return errno;
-        if (next == ~0u)
-            return 0;
-        from = next + 1;
+    for (size_t i = 0; i < len; i++) {
+        (void)close(kept[i].to);
+        if (kept[i].from >= 0 && dup3(kept[i].from, kept[i].to, i < THRESHOLD_KEPT ? 0 : O_CLOEXEC) < 0)
+            return errno;
     }
+    return close_range(THRESHOLD_FDS_END, ~0u, 0) < 0 ? errno : 0;
 }
 
 static int load_filter(const struct stage_plan *p)
@@ -213,19 +208,17 @@ static int load_filter(const struct stage_plan *p)
     /* The slot hears of refused calls by the listener; this copy of it goes with execve (close-on-exec). */
     int listener = -1;
     int os = seccomp_filter_load_heard(p->strict_filter, &listener);
-    if (os == 0 && message_send(p->refusals, "", 1, &listener, 1) < 0)
+    if (os == 0 && message_send(THRESHOLD_REFUSALS, "", 1, &listener, 1) < 0)
         os = errno;
+    (void)close(THRESHOLD_REFUSALS);
     return os;
 }
 
-static int become_program(const struct stage_plan *p)
+static int stand_at_threshold(const struct stage_plan *p)
 {
-    if (p->probe < 0) {
-        execve(p->argv[0], p->argv, p->env);
-        return errno;
-    }
-    const char *const argv[] = { "evalx-launcher", "probe", NULL };
-    (void)syscall(SYS_execveat, p->probe, "", argv, p->env, AT_EMPTY_PATH);
+    (void)p;
+    const char *const argv[] = { "evalx-threshold", NULL }, *const env[] = { NULL };
+    (void)syscall(SYS_execveat, THRESHOLD_SELF, "", argv, env, AT_EMPTY_PATH);
     return errno;
 }
 
@@ -237,31 +230,31 @@ static const struct {
     { "hide the cgroups", hide_cgroups },
     { "start a session", new_session },
     { "join a new keyring", new_keyring },
-    { "connect the streams", connect_streams },
-    { "set the limits", set_limits },
+    { "set the standing limits", set_standing_limits },
     { "reset the signals", default_signals },
     { "become the program's user", become_user },
     { "enter a user namespace", new_user_namespace },
     { "drop the capabilities", drop_capabilities },
     { "renounce new privileges", no_new_privileges },
     { "enter the box", enter_box },
-    { "close the descriptors", close_descriptors },
+    { "arrange the descriptors", arrange_descriptors },
     { "load the filter", load_filter },
-    { "execute the program", become_program },
+    { "stand at the threshold", stand_at_threshold },
 };
 #define STEPS ((uint32_t)(sizeof steps / sizeof *steps))
-
-const uint32_t stage_program_exec_step = STEPS - 1;
 
 const char *stage_program_step_name(uint32_t step)
 {
     return step < STEPS ? steps[step].name : "an unknown step";
 }
 
-int stage_program(const struct stage_plan *plan, uint32_t *ret_step)
+int stage_program(const struct stage_plan *plan, uint32_t *ret_step, int *ret_report)
 {
+    *ret_report = plan->report;
     for (uint32_t i = 0;; i++) {
         int os = steps[i].take(plan);
+        if (os == 0 && steps[i].take == arrange_descriptors)
+            *ret_report = THRESHOLD_REPORT;
         if (os != 0 || i + 1 == STEPS) {
             *ret_step = i;
             return os;

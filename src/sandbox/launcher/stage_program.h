@@ -8,12 +8,9 @@
 
 #include "sandbox/launcher/stage.h"
 
-/* Takes all steps; returns only on failure: errno, and which step. */
-int stage_program(const struct stage_plan *plan, uint32_t *ret_step);
+/* Takes all steps; returns only on failure: errno, which step, and where the report pipe is then. */
+int stage_program(const struct stage_plan *plan, uint32_t *ret_step, int *ret_report);
 const char *stage_program_step_name(uint32_t step);
-/* The last step, execve: its failure is the program's own, not the box's. */
-extern const uint32_t stage_program_exec_step;
-#define STAGE_PROGRAM_EXEC_STEP stage_program_exec_step
 
 /* No groups, then this group and user, for good.  keep_admin: CAP_SYS_ADMIN stays, for one more step.  0 or errno. */
 int stage_become(uid_t uid, bool keep_admin);

@@ -18,23 +18,53 @@
 
 static int open_beneath(int folder, const char *name, uint64_t flags, uint64_t mode)
 {
-    struct open_how how = { .flags = flags | O_CLOEXEC | O_NOFOLLOW, .mode = mode,
+    struct open_how how = { .flags = flags | O_CLOEXEC | O_NOFOLLOW,
+                            .mode = mode,
                             .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV };
     return (int)syscall(SYS_openat2, folder, name, &how, sizeof how);
 }
 
-/* pread all of it; EBADMSG at a premature end. */
-static int read_at(int fd, void *into, size_t len, off_t at)
+/*
+ * The bundle, read with pread: its position is shared with other boxes.  Most are small, and one call reads them
+ * whole; of a large file what is not here yet goes by sendfile.
+ */
+struct reader {
+    int bundle;
+    off_t begin; /* of what is here, in the bundle */
+    size_t len;
+    char here[65536];
+};
+
+/* Only one process of a box unpacks. */
+static struct reader reader;
+
+/* The next `len` bytes (no more than fit) at `at`; EBADMSG at a premature end. */
+static int have(off_t at, size_t len, const char **ret)
 {
-    for (char *to = into; len > 0;) {
-        ssize_t got = pread(fd, to, len, at);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got <= 0)
+    if (at < reader.begin || (uint64_t)at + len > (uint64_t)reader.begin + reader.len) {
+        ssize_t got;
+        do
+            got = pread(reader.bundle, reader.here, sizeof reader.here, at);
+        while (got < 0 && errno == EINTR);
+        if (got < 0 || (size_t)got < len) /* of a memfd: all that is there comes at once */
             return got < 0 ? errno : EBADMSG;
-        to += got;
-        at += got;
-        len -= (size_t)got;
+        reader.begin = at;
+        reader.len = (size_t)got;
+    }
+    *ret = reader.here + (at - reader.begin);
+    return 0;
+}
+
+static int write_all(int fd, const void *bytes, size_t len)
+{
+    for (const char *at = bytes; len > 0;) {
+        ssize_t wrote = write(fd, at, len);
+        if (wrote < 0 && errno == EINTR)
+            continue;
+        if (wrote <= 0)
+            return wrote < 0 ? errno : EIO;
+        at += wrote;
+        len -= (size_t)wrote;
     }
     return 0;
 }
@@ -80,19 +110,34 @@ static int copy_out(int bundle, off_t *at, uint64_t size, int to)
     return 0;
 }
 
-static int unpack_entry(int bundle, off_t *at, int folder)
+/* From the bundle at *at, which moves on. */
+static int unpack_content(off_t *at, uint64_t size, int to)
+{
+    uint64_t end = (uint64_t)reader.begin + reader.len;
+    size_t here = (uint64_t)*at < end ? (size_t)(end - (uint64_t)*at) : 0;
+    if (here > size)
+        here = (size_t)size;
+    int os = here > 0 ? write_all(to, reader.here + (*at - reader.begin), here) : 0;
+    *at += (off_t)here;
+    return os != 0 ? os : copy_out(reader.bundle, at, size - here, to);
+}
+
+static int unpack_entry(off_t *at, int folder)
 {
     struct bundle_entry entry;
-    int os = read_at(bundle, &entry, sizeof entry, *at);
+    const char *bytes;
+    int os = have(*at, sizeof entry, &bytes);
     if (os != 0)
         return os;
+    memcpy(&entry, bytes, sizeof entry);
     *at += sizeof entry;
     if (entry.name_len == 0 || entry.name_len > BUNDLE_NAME_MAX || (entry.mode != 0644 && entry.mode != 0755))
         return EBADMSG;
-    char name[BUNDLE_NAME_MAX + 1];
-    os = read_at(bundle, name, entry.name_len, *at);
+    os = have(*at, entry.name_len, &bytes);
     if (os != 0)
         return os;
+    char name[BUNDLE_NAME_MAX + 1];
+    memcpy(name, bytes, entry.name_len);
     *at += entry.name_len;
     name[entry.name_len] = '\0';
     if (!name_is_plain(name, entry.name_len))
@@ -104,7 +149,7 @@ static int unpack_entry(int bundle, off_t *at, int folder)
     auto_close int to = open_beneath(folder, name, O_WRONLY | O_CREAT | O_EXCL, entry.mode);
     if (to < 0)
         return errno;
-    return copy_out(bundle, at, entry.size, to);
+    return unpack_content(at, entry.size, to);
 }
 
 int unpack(int bundle, int folder)
@@ -114,13 +159,16 @@ int unpack(int bundle, int folder)
         return errno;
     if (!S_ISREG(st.st_mode))
         return EBADMSG;
-    char magic[sizeof BUNDLE_MAGIC - 1];
-    off_t at = sizeof magic;
-    int os = read_at(bundle, magic, sizeof magic, 0);
-    if (os == 0 && memcmp(magic, BUNDLE_MAGIC, sizeof magic) != 0)
+    reader.bundle = bundle;
+    reader.begin = 0;
+    reader.len = 0;
+    const char *magic;
+    off_t at = sizeof BUNDLE_MAGIC - 1;
+    int os = have(0, (size_t)at, &magic);
+    if (os == 0 && memcmp(magic, BUNDLE_MAGIC, (size_t)at) != 0)
         os = EBADMSG;
     for (unsigned files = 0; os == 0 && at < st.st_size; files++)
-        os = files >= BUNDLE_FILES_MAX ? EBADMSG : unpack_entry(bundle, &at, folder);
+        os = files >= BUNDLE_FILES_MAX ? EBADMSG : unpack_entry(&at, folder);
     return os;
 }
 
@@ -131,27 +179,14 @@ struct packing {
     char name[BUNDLE_NAME_MAX + 1]; /* of what is being packed, from the box's top */
 };
 
-static int write_all(int fd, const void *bytes, size_t len)
-{
-    for (const char *at = bytes; len > 0;) {
-        ssize_t wrote = write(fd, at, len);
-        if (wrote < 0 && errno == EINTR)
-            continue;
-        if (wrote <= 0)
-            return wrote < 0 ? errno : EIO;
-        at += wrote;
-        len -= (size_t)wrote;
-    }
-    return 0;
-}
-
 static int pack_file(struct packing *p, int fd, const struct stat *st)
 {
     if (p->files_left == 0 || (uint64_t)st->st_size > p->bytes_left)
         return EFBIG;
     p->files_left--;
     p->bytes_left -= (uint64_t)st->st_size;
-    struct bundle_entry entry = { .name_len = (uint32_t)strlen(p->name), .mode = (st->st_mode & 0111) ? 0755 : 0644,
+    struct bundle_entry entry = { .name_len = (uint32_t)strlen(p->name),
+                                  .mode = (st->st_mode & 0111) ? 0755 : 0644,
                                   .size = (uint64_t)st->st_size };
     int os = write_all(p->bundle, &entry, sizeof entry);
     if (os == 0)

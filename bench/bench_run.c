@@ -1,0 +1,287 @@
+/*
+ * bench_run: what a box adds to a program: box_run beside posix_spawn and wait4 of the same program, in turn.
+ *
+ *   bench_run [--rounds N] [--json] TINY STATIC         (as root; meson test --benchmark run runs it)
+ *
+ * TINY and STATIC are static executables that travel into the box as an artifact does; dynamic ones and interpreters
+ * are the image's.  With both sides the output is read from pipes to its end.  `added` is box_run's median minus
+ * posix_spawn's of the same rounds, so that what else the machine does falls on both alike.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/scope.h"
+#include "sandbox/bundle.h"
+#include "sandbox/sandbox.h"
+
+#define SAMPLES_MAX 20000
+/* A client does not come back in the same microsecond; and what is made ahead needs a moment. */
+#define PAUSE_US 3000
+
+static const char *const environment[] = { "PATH=/usr/bin:/bin", "LANG=C.UTF-8", NULL };
+
+struct subject {
+    const char *name;
+    const char *file; /* travels into the box as "main"; NULL: argv is the image's */
+    const char *argv[6];
+    const char *source; /* what /box/main.* holds, for interpreters; NULL: none */
+    const char *source_name;
+    enum language_class class;
+    unsigned weight; /* takes one round of so many */
+};
+
+struct samples {
+    uint64_t us[SAMPLES_MAX];
+    size_t len;
+};
+
+static int compare(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return x < y ? -1 : x > y;
+}
+
+static double percentile(struct samples *samples, double part)
+{
+    qsort(samples->us, samples->len, sizeof *samples->us, compare);
+    return samples->len == 0 ? 0 : (double)samples->us[(size_t)(part * (double)(samples->len - 1))];
+}
+
+static _Noreturn void die(const char *what, const char *why)
+{
+    (void)fprintf(stderr, "bench_run: %s: %s\n", what, why);
+    exit(1);
+}
+
+static void read_to_end(int fd)
+{
+    char bytes[4096];
+    while (read(fd, bytes, sizeof bytes) > 0)
+        ;
+    (void)close(fd);
+}
+
+static uint64_t spawn_once(char *const argv[])
+{
+    int out[2], errs[2], status;
+    pid_t pid;
+    uint64_t begin = clock_mono_us();
+    if (pipe2(out, O_CLOEXEC) < 0 || pipe2(errs, O_CLOEXEC) < 0)
+        die("pipe", strerror(errno));
+    posix_spawn_file_actions_t actions;
+    (void)posix_spawn_file_actions_init(&actions);
+    (void)posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
+    (void)posix_spawn_file_actions_adddup2(&actions, out[1], 1);
+    (void)posix_spawn_file_actions_adddup2(&actions, errs[1], 2);
+    int os = posix_spawn(&pid, argv[0], &actions, NULL, argv, (char *const *)environment);
+    (void)posix_spawn_file_actions_destroy(&actions);
+    if (os != 0)
+        die(argv[0], strerror(os));
+    (void)close(out[1]);
+    (void)close(errs[1]);
+    read_to_end(out[0]);
+    read_to_end(errs[0]);
+    if (waitpid(pid, &status, 0) != pid || status != 0)
+        die(argv[0], "did not end well");
+    return clock_mono_us() - begin;
+}
+
+static uint64_t box_once(struct box *box, const struct subject *program, int bundle, uint64_t *ret_own_us)
+{
+    struct error err;
+    struct box_outcome outcome;
+    struct box_job job = {
+        .image = "host",
+        .class = program->class,
+        .argv = (char *const *)program->argv,
+        .env = (char *const *)environment,
+        .limits = { .cpu_us = 5000000,
+                    .wall_us = 10000000,
+                    .memory_bytes = 512 << 20,
+                    .stack_bytes = 8 << 20,
+                    .output_bytes = 1 << 20,
+                    .file_bytes = 16 << 20,
+                    .disk_bytes = 64 << 20,
+                    .processes = 128,
+                    .open_files = 256 },
+        .bundle_fd = bundle,
+    };
+    uint64_t begin = clock_mono_us();
+    if (box_run(box, &job, &outcome, &err) < 0)
+        die(program->name, err.text);
+    uint64_t spent = clock_mono_us() - begin;
+    if (outcome.facts.exit_code != 0 || outcome.facts.signal != 0)
+        die(program->name, outcome.errors.len > 0 ? outcome.errors.at : "did not end well in the box");
+    *ret_own_us = outcome.facts.wall_us;
+    box_outcome_done(&outcome);
+    return spent;
+}
+
+static int bundle_of(const struct subject *program)
+{
+    struct error err;
+    int fd = -1;
+    if (program->source == NULL)
+        return -1;
+    struct file file = { .name = text_of(program->source_name), .content = text_of(program->source) };
+    if (bundle_of_files(&file, 1, &fd, &err) < 0)
+        die("bundle", err.text);
+    return fd;
+}
+
+/* An artifact as a compile leaves it: one executable file. */
+static int bundle_of_executable(const char *path)
+{
+    auto_close int from = open(path, O_RDONLY | O_CLOEXEC);
+    off_t size = from < 0 ? -1 : lseek(from, 0, SEEK_END);
+    int fd = memfd_create("artifact", MFD_CLOEXEC);
+    if (size < 0 || fd < 0)
+        die(path, strerror(errno));
+    struct bundle_entry entry = { .name_len = 4, .mode = 0755, .size = (uint64_t)size };
+    char *content = malloc((size_t)size);
+    if (content == NULL || pread(from, content, (size_t)size, 0) != size)
+        die(path, "cannot be read");
+    if (write(fd, BUNDLE_MAGIC, sizeof BUNDLE_MAGIC - 1) < 0 || write(fd, &entry, sizeof entry) < 0 ||
+        write(fd, "main", 4) < 0 || write(fd, content, (size_t)size) != size)
+        die(path, strerror(errno));
+    free(content);
+    return fd;
+}
+
+static void write_source(const char *folder, const struct subject *program, char *path, size_t size)
+{
+    (void)snprintf(path, size, "%s/%s", folder, program->source_name);
+    auto_close int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    if (fd < 0 || write(fd, program->source, strlen(program->source)) < 0)
+        die(path, strerror(errno));
+}
+
+static void measure(struct box *box, const struct subject *program, const char *folder, unsigned rounds, bool json)
+{
+    static struct samples floor_us, box_us, own_us;
+    char source[4096];
+    const char *host_argv[6];
+    int bundle = program->file != NULL ? bundle_of_executable(program->file) : bundle_of(program);
+    for (size_t i = 0; i < 6; i++)
+        host_argv[i] = program->argv[i];
+    if (program->file != NULL)
+        host_argv[0] = program->file;
+    if (program->source != NULL) {
+        write_source(folder, program, source, sizeof source);
+        host_argv[1] = source;
+    }
+    floor_us.len = box_us.len = own_us.len = 0;
+    for (unsigned i = 0; i < rounds / program->weight + 5; i++) {
+        uint64_t own;
+        (void)usleep(PAUSE_US * program->weight);
+        uint64_t spawned = spawn_once((char *const *)host_argv);
+        (void)usleep(PAUSE_US * program->weight);
+        uint64_t boxed = box_once(box, program, bundle, &own);
+        if (i < 5 || box_us.len == SAMPLES_MAX)
+            continue; /* the first find nothing made ahead */
+        floor_us.us[floor_us.len++] = spawned;
+        box_us.us[box_us.len++] = boxed;
+        own_us.us[own_us.len++] = own;
+    }
+    double base = percentile(&floor_us, 0.5), ours = percentile(&box_us, 0.5), own = percentile(&own_us, 0.5);
+    if (json)
+        (void)printf("{\"program\": \"%s\", \"spawn_us\": %.0f, \"spawn_p99_us\": %.0f, \"box_us\": %.0f, "
+                     "\"box_p99_us\": %.0f, \"own_us\": %.0f, \"runs\": %zu}\n",
+                     program->name, base, percentile(&floor_us, 0.99), ours, percentile(&box_us, 0.99), own,
+                     box_us.len);
+    else
+        (void)printf("%-14s %6zu %10.0f %10.0f %10.0f %10.0f %10.0f %10.0f %8.2f\n", program->name, box_us.len, base,
+                     percentile(&floor_us, 0.99), ours, percentile(&box_us, 0.99), own, ours - base, ours / base);
+    (void)fflush(stdout);
+    if (bundle >= 0)
+        (void)close(bundle);
+}
+
+static bool is_there(const struct subject *program)
+{
+    return program->file != NULL || access(program->argv[0], X_OK) == 0;
+}
+
+int main(int argc, char **argv)
+{
+    unsigned rounds = 300;
+    bool json = false;
+    int at = 1;
+    for (; at < argc && argv[at][0] == '-'; at++) {
+        json |= strcmp(argv[at], "--json") == 0;
+        if (strcmp(argv[at], "--rounds") == 0 && at + 1 < argc)
+            rounds = (unsigned)strtoul(argv[++at], NULL, 10);
+    }
+    if (geteuid() != 0 || argc - at < 2) {
+        (void)fprintf(stderr, "usage: bench_run [--rounds N] [--json] TINY STATIC   (as root)\n");
+        return geteuid() != 0 ? 77 : 2;
+    }
+    const struct subject programs[] = {
+        { "tiny static", argv[at], { "/box/main" }, NULL, NULL, LANGUAGE_CLASS_NATIVE, 1 },
+        { "static C", argv[at + 1], { "/box/main" }, NULL, NULL, LANGUAGE_CLASS_NATIVE, 1 },
+        { "dynamic", NULL, { "/usr/bin/true" }, NULL, NULL, LANGUAGE_CLASS_NATIVE, 1 },
+        { "Python",
+          NULL,
+          { "/usr/bin/python3", "/box/main.py" },
+          "print('hello')\n",
+          "main.py",
+          LANGUAGE_CLASS_NATIVE,
+          3 },
+        { "Node",
+          NULL,
+          { "/usr/bin/node", "/box/main.js" },
+          "console.log('hello')\n",
+          "main.js",
+          LANGUAGE_CLASS_RUNTIME,
+          6 },
+        { "Ruby", NULL, { "/usr/bin/ruby", "/box/main.rb" }, "puts 'hello'\n", "main.rb", LANGUAGE_CLASS_NATIVE, 6 },
+        { "PHP",
+          NULL,
+          { "/usr/bin/php", "/box/main.php" },
+          "<?php echo \"hello\\n\";\n",
+          "main.php",
+          LANGUAGE_CLASS_NATIVE,
+          6 },
+        { "Perl",
+          NULL,
+          { "/usr/bin/perl", "/box/main.pl" },
+          "print \"hello\\n\";\n",
+          "main.pl",
+          LANGUAGE_CLASS_NATIVE,
+          2 },
+    };
+    struct sandbox *sandbox;
+    struct box *box;
+    struct error err;
+    struct sandbox_settings settings = { .images_folder = "/opt/evalx/chroots", .uid_base = 1900000000 };
+    if (sandbox_start(&settings, &sandbox, &err) < 0 || sandbox_image(sandbox, "host", &err) < 0 ||
+        box_open(sandbox, 0, &box, &err) < 0)
+        die("sandbox", err.text);
+    char folder[] = "/tmp/evalx-bench-XXXXXX";
+    if (mkdtemp(folder) == NULL)
+        die("mkdtemp", strerror(errno));
+    if (!json)
+        (void)printf("%-14s %6s %10s %10s %10s %10s %10s %10s %8s\n", "us", "runs", "spawn", "p99", "box", "p99",
+                     "its own", "added", "ratio");
+    for (size_t i = 0; i < sizeof programs / sizeof *programs; i++)
+        if (is_there(&programs[i]))
+            measure(box, &programs[i], folder, rounds, json);
+    box_close(box);
+    sandbox_stop(sandbox);
+    static const char *const left[] = { "main.py", "main.js", "main.rb", "main.php", "main.pl" };
+    int dir = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    for (size_t i = 0; i < sizeof left / sizeof *left; i++)
+        (void)unlinkat(dir, left[i], 0);
+    (void)close(dir);
+    (void)rmdir(folder);
+    return 0;
+}

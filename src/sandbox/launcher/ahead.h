@@ -1,0 +1,43 @@
+/*
+ * ahead: the box of a slot's next run, made before there is a request for it (see stage.h for its two processes).
+ *
+ * It is made for what the last request asked for; another kind of run gets one made then and there.  Whatever a request
+ * decides (files, words, streams, limits) reaches it as an order, after which it is the run's and used once.
+ */
+#pragma once
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/error.h"
+#include "sandbox/launcher/cgroup.h"
+#include "sandbox/launcher/image.h"
+#include "sandbox/launcher/seccomp_filter.h"
+
+/* What a box is made for. */
+struct ahead_kind {
+    struct image *image; /* assembled */
+    uint64_t disk_bytes;
+    uint32_t class;
+    bool refused_ends;
+};
+
+struct ahead {
+    struct ahead_kind kind; /* image NULL: none is there */
+    pid_t init;
+    int pidfd, line, report, refusals; /* refusals: where the listener of refused calls will arrive, or -1 */
+};
+
+/* Is one there, made for this kind? */
+bool ahead_fits(const struct ahead *ahead, const struct ahead_kind *kind);
+
+/*
+ * Starts the box's first process, in the run's group; what fails in it later is told through `report`.  `probe`: the
+ * executable of a self-test, or -1.  `network`: the namespace the box stands in; `threshold`: threshold_open's; `uid`:
+ * the program's.
+ */
+int ahead_make(const struct ahead_kind *kind, const struct cgroup_run *run, const struct seccomp_filters *filters,
+               int network, int threshold, uid_t uid, int probe, struct ahead *ret, struct error *err);
+
+/* Ends the box and waits for its end; nothing is left.  One that is not there is fine. */
+void ahead_drop(struct ahead *ahead);
