@@ -251,7 +251,7 @@ class Runner:
         hostile = [one for one in chosen if one.is_plain() and self.cannot_run(one) is None]
         good = [entry for entry in GOOD if entry[0] in self.languages]
         work, problems, seen = queue.Queue(), [], {"good": 0, "hostile": 0}
-        marks = []
+        marks, told = [], 0
         chunk = max(50, min(500, runs // 10))
         for begin in range(0, runs, chunk):
             for _ in range(min(chunk, runs - begin)):
@@ -264,12 +264,14 @@ class Runner:
             marks.append(self.server.resident())
             shown = ", ".join(f"{name} {size >> 10} KiB" for name, size in marks[-1].items())
             print(f"  after {min(begin + chunk, runs)}: {shown}; {len(problems)} problems", flush=True)
+            for problem in problems[told:told + 40]: # at once: a long run may be stopped
+                print("FAILED", problem, flush=True)
+            told = len(problems)
         first = marks[len(marks) // 3]
         for name, size in marks[-1].items():
             if size - first[name] > 8 << 20:
                 problems.append(f"{name} grew from {first[name] >> 10} to {size >> 10} KiB")
-        for problem in problems[:40]:
-            print("FAILED", problem)
+                print("FAILED", problems[-1])
         print(f"mixed: {seen['good']} good and {seen['hostile']} hostile runs, {len(problems)} problems", flush=True)
         return not problems
 
