@@ -13,6 +13,7 @@ import time
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, os.path.join(ROOT, "tests", "integration"))
 import harness  # noqa: E402
+from harness import start_of  # noqa: E402
 
 NETWORK = "10.213.0"        # inside a network namespace of our own: nobody else sees it
 HOST = f"{NETWORK}.1"
@@ -31,16 +32,6 @@ def descendants_of(pid):
     for child in children_of(pid):
         found += [child, *descendants_of(child)]
     return found
-
-
-def start_of(pid):
-    """Together with the number it names a process for ever; None where it has ended."""
-    try:
-        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
-            fields = file.read().rsplit(")", 1)[1].split()
-    except OSError:
-        return None
-    return None if fields[0] == "Z" else fields[19]
 
 
 def age_of(pid):

@@ -392,13 +392,27 @@ def stop_all(running, evalxes):
     return problems
 
 
+def start_of(pid):
+    """Together with the number it names a process for ever; None where it has ended."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+            fields = file.read().rsplit(")", 1)[1].split()
+    except OSError:
+        return None
+    return None if fields[0] == "Z" else fields[19]
+
+
 def cgroups_of(process_ids):
-    """Cgroups that launchers with these process ids made and did not remove (named evalx-PIDNS-PID-START)."""
+    """Cgroups that launchers with these process ids made and did not remove (named evalx-PIDNS-PID-START).
+
+    One whose launcher lives is somebody else's: process ids come again, start times do not."""
     found = []
     names = {str(pid) for pid in process_ids}
     for folder, folders, _ in os.walk("/sys/fs/cgroup"):
-        found += [os.path.join(folder, name) for name in folders
-                  if name.startswith("evalx-") and name.split("-")[2:3] and name.split("-")[2] in names]
+        for name in folders:
+            parts = name.split("-")
+            if parts[0] == "evalx" and len(parts) == 4 and parts[2] in names and start_of(parts[2]) != parts[3]:
+                found.append(os.path.join(folder, name))
     return found
 
 
