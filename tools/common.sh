@@ -94,15 +94,16 @@ install_packages()
     sh tools/apt_install.sh $1 || fail "the packages could not be installed"
 }
 
+# prepare_languages LANGUAGE...
 # What makes compilers start faster is made once, below the images folder.  Without it all works, only slower.
 prepare_languages()
 {
     if [ -z "${EVALX_IMAGES:-}" ] && [ ! -d /opt/evalx/chroots ]; then
-        EVALX_IMAGES=$root/$build/images
+        EVALX_IMAGES=$PWD/$build/images
         export EVALX_IMAGES
     fi
     say "preparing languages"
-    EVALX_LANGUAGES=${EVALX_LANGUAGES:-$root/languages} "$build/evalx" prepare || say "going on without"
+    EVALX_LANGUAGES=${EVALX_LANGUAGES:-$PWD/languages} "$build/evalx" prepare "$@" || say "going on without"
 }
 
 # build_in FOLDER [MESON OPTIONS]
