@@ -28,25 +28,43 @@ is_ubuntu()
     esac
 }
 
+# machine_mirror Debian|Ubuntu PATTERN: where this machine has that distribution's packages from.
+machine_mirror()
+{
+    # shellcheck disable=SC2016 # the fields are apt's
+    apt-get indextargets --format '$(ORIGIN) $(REPO_URI)' 'Created-By: Packages' | sort -u |
+        awk -v origin="$1" -v pattern="$2" '$1 == origin && $2 ~ pattern { sub(/\/$/, "", $2); print $2; exit }'
+}
+
 # Lines for sources.list, with the fixes that came after the release.
 sources_of()
 {
-    local suite=$1 at=$mirror
-    if is_ubuntu "$suite"; then
-        at=${at:-http://archive.ubuntu.com/ubuntu}
-        printf 'deb %s %s main universe\n' "$at" "$suite" "$at" "$suite-updates" "$at" "$suite-security"
-    else
-        at=${at:-http://deb.debian.org/debian}
-        echo "deb $at $suite main"
-        case $suite in
-        sid | unstable | testing | experimental) ;;
-        *)
-            echo "deb $at $suite-updates main"
-            # Debian keeps its security fixes beside the main archive, mirrors of it as well.
-            echo "deb ${at%/debian}/debian-security $suite-security main"
-            ;;
-        esac
+    local suite=$1 at=$mirror origin=Debian fixes=
+    if is_ubuntu "$suite"; then origin=Ubuntu; fi
+    if [ -z "$at" ]; then
+        at=$(machine_mirror $origin '/(debian|ubuntu)/?$')
+        fixes=$(machine_mirror $origin security)
     fi
+    [ -n "$at" ] || fail "this machine has no mirror of $origin: name one by --mirror"
+    if [ $origin = Ubuntu ]; then
+        printf 'deb %s %s main universe\n' "$at" "$suite" "$at" "$suite-updates" "${fixes:-$at}" "$suite-security"
+        return
+    fi
+    echo "deb $at $suite main"
+    case $suite in
+    sid | unstable | testing | experimental) ;;
+    *)
+        echo "deb $at $suite-updates main"
+        # Debian keeps its security fixes beside the main archive, and so do its mirrors.
+        echo "deb ${fixes:-${at%/debian}/debian-security} $suite-security main"
+        ;;
+    esac
+}
+
+# How this machine reaches its mirror (proxies, trust) holds in the images' roots as well.
+apt_options()
+{
+    apt-config dump | grep -E '^Acquire::(https?::|Check-|Retries|AllowInsecure)' | grep -v '""' || true
 }
 
 # ---- the base: a minimal root of a suite, once with its package manager (for building) and once without ----
@@ -67,12 +85,16 @@ base_build()
     need_disk $((700 << 20)) "the base of $suite"
     say "base of $suite: unpacking"
     rm -rf --one-file-system "$root.new"
-    local dpkg_options=() path
+    local options=() path sources
     for path in $useless; do
-        dpkg_options+=("--dpkgopt=path-exclude=/$path/*")
+        options+=("--dpkgopt=path-exclude=/$path/*")
     done
-    sources_of "$suite" | mmdebstrap --quiet --mode=root --variant=minbase --dpkgopt=force-unsafe-io \
-        "${dpkg_options[@]}" --aptopt='Acquire::Languages "none"' --skip=cleanup/apt "$suite" "$root.new" - ||
+    while IFS= read -r path; do
+        options+=("--aptopt=$path")
+    done < <(apt_options)
+    sources=$(sources_of "$suite")
+    mmdebstrap --quiet --mode=root --variant=minbase --dpkgopt=force-unsafe-io \
+        "${options[@]}" --aptopt='Acquire::Languages "none"' --skip=cleanup/apt "$suite" "$root.new" - <<<"$sources" ||
         fail "the base of $suite could not be made (above: why; is its archive reachable, its key installed?)"
     printf '#!/bin/sh\nexit 101\n' >"$root.new/usr/sbin/policy-rc.d" # no service is started
     chmod 0755 "$root.new/usr/sbin/policy-rc.d"
@@ -197,14 +219,20 @@ logged()
     fi
 }
 
-# What apt would fetch, and four times that when unpacked.
+# What apt says that it will fetch and unpack; what npm brings is not known before.
 bytes_needed()
 {
     local packages
     packages=$(wanted "$1" packages)
     # shellcheck disable=SC2086 # a list of words
-    { [ -z "$packages" ] || apt_in "$2" --print-uris install $packages 2>/dev/null || true; } |
-        awk '/^\047/ { bytes += $3 } END { printf "%d\n", bytes * 5 }'
+    { [ -z "$packages" ] || apt_in "$2" --assume-no install $packages 2>/dev/null || true; } | awk '
+        function bytes(n, unit) {
+            gsub(",", "", n)
+            return n * (unit == "kB" ? 1e3 : unit == "MB" ? 1e6 : unit == "GB" ? 1e9 : 1)
+        }
+        /^Need to get/ { sub(/^Need to get /, ""); sub(/\/[^ ]* [kMG]?B/, ""); sum += bytes($1, $2) }
+        /^After this operation,/ && /will be used/ { sum += bytes($4, $5) }
+        END { printf "%d\n", sum }'
 }
 
 # The package database and the users go beside the layer: what is built on it needs them, a run does not.
