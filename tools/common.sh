@@ -40,7 +40,8 @@ quietly()
 # libcmocka-dev is for the test programs, which belong to the one build folder that demo and test share.
 packages_build="gcc g++ libc6-dev meson ninja-build pkg-config python3 libmicrohttpd-dev libjansson-dev libhiredis-dev
     libsqlite3-dev libinih-dev nettle-dev libseccomp-dev libcurl4-gnutls-dev libwslay-dev libcmocka-dev libssl-dev"
-packages_test="spin python3-pytest python3-hypothesis python3-websockets redis-server openssl iproute2 util-linux mount"
+packages_test="mmdebstrap spin python3-pytest python3-hypothesis python3-websockets redis-server openssl iproute2
+    util-linux mount"
 packages_lint="shellcheck clang-tidy clang-format python3-pytest"
 
 packages_of()
@@ -52,6 +53,7 @@ packages_of()
     test) echo "$packages_build" "$packages_test" nodejs default-jdk-headless ;;
     lint) echo "$packages_build" "$packages_lint" ;;
     fuzz) echo "$packages_build" clang ;;
+    images) echo "$packages_build" mmdebstrap npm ;;
     fresh) echo mmdebstrap ;;
     test-vm) echo "$packages_build" mmdebstrap qemu-system-x86 e2fsprogs ;;
     *) fail "install: no step called '$1'" ;;
@@ -63,6 +65,7 @@ has_package()
 {
     case $1 in
     default-jdk-headless) [ -x /usr/bin/javac ] && return 0 ;;
+    npm) [ -x /usr/bin/npm ] && return 0 ;;
     pkg-config) [ -x /usr/bin/pkg-config ] && return 0 ;;
     libcurl4-gnutls-dev) has_package libcurl4-openssl-dev && return 0 ;;
     esac

@@ -33,7 +33,7 @@ machine_mirror()
 {
     # shellcheck disable=SC2016 # the fields are apt's
     apt-get indextargets --format '$(ORIGIN) $(REPO_URI)' 'Created-By: Packages' | sort -u |
-        awk -v origin="$1" -v pattern="$2" '$1 == origin && $2 ~ pattern { sub(/\/$/, "", $2); print $2; exit }'
+        awk -v origin="$1" -v pattern="$2" '$1 == origin && $2 ~ pattern && !n++ { sub(/\/$/, "", $2); print $2 }'
 }
 
 # Lines for sources.list, with the fixes that came after the release.
@@ -282,7 +282,7 @@ layer_packages()
     local name=$1 state=$images/.build/state/$1 below
     below=$images/.build/root-$(manifest_suite "$name")/var/lib/dpkg/status
     [ -f "$state/var/lib/dpkg/status" ] || return 0
-    diff <(packages_in "$below") <(packages_in "$state/var/lib/dpkg/status") | sed -n 's/^> /package /p'
+    { diff <(packages_in "$below") <(packages_in "$state/var/lib/dpkg/status") || true; } | sed -n 's/^> /package /p'
 }
 
 manifest_suite()

@@ -1,0 +1,29 @@
+#!/bin/sh
+# images: builds images and runs what proves the languages in them: ./dev images [--all]
+#
+# Without --all: C, C++, Python, Java, JavaScript, TypeScript, Go and Rust, about 2 GB.  Images that are there already
+# and up to date are kept (EVALX_IMAGES, /opt/evalx/chroots), so a second run only verifies.  --all also writes
+# docs/LANGUAGES.md.
+set -eu
+. tools/common.sh
+EVALX_LANGUAGES=$PWD/languages
+export EVALX_LANGUAGES
+case ${1:-} in
+--all)
+    say "building all images"
+    bash deploy/images/evalx-images build --all
+    bash deploy/images/evalx-images verify
+    status=0
+    "$build/evalx" languages verify --measure --json >"$build/languages.json" || status=$?
+    /usr/bin/python3 tools/catalogue.py "$build/languages.json"
+    exit $status
+    ;;
+'')
+    bash deploy/images/evalx-images build gcc-14 python-3.13 java-21 node-20 typescript-5.4 go-1.24 rust-1.85
+    bash deploy/images/evalx-images verify gcc-14 python-3.13 java-21 node-20 typescript-5.4 go-1.24 rust-1.85
+    exec "$build/evalx" languages verify c-gcc14 cpp-20 python-3.13 java-21 node-20 typescript go rust
+    ;;
+*)
+    fail "images: expected --all or nothing"
+    ;;
+esac
