@@ -223,6 +223,66 @@ static void two_files_may_not_claim_one_name(void **state)
     assert_contains(err.text, "No such file or directory");
 }
 
+static void a_version_is_found_where_it_is_installed(void **state)
+{
+    (void)state;
+    struct text few[] = { TEXT("3"), TEXT("3.9"), TEXT("3.13") }, more[] = { TEXT("3.9"), TEXT("3.12") };
+    struct language list[] = {
+        { .id = TEXT("py"), .version = TEXT("3.11"), .versions = few, .versions_len = 3, .available = true },
+        { .id = TEXT("py-a"), .of = TEXT("py"), .version = TEXT("3.13"), .versions = more, .versions_len = 2 },
+        { .id = TEXT("py-b"), .of = TEXT("py"), .version = TEXT("3.14"), .versions = more, .versions_len = 2 },
+        { .id = TEXT("other"), .version = TEXT("3.13"), .available = true },
+    };
+    struct languages some = { .list = list, .len = LEN(list) };
+    static const struct {
+        bool a, b, base;
+        const char *version, *id;
+    } rows[] = {
+        { true, true, true, "3.13", "py-a" },  /* its own version, though py answers to it too */
+        { false, true, true, "3.13", "py" },   /* not installed: the nearest that says so */
+        { true, true, true, "3.9", "py" },     /* the language itself before those of it */
+        { true, true, true, "3.12", "py-a" },  /* py does not answer to it */
+        { false, true, true, "3.12", "py-b" }, /* the first that is there */
+        { true, true, true, "latest", "py" },    { true, true, true, "3.11", "py" },
+        { true, true, false, "latest", "py-a" }, /* py itself is not installed */
+        { false, false, false, "3.12", "py" },   { true, true, true, "2.7", "py" },
+    };
+
+    for (size_t i = 0; i < LEN(rows); i++) {
+        list[0].available = rows[i].base;
+        list[1].available = rows[i].a;
+        list[2].available = rows[i].b;
+        const struct language *chosen = languages_choose(&some, TEXT("py"), text_of(rows[i].version));
+        assert_string_equal(chosen->id.at, rows[i].id);
+    }
+    assert_ptr_equal(languages_choose(&some, TEXT("py-a"), TEXT("latest")), &list[1]);
+    assert_null(languages_choose(&some, TEXT("klingon"), TEXT("3.13")));
+}
+
+static void a_version_is_of_a_language_that_is_there(void **state)
+{
+    (void)state;
+    char folder[] = "/tmp/evalx-languages-XXXXXX";
+    struct languages loaded;
+    struct error err;
+
+    assert_non_null(mkdtemp(folder));
+    write_file(folder, "x.conf", BASICS);
+    write_file(folder, "y.conf", "id = y\nname = Y\nversion = 1\nimage = host\nsource = m\nrun = /y\nof = z\n");
+    assert_int_equal(languages_load(folder, &config, &loaded, &err), -1);
+    assert_contains(err.text, "language y: of: there is no language \"z\"");
+    write_file(folder, "y.conf", "id = y\nname = Y\nversion = 1\nimage = host\nsource = m\nrun = /y\nof = x\n");
+    assert_ok(languages_load(folder, &config, &loaded, &err), err);
+    languages_done(&loaded);
+    write_file(folder, "z.conf", "id = z\nname = Z\nversion = 1\nimage = host\nsource = m\nrun = /z\nof = y\n");
+    assert_int_equal(languages_load(folder, &config, &loaded, &err), -1); /* one step, not a chain */
+    assert_contains(err.text, "language z: of: there is no language \"y\"");
+    remove_file(folder, "x.conf");
+    remove_file(folder, "y.conf");
+    remove_file(folder, "z.conf");
+    rmdir(folder);
+}
+
 static void needs_are_looked_up_inside_the_image(void **state)
 {
     (void)state;
@@ -268,6 +328,8 @@ int main(void)
         cmocka_unit_test(commands_are_filled),
         cmocka_unit_test(names_and_versions),
         cmocka_unit_test(two_files_may_not_claim_one_name),
+        cmocka_unit_test(a_version_is_found_where_it_is_installed),
+        cmocka_unit_test(a_version_is_of_a_language_that_is_there),
         cmocka_unit_test(needs_are_looked_up_inside_the_image),
     };
     return cmocka_run_group_tests_name("language", tests, set_up, tear_down);
