@@ -169,10 +169,66 @@ def queue(args):
     return 0
 
 
+def times_of(floor, count, *argv):
+    """Microseconds of COUNT runs of a command."""
+    out = subprocess.run([floor, str(count), "1", *argv], check=True, capture_output=True, text=True).stdout
+    return [float(line) for line in out.split()]
+
+
+def isolate_times(tiny, count):
+    """The three commands of a run: init, run, cleanup."""
+    found = []
+    for _ in range(count):
+        begin = time.perf_counter()
+        for command in (["--init"], ["--run", "--", tiny], ["--cleanup"]):
+            box = ["isolate", "--box-id=900", f"--dir={os.path.dirname(tiny)}", *command]
+            if command[0] != "--run":
+                box.pop(2)
+            subprocess.run(box, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        found.append((time.perf_counter() - begin) * 1e6)
+    return found
+
+
+def boxes(args):
+    """bench_run: a box beside posix_spawn; then the smallest program in other sandboxes, where they are installed."""
+    folder = os.path.abspath(os.path.join(args.build, "tests", "sandbox"))
+    subprocess.run(["ninja", "-C", args.build, *(f"tests/sandbox/bench_{name}" for name in ("run", "tiny", "empty"))],
+                   check=True, stdout=subprocess.DEVNULL)
+    tiny = os.path.join(folder, "bench_tiny")
+    command = [os.path.join(folder, "bench_run"), "--rounds", str(args.rounds * 20), tiny,
+               os.path.join(folder, "bench_empty")]
+    out = subprocess.run(command + ["--json"], check=True, capture_output=True, text=True).stdout
+    rows = [json.loads(line) for line in out.splitlines()]
+    table([{"program": row["program"], "runs": row["runs"], "spawn_us": row["spawn_us"], "box_us": row["box_us"],
+            "box_p99_us": row["box_p99_us"], "added_us": row["box_us"] - row["spawn_us"],
+            "ratio": row["box_us"] / row["spawn_us"]} for row in rows])
+    floor = os.path.join(args.build, "bench-floor")
+    compile_c("gcc", os.path.join(ROOT, "bench", "floor.c"), floor, "-D_GNU_SOURCE", "-Wall", "-Wextra")
+    added = max(1.0, rows[0]["box_us"] - rows[0]["spawn_us"])
+    others = []
+    for name, measure_other in (
+            ("bwrap", lambda: times_of(floor, 100, shutil.which("bwrap"), "--unshare-all", "--ro-bind", "/", "/",
+                                       "--proc", "/proc", "--dev", "/dev", tiny)),
+            ("isolate", lambda: isolate_times(tiny, 50))):
+        if shutil.which(name) is None:
+            print(f"{name}: not installed, not compared", flush=True)
+            continue
+        base = statistics.median(times_of(floor, 100, tiny))
+        theirs = statistics.median(measure_other()) - base
+        others.append({"sandbox": name, "added_us": theirs, "times_ours": theirs / added})
+    if others:
+        print()
+        table(others)
+    if args.json:
+        write(args.json, json.dumps({"run": rows, "others": others}, indent=1) + "\n")
+    return 0
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("store", nargs="*", choices=["sqlite", "redis", "queue", []],
-                        help="default: sqlite and redis; queue: the stores alone, also with a million waiting")
+    parser.add_argument("store", nargs="*", choices=["sqlite", "redis", "queue", "run", []],
+                        help="default: sqlite and redis; run: a box alone; queue: the stores alone, also with a "
+                        "million waiting")
     parser.add_argument("--build", default="build")
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--each", type=int, default=10, help="runs of each side in a round")
@@ -185,6 +241,8 @@ def main():
     args = parser.parse_args()
     if "queue" in args.store:
         return queue(args)
+    if "run" in args.store:
+        return boxes(args)
     build = os.path.abspath(args.build)
     os.environ["EVALX_BINARY"] = os.path.join(build, "evalx")
     sys.path.insert(0, os.path.join(ROOT, "tests", "integration"))
