@@ -22,6 +22,7 @@ int local_open(const struct config *config, const struct languages *languages, s
         .driver = config->driver,
         .isolate = config->isolate,
         .refused_calls_kill = strcmp(config->refused_calls, "kill") == 0,
+        .warm = config->warm,
     };
     struct identity identity;
 

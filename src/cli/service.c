@@ -80,6 +80,7 @@ int service_start_sandbox(struct service *service, struct error *err)
         .driver = service->config.driver,
         .isolate = service->config.isolate,
         .refused_calls_kill = strcmp(service->config.refused_calls, "kill") == 0,
+        .warm = service->config.warm,
     };
 
     if (!service->is_root)

@@ -60,6 +60,9 @@ struct language {
     size_t depends_len;
     struct limits prepare_limits;
     enum language_class class;                         /* of a run */
+    bool warm; /* all of a source is read before any of it runs: its interpreter may wait for it */
+    struct text *cold_if; /* words: not for a source that holds one of them */
+    size_t cold_if_len;
     struct text hello_code, hello_stdin, hello_stdout; /* the proof that it works */
     bool available;      /* the image and `needs` are there; set by languages_probe, as is the next */
     struct text missing; /* the first of `needs` that is not there; empty where the image itself is not */

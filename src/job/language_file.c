@@ -32,6 +32,8 @@ enum shape {
     X("", binary, SHAPE_LINE)                                                                                          \
     X("", compile, SHAPE_WORDS)                                                                                        \
     X("", run, SHAPE_WORDS)                                                                                            \
+    X("", warm, SHAPE_LINE)                                                                                            \
+    X("", cold_if, SHAPE_WORDS)                                                                                        \
     X("", env, SHAPE_LINES)                                                                                            \
     X("", needs, SHAPE_WORDS)                                                                                          \
     X("image", suite, SHAPE_LINE) /* these five are evalx-images' */                                                   \
@@ -301,6 +303,14 @@ static int class_of(struct text word, enum language_class *ret, struct error *er
     return 0;
 }
 
+static int yes_or_no(struct text word, bool *ret, struct error *err)
+{
+    *ret = text_equal(word, TEXT("yes"));
+    if (word.len > 0 && !*ret && !text_equal(word, TEXT("no")))
+        return error_set(err, ERROR_SETUP, 0, "warm: expected yes or no, got \"%.40s\"", word.at);
+    return 0;
+}
+
 static int finish(struct reading *reading, struct language *ret, struct error *err)
 {
     struct value *values = reading->values;
@@ -318,6 +328,8 @@ static int finish(struct reading *reading, struct language *ret, struct error *e
         .binary_file = line_of(reading, KEY_binary),
         .compile = command_of(reading, KEY_compile),
         .run = command_of(reading, KEY_run),
+        .cold_if = values[KEY_cold_if].parts,
+        .cold_if_len = values[KEY_cold_if].parts_len,
         .env = values[KEY_env].parts,
         .env_len = values[KEY_env].parts_len,
         .needs = values[KEY_needs].parts,
@@ -331,6 +343,7 @@ static int finish(struct reading *reading, struct language *ret, struct error *e
 
     if (check_names(&language, err) < 0 || check_lists(&language, err) < 0 ||
         class_of(line_of(reading, KEY_class), &language.class, err) < 0 ||
+        yes_or_no(line_of(reading, KEY_warm), &language.warm, err) < 0 ||
         block_of(reading, KEY_script, &language.prepare_script, err) < 0 ||
         check_command(&language.compile, "compile", &language, err) < 0 ||
         check_command(&language.run, "run", &language, err) < 0 ||

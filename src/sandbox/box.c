@@ -119,6 +119,11 @@ static int fill_request(struct box *box, const struct box_job *job, struct error
                      (job->self_test                     ? SLOT_SELF_TEST
                       : box->sandbox->refused_calls_kill ? SLOT_REFUSED_ENDS
                                                          : 0);
+    memset(request->source, 0, sizeof request->source);
+    if (box->sandbox->warm && job->warm_source != NULL && strlen(job->warm_source) < sizeof request->source) {
+        request->flags |= SLOT_MAY_BE_WARM;
+        memcpy(request->source, job->warm_source, strlen(job->warm_source));
+    }
     request->class = classes[job->class];
     request->words = request->variables = request->strings_len = 0;
     request->limits = (struct slot_limits){
@@ -243,8 +248,22 @@ static void drain(struct stream *stream)
     stream->fd = -1;
 }
 
+/* A program that had started before its request came has streams of its own; true where these are they. */
+static bool take_streams(struct stream streams[2], const struct slot_reply *reply, const int ends[2], size_t ends_len)
+{
+    bool wanted = reply->op == SLOT_STREAMS && ends_len == 2;
+    for (size_t i = 0; i < ends_len; i++) {
+        int unwanted = wanted ? streams[i].fd : ends[i];
+        scope_close(&unwanted);
+        if (wanted)
+            streams[i].fd = ends[i];
+    }
+    return wanted;
+}
+
 /* Until the slot has answered; then the streams have ended. */
-static int follow(struct box *box, struct stream streams[2], struct slot_reply *reply, struct error *err)
+static int follow(struct box *box, struct stream streams[2], struct slot_reply *reply, bool *ret_warm,
+                  struct error *err)
 {
     uint64_t deadline = clock_mono_us() + box->request.limits.wall_us + ANSWER_GRACE_US;
     for (bool answered = false; !answered;) {
@@ -263,9 +282,12 @@ static int follow(struct box *box, struct stream streams[2], struct slot_reply *
                 send_kill(box, SLOT_KILL_OUTPUT);
         if (polled[2].revents == 0)
             continue;
-        int got = message_receive(box->socket, reply, sizeof *reply, NULL, 0, NULL, 0);
+        int ends[2];
+        size_t ends_len = 0;
+        int got = message_receive(box->socket, reply, sizeof *reply, ends, 2, &ends_len, 0);
         if (got <= 0)
             return error_set(err, ERROR_SANDBOX, got < 0 ? errno : 0, "slot %" PRIu32 " has ended", box->slot);
+        *ret_warm |= take_streams(streams, reply, ends, ends_len);
         answered = reply->op == SLOT_DONE && reply->run == box->request.run;
     }
     set_running(box, false);
@@ -391,7 +413,7 @@ int box_run(struct box *box, const struct box_job *job, struct box_outcome *ret,
         d.output_write = d.errors_write = -1;
         struct error later; /* the next run tries again, and tells */
         (void)descriptors_prepare(&box->next, &later);
-        result = follow(box, streams, &reply, err);
+        result = follow(box, streams, &reply, &outcome.was_warm, err);
         outcome.output_cut = streams[0].cut;
         outcome.errors_cut = streams[1].cut;
         for (int i = 0; i < 2; i++)

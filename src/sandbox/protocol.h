@@ -39,7 +39,12 @@ struct control_reply {
     char text[CONTROL_TEXT_BYTES]; /* NUL-terminated; of a HELLO without failure: the driver, in words */
 };
 
-enum slot_op { SLOT_RUN = 1, SLOT_KILL, SLOT_DONE };
+enum slot_op {
+    SLOT_RUN = 1,
+    SLOT_KILL,
+    SLOT_DONE,
+    SLOT_STREAMS, /* slot -> worker, before DONE: the program writes to these two pipes instead; they are read ends */
+};
 
 enum slot_class { SLOT_CLASS_NATIVE, SLOT_CLASS_RUNTIME, SLOT_CLASS_COMPILER, SLOT_CLASS_COUNT_ };
 
@@ -71,6 +76,9 @@ enum slot_fd { SLOT_FD_STDIN, SLOT_FD_STDOUT, SLOT_FD_STDERR, SLOT_FD_BASE_COUNT
 #define SLOT_KEEP_FILES 2u   /* a descriptor to pack the box into */
 #define SLOT_REFUSED_ENDS 4u /* a refused call ends the run, instead of answering EPERM */
 #define SLOT_SELF_TEST 8u    /* the launcher's own probe (probe.h) is executed; the words are ignored */
+/* An interpreter that reads all of its one file `source` before it runs any of it: one that waits may be taken. */
+#define SLOT_MAY_BE_WARM 16u
+#define SLOT_SOURCE_BYTES 64
 
 struct slot_request {
     uint32_t op;
@@ -82,6 +90,7 @@ struct slot_request {
     uint32_t strings_len;
     struct slot_limits limits;
     char image[CONTROL_IMAGE_BYTES];
+    char source[SLOT_SOURCE_BYTES]; /* with SLOT_MAY_BE_WARM: a plain name in the box */
     char strings[SLOT_STRINGS_BYTES];
 };
 #define SLOT_REQUEST_SHORT_BYTES (offsetof(struct slot_request, strings) + SLOT_STRINGS_SHORT_BYTES)

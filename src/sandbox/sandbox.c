@@ -115,6 +115,7 @@ int sandbox_start(const struct sandbox_settings *settings, struct sandbox **ret,
     (void)pthread_mutex_init(&sandbox->lock, NULL);
     sandbox->control = pair[0];
     sandbox->refused_calls_kill = settings->refused_calls_kill;
+    sandbox->warm = settings->warm && isolate[0] == '\0';
     sandbox->launcher = fork();
     if (sandbox->launcher == 0)
         become_launcher(file, pair[1], settings, isolate);

@@ -30,6 +30,7 @@ struct sandbox_settings {
     bool insecure_no_cgroup;
     const char *driver;  /* "native" (also NULL), or "isolate": the isolate 2.x command makes the boxes */
     const char *isolate; /* its absolute path; NULL or "": it is looked for on PATH */
+    bool warm; /* interpreters may be started before their program comes (box_job.warm_source) */
     bool refused_calls_kill; /* a refused system call ends the run (facts.refused_call), instead of answering EPERM */
 };
 
@@ -61,6 +62,7 @@ struct box_job {
     struct limits limits;
     struct text input; /* stdin; borrowed */
     int bundle_fd;     /* files to put into /box (see bundle.h), or -1; stays the caller's */
+    const char *warm_source; /* the bundle's one file, if all of it is read before any of it runs; or NULL */
     bool self_test;    /* evalx's own probe takes the program's place; see self_test.h */
     bool keep_files;   /* give back what /box holds at the end, if the program ended with exit code 0 */
 };
@@ -69,6 +71,7 @@ struct box_outcome {
     struct facts facts;
     struct buf output, errors; /* cut at limits.output_bytes */
     bool output_cut, errors_cut;
+    bool was_warm; /* its interpreter had started before the request came */
     int bundle_fd; /* with keep_files: /box as a bundle, else -1; the caller's to close */
 };
 

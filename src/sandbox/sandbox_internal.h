@@ -15,7 +15,7 @@ struct sandbox {
     unsigned cgroup_version;
     char driver[CONTROL_TEXT_BYTES]; /* as the launcher says it */
     bool native;
-    bool refused_calls_kill;
+    bool refused_calls_kill, warm;
     uint32_t sequence; /* of the last question */
     char images[IMAGES_MAX][CONTROL_IMAGE_BYTES]; /* named so far, for a launcher that had to be started again */
     size_t images_len;

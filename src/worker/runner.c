@@ -23,6 +23,8 @@
 #define KEY_VERSION "evalx artifact 1"   /* changes when artifacts of an older evalx must not be used */
 #define RESULT_VERSION "evalx result 1"
 
+#define WARM_SOURCE_BYTES_MAX (60u << 10)
+
 static_assert(RUNNER_COMPILE_TEXT_MAX == ARTIFACT_OUTPUT_BYTES_MAX,
               "a compiler's text is kept whole with its artifact");
 
@@ -409,6 +411,20 @@ static struct result result_of(const struct submission *submission, const struct
     };
 }
 
+/* The source that an interpreter may wait for, or NULL: it must go through a pipe's buffer at once. */
+static const char *warm_source_of(const struct program *program)
+{
+    const struct language *language = program->language;
+    const struct file *file = &program->files[0];
+    if (!language->warm || program->files_len != 1 || file->content.len > WARM_SOURCE_BYTES_MAX ||
+        memchr(file->name.at, '/', file->name.len) != NULL)
+        return NULL;
+    for (size_t i = 0; i < language->cold_if_len; i++)
+        if (memmem(file->content.at, file->content.len, language->cold_if[i].at, language->cold_if[i].len) != NULL)
+            return NULL;
+    return file->name.at;
+}
+
 int runner_run(struct box *box, struct result_cache *results, const struct submission *submission,
                const struct test *test, const struct compiled *compiled, struct box_outcome *ret_outcome,
                struct result *ret, struct error *err)
@@ -432,6 +448,7 @@ int runner_run(struct box *box, struct result_cache *results, const struct submi
         .limits = test->limits,
         .input = test->input,
         .bundle_fd = compiled->bundle_fd,
+        .warm_source = warm_source_of(program),
     };
     if (run_or_find(box, results, program, &job, &arena, ret_outcome, &found, err) < 0)
         goto done;

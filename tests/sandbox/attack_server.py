@@ -259,7 +259,11 @@ class Server:
     def resident(self):
         """Bytes of each kind of process, summed."""
         table, found = self.table(), {"server": 0, "launcher and slots": 0}
-        for pid, depth in self.family(table).items():
+        family = self.family(table)
+        ready = self.ready(table, family)
+        for pid, depth in family.items():
+            if pid in ready:
+                continue
             try:
                 match = re.search(r"VmRSS:\s*(\d+)", read(f"/proc/{pid}/status"))
             except OSError:

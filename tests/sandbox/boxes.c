@@ -49,6 +49,7 @@ int boxes_start(void **state)
     struct error err;
     struct sandbox_settings settings = { .images_folder = "/opt/evalx/chroots",
                                          .uid_base = 2000000000,
+                                         .warm = true,
                                          .driver = driver };
     if (sandbox_start(&settings, &sandbox, &err) < 0 || sandbox_image(sandbox, "host", &err) < 0 ||
         box_open(sandbox, 0, &box, &err) < 0) {

@@ -70,6 +70,14 @@ static bool is_stream(int fd)
     return fd > STDERR_FILENO && flags >= 0 && (flags & O_PATH) == 0 && fstat(fd, &st) == 0 && !S_ISDIR(st.st_mode);
 }
 
+/* The file is one of the bundle's, in the box's top folder, and nothing is to be kept of the box. */
+static bool warm_is_plain(const struct slot_request *r)
+{
+    size_t len = strnlen(r->source, SLOT_SOURCE_BYTES);
+    return (r->flags & (SLOT_HAS_BUNDLE | SLOT_KEEP_FILES | SLOT_SELF_TEST)) == SLOT_HAS_BUNDLE && len > 0 &&
+           len < SLOT_SOURCE_BYTES && r->source[0] != '.' && memchr(r->source, '/', len) == NULL;
+}
+
 int request_check_run(struct slot_request *request, const int fds[], size_t fds_len, char *words[REQUEST_WORDS_MAX],
                       const char **ret_why)
 {
@@ -80,6 +88,8 @@ int request_check_run(struct slot_request *request, const int fds[], size_t fds_
     for (size_t i = 0; i < fds_len; i++)
         if (!is_stream(fds[i]))
             return refuse(EINVAL, "a descriptor of the request is not a stream", ret_why);
+    if ((request->flags & SLOT_MAY_BE_WARM) != 0 && !warm_is_plain(request))
+        return refuse(EINVAL, "the request names no source file that could be waited for", ret_why);
     clamp(&request->limits);
     return read_words(request, words, ret_why);
 }

@@ -18,6 +18,7 @@
 #include "sandbox/launcher/request_check.h"
 #include "sandbox/launcher/slot.h"
 #include "sandbox/launcher/stage.h"
+#include "sandbox/launcher/warm.h"
 #include "sandbox/protocol.h"
 
 #define LEFTOVERS_MAX 16
@@ -42,6 +43,9 @@ struct slot {
     uid_t ahead_uid;
     struct ahead_kind likely; /* image NULL: not known */
     struct slot_limits likely_limits;
+    struct warm warm;                           /* native: whether it is more than that */
+    struct warm_kind last_warm;                 /* of the last request */
+    bool likely_warm;                           /* of the two last, the same */
     struct cgroup_run leftovers[LEFTOVERS_MAX]; /* removed later: the kernel was not done with them */
     size_t leftovers_len;
     pid_t retired[RETIRED_MAX];

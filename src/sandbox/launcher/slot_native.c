@@ -140,13 +140,34 @@ static int make_ahead(struct slot *slot, const struct ahead_kind *kind, int prob
     return 0;
 }
 
+static void drop_ahead(struct slot *slot)
+{
+    warm_close(&slot->warm);
+    ahead_drop(&slot->ahead);
+}
+
+/* Two equal requests in a row are taken for a line of them. */
+static void learn(struct slot *slot, const struct ahead_kind *kind)
+{
+    struct warm_kind asked;
+    slot->likely = *kind;
+    slot->likely_limits = slot->request.limits;
+    warm_kind_of(&slot->request, &asked);
+    slot->likely_warm = warm_kind_equal(&asked, &slot->last_warm);
+    slot->last_warm = asked;
+}
+
 /* For another run like the last.  Without it the next one makes its box itself, and tells what is wrong. */
 static void prepare(struct slot *slot)
 {
     struct error ignored;
     slot->limited = (struct slot_limits){ 0 };
-    if (slot->likely.image != NULL && limit_group(slot, &slot->likely_limits, &ignored) == 0)
-        (void)make_ahead(slot, &slot->likely, -1, &ignored);
+    if (slot->likely.image == NULL || limit_group(slot, &slot->likely_limits, &ignored) < 0 ||
+        make_ahead(slot, &slot->likely, -1, &ignored) < 0 || !slot->likely_warm)
+        return;
+    bool no_cgroup = slot->next.group.version == CGROUP_NONE;
+    if (warm_start(&slot->ahead, &slot->last_warm, slot->ahead_uid, no_cgroup, &slot->warm) < 0)
+        drop_ahead(slot);
 }
 
 /* Now and then a box ends before it is used: a process of it was killed, or could not be made. */
@@ -166,14 +187,14 @@ static int have_box(struct slot *slot, struct slot_reply *reply)
                                      .refused_ends = (r->flags & SLOT_REFUSED_ENDS) != 0 };
     bool tests_itself = (r->flags & SLOT_SELF_TEST) != 0;
     struct error err;
-    if (!(r->flags & (SLOT_KEEP_FILES | SLOT_SELF_TEST))) { /* a compile is followed by runs, not by its like */
-        slot->likely = kind;
-        slot->likely_limits = r->limits;
-    }
-    if (!tests_itself && ahead_fits(&slot->ahead, &kind) && ahead_lives(slot))
+    if (!(r->flags & (SLOT_KEEP_FILES | SLOT_SELF_TEST))) /* a compile is followed by runs, not by its like */
+        learn(slot, &kind);
+    bool fits = !slot->warm.kind.is_set ||
+                (!(r->flags & SLOT_KEEP_FILES) && warm_kind_equal(&slot->warm.kind, &slot->last_warm));
+    if (!tests_itself && fits && ahead_fits(&slot->ahead, &kind) && ahead_lives(slot))
         return limit_group(slot, &r->limits, &err) < 0 ? slot_refuse(reply, err.os != 0 ? err.os : EIO, err.text) : 0;
     bool was_there = slot->ahead.kind.image != NULL;
-    ahead_drop(&slot->ahead);
+    drop_ahead(slot);
     auto_close int probe = tests_itself ? open("/proc/self/exe", O_PATH | O_CLOEXEC) : -1;
     if ((was_there && renew_group(slot, &err) < 0) || limit_group(slot, &r->limits, &err) < 0 ||
         make_ahead(slot, &kind, probe, &err) < 0)
@@ -204,6 +225,11 @@ static int send_order(struct slot *slot, const int fds[], bool tells_start)
     return message_send(slot->ahead.line, &order, STAGE_ORDER_HEAD_BYTES + order.strings_len, fds, fds_len);
 }
 
+static void end(struct watch *watch)
+{
+    (void)syscall(SYS_pidfd_send_signal, watch->pidfd, SIGKILL, NULL, 0);
+}
+
 static int start(struct slot *slot, const int fds[], struct watch *watch, struct slot_reply *reply)
 {
     if (have_image(slot, reply) < 0 || have_box(slot, reply) < 0)
@@ -218,16 +244,20 @@ static int start(struct slot *slot, const int fds[], struct watch *watch, struct
     watch->cpu_before_us = cgroup_run_cpu_us(&slot->next);
     ahead->kind.image = NULL; /* it is the run's now */
     /* Where its end cannot be reached the box has ended, and its report says why. */
+    watch->line = ahead->line;
+    if (slot->warm.kind.is_set) {
+        watch->started = true;
+        int result =
+            warm_feed(&slot->warm, ahead, slot->socket, &slot->request, fds[SLOT_FD_STDIN], slot_bundle_fd(slot, fds));
+        warm_close(&slot->warm);
+        if (result < 0)
+            end(watch);
+        return 0;
+    }
     bool tells_start = takes_time(slot, fds);
     watch->started = !tells_start;
     (void)!send_order(slot, fds, tells_start);
-    watch->line = ahead->line;
     return 0;
-}
-
-static void end(struct watch *watch)
-{
-    (void)syscall(SYS_pidfd_send_signal, watch->pidfd, SIGKILL, NULL, 0);
 }
 
 /* What the steps reported.  The program's end, if there is one, comes last; a step that failed before explains it. */

@@ -217,8 +217,8 @@ static void take_order(const struct stage_plan *p, int fds[SLOT_FDS_MAX])
         _exit(0);
     if (got < 0)
         fail(p, STEP_TAKE_ORDER, errno);
-    size_t expected =
-        SLOT_FD_BASE_COUNT_ + ((order.flags & SLOT_HAS_BUNDLE) != 0) + ((order.flags & SLOT_KEEP_FILES) != 0);
+    size_t expected = ((order.flags & STAGE_FEED) != 0 ? 0 : SLOT_FD_BASE_COUNT_) +
+                      ((order.flags & SLOT_HAS_BUNDLE) != 0) + ((order.flags & SLOT_KEEP_FILES) != 0);
     if (fds_len != expected || (size_t)got != STAGE_ORDER_HEAD_BYTES + order.strings_len)
         fail(p, STEP_TAKE_ORDER, EBADMSG);
 }
@@ -253,6 +253,66 @@ static void await_program(pid_t program, uint64_t begun_us, struct stage_report 
     ended->memory_bytes = (uint64_t)usage.ru_maxrss * 1024;
 }
 
+static void unpack_files(const struct stage_plan *plan, int bundle, int box)
+{
+    /* As the program's user, who owns the box, and in which nobody of a client's has run yet. */
+    int os = unpack(bundle, box);
+    if (os != 0)
+        fail(plan, STEP_UNPACK, os);
+    (void)close(bundle);
+}
+
+static void pass_order_on(const struct stage_plan *plan, const int streams[SLOT_FD_BASE_COUNT_])
+{
+    size_t len = STAGE_ORDER_HEAD_BYTES + order.strings_len;
+    if (message_send(plan->inner[0], &order, len, streams, SLOT_FD_BASE_COUNT_) < 0)
+        fail(plan, STEP_PASS_ORDER, errno);
+    for (int i = 0; i < SLOT_FD_BASE_COUNT_; i++)
+        (void)close(streams[i]);
+    (void)close(plan->inner[0]);
+}
+
+/*
+ * warm.h: the interpreter is, or soon will be, waiting in open(2) for somebody to write into the FIFO that stands where
+ * its source will be.  The files are put in place, the FIFO first taken away; then it is given what the file holds.
+ * One that ended before it came there is awaited as any program is.  Returns when the program's time began.
+ */
+static uint64_t let_start(const struct stage_plan *plan, pid_t program, int box)
+{
+    int fds[SLOT_FDS_MAX];
+    siginfo_t ended = { 0 };
+    int fifo;
+    char name[SLOT_SOURCE_BYTES];
+    memcpy(name, order.source, sizeof name);
+    take_order(plan, fds);
+    uint64_t begun = now_us();
+    if ((order.flags & STAGE_FEED) == 0)
+        fail(plan, STEP_TAKE_ORDER, EBADMSG);
+    while ((fifo = openat(box, name, O_WRONLY | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW)) < 0) {
+        if (errno != ENXIO)
+            fail(plan, STEP_UNPACK, errno);
+        if (waitid(P_PID, (id_t)program, &ended, WEXITED | WNOHANG | WNOWAIT) == 0 && ended.si_pid == program)
+            break;
+        (void)nanosleep(&(struct timespec){ .tv_nsec = 200000 }, NULL);
+    }
+    if (unlinkat(box, name, 0) < 0)
+        fail(plan, STEP_UNPACK, errno);
+    unpack_files(plan, fds[0], box);
+    auto_close int source = openat(box, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (source < 0)
+        fail(plan, STEP_UNPACK, errno);
+    /* Blocking again: the reader takes all there is. */
+    char bytes[4096];
+    ssize_t got;
+    if (fifo >= 0 && fcntl(fifo, F_SETFL, 0) == 0)
+        while ((got = read(source, bytes, sizeof bytes)) > 0)
+            if (write(fifo, bytes, (size_t)got) != got)
+                break; /* it has ended, and tells so itself */
+    if (fifo >= 0)
+        (void)close(fifo);
+    return begun;
+}
+
 /* From the order to the end of the program. */
 static void carry_out(const struct stage_plan *plan, pid_t program)
 {
@@ -261,23 +321,21 @@ static void carry_out(const struct stage_plan *plan, pid_t program)
     if (box < 0)
         fail(plan, STEP_TAKE_ORDER, errno);
     take_order(plan, fds);
+    if (order.flags & STAGE_FEED)
+        fail(plan, STEP_TAKE_ORDER, EBADMSG);
     bool has_bundle = (order.flags & SLOT_HAS_BUNDLE) != 0, keeps = (order.flags & SLOT_KEEP_FILES) != 0;
     int keep = keeps ? fds[SLOT_FD_BASE_COUNT_ + has_bundle] : -1;
-    if (has_bundle) {
-        /* As the program's user, who owns the box, and in which nobody has run yet. */
-        int os = unpack(fds[SLOT_FD_BASE_COUNT_], box);
-        if (os != 0)
-            fail(plan, STEP_UNPACK, os);
-        (void)close(fds[SLOT_FD_BASE_COUNT_]);
-    }
+    if (has_bundle)
+        unpack_files(plan, fds[SLOT_FD_BASE_COUNT_], box);
     uint64_t begun = now_us();
     if (order.flags & STAGE_TELLS_START)
         report(plan, &(struct stage_report){ .kind = STAGE_STARTED, .begun_us = begun });
-    if (message_send(plan->inner[0], &order, STAGE_ORDER_HEAD_BYTES + order.strings_len, fds, SLOT_FD_BASE_COUNT_) < 0)
-        fail(plan, STEP_PASS_ORDER, errno);
-    for (int i = 0; i < SLOT_FD_BASE_COUNT_; i++)
-        (void)close(fds[i]);
-    (void)close(plan->inner[0]);
+    bool warm = (order.flags & STAGE_WARM) != 0;
+    if (warm && mkfifoat(box, order.source, 0600) < 0)
+        fail(plan, STEP_UNPACK, errno);
+    pass_order_on(plan, fds);
+    if (warm)
+        begun = let_start(plan, program, box);
 
     struct stage_report ended = { .kind = STAGE_ENDED };
     await_program(program, begun, &ended);

@@ -7,6 +7,7 @@
  *                                                                             <- so far ahead of any request
  *   an order comes down the line: init unpacks the files and passes it on; pid 2 takes its streams and limits and
  *   becomes the program
+ *   (an interpreter may be let go ahead as well, to the opening of a source file that is not there yet: warm.h)
  *   init waits for pid 2, ends whatever is left in the box, reports, ends
  *
  * Why an init: a program that is pid 1 itself would not die of its own signals, and its orphans would have no parent.
@@ -51,9 +52,12 @@ struct stage_order {
     uint32_t flags;
     uint32_t words, variables; /* of argv and env, whose strings have been checked to end */
     uint32_t strings_len;
+    char source[SLOT_SOURCE_BYTES];
     char strings[SLOT_STRINGS_BYTES];
 };
 #define STAGE_TELLS_START 0x10000u /* in the flags: STARTED is wanted; else the order's own time is near enough */
+#define STAGE_WARM 0x40000u        /* first of two orders: start, and stand at the opening of `source` */
+#define STAGE_FEED 0x80000u        /* the second, with the bundle alone: the source is here */
 #define STAGE_NO_CGROUP 0x20000u   /* limits of memory and processes by rlimit, the best there is */
 #define STAGE_ORDER_HEAD_BYTES offsetof(struct stage_order, strings)
 

@@ -1,0 +1,240 @@
+/*
+ * Interpreters that have started before their program comes (launcher/warm.h): that they are used, and that a program
+ * cannot tell, except by the clock.  Each program runs three times: by the third its slot has one waiting.
+ */
+#include "boxes.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "sandbox/bundle.h"
+
+#define ROUNDS 3
+
+static bool may_be_warm = true;
+
+static const char *const python[] = { "/usr/bin/python3", "-s", "main.py", NULL };
+
+static struct box_outcome run_source(const char *source, struct text input, const struct limits *limits,
+                                     const char *const argv[])
+{
+    struct error err;
+    struct file file = { .name = TEXT("main.py"), .content = text_of(source) };
+    struct box_job job = shell_job(argv);
+    if (bundle_of_files(&file, 1, &job.bundle_fd, &err) < 0)
+        fail_msg("%s", err.text);
+    job.warm_source = may_be_warm ? "main.py" : NULL;
+    job.input = input;
+    if (limits != NULL)
+        job.limits = *limits;
+    struct box_outcome outcome = run_job(&job);
+    (void)close(job.bundle_fd);
+    return outcome;
+}
+
+/* The last of several runs, which had an interpreter waiting. */
+static struct box_outcome run_warm(const char *source, struct text input, const struct limits *limits)
+{
+    struct box_outcome outcome;
+    for (int i = 0; i < ROUNDS; i++) {
+        outcome = run_source(source, input, limits, python);
+        if (i + 1 < ROUNDS)
+            box_outcome_done(&outcome);
+        (void)nanosleep(&(struct timespec){ .tv_nsec = 200000000 }, NULL);
+    }
+    assert_true(outcome.was_warm);
+    return outcome;
+}
+
+/* Cold and warm print the same. */
+static void expect_same(const char *source, struct text input)
+{
+    may_be_warm = false;
+    struct box_outcome cold = run_source(source, input, NULL, python);
+    may_be_warm = true;
+    struct box_outcome warm = run_warm(source, input, NULL);
+    assert_false(cold.was_warm);
+    assert_int_equal(warm.facts.exit_code, cold.facts.exit_code);
+    if (warm.output.len != cold.output.len)
+        print_message("  cold: %.*s\n  warm: %.*s\n", (int)cold.output.len, cold.output.at, (int)warm.output.len,
+                      warm.output.at);
+    assert_int_equal(warm.output.len, cold.output.len);
+    assert_memory_equal(warm.output.at != NULL ? warm.output.at : "", cold.output.at != NULL ? cold.output.at : "",
+                        cold.output.len);
+    assert_int_equal(warm.errors.len, cold.errors.len);
+    if (cold.errors.len > 0)
+        assert_memory_equal(warm.errors.at, cold.errors.at, cold.errors.len);
+    box_outcome_done(&cold);
+    box_outcome_done(&warm);
+}
+
+static void a_program_sees_what_it_sees_elsewhere(void **state)
+{
+    (void)state;
+    needs_native("isolate starts each program when it is asked to");
+    expect_same(
+        "import os, sys, stat\n"
+        "print(sys.argv, __file__, sys.path[0], os.getcwd(), sorted(os.listdir('.')), os.environ)\n"
+        "print(stat.filemode(os.stat(__file__).st_mode), open(__file__).read())\n"
+        "print(sorted(os.listdir('/proc/self/fd')), os.getpid(), os.getppid(), os.getsid(0), os.getuid())\n"
+        "print([oct(os.fstat(i).st_mode) for i in range(3)], sys.modules.keys(), os.listdir('/tmp'))\n"
+        "print([m.split()[4] for m in open('/proc/self/mountinfo')])\n"
+        "import resource\n"
+        "print([resource.getrlimit(getattr(resource, n)) for n in sorted(dir(resource)) if n[:7] == 'RLIMIT_'])\n",
+        TEXT(""));
+    expect_same("import sys\nprint(sys.stdin.read().upper(), sys.stdin.isatty(), sys.stdin.seekable())\n",
+                TEXT("what comes in\n"));
+    expect_same("import sys\nsys.stderr.write('to stderr')\nsys.exit(3)\n", TEXT(""));
+    expect_same("def f():\n    return 1 / 0\nf()\n", TEXT(""));
+    expect_same("print('not closed'\n", TEXT(""));
+    expect_same("", TEXT(""));
+    expect_same("import os\nprint(open('/dev/stdin').read(), file=open('/dev/stdout', 'w'))\n", TEXT("again"));
+}
+
+static void long_inputs_and_sources_arrive_whole(void **state)
+{
+    (void)state;
+    needs_native("isolate starts each program when it is asked to");
+    static char input[3 << 20], source[50 << 10];
+    memset(input, 'x', sizeof input);
+    struct box_outcome o =
+        run_warm("import sys\nprint(len(sys.stdin.buffer.read()))\n", (struct text){ input, sizeof input }, NULL);
+    assert_string_equal(o.output.at, "3145728\n");
+    box_outcome_done(&o);
+    memset(source, '#', sizeof source);
+    (void)snprintf(source + sizeof source - 32, 32, "\nprint('the end')\n");
+    o = run_warm(source, TEXT(""), NULL);
+    assert_string_equal(o.output.at, "the end\n");
+    box_outcome_done(&o);
+}
+
+static void every_run_has_its_own_randomness(void **state)
+{
+    (void)state;
+    needs_native("isolate starts each program when it is asked to");
+    static const char *const source = "import random\nprint(hash('a'), id(object()), random.random())\n";
+    struct box_outcome one = run_warm(source, TEXT(""), NULL), two = run_warm(source, TEXT(""), NULL);
+    assert_string_not_equal(one.output.at, two.output.at);
+    long long first = strtoll(one.output.at, NULL, 10), second = strtoll(two.output.at, NULL, 10);
+    assert_true(first != second); /* the hash seed */
+    box_outcome_done(&one);
+    box_outcome_done(&two);
+}
+
+static void limits_hold(void **state)
+{
+    (void)state;
+    needs_native("isolate starts each program when it is asked to");
+    struct limits l = easy;
+    l.cpu_us = 200000;
+    struct box_outcome o = run_warm("while True:\n    pass\n", TEXT(""), &l);
+    assert_true(o.facts.cpu_exceeded);
+    assert_in_range(o.facts.cpu_us, 200000, 2000000);
+    box_outcome_done(&o);
+    l = easy;
+    l.wall_us = 300000;
+    o = run_warm("import time\ntime.sleep(60)\n", TEXT(""), &l);
+    assert_true(o.facts.wall_exceeded);
+    box_outcome_done(&o);
+    l = easy;
+    l.memory_bytes = 32 << 20;
+    o = run_warm("x = bytearray(100 << 20)\n", TEXT(""), &l);
+    assert_true(o.facts.oom_kills > 0);
+    box_outcome_done(&o);
+    l = easy;
+    l.output_bytes = 1000;
+    o = run_warm("while True:\n    print('flood')\n", TEXT(""), &l);
+    assert_true(o.facts.output_exceeded && o.output_cut);
+    assert_int_equal(o.output.len, 1000);
+    box_outcome_done(&o);
+    o = run_warm("import os, signal\nos.kill(os.getpid(), signal.SIGSEGV)\n", TEXT(""), NULL);
+    assert_int_equal(o.facts.signal, SIGSEGV);
+    box_outcome_done(&o);
+}
+
+/* The time of the start is not the program's; its memory is, as it would be elsewhere. */
+static void the_figures_are_the_programs(void **state)
+{
+    (void)state;
+    needs_native("isolate starts each program when it is asked to");
+    const char *const other[] = { "/usr/bin/python3", "main.py", NULL };
+    struct box_outcome cold = run_source("pass\n", TEXT(""), NULL, other), warm = run_warm("pass\n", TEXT(""), NULL);
+    print_message("  cold %llu us of CPU time, %llu KiB; warm %llu us, %llu KiB\n",
+                  (unsigned long long)cold.facts.cpu_us, (unsigned long long)cold.facts.memory_bytes >> 10,
+                  (unsigned long long)warm.facts.cpu_us, (unsigned long long)warm.facts.memory_bytes >> 10);
+    assert_true(warm.facts.cpu_us < cold.facts.cpu_us);
+    assert_in_range(warm.facts.memory_bytes, cold.facts.memory_bytes / 2, cold.facts.memory_bytes * 2);
+    box_outcome_done(&cold);
+    box_outcome_done(&warm);
+}
+
+/* What waits is for one kind of run; another finds no trace of it, and a peak of its own. */
+static void others_get_a_box_of_their_own(void **state)
+{
+    (void)state;
+    needs_native("isolate starts each program when it is asked to");
+    struct box_outcome o = run_warm("print('warm')\n", TEXT(""), NULL);
+    box_outcome_done(&o);
+    (void)nanosleep(&(struct timespec){ .tv_nsec = 50000000 }, NULL);
+    o = run_shell_with("ls -A /box /tmp; echo /proc/[0-9]*", NULL);
+    assert_false(o.was_warm);
+    assert_string_equal(o.output.at, "/box:\n\n/tmp:\n/proc/2\n");
+    assert_true(o.facts.memory_bytes < 6 << 20);
+    box_outcome_done(&o);
+}
+
+static void an_interpreter_that_ends_by_itself_is_a_program_that_ends(void **state)
+{
+    (void)state;
+    needs_native("isolate starts each program when it is asked to");
+    static const char *const argv[] = { "/usr/bin/python3", "-Z", "main.py", NULL }; /* no such option */
+    for (int i = 0; i < ROUNDS + 1; i++) {
+        struct box_outcome o = run_source("print(1)\n", TEXT(""), NULL, argv);
+        assert_int_equal(o.facts.exit_code, 2);
+        assert_non_null(strstr(o.errors.at, "-Z"));
+        box_outcome_done(&o);
+        (void)nanosleep(&(struct timespec){ .tv_nsec = 50000000 }, NULL);
+    }
+}
+
+static void *cancel_soon(void *ignored)
+{
+    (void)ignored;
+    (void)nanosleep(&(struct timespec){ .tv_nsec = 200000000 }, NULL);
+    box_cancel(box);
+    return NULL;
+}
+
+static void one_can_be_cancelled(void **state)
+{
+    (void)state;
+    needs_native("isolate starts each program when it is asked to");
+    pthread_t thread;
+    struct box_outcome o = run_warm("import time\nprint('x')\n", TEXT(""), NULL);
+    box_outcome_done(&o);
+    assert_int_equal(pthread_create(&thread, NULL, cancel_soon, NULL), 0);
+    o = run_source("import time\ntime.sleep(60)\n", TEXT(""), NULL, python);
+    (void)pthread_join(thread, NULL);
+    assert_true(o.was_warm && o.facts.cancelled);
+    box_outcome_done(&o);
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_program_sees_what_it_sees_elsewhere),
+        cmocka_unit_test(long_inputs_and_sources_arrive_whole),
+        cmocka_unit_test(every_run_has_its_own_randomness),
+        cmocka_unit_test(limits_hold),
+        cmocka_unit_test(the_figures_are_the_programs),
+        cmocka_unit_test(others_get_a_box_of_their_own),
+        cmocka_unit_test(an_interpreter_that_ends_by_itself_is_a_program_that_ends),
+        cmocka_unit_test(one_can_be_cancelled),
+    };
+    return boxes_main(argc, argv, tests);
+}
