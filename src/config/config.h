@@ -72,7 +72,7 @@ enum config_source { CONFIG_DEFAULT, CONFIG_FILE, CONFIG_ENVIRONMENT, CONFIG_FLA
     X(isolate, STRING, "EVALX_ISOLATE", "isolate", "", "the isolate command; empty: the one on PATH")                  \
     X(refused_calls, STRING, "EVALX_REFUSED_CALLS", "refused_calls", "error",                                          \
       "what a system call that programs may not make does: error (EPERM), or kill (ends the run)")                     \
-    X(warm, BOOL, "EVALX_WARM", "warm", "true", "interpreters may start before their program comes (language files)")   \
+    X(warm, BOOL, "EVALX_WARM", "warm", "true", "interpreters may start before their program comes")                   \
     X(log_level, STRING, "EVALX_LOG", "log", "info", "debug, info, warn or error")
 
 #define CONFIG_STRING_BYTES 256

@@ -36,7 +36,7 @@ bool warm_kind_equal(const struct warm_kind *a, const struct warm_kind *b)
            memcmp(a->source, b->source, sizeof a->source) == 0 && memcmp(a->strings, b->strings, a->strings_len) == 0;
 }
 
-/* As the worker makes them: it reads without waiting; to the program, whose it is, the other end is for writing only. */
+/* As the worker makes them: it reads without waiting; to the program, who owns it, the other end is write-only. */
 static int open_pipe(uid_t uid, int *ret_read, int *ret_write)
 {
     int ends[2];

@@ -3,15 +3,15 @@
  *
  * Most of a small program's time in an interpreter is the interpreter's start, which does not depend on the program.
  * So the box of a slot's next run may be let go on, to where the program is needed: in place of its source stands a
- * FIFO, whose opening for reading waits for a writer.  With the request come the files: the FIFO is taken away, the real
- * file put in its place, and what it holds is written into the FIFO.  The interpreter is a process of its own like any
- * other, started once for one run: its hash seed, address space and random state are nobody else's, and it has been
- * near nothing of a client.
+ * FIFO, whose opening for reading waits for a writer.  With the request come the files: the FIFO is taken away, the
+ * real file put in its place, and what it holds is written into the FIFO.  The interpreter is a process of its own
+ * like any other, started once for one run: its hash seed, address space and random state are nobody else's, and it
+ * has been near nothing of a client.
  *
  * It only works where all of a source is read before any of it runs, and nobody asks what kind of file it is; the
- * language file says so (`warm`).  The words, environment and limits have to be the same as they will be then; so a slot
- * makes one only after two equal requests in a row.  Its streams are made here, because a started process cannot be
- * given others: the worker gets their read ends with SLOT_STREAMS, and its input is copied.
+ * language file says so (`warm`).  The words, environment and limits have to be the same as they will be then; so a
+ * slot makes one only after two equal requests in a row.  Its streams are made here, because a started process cannot
+ * be given others: the worker gets their read ends with SLOT_STREAMS, and its input is copied.
  */
 #pragma once
 #include <stdbool.h>
@@ -39,7 +39,7 @@ struct warm {
     int output, errors;    /* read ends */
 };
 
-/* Lets the interpreter start in the box that has just been made.  0 or -1 with errno; the box is then good for nothing. */
+/* Lets the interpreter start in the box that has just been made.  0; or -1 with errno, and the box is of no use. */
 int warm_start(const struct ahead *ahead, const struct warm_kind *kind, uid_t uid, bool no_cgroup, struct warm *ret);
 
 /*
