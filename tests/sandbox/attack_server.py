@@ -236,6 +236,17 @@ class Server:
                         found.append((name, "gone"))
         return tuple(sorted(found))
 
+    @staticmethod
+    def descriptors(pid):
+        """How many, without the three of an interpreter that waits in a slot's next box: its input, and two pipes."""
+        links = []
+        for name in os.listdir(f"/proc/{pid}/fd"):
+            try:
+                links.append(os.readlink(f"/proc/{pid}/fd/{name}"))
+            except FileNotFoundError:
+                pass
+        return len(links) - 3 * sum(link.startswith("/memfd:stdin") for link in links)
+
     def state(self):
         """What must be the same before and after an attack."""
         table = self.table()
@@ -248,7 +259,7 @@ class Server:
         for pid, depth in family.items():
             try:
                 if depth > 0:
-                    found[f"descriptors of {table[pid][1]} {pid}"] = len(os.listdir(f"/proc/{pid}/fd"))
+                    found[f"descriptors of {table[pid][1]} {pid}"] = self.descriptors(pid)
                 resident = re.search(r"VmRSS:\s*(\d+)", read(f"/proc/{pid}/status"))
                 found[f"resident {table[pid][1]} {pid}"] = int(resident[1]) << 10 if resident else 0
                 found[f"mounts of {pid}"] = len(read(f"/proc/{pid}/mountinfo").splitlines())

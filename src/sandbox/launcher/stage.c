@@ -57,36 +57,31 @@ static int mount_proc(const struct stage_plan *p)
     return mount("proc", "/proc", "proc", flags, "subset=pid,hidepid=invisible") < 0 ? errno : 0;
 }
 
-static int attach_folder(int top, const char *name, const char *target, mode_t mode, uid_t uid)
+static int make_writable(const char *inside, const char *target, mode_t mode, uid_t uid)
 {
-    if (mkdirat(top, name, 0700) < 0 || fchmodat(top, name, mode, 0) < 0 || fchownat(top, name, uid, uid, 0) < 0)
+    if (mkdir(inside, 0700) < 0 || chmod(inside, mode) < 0 || chown(inside, uid, uid) < 0)
         return errno;
-    auto_close int tree = open_tree(top, name, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
-    return tree < 0 || move_mount(tree, "", AT_FDCWD, target, MOVE_MOUNT_F_EMPTY_PATH) < 0 ? errno : 0;
+    return mount(inside, target, NULL, MS_BIND, NULL) < 0 ? errno : 0;
 }
 
 static int mount_box(const struct stage_plan *p)
 {
     /*
-     * One tmpfs for all three, so that the limit is one limit; never attached itself, so that nothing has to be taken
-     * away again, for which the kernel would wait.  Its last descriptor goes with the box.
+     * One tmpfs for all three, so that the limit is one limit.  (Cloning them from a mount that is attached nowhere
+     * would save the umount, for which the kernel waits; but it works from Linux 6.15 on, and nobody waits for us.)
      */
-    char size[24], inodes[24];
-    (void)snprintf(size, sizeof size, "%" PRIu64, p->disk_bytes);
-    (void)snprintf(inodes, sizeof inodes, "%d", BOX_INODES);
-    auto_close int context = fsopen("tmpfs", FSOPEN_CLOEXEC);
-    if (context < 0 || fsconfig(context, FSCONFIG_SET_STRING, "size", size, 0) < 0 ||
-        fsconfig(context, FSCONFIG_SET_STRING, "nr_inodes", inodes, 0) < 0 ||
-        fsconfig(context, FSCONFIG_SET_STRING, "mode", "0755", 0) < 0 ||
-        fsconfig(context, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
+    char options[96];
+    (void)snprintf(options, sizeof options, "mode=0755,size=%" PRIu64 ",nr_inodes=%d", p->disk_bytes, BOX_INODES);
+    if (mount("tmpfs", "/.run", "tmpfs", MS_NOSUID | MS_NODEV, options) < 0)
         return errno;
-    int top = fsmount(context, FSMOUNT_CLOEXEC, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
-    if (top < 0)
-        return errno;
-    int os = attach_folder(top, "box", "/box", 0755, p->uid);
+    int os = make_writable("/.run/box", "/box", 0755, p->uid);
     if (os == 0)
-        os = attach_folder(top, "tmp", "/tmp", 01777, 0);
-    return os != 0 ? os : attach_folder(top, "shm", "/dev/shm", 01777, 0);
+        os = make_writable("/.run/tmp", "/tmp", 01777, 0);
+    if (os == 0)
+        os = make_writable("/.run/shm", "/dev/shm", 01777, 0);
+    if (os == 0 && umount2("/.run", MNT_DETACH) < 0)
+        os = errno;
+    return os;
 }
 
 static int name_host(const struct stage_plan *p)
