@@ -207,7 +207,9 @@ class Evalx(Process):
         os.makedirs(self.data, exist_ok=True)
         base = {key: value for key, value in os.environ.items()
                 if not key.startswith(("EVALX_", "REDIS_")) and key not in ("MAX_REQUESTS", "RESULT_TTL_SECONDS")}
+        # No images: the languages of this host alone, whatever else is installed here.
         base.update(EVALX_DATA=self.data, EVALX_LANGUAGES=os.path.join(ROOT, "languages"), EVALX_SLOTS="2",
+                    EVALX_IMAGES=self.data + "-images",
                     EVALX_UID_BASE=str(self.uid_base), EVALX_TEST_ID=self.test_id)
         base["EVALX_WORKER_LISTEN" if "worker" in arguments else "EVALX_LISTEN"] = f"127.0.0.1:{self.port}"
         base.update(env or {})

@@ -29,7 +29,7 @@ def evalx(evalx_binary, folder):
     """evalx(*words, stdin=b"", env={}): the finished process, with text in stdout and stderr."""
     base = {key: value for key, value in os.environ.items() if not key.startswith(("EVALX_", "REDIS_"))}
     base.update(EVALX_DATA=os.path.join(folder, "cli-data"), EVALX_LANGUAGES=os.path.join(harness.ROOT, "languages"),
-                EVALX_UID_BASE=str(1_900_000_000))
+                EVALX_IMAGES=os.path.join(folder, "no-images"), EVALX_UID_BASE=str(1_900_000_000))
 
     def call(*words, stdin=b"", env=None, **options):
         done = subprocess.run([evalx_binary, *words], input=stdin, env={**base, **(env or {})}, capture_output=True,
@@ -208,7 +208,7 @@ def test_languages_verify_runs_each_hello(evalx):
     report = json.loads(done.stdout)
     assert {entry["id"] for entry in report} == available(evalx)
     assert all(entry["works"] and entry["seconds"] > 0 for entry in report)
-    assert re.match(r"^bash +works \(\d+ ms\)$", evalx("languages", "verify", "sh").stdout.strip())
+    assert re.match(r"^bash +works \((\d+) of \1, hello \d+ ms\)$", evalx("languages", "verify", "sh").stdout.strip())
     done = evalx("languages", "verify", "klingon")
     assert done.returncode == 1 and "klingon" in done.stderr
 

@@ -18,6 +18,7 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/scope.h"
@@ -256,6 +257,20 @@ void launcher_hello(int control, const struct launcher_settings *settings, const
     (void)message_send(control, &hello, sizeof hello, NULL, 0);
 }
 
+/* The boxes that slots had made ahead end with them, a moment later; then nothing is left when we end. */
+static void reap_orphans(void)
+{
+    for (unsigned waited = 0; waited < CLEAN_UP_MS; waited++) {
+        pid_t ended;
+        do
+            ended = waitpid(-1, NULL, WNOHANG);
+        while (ended > 0 || (ended < 0 && errno == EINTR));
+        if (ended < 0)
+            return;
+        (void)nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
+    }
+}
+
 int launcher_main(const struct launcher_settings *settings, int control)
 {
     launcher.control = control;
@@ -267,5 +282,6 @@ int launcher_main(const struct launcher_settings *settings, int control)
     work(children);
     for (uint32_t i = 0; i < SLOTS_MAX; i++)
         slot_end(i);
+    reap_orphans();
     return 0;
 }
