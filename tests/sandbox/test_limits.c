@@ -107,19 +107,6 @@ static void memory_ends_at_its_limit(void **state)
 
 /* ---- what the kernel was told, read on the host while a program sleeps ---- */
 
-static pid_t child_of(pid_t parent)
-{
-    char path[64];
-    int pid = 0;
-    (void)snprintf(path, sizeof path, "/proc/%d/task/%d/children", (int)parent, (int)parent);
-    FILE *list = fopen(path, "re");
-    if (list == NULL || fscanf(list, "%d", &pid) != 1)
-        pid = 0;
-    if (list != NULL)
-        (void)fclose(list);
-    return pid;
-}
-
 static bool is_the_program(pid_t process)
 {
     char path[64], command[64] = "";
@@ -132,15 +119,30 @@ static bool is_the_program(pid_t process)
     return strncmp(command, "/box/", 5) == 0;
 }
 
-/* We, guardian, launcher, slot, init, program: not what waits in its place before the run. */
+/* The program among the descendants, so many generations down; 0: it is not there. */
+static pid_t program_below(pid_t parent, int depth)
+{
+    char path[64];
+    pid_t found = 0;
+    int child = 0;
+    if (depth == 0)
+        return is_the_program(parent) ? parent : 0;
+    (void)snprintf(path, sizeof path, "/proc/%d/task/%d/children", (int)parent, (int)parent);
+    FILE *list = fopen(path, "re");
+    while (list != NULL && found == 0 && fscanf(list, "%d", &child) == 1)
+        found = program_below(child, depth - 1);
+    if (list != NULL)
+        (void)fclose(list);
+    return found;
+}
+
+/* We, guardian, launcher, slot, init, program: not what waits in its place before the run, or is ending after one. */
 static pid_t running_program(void)
 {
     for (int waited = 0; waited < 200; waited++) {
-        pid_t at = getpid();
-        for (int depth = 0; depth < 5 && at > 0; depth++)
-            at = child_of(at);
-        if (at > 0 && is_the_program(at))
-            return at;
+        pid_t found = program_below(getpid(), 5);
+        if (found > 0)
+            return found;
         (void)nanosleep(&(struct timespec){ .tv_nsec = 10000000 }, NULL);
     }
     return 0;
