@@ -55,13 +55,20 @@ static const char *guess_language(const char *path, const struct languages *lang
 
     if (suffix[0] == '\0')
         return NULL;
-    for (size_t i = 0; languages != NULL && i < languages->len; i++) {
-        const struct text *source = &languages->list[i].source_file;
-        if (strcmp(suffix_of(source->at), suffix) == 0)
-            return languages->list[i].id.at;
+    if (languages == NULL)
+        return suffix + 1; /* "py" and the like are aliases */
+    /* Of several: one that is installed, then the one that is called so, then no version of another. */
+    const struct language *named = languages_find(languages, text_of(suffix + 1)), *best = NULL;
+    int best_score = -1;
+    for (size_t i = 0; i < languages->len; i++) {
+        const struct language *language = &languages->list[i];
+        int score = (language->available ? 4 : 0) + (language == named ? 2 : 0) + (language->of.len == 0 ? 1 : 0);
+        if (score > best_score && (language == named || strcmp(suffix_of(language->source_file.at), suffix) == 0)) {
+            best = language;
+            best_score = score;
+        }
     }
-    /* "py" and the like are aliases. */
-    return languages == NULL || languages_find(languages, text_of(suffix + 1)) != NULL ? suffix + 1 : NULL;
+    return best != NULL ? best->id.at : NULL;
 }
 
 static int set_text(json_t *object, const char *key, struct text value, const char *path, struct error *err)
