@@ -79,18 +79,6 @@ static uint64_t number_of(const char *content, const char *key)
     return 0;
 }
 
-uint64_t cgroup_file_number(int dir, const char *knob)
-{
-    char content[64];
-    return cgroup_file_read(dir, knob, content, sizeof content) < 0 ? 0 : number_of(content, NULL);
-}
-
-uint64_t cgroup_file_keyed(int dir, const char *knob, const char *key)
-{
-    char content[4096];
-    return cgroup_file_read(dir, knob, content, sizeof content) < 0 ? 0 : number_of(content, key);
-}
-
 uint64_t cgroup_fd_number(int fd, const char *key)
 {
     char content[2048];

@@ -13,11 +13,10 @@ int cgroup_file_write(int dir, const char *knob, uint64_t value, struct error *e
 int cgroup_file_write_text(int dir, const char *knob, const char *text, struct error *err);
 /* Whole content, NUL-terminated, cut at size - 1.  -1 with errno. */
 int cgroup_file_read(int dir, const char *knob, char *into, size_t size);
-/* The first number in it; 0 if it cannot be read ("max" counts as UINT64_MAX). */
-uint64_t cgroup_file_number(int dir, const char *knob);
-/* The number behind `key ` at a line's start; 0 if it is not there. */
-uint64_t cgroup_file_keyed(int dir, const char *knob, const char *key);
-/* The same over an open descriptor, from its beginning; key NULL: the first number. */
+/*
+ * The number behind `key ` at a line's start, or with key NULL the first number, over an open descriptor from its
+ * beginning; 0 if it is not there ("max" counts as UINT64_MAX).
+ */
 uint64_t cgroup_fd_number(int fd, const char *key);
 
 /* SIGKILL to all processes listed in dir/cgroup.procs.  Returns how many it met. */
