@@ -55,6 +55,9 @@ enum slot_kill_reason { SLOT_KILL_CANCEL = 1, SLOT_KILL_OUTPUT };
 #define SLOT_CPU_US_MAX (3600ull * 1000000)
 #define SLOT_WALL_US_MAX (7200ull * 1000000)
 #define SLOT_DISK_BYTES_MAX (64ull << 30)
+/* Of the machine's memory: a run that could have all of it would take the host along. */
+#define SLOT_MEMORY_EIGHTHS 7u
+#define SLOT_MEMORY_BYTES_UNKNOWN (1ull << 30) /* where the machine does not tell */
 #define SLOT_PROCESSES_MAX 32768u
 #define SLOT_OPEN_FILES_MAX 65536u
 

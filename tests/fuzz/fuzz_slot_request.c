@@ -65,7 +65,7 @@ static void check_run(const int fds[], size_t fds_len, unsigned kinds)
 {
     char *words[REQUEST_WORDS_MAX];
     const char *why = NULL;
-    int os = request_check_run(&got, fds, fds_len, words, &why);
+    int os = request_check_run(&got, 1u << 30, fds, fds_len, words, &why);
 
     if (os != 0) {
         assert(os > 0 && why != NULL && why[0] != '\0');
@@ -77,6 +77,8 @@ static void check_run(const int fds[], size_t fds_len, unsigned kinds)
         assert(kind_of(kinds, i) == pipe_end);
     assert(got.limits.cpu_us <= SLOT_CPU_US_MAX && got.limits.wall_us <= SLOT_WALL_US_MAX);
     assert(got.limits.disk_bytes <= SLOT_DISK_BYTES_MAX && got.limits.disk_bytes >= 4096);
+    assert(got.limits.memory_bytes <= 1u << 30 && got.limits.stack_bytes <= 1u << 30);
+    assert(got.limits.file_bytes <= SLOT_DISK_BYTES_MAX);
     assert(got.limits.processes <= SLOT_PROCESSES_MAX && got.limits.open_files <= SLOT_OPEN_FILES_MAX);
     assert(got.words > 0);
     check_words(words);

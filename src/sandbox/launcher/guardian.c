@@ -36,8 +36,8 @@
  */
 static int keep_few_capabilities(bool for_isolate, struct error *err)
 {
-    static const int kept[] = { CAP_CHOWN, CAP_KILL, CAP_SETGID, CAP_SETUID, CAP_SETPCAP, CAP_SYS_CHROOT, CAP_SYS_ADMIN,
-                                CAP_MKNOD, CAP_DAC_OVERRIDE };
+    static const int kept[] = { CAP_CHOWN,      CAP_KILL,      CAP_SETGID, CAP_SETUID,      CAP_SETPCAP,
+                                CAP_SYS_CHROOT, CAP_SYS_ADMIN, CAP_MKNOD,  CAP_DAC_OVERRIDE };
     uint64_t set = 0;
     for (size_t i = 0; i < sizeof kept / sizeof *kept; i++)
         set |= 1ull << kept[i];
@@ -52,9 +52,10 @@ static int keep_few_capabilities(bool for_isolate, struct error *err)
         { .permitted = (uint32_t)(set >> 32), .effective = (uint32_t)(set >> 32) },
     };
     if (syscall(SYS_capset, &head, sets) < 0)
-        return error_set(err, ERROR_SETUP, errno, "keep the launcher's capabilities (run as root; in a container it "
-                                                  "needs SYS_ADMIN, SETUID, SETGID, SETPCAP, KILL, CHOWN, MKNOD, "
-                                                  "SYS_CHROOT, DAC_OVERRIDE)");
+        return error_set(err, ERROR_SETUP, errno,
+                         "keep the launcher's capabilities (run as root; in a container it "
+                         "needs SYS_ADMIN, SETUID, SETGID, SETPCAP, KILL, CHOWN, MKNOD, "
+                         "SYS_CHROOT, DAC_OVERRIDE)");
     return 0;
 }
 

@@ -34,7 +34,7 @@
 static const char *const host_etc[] = { "alternatives", "ld.so.cache", "java-*-openjdk", "R", "php", "mono" };
 
 /* Top-level names of an image that are never taken over. */
-static const char *const never[] = { "dev",   "proc", "sys",  "tmp",  "box", "run",       "mnt",
+static const char *const never[] = { "dev",   "proc", "sys",  "tmp",  "box", "run",        "mnt",
                                      "media", "boot", "root", "home", "srv", "lost+found", "prepared" };
 
 struct build {

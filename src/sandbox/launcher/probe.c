@@ -239,8 +239,8 @@ static bool read_only(char seen[SEEN_BYTES])
 
 static bool devices(char seen[SEEN_BYTES])
 {
-    static const char *const few[] = { ".",  "..",    "null",   "zero",   "full", "random", "urandom",
-                                       "fd", "stdin", "stdout", "stderr", "shm" };
+    static const char *const few[] = { ".",       "..", "null",  "zero",   "full",   "random",
+                                       "urandom", "fd", "stdin", "stdout", "stderr", "shm" };
     DIR *folder = opendir("/dev");
     if (folder == NULL)
         return saw(seen, "/dev: %s", strerror(errno));

@@ -51,8 +51,18 @@ static uint64_t at_most(uint64_t value, uint64_t ceiling)
     return value < ceiling ? value : ceiling;
 }
 
-static void clamp(struct slot_limits *l)
+uint64_t request_memory_max(void)
 {
+    long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
+    return pages <= 0 || page <= 0 ? SLOT_MEMORY_BYTES_UNKNOWN
+                                   : (uint64_t)pages / 8 * SLOT_MEMORY_EIGHTHS * (uint64_t)page;
+}
+
+static void clamp(struct slot_limits *l, uint64_t memory_max)
+{
+    l->memory_bytes = at_most(l->memory_bytes, memory_max);
+    l->stack_bytes = at_most(l->stack_bytes, memory_max);
+    l->file_bytes = at_most(l->file_bytes, SLOT_DISK_BYTES_MAX);
     l->cpu_us = at_most(l->cpu_us, SLOT_CPU_US_MAX);
     l->wall_us = at_most(l->wall_us, SLOT_WALL_US_MAX);
     l->disk_bytes = at_most(l->disk_bytes, SLOT_DISK_BYTES_MAX);
@@ -78,8 +88,8 @@ static bool warm_is_plain(const struct slot_request *r)
            len < SLOT_SOURCE_BYTES && r->source[0] != '.' && memchr(r->source, '/', len) == NULL;
 }
 
-int request_check_run(struct slot_request *request, const int fds[], size_t fds_len, char *words[REQUEST_WORDS_MAX],
-                      const char **ret_why)
+int request_check_run(struct slot_request *request, uint64_t memory_max, const int fds[], size_t fds_len,
+                      char *words[REQUEST_WORDS_MAX], const char **ret_why)
 {
     size_t expected =
         SLOT_FD_BASE_COUNT_ + ((request->flags & SLOT_HAS_BUNDLE) != 0) + ((request->flags & SLOT_KEEP_FILES) != 0);
@@ -90,6 +100,6 @@ int request_check_run(struct slot_request *request, const int fds[], size_t fds_
             return refuse(EINVAL, "a descriptor of the request is not a stream", ret_why);
     if ((request->flags & SLOT_MAY_BE_WARM) != 0 && !warm_is_plain(request))
         return refuse(EINVAL, "the request names no source file that could be waited for", ret_why);
-    clamp(&request->limits);
+    clamp(&request->limits, memory_max);
     return read_words(request, words, ret_why);
 }

@@ -15,13 +15,13 @@
 
 #include <errno.h>
 #include <linux/fs.h>
+#include <linux/ioprio.h>
 #include <linux/prctl.h>
 #include <linux/sched.h>
 #include <linux/seccomp.h>
 #include <netinet/in.h>
-#include <netinet/in.h>
+#include <sched.h>
 #include <seccomp.h>
-#include <stddef.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,29 +35,92 @@
 
 #include "base/scope.h"
 
+/* In the box. */
+#define INIT_PID 1u
+
 /* Answered with EPERM, or the end of the run.  Names: libseccomp knows which of them this architecture has. */
 static const char *const refused[] = {
     /* file systems and roots */
-    "mount", "umount", "umount2", "pivot_root", "chroot", "move_mount", "open_tree", "open_tree_attr", "fsopen",
-    "fsconfig", "fsmount", "fspick", "mount_setattr", "statmount", "listmount", "swapon", "swapoff", "quotactl",
-    "quotactl_fd", "name_to_handle_at", "open_by_handle_at", "fanotify_init", "fanotify_mark",
+    "mount",
+    "umount",
+    "umount2",
+    "pivot_root",
+    "chroot",
+    "move_mount",
+    "open_tree",
+    "open_tree_attr",
+    "fsopen",
+    "fsconfig",
+    "fsmount",
+    "fspick",
+    "mount_setattr",
+    "statmount",
+    "listmount",
+    "swapon",
+    "swapoff",
+    "quotactl",
+    "quotactl_fd",
+    "name_to_handle_at",
+    "open_by_handle_at",
+    "fanotify_init",
+    "fanotify_mark",
     /* namespaces (clone has a rule of its own) */
-    "unshare", "setns",
+    "unshare",
+    "setns",
     /* other processes */
-    "ptrace", "process_vm_readv", "process_vm_writev", "process_madvise", "process_mrelease", "kcmp", "pidfd_getfd",
-    "migrate_pages", "move_pages",
+    "ptrace",
+    "process_vm_readv",
+    "process_vm_writev",
+    "process_madvise",
+    "process_mrelease",
+    "kcmp",
+    "pidfd_getfd",
+    "migrate_pages",
+    "move_pages",
     /* kernel keys, programs, tracing */
-    "add_key", "keyctl", "request_key", "bpf", "perf_event_open", "lookup_dcookie", "userfaultfd",
+    "add_key",
+    "keyctl",
+    "request_key",
+    "bpf",
+    "perf_event_open",
+    "lookup_dcookie",
+    "userfaultfd",
     /* the machine itself */
-    "kexec_load", "kexec_file_load", "init_module", "finit_module", "delete_module", "create_module", "reboot", "acct",
-    "syslog", "settimeofday", "stime", "clock_settime", "clock_settime64", "clock_adjtime", "clock_adjtime64",
-    "adjtimex", "sethostname", "setdomainname", "iopl", "ioperm", "vhangup", "modify_ldt", "uselib", "_sysctl",
-    "nfsservctl", "get_kernel_syms", "query_module", "memfd_secret",
+    "kexec_load",
+    "kexec_file_load",
+    "init_module",
+    "finit_module",
+    "delete_module",
+    "create_module",
+    "reboot",
+    "acct",
+    "syslog",
+    "settimeofday",
+    "stime",
+    "clock_settime",
+    "clock_settime64",
+    "clock_adjtime",
+    "clock_adjtime64",
+    "adjtimex",
+    "sethostname",
+    "setdomainname",
+    "iopl",
+    "ioperm",
+    "vhangup",
+    "modify_ldt",
+    "uselib",
+    "_sysctl",
+    "nfsservctl",
+    "get_kernel_syms",
+    "query_module",
+    "memfd_secret",
 };
 
 /* Answered with EPERM in any case: asked for in good faith, by allocators that place memory. */
 static const char *const denied[] = {
-    "mbind", "set_mempolicy", "set_mempolicy_home_node",
+    "mbind",
+    "set_mempolicy",
+    "set_mempolicy_home_node",
     /* A filter of the program's own is compiled into memory that no group is charged for. */
     "seccomp",
 };
@@ -70,19 +133,13 @@ static const char *const not_done[] = { "sync", "syncfs", "fadvise64" };
 
 /* Answered with ENOSYS: libraries ask whether they exist and have another way. */
 static const char *const unknown[] = {
-    "clone3", "io_uring_setup", "io_uring_enter", "io_uring_register",
+    "clone3",
+    "io_uring_setup",
+    "io_uring_enter",
+    "io_uring_register",
     /* One count for the whole host (fs.aio-max-nr): one program could use it up. */
     "io_setup",
 };
-
-/*
- * The last call this file has an opinion on (set_mempolicy_home_node, Linux 5.17; numbers behind 424 are the same on
- * all architectures).  What came later answers ENOSYS, as on an older kernel: a list of names would let calls pass that
- * the library does not know yet (open_tree_attr, listmount, cachestat with libseccomp 2.5).
- */
-#define CALL_LAST 450u
-/* From here on numbers are x32's, which has a rule of its own. */
-#define CALL_X32 0x40000000u
 
 static int refuse(scmp_filter_ctx ctx, const char *name, uint32_t action)
 {
@@ -94,8 +151,8 @@ static int refuse(scmp_filter_ctx ctx, const char *name, uint32_t action)
 
 static int refuse_namespaces(scmp_filter_ctx ctx, uint32_t action)
 {
-    static const uint64_t flags[] = { CLONE_NEWNS, CLONE_NEWUSER, CLONE_NEWPID, CLONE_NEWNET, CLONE_NEWIPC,
-                                      CLONE_NEWUTS, CLONE_NEWCGROUP, CLONE_NEWTIME };
+    static const uint64_t flags[] = { CLONE_NEWNS,  CLONE_NEWUSER, CLONE_NEWPID,    CLONE_NEWNET,
+                                      CLONE_NEWIPC, CLONE_NEWUTS,  CLONE_NEWCGROUP, CLONE_NEWTIME };
     for (size_t i = 0; i < sizeof flags / sizeof *flags; i++) {
         int os = seccomp_rule_add(ctx, action, SCMP_SYS(clone), 1, SCMP_A0(SCMP_CMP_MASKED_EQ, flags[i], flags[i]));
         if (os < 0)
@@ -104,8 +161,11 @@ static int refuse_namespaces(scmp_filter_ctx ctx, uint32_t action)
     return 0;
 }
 
-/* A rule on the lower half of an argument: the kernel reads an int, and the upper half is the program's to choose. */
-#define INT_IS(argument, value) SCMP_CMP32(argument, SCMP_CMP_EQ, value)
+/*
+ * A rule on the lower half of an argument: the kernel reads an int, and the upper half is the program's to choose.
+ * (SCMP_CMP32 makes the number one of 32 bits, and compares 64.)
+ */
+#define INT_IS(argument, value) SCMP_CMP64(argument, SCMP_CMP_MASKED_EQ, 0xffffffffu, value)
 #define HAS_BIT(argument, bit) SCMP_CMP(argument, SCMP_CMP_MASKED_EQ, bit, bit)
 
 /*
@@ -168,6 +228,34 @@ static int refuse_process_controls(scmp_filter_ctx ctx)
     return os;
 }
 
+/*
+ * A program may make itself less than others, but not init, which has its user and has to bury it in time; nor a whole
+ * user's or group's processes, init among them; nor ask for SCHED_IDLE, since a process that never gets the processor
+ * does not even die.  (sched_setattr's policy lies in memory, where no filter can see it.)
+ */
+static int refuse_scheduling(scmp_filter_ctx ctx)
+{
+    const uint32_t eperm = SCMP_ACT_ERRNO(EPERM);
+    const int of_a_process[] = { SCMP_SYS(sched_setscheduler), SCMP_SYS(sched_setparam), SCMP_SYS(sched_setaffinity) };
+    int os = seccomp_rule_add(ctx, eperm, SCMP_SYS(sched_setattr), 0);
+    for (size_t i = 0; i < sizeof of_a_process / sizeof *of_a_process && os == 0; i++)
+        os = seccomp_rule_add(ctx, eperm, of_a_process[i], 1, INT_IS(0, INIT_PID));
+    for (unsigned more = 0; more < 2 && os == 0; more++) /* or'ed to the policy */
+        os = seccomp_rule_add(ctx, eperm, SCMP_SYS(sched_setscheduler), 1,
+                              INT_IS(1, SCHED_IDLE | (more == 0 ? 0u : SCHED_RESET_ON_FORK)));
+    const struct {
+        int call;
+        unsigned process;
+    } of_some[] = { { SCMP_SYS(setpriority), PRIO_PROCESS }, { SCMP_SYS(ioprio_set), IOPRIO_WHO_PROCESS } };
+    for (size_t i = 0; i < sizeof of_some / sizeof *of_some && os == 0; i++) {
+        os = seccomp_rule_add(ctx, eperm, of_some[i].call, 1, INT_IS(1, INIT_PID));
+        for (unsigned which = 0; which <= IOPRIO_WHO_USER && os == 0; which++)
+            if (which != of_some[i].process)
+                os = seccomp_rule_add(ctx, eperm, of_some[i].call, 1, INT_IS(0, which));
+    }
+    return os;
+}
+
 static int refuse_arguments(scmp_filter_ctx ctx, uint32_t action)
 {
     /* Limits of another process: init has the program's uid, and must keep its own. */
@@ -177,15 +265,14 @@ static int refuse_arguments(scmp_filter_ctx ctx, uint32_t action)
      * limit 0 or not; only the value 1 keeps it from doing so (core(5), fs/coredump.c).
      */
     if (os == 0)
-        os = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(setrlimit), 1,
-                              SCMP_A0(SCMP_CMP_MASKED_EQ, 0xffffffffu, RLIMIT_CORE));
+        os = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(setrlimit), 1, INT_IS(0, RLIMIT_CORE));
     if (os == 0)
-        os = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(prlimit64), 2,
-                              SCMP_A1(SCMP_CMP_MASKED_EQ, 0xffffffffu, RLIMIT_CORE), SCMP_A2(SCMP_CMP_NE, 0));
+        os = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(prlimit64), 2, INT_IS(1, RLIMIT_CORE),
+                              SCMP_A2(SCMP_CMP_NE, 0));
     /* Characters pushed into a terminal's input. */
     static const uint64_t ioctls[] = { 0x5412 /* TIOCSTI */, 0x541C /* TIOCLINUX */ };
     for (size_t i = 0; i < sizeof ioctls / sizeof *ioctls && os == 0; i++)
-        os = seccomp_rule_add(ctx, action, SCMP_SYS(ioctl), 1, SCMP_A1(SCMP_CMP_MASKED_EQ, 0xffffffffu, ioctls[i]));
+        os = seccomp_rule_add(ctx, action, SCMP_SYS(ioctl), 1, INT_IS(1, ioctls[i]));
     /* Where on the host's disk a file of the image lies (FS_IOC_FIEMAP): as a file system that cannot tell. */
     if (os == 0)
         os = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EOPNOTSUPP), SCMP_SYS(ioctl), 1, INT_IS(1, 0xC020660Bu));
@@ -214,6 +301,8 @@ static int add_rules(scmp_filter_ctx ctx, uint32_t action)
         os = refuse_memory(ctx);
     if (os == 0)
         os = refuse_process_controls(ctx);
+    if (os == 0)
+        os = refuse_scheduling(ctx);
     if (os == 0)
         os = refuse_arguments(ctx, action);
     return os;

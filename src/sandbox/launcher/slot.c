@@ -9,7 +9,7 @@
  * lives.
  *
  * The cgroup of the next run is made after the answer has been sent, off the path.
- * Limits are clamped to the ceilings of protocol.h: this side trusts no number it is told.
+ * Limits are clamped to the ceilings of protocol.h and of the machine's memory: this side trusts no number it is told.
  */
 #include "sandbox/launcher/slot.h"
 
@@ -79,7 +79,7 @@ static int check(struct slot *slot, const int fds[], size_t fds_len, struct slot
 {
     struct slot_request *r = &slot->request;
     const char *why = NULL;
-    int os = request_check_run(r, fds, fds_len, slot->words, &why);
+    int os = request_check_run(r, slot->memory_max, fds, fds_len, slot->words, &why);
     if (os != 0)
         return slot_refuse(reply, os, why);
     slot->image = find_image(slot->settings, r->image);
@@ -384,6 +384,7 @@ _Noreturn void slot_main(const struct slot_settings *settings, int socket)
     slot.driver = settings->isolate != NULL ? &slot_isolate : &slot_native;
     slot.socket = socket;
     slot.processors = sched_getaffinity(0, sizeof set, &set) == 0 ? (unsigned)CPU_COUNT(&set) : 1;
+    slot.memory_max = request_memory_max();
     settle(&slot);
     prepare_next(&slot);
     for (;;) {

@@ -34,6 +34,7 @@ struct slot {
     uint64_t runs;
     uint64_t groups;
     unsigned processors;
+    uint64_t memory_max;        /* bytes a run gets, at most */
     struct cgroup_run next;     /* made ahead; then of the run */
     int network, sockets;       /* native: the namespace of all its runs, and the list of its local sockets */
     int threshold;              /* native: the executable */
