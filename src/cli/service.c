@@ -164,8 +164,12 @@ static void wire(struct service *service, struct api *api, struct worker *worker
 
 int service_open_store(struct service *service, bool serves, struct error *err)
 {
-    if (store_open(&service->config, &service->store, err) < 0)
-        return error_within(err, "open the store");
+    if (store_open(&service->config, &service->store, err) < 0) {
+        bool nobody_listens = err->os == ECONNREFUSED || err->os == ETIMEDOUT || err->os == EHOSTUNREACH;
+        return error_within(err, nobody_listens ? "open the store (is Redis running there?  REDIS_HOST, REDIS_PORT or "
+                                                  "EVALX_STORE name another)"
+                                                : "open the store");
+    }
     if (serves)
         store_watch_ends(service->store, hear_end, &service->wiring);
     return store_watch(service->store, hear, &service->wiring, err);

@@ -104,7 +104,8 @@ int sqlite_fail(sqlite3 *db, enum error_kind kind, const char *doing, struct err
     const char *file = db != NULL ? sqlite3_db_filename(db, "main") : "";
     switch (code) {
     case SQLITE_FULL:
-        return error_set(err, kind, 0, "%s: no space left for %s", doing, file);
+        return error_set(err, kind, 0, "%s: no space left for %s; make room, or set EVALX_DATA to another folder",
+                         doing, file);
     case SQLITE_CORRUPT:
         return error_set(err, kind, 0, "%s: %s is damaged; move it away or restore a copy", doing, file);
     case SQLITE_NOTADB:
