@@ -1,11 +1,12 @@
 /*
  * bench_run: what a box adds to a program: box_run beside posix_spawn and wait4 of the same program, in turn.
  *
- *   bench_run [--rounds N] [--json] TINY STATIC         (as root; meson test --benchmark run runs it)
+ *   bench_run [--rounds N] [--json] TINY STATIC [CPP [CLASS]]         (as root; meson test --benchmark run runs it)
  *
- * TINY and STATIC are static executables that travel into the box as an artifact does; dynamic ones and interpreters
- * are the image's.  With both sides the output is read from pipes to its end.  `added` is box_run's median minus
- * posix_spawn's of the same rounds, so that what else the machine does falls on both alike.
+ * TINY, STATIC and CPP are executables that travel into the box as an artifact does, and so does CLASS, the Main.class
+ * of a Java program; dynamic ones and interpreters are the image's.  With both sides the output is read from pipes to
+ * its end.  `added` is box_run's median minus posix_spawn's of the same rounds, so that what else the machine does
+ * falls on both alike.  --json prints every sample.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -26,13 +27,15 @@
 #define SAMPLES_MAX 20000
 /* A client does not come back in the same microsecond; and what is made ahead needs a moment. */
 #define PAUSE_US 3000
+#define WORDS_MAX 12
 
 static const char *const environment[] = { "PATH=/usr/bin:/bin", "LANG=C.UTF-8", NULL };
 
 struct subject {
     const char *name;
-    const char *file; /* travels into the box as "main"; NULL: argv is the image's */
-    const char *argv[6];
+    const char *file;      /* travels into the box; NULL: argv is the image's */
+    const char *file_name; /* as what */
+    const char *argv[WORDS_MAX];
     const char *source; /* what /box/main.* holds, for interpreters; NULL: none */
     const char *source_name;
     enum language_class class;
@@ -143,19 +146,19 @@ static int bundle_of(const struct subject *program)
 }
 
 /* An artifact as a compile leaves it: one executable file. */
-static int bundle_of_executable(const char *path)
+static int bundle_of_executable(const char *path, const char *name)
 {
     auto_close int from = open(path, O_RDONLY | O_CLOEXEC);
     off_t size = from < 0 ? -1 : lseek(from, 0, SEEK_END);
     int fd = memfd_create("artifact", MFD_CLOEXEC);
     if (size < 0 || fd < 0)
         die(path, strerror(errno));
-    struct bundle_entry entry = { .name_len = 4, .mode = 0755, .size = (uint64_t)size };
+    struct bundle_entry entry = { .name_len = (uint16_t)strlen(name), .mode = 0755, .size = (uint64_t)size };
     char *content = malloc((size_t)size);
     if (content == NULL || pread(from, content, (size_t)size, 0) != size)
         die(path, "cannot be read");
     if (write(fd, BUNDLE_MAGIC, sizeof BUNDLE_MAGIC - 1) < 0 || write(fd, &entry, sizeof entry) < 0 ||
-        write(fd, "main", 4) < 0 || write(fd, content, (size_t)size) != size)
+        write(fd, name, strlen(name)) < 0 || write(fd, content, (size_t)size) != size)
         die(path, strerror(errno));
     free(content);
     return fd;
@@ -169,21 +172,58 @@ static void write_source(const char *folder, const struct subject *program, char
         die(path, strerror(errno));
 }
 
+/* The program as the host starts it: with the paths that hold there. */
+static void find_host_argv(const struct subject *program, const char *folder, char *path, size_t size,
+                           const char *ret_argv[WORDS_MAX])
+{
+    memcpy(ret_argv, program->argv, sizeof program->argv);
+    if (program->source != NULL) {
+        write_source(folder, program, path, size);
+        ret_argv[1] = path;
+    } else if (program->file != NULL && program->class != LANGUAGE_CLASS_RUNTIME) {
+        ret_argv[0] = program->file;
+    } else if (program->file != NULL) {
+        (void)snprintf(path, size, "%s", program->file);
+        *strrchr(path, '/') = '\0';
+        for (size_t i = 0; ret_argv[i] != NULL; i++)
+            if (strcmp(ret_argv[i], "/box") == 0)
+                ret_argv[i] = path;
+    }
+}
+
+static void print_samples(const char *name, const struct samples *samples, const char *end)
+{
+    (void)printf("\"%s\": [", name);
+    for (size_t i = 0; i < samples->len; i++)
+        (void)printf("%s%" PRIu64, i > 0 ? "," : "", samples->us[i]);
+    (void)printf("]%s", end);
+}
+
+static void print_row(const struct subject *program, struct samples *spawn_us, struct samples *box_us,
+                      struct samples *own_us, bool json)
+{
+    if (json) {
+        (void)printf("{\"program\": \"%s\", ", program->name);
+        print_samples("spawn_us", spawn_us, ", ");
+        print_samples("box_us", box_us, ", ");
+        print_samples("own_us", own_us, "}\n");
+    } else {
+        double base = percentile(spawn_us, 0.5), ours = percentile(box_us, 0.5);
+        (void)printf("%-14s %6zu %10.0f %10.0f %10.0f %10.0f %10.0f %10.0f %8.2f\n", program->name, box_us->len, base,
+                     percentile(spawn_us, 0.99), ours, percentile(box_us, 0.99), percentile(own_us, 0.5), ours - base,
+                     ours / base);
+    }
+    (void)fflush(stdout);
+}
+
 static void measure(struct box *box, const struct subject *program, const char *folder, unsigned rounds, bool json)
 {
-    static struct samples floor_us, box_us, own_us;
-    char source[4096];
-    const char *host_argv[6];
-    int bundle = program->file != NULL ? bundle_of_executable(program->file) : bundle_of(program);
-    for (size_t i = 0; i < 6; i++)
-        host_argv[i] = program->argv[i];
-    if (program->file != NULL)
-        host_argv[0] = program->file;
-    if (program->source != NULL) {
-        write_source(folder, program, source, sizeof source);
-        host_argv[1] = source;
-    }
-    floor_us.len = box_us.len = own_us.len = 0;
+    static struct samples spawn_us, box_us, own_us;
+    char path[4096];
+    const char *host_argv[WORDS_MAX];
+    int bundle = program->file != NULL ? bundle_of_executable(program->file, program->file_name) : bundle_of(program);
+    find_host_argv(program, folder, path, sizeof path, host_argv);
+    spawn_us.len = box_us.len = own_us.len = 0;
     for (unsigned i = 0; i < rounds / program->weight + 5; i++) {
         uint64_t own;
         (void)usleep(PAUSE_US * program->weight);
@@ -192,46 +232,43 @@ static void measure(struct box *box, const struct subject *program, const char *
         uint64_t boxed = box_once(box, program, bundle, &own);
         if (i < 5 || box_us.len == SAMPLES_MAX)
             continue; /* the first find nothing made ahead */
-        floor_us.us[floor_us.len++] = spawned;
+        spawn_us.us[spawn_us.len++] = spawned;
         box_us.us[box_us.len++] = boxed;
         own_us.us[own_us.len++] = own;
     }
-    double base = percentile(&floor_us, 0.5), ours = percentile(&box_us, 0.5), own = percentile(&own_us, 0.5);
-    if (json)
-        (void)printf("{\"program\": \"%s\", \"spawn_us\": %.0f, \"spawn_p99_us\": %.0f, \"box_us\": %.0f, "
-                     "\"box_p99_us\": %.0f, \"own_us\": %.0f, \"runs\": %zu}\n",
-                     program->name, base, percentile(&floor_us, 0.99), ours, percentile(&box_us, 0.99), own,
-                     box_us.len);
-    else
-        (void)printf("%-14s %6zu %10.0f %10.0f %10.0f %10.0f %10.0f %10.0f %8.2f\n", program->name, box_us.len, base,
-                     percentile(&floor_us, 0.99), ours, percentile(&box_us, 0.99), own, ours - base, ours / base);
-    (void)fflush(stdout);
+    print_row(program, &spawn_us, &box_us, &own_us, json);
     if (bundle >= 0)
         (void)close(bundle);
 }
 
 static bool is_there(const struct subject *program)
 {
-    return program->file != NULL || access(program->argv[0], X_OK) == 0;
+    return program->file_name != NULL ? program->file != NULL : access(program->argv[0], X_OK) == 0;
 }
 
-int main(int argc, char **argv)
+static void remove_sources(const char *folder)
 {
-    unsigned rounds = 300;
-    bool json = false;
-    int at = 1;
-    for (; at < argc && argv[at][0] == '-'; at++) {
-        json |= strcmp(argv[at], "--json") == 0;
-        if (strcmp(argv[at], "--rounds") == 0 && at + 1 < argc)
-            rounds = (unsigned)strtoul(argv[++at], NULL, 10);
-    }
-    if (geteuid() != 0 || argc - at < 2) {
-        (void)fprintf(stderr, "usage: bench_run [--rounds N] [--json] TINY STATIC   (as root)\n");
-        return geteuid() != 0 ? 77 : 2;
-    }
+    static const char *const left[] = { "main.py", "main.js", "main.rb", "main.php", "main.pl" };
+    auto_close int dir = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    for (size_t i = 0; i < sizeof left / sizeof *left; i++)
+        (void)unlinkat(dir, left[i], 0);
+    (void)rmdir(folder);
+}
+
+/* `files`: TINY, STATIC, CPP and CLASS; NULL where not given. */
+static void measure_all(struct box *box, char *const files[4], unsigned rounds, bool json)
+{
     const struct subject programs[] = {
-        { .name = "tiny static", .file = argv[at], .argv = { "/box/main" }, .weight = 1 },
-        { .name = "static C", .file = argv[at + 1], .argv = { "/box/main" }, .weight = 1 },
+        { .name = "tiny static", .file = files[0], .file_name = "main", .argv = { "/box/main" }, .weight = 1 },
+        { .name = "static C", .file = files[1], .file_name = "main", .argv = { "/box/main" }, .weight = 1 },
+        { .name = "C++", .file = files[2], .file_name = "main", .argv = { "/box/main" }, .weight = 1 },
+        { .name = "Java",
+          .file = files[3],
+          .file_name = "Main.class",
+          .argv = { "/usr/bin/java", "-Xmx256m", "-Xss64m", "-XX:+UseSerialGC", "-Xshare:auto", "-XX:-UsePerfData",
+                    "-cp", "/box", "Main" },
+          .class = LANGUAGE_CLASS_RUNTIME,
+          .weight = 6 },
         { .name = "dynamic", .argv = { "/usr/bin/true" }, .weight = 1 },
         { .name = "Python",
           .argv = { "/usr/bin/python3", "/box/main.py" },
@@ -250,27 +287,18 @@ int main(int argc, char **argv)
           .argv = { "/usr/bin/ruby", "/box/main.rb" },
           .source = "puts 'hello'\n",
           .source_name = "main.rb",
-          .weight = 6,
-          .is_warm = true },
+          .weight = 6 },
         { .name = "PHP",
           .argv = { "/usr/bin/php", "/box/main.php" },
           .source = "<?php echo \"hello\\n\";\n",
           .source_name = "main.php",
-          .weight = 6,
-          .is_warm = true },
+          .weight = 6 },
         { .name = "Perl",
           .argv = { "/usr/bin/perl", "/box/main.pl" },
           .source = "print \"hello\\n\";\n",
           .source_name = "main.pl",
           .weight = 2 },
     };
-    struct sandbox *sandbox;
-    struct box *box;
-    struct error err;
-    struct sandbox_settings settings = { .images_folder = "/opt/evalx/chroots", .uid_base = 1900000000, .warm = true };
-    if (sandbox_start(&settings, &sandbox, &err) < 0 || sandbox_image(sandbox, "host", &err) < 0 ||
-        box_open(sandbox, 0, &box, &err) < 0)
-        die("sandbox", err.text);
     char folder[] = "/tmp/evalx-bench-XXXXXX";
     if (mkdtemp(folder) == NULL)
         die("mkdtemp", strerror(errno));
@@ -280,13 +308,35 @@ int main(int argc, char **argv)
     for (size_t i = 0; i < sizeof programs / sizeof *programs; i++)
         if (is_there(&programs[i]))
             measure(box, &programs[i], folder, rounds, json);
+    remove_sources(folder);
+}
+
+int main(int argc, char **argv)
+{
+    unsigned rounds = 300;
+    bool json = false;
+    int at = 1;
+    for (; at < argc && argv[at][0] == '-'; at++) {
+        json |= strcmp(argv[at], "--json") == 0;
+        if (strcmp(argv[at], "--rounds") == 0 && at + 1 < argc)
+            rounds = (unsigned)strtoul(argv[++at], NULL, 10);
+    }
+    if (geteuid() != 0 || argc - at < 2) {
+        (void)fprintf(stderr, "usage: bench_run [--rounds N] [--json] TINY STATIC [CPP [CLASS]]   (as root)\n");
+        return geteuid() != 0 ? 77 : 2;
+    }
+    char *files[4] = { NULL };
+    for (int i = 0; i < 4 && at + i < argc; i++)
+        files[i] = argv[at + i];
+    struct sandbox *sandbox;
+    struct box *box;
+    struct error err;
+    struct sandbox_settings settings = { .images_folder = "/opt/evalx/chroots", .uid_base = 1900000000, .warm = true };
+    if (sandbox_start(&settings, &sandbox, &err) < 0 || sandbox_image(sandbox, "host", &err) < 0 ||
+        box_open(sandbox, 0, &box, &err) < 0)
+        die("sandbox", err.text);
+    measure_all(box, files, rounds, json);
     box_close(box);
     sandbox_stop(sandbox);
-    static const char *const left[] = { "main.py", "main.js", "main.rb", "main.php", "main.pl" };
-    int dir = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    for (size_t i = 0; i < sizeof left / sizeof *left; i++)
-        (void)unlinkat(dir, left[i], 0);
-    (void)close(dir);
-    (void)rmdir(folder);
     return 0;
 }

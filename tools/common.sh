@@ -49,7 +49,7 @@ packages_of()
     case $1 in
     demo) echo "$packages_build" ;;
     chaos) echo "$packages_build" redis-server iproute2 util-linux ;;
-    bench) echo "$packages_build" redis-server bubblewrap ;;
+    bench) echo "$packages_build" redis-server bubblewrap nodejs default-jdk-headless ruby php-cli ;;
     test) echo "$packages_build" "$packages_test" nodejs default-jdk-headless ;;
     lint) echo "$packages_build" "$packages_lint" ;;
     fuzz) echo "$packages_build" clang ;;

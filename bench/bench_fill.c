@@ -1,0 +1,57 @@
+/*
+ * bench_fill: submissions that wait: bench_fill sqlite:FILE | redis://HOST:PORT COUNT LANE
+ *
+ * For measuring how anything else does beside them.  What they hold is no submission, so no worker may serve the lane.
+ * Their priorities take turns.  An SQLite file must not be in use.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "config/config.h"
+#include "store/store.h"
+
+#define PAYLOAD_BYTES 1024
+#define BATCH_LEN 100u
+
+static _Noreturn void die(const char *what, const char *why)
+{
+    (void)fprintf(stderr, "bench_fill: %s: %s\n", what, why);
+    exit(1);
+}
+
+static void add(struct store *store, const char *lane, size_t len)
+{
+    static char payload[PAYLOAD_BYTES];
+    struct store_new news[BATCH_LEN];
+    struct error err;
+
+    /* As unlike each other as real ones, so that nothing is compressed by chance. */
+    for (size_t i = 0; i < PAYLOAD_BYTES; i++)
+        payload[i] = (char)('a' + (i * i + 7 * i) % 26);
+    for (size_t i = 0; i < len; i++) {
+        news[i] = (struct store_new){ .priority = (enum submission_priority)(i % PRIORITY_COUNT_),
+                                      .payload = { payload, PAYLOAD_BYTES } };
+        store_name(store, news[i].token);
+        (void)snprintf(news[i].lane, sizeof news[i].lane, "%s", lane);
+    }
+    if (store_add(store, news, len, &err) < 0)
+        die("add", err.text);
+}
+
+int main(int argc, char **argv)
+{
+    struct config config;
+    struct error err;
+    struct store *store;
+
+    if (argc != 4)
+        die("usage", "bench_fill sqlite:FILE | redis://HOST:PORT COUNT LANE");
+    size_t count = strtoull(argv[2], NULL, 10);
+    if (config_load(&config, NULL, &err) < 0 || config_set(&config, "store", argv[1], CONFIG_FLAG, &err) < 0 ||
+        config_set(&config, "queue_max", "100000000", CONFIG_FLAG, &err) < 0 || store_open(&config, &store, &err) < 0)
+        die("open", err.text);
+    for (size_t done = 0; done < count; done += BATCH_LEN)
+        add(store, argv[3], count - done < BATCH_LEN ? count - done : BATCH_LEN);
+    store_close(store);
+    return 0;
+}

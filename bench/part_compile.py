@@ -1,0 +1,116 @@
+"""compile: a new program's way from submit to result beside compiler and program on the host, in turn.
+
+The text is new each time, so nothing can come from the artifact cache; then the same is submitted again, and nothing
+may be compiled.  What `evalx prepare` makes goes to a folder of its own.
+"""
+import contextlib
+import os
+import re
+import shutil
+import subprocess
+
+from engine import ROOT, Client, request, right, submission, write
+from figures import median, p99
+
+CPP = """#include <bits/stdc++.h>
+using namespace std;
+int main()
+{
+    vector<int> numbers(1000);
+    iota(numbers.begin(), numbers.end(), NUMBER);
+    map<int, string> names;
+    for (int number : numbers)
+        names[number % 7] += to_string(number);
+    sort(numbers.rbegin(), numbers.rend());
+    cout << numbers[999] << " " << names.size() << endl;
+}
+"""
+JAVA = """import java.util.*;
+public class Main {
+    public static void main(String[] args) {
+        List<Integer> numbers = new ArrayList<>();
+        for (int i = 0; i < 1000; i++)
+            numbers.add(NUMBER + i);
+        Collections.sort(numbers, Comparator.reverseOrder());
+        Map<Integer, Integer> names = new TreeMap<>();
+        for (int number : numbers)
+            names.merge(number % 7, 1, Integer::sum);
+        System.out.println(numbers.get(999) + " " + names.size());
+    }
+}
+"""
+# Name, language, source, command on the host, compiler, aim: how many times faster.
+PROGRAMS = [
+    ("C++, bits/stdc++.h", "cpp", "main.cpp", CPP, "g++ -O2 -std=gnu++20 -pipe -o main main.cpp && ./main", "g++", 3),
+    ("Java", "java", "Main.java", JAVA, "javac Main.java && java Main", "javac", None),
+]
+FIRST = 1000000
+
+
+def prepare(bench, languages):
+    """The images folder in which these languages are prepared."""
+    images = os.path.join(bench.folder, "images")
+    os.mkdir(images, 0o755)
+    env = {key: value for key, value in os.environ.items() if not key.startswith(("EVALX_", "REDIS_"))}
+    env.update(EVALX_IMAGES=images, EVALX_LANGUAGES=os.path.join(ROOT, "languages"), EVALX_UID_BASE="1920000000",
+               EVALX_DATA=bench.folder)
+    subprocess.run([os.environ["EVALX_BINARY"], "prepare", *languages], check=True, env=env,
+                   stdout=subprocess.DEVNULL)
+    return images
+
+
+def cache_count(client, language, kind):
+    metrics = client.ask(request("GET", "/metrics"))[1].decode()
+    found = re.findall(rf'^(evalx_cache_{kind}_total)\{{language="{language}"\}} (\d+)', metrics, re.M)
+    return sum(int(value) for _, value in found)
+
+
+def compare(bench, client, program, number):
+    """One round: the host's milliseconds, ours, and ours the second time."""
+    _, language, source, code, command, _, _ = program
+    code, said = code.replace("NUMBER", str(number)), f"{number} 7\n"
+    folder = os.path.join(bench.folder, f"{language}-{number}")
+    os.mkdir(folder)
+    write(os.path.join(folder, source), code)
+    plain = bench.floor_ms(1, "/bin/sh", "-c", f"cd {folder} && {command}")[0]
+    shutil.rmtree(folder)
+    sent = submission(language, code)
+    fresh, found = client.run(sent)
+    first = right(found, said=said)[0]
+    again, found = client.run(sent)
+    second = right(found, said=said)[0]
+    if first["compile_cached"] or not second["compile_cached"] or second["compile_time"] != 0:
+        raise SystemExit(f"bench: {language}: the first must be compiled, the second not: {first} {second}")
+    return plain, fresh, again, first["compile_time"] * 1000
+
+
+def measure(bench, report):
+    programs = [row for row in PROGRAMS if shutil.which(row[5])]
+    for row in PROGRAMS:
+        if row not in programs:
+            report.note(f"{row[0]}: {row[5]} is not installed, not measured")
+    rows, bars = [], []
+    with contextlib.ExitStack() as stack:
+        images = prepare(bench, [row[1] for row in programs])
+        server = stack.enter_context(bench.embedded("compile", {"EVALX_IMAGES": images}))
+        client = stack.enter_context(Client(server.port))
+        for row in programs:
+            compare(bench, client, row, FIRST)  # what the page cache is to hold
+            before = cache_count(client, row[1], "misses")
+            rounds = bench.many(4, 15)
+            plain, fresh, again, compiler = zip(*(compare(bench, client, row, FIRST + 1 + i) for i in range(rounds)))
+            compiled = cache_count(client, row[1], "misses") - before
+            rows.append({"program": row[0], "rounds": rounds, "plain_ms": median(plain), "plain_p99_ms": p99(plain),
+                         "evalx_ms": median(fresh), "evalx_p99_ms": p99(fresh), "compile_ms": median(compiler),
+                         "again_ms": median(again), "again_p99_ms": p99(again),
+                         "plain/evalx": median(plain) / median(fresh), "p99 ratio": p99(plain) / p99(fresh),
+                         "compiled": compiled, "submitted": 2 * rounds})
+            bars += [(f"{row[0].split(',')[0]}, plain", "floor", median(plain), p99(plain)),
+                     (f"{row[0].split(',')[0]}, evalx", "evalx", median(fresh), p99(fresh)),
+                     (f"{row[0].split(',')[0]}, the same again", "evalx", median(again), p99(again))]
+            report.claim(f"{row[0]}: compiled and run, times as fast as plain", rows[-1]["plain/evalx"], "times",
+                         at_least=row[6])
+            report.claim(f"{row[0]}: compiled of {rounds} submitted twice, beyond once", compiled - rounds, "compiles",
+                         at_most=0)
+    report.table("a new program compiled and run, and the same submitted again", rows)
+    report.panel("compiled and run", "ms", bars)
