@@ -16,4 +16,6 @@ uint16_t api_port(const struct api *api);
 void api_changed(struct api *api, const char token[TOKEN_BYTES], enum submission_state state);
 /* What store_watch_ends told, likewise. */
 void api_ended(struct api *api, const char token[TOKEN_BYTES], const struct store_view *end);
+/* See server_answers. */
+bool api_answers(struct api *api, uint32_t wait_ms);
 void api_stop(struct api *api, uint64_t drain_ms);

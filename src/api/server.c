@@ -41,7 +41,7 @@
 #define CONNECTION_MEMORY_BYTES 32768 /* bounds the head of a request: request line and headers */
 #define IDLE_S_DEFAULT 60
 #define BODIES_BYTES_DEFAULT (256u << 20)
-#define LAST_WORDS_MS 1000            /* after a drain ran out: for the 503s to leave */
+#define LAST_WORDS_MS 1000 /* after a drain ran out: for the 503s to leave */
 
 struct upgraded {
     struct MHD_UpgradeResponseHandle *handle;
@@ -331,8 +331,7 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *mhd, con
     return queue_answer(exchange);
 }
 
-static void on_complete(void *context, struct MHD_Connection *mhd, void **request,
-                        enum MHD_RequestTerminationCode code)
+static void on_complete(void *context, struct MHD_Connection *mhd, void **request, enum MHD_RequestTerminationCode code)
 {
     struct server *server = context;
     struct exchange *exchange = *request;
@@ -369,8 +368,8 @@ static void on_connection(void *context, struct MHD_Connection *mhd, void **sock
     struct server *server = context;
 
     if (code == MHD_CONNECTION_NOTIFY_STARTED)
-        *socket_context = connection_add(
-            server->connections, MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd);
+        *socket_context = connection_add(server->connections,
+                                         MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd);
     else if (*socket_context != NULL)
         connection_remove(server->connections, *socket_context);
 }
@@ -464,14 +463,13 @@ static int start_daemon(struct server *server, struct error *err)
     const struct server_settings *settings = &server->settings;
 
     server->daemon = MHD_start_daemon(
-        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_ALLOW_UPGRADE | MHD_USE_ERROR_LOG, 0, NULL,
-        NULL, on_request, server, MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL, MHD_OPTION_LISTEN_SOCKET,
-        server->listen_fd, MHD_OPTION_NOTIFY_COMPLETED, on_complete, server, MHD_OPTION_NOTIFY_CONNECTION,
-        on_connection, server, MHD_OPTION_URI_LOG_CALLBACK, on_target, server, MHD_OPTION_UNESCAPE_CALLBACK, unescape,
-        NULL, MHD_OPTION_CONNECTION_LIMIT, (unsigned)connections_possible(settings->connections_max),
-        MHD_OPTION_PER_IP_CONNECTION_LIMIT, (unsigned)settings->connections_ip_max,
-        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY_BYTES, MHD_OPTION_CONNECTION_TIMEOUT,
-        (unsigned)settings->idle_s, MHD_OPTION_END);
+        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_ALLOW_UPGRADE | MHD_USE_ERROR_LOG, 0, NULL, NULL,
+        on_request, server, MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL, MHD_OPTION_LISTEN_SOCKET, server->listen_fd,
+        MHD_OPTION_NOTIFY_COMPLETED, on_complete, server, MHD_OPTION_NOTIFY_CONNECTION, on_connection, server,
+        MHD_OPTION_URI_LOG_CALLBACK, on_target, server, MHD_OPTION_UNESCAPE_CALLBACK, unescape, NULL,
+        MHD_OPTION_CONNECTION_LIMIT, (unsigned)settings->connections_max, MHD_OPTION_PER_IP_CONNECTION_LIMIT,
+        (unsigned)settings->connections_ip_max, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY_BYTES,
+        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)settings->idle_s, MHD_OPTION_END);
     if (server->daemon == NULL)
         return error_set(err, ERROR_SETUP, errno, "start the HTTP server on %s", settings->listen);
     return 0;
@@ -489,8 +487,8 @@ int server_start(const struct server_settings *settings, struct server **ret, st
     struct server *server = calloc(1, sizeof *server);
     if (server == NULL)
         return error_set(err, ERROR_BUSY, ENOMEM, "start the HTTP server");
-
     server->settings = *settings;
+    server->settings.connections_max = connections_possible(settings->connections_max);
     if (server->settings.idle_s == 0)
         server->settings.idle_s = IDLE_S_DEFAULT;
     if (server->settings.bodies_bytes_max == 0)
@@ -501,8 +499,8 @@ int server_start(const struct server_settings *settings, struct server **ret, st
     (void)pthread_mutex_init(&server->lock, NULL);
     buf_init(&server->late_answer, ANSWER_BYTES_MAX);
     struct connections_settings watch = { .deadline_s = settings->deadline_s, .idle_s = settings->idle_s };
-    if (answer_raw(408, "the request did not arrive whole in time", settings->cors_origin, &server->late_answer,
-                   err) < 0)
+    if (answer_raw(408, "the request did not arrive whole in time", settings->cors_origin, &server->late_answer, err) <
+        0)
         goto undo;
     watch.late_answer = buf_text(&server->late_answer);
     if (listen_open(settings->listen, &server->listen_fd, &server->port, err) < 0 ||

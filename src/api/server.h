@@ -98,6 +98,8 @@ struct server_settings {
 /* Listens when it returns 0.  Port 0 chooses one: server_port tells.  All that settings point to is borrowed. */
 int server_start(const struct server_settings *settings, struct server **ret, struct error *err);
 uint16_t server_port(const struct server *server);
+/* Asks it for /healthz by a connection to its own port, and waits at most so long; false where nothing came back. */
+bool server_answers(struct server *server, uint32_t wait_ms);
 /* Stops listening at once; from here on every answer closes its connection.  To be called before the exchanges that
  * are kept are answered because of the stop. */
 void server_drain(struct server *server);

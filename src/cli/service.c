@@ -23,6 +23,10 @@
 #include "metrics/metrics.h"
 #include "sandbox/self_test.h"
 
+#define STALLED_US_MAX UINT64_C(30000000) /* calls to a store that is away take seconds, never so long */
+#define ANSWER_MS_MAX 5000u
+#define PATIENCE_BEYOND_DRAIN_S 30u
+
 static void init_metrics(const struct languages *languages)
 {
     const char **ids = calloc(languages->len + 1, sizeof *ids);
@@ -39,6 +43,7 @@ int service_begin(struct service *service, const struct invocation *invocation, 
 {
     *service = (struct service){ .is_root = geteuid() == 0 };
     (void)pthread_mutex_init(&service->wiring.lock, NULL);
+    notify_open(&service->notify);
     (void)sigemptyset(&service->stop_signals);
     (void)sigaddset(&service->stop_signals, SIGTERM);
     (void)sigaddset(&service->stop_signals, SIGINT);
@@ -192,9 +197,9 @@ int service_start_api(struct service *service, struct error *err)
     return 0;
 }
 
-void service_say_ready(const struct service *service, const char *what, const char *address)
+void service_say_ready(struct service *service, const char *what, const char *address)
 {
-    char languages[512] = "", sandbox[64] = "";
+    char languages[512] = "", sandbox[64] = "", status[192];
     size_t len = 0;
 
     for (size_t i = 0; i < service->languages.len; i++) {
@@ -208,6 +213,8 @@ void service_say_ready(const struct service *service, const char *what, const ch
                        sandbox_cgroup(service->sandbox));
     log_info("%s address=%s version=" EVALX_VERSION " store=%s%s languages=%s", what,
              address[0] != '\0' ? address : "none", service->store->kind, sandbox, languages);
+    (void)snprintf(status, sizeof status, "%s%s%s%s", what, address[0] != '\0' ? " on " : "", address, sandbox);
+    notify_ready(&service->notify, status);
 }
 
 /* A worker sweeps by itself; an API server does, so that leases also run out while no worker lives. */
@@ -223,6 +230,25 @@ static void sweep(struct service *service, bool *failing)
     *failing = failed;
 }
 
+/*
+ * Not that this thread runs, but that the parts do which do the work: the server answers a request, the worker's
+ * threads come round.  A Redis that is away stalls neither for long, so it is no reason to be started anew.
+ */
+static bool is_alive(struct service *service)
+{
+    if (service->worker != NULL && worker_stalled_us(service->worker) > STALLED_US_MAX) {
+        log_error("a thread of the worker has not come round for %d s: no sign of life to the service manager",
+                  (int)(STALLED_US_MAX / 1000000));
+        return false;
+    }
+    if (service->api != NULL && !api_answers(service->api, ANSWER_MS_MAX)) {
+        log_error("the server did not answer its own request within %d ms: no sign of life to the service manager",
+                  (int)ANSWER_MS_MAX);
+        return false;
+    }
+    return true;
+}
+
 int service_wait(struct service *service)
 {
     const struct timespec second = { .tv_sec = 1 };
@@ -233,6 +259,8 @@ int service_wait(struct service *service)
         if (errno != EAGAIN)
             continue;
         sweep(service, &sweep_failing);
+        if (notify_is_due(&service->notify) && is_alive(service))
+            notify_alive(&service->notify);
         if (service->worker != NULL && worker_is_broken(service->worker)) {
             log_error("no box could be opened for long: ending, so that a new start can help");
             status = EXIT_ERROR;
@@ -251,6 +279,7 @@ void service_end(struct service *service)
 {
     uint64_t drain_ms = service->config.drain_s * 1000;
 
+    notify_stopping(&service->notify, service->config.drain_s + PATIENCE_BEYOND_DRAIN_S);
     /* The API's waiters look at the store by themselves while it drains. */
     wire(service, NULL, service->worker);
     if (service->api != NULL)

@@ -11,6 +11,7 @@
 
 #include "api/api.h"
 #include "cli/command_line.h"
+#include "cli/notify.h"
 #include "job/language.h"
 #include "sandbox/sandbox.h"
 #include "store/store.h"
@@ -32,6 +33,7 @@ struct service {
     struct api *api;       /* NULL in a worker */
     struct server *page;   /* a worker's /metrics and /healthz, or NULL */
     struct wiring wiring;
+    struct notify notify; /* the service manager, if it started this and wants to hear */
     sigset_t stop_signals;
     bool is_root;
 };
@@ -50,8 +52,8 @@ int service_open_store(struct service *service, bool serves, struct error *err);
 int service_start_worker(struct service *service, struct error *err);
 int service_start_api(struct service *service, struct error *err);
 
-/* One log line: that it is ready, and for what. */
-void service_say_ready(const struct service *service, const char *what, const char *address);
+/* One log line, and word to the service manager: that it is ready, and for what. */
+void service_say_ready(struct service *service, const char *what, const char *address);
 
 /* Until SIGTERM or SIGINT; EXIT_FINE, or EXIT_ERROR where the service cannot go on.  A further signal ends the process
  * at once. */

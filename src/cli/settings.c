@@ -92,6 +92,8 @@ int settings_load(const struct invocation *invocation, struct config *config, st
     int outcome = config_load(config, invocation->config_file, err);
     if (outcome == 0)
         outcome = apply_sets(invocation, config, err);
+    if (outcome == 0)
+        outcome = config_take_secrets(config, err);
     forget_secrets(invocation);
     if (outcome < 0)
         return -1;

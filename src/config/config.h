@@ -12,7 +12,7 @@
 
 #include "base/error.h"
 
-enum config_source { CONFIG_DEFAULT, CONFIG_FILE, CONFIG_ENVIRONMENT, CONFIG_FLAG };
+enum config_source { CONFIG_DEFAULT, CONFIG_FILE, CONFIG_ENVIRONMENT, CONFIG_FLAG, CONFIG_SECRET_FILE };
 
 /*
  * One list: X(field, type, environment name, file key, default as text, help).
@@ -28,6 +28,8 @@ enum config_source { CONFIG_DEFAULT, CONFIG_FILE, CONFIG_ENVIRONMENT, CONFIG_FLA
     X(redis_host, STRING, "REDIS_HOST", "redis_host", "", "Redis host; set, it chooses the Redis store")               \
     X(redis_port, UINT, "REDIS_PORT", "redis_port", "6379", "Redis port")                                              \
     X(redis_password, SECRET, "REDIS_PASSWORD", "redis_password", "", "Redis password")                                \
+    X(redis_password_file, STRING, "EVALX_REDIS_PASSWORD_FILE", "redis_password_file", "",                             \
+      "file that holds it; empty: the credential redis-password of the unit, if there is one")                         \
     X(redis_ca, STRING, "EVALX_REDIS_CA", "redis_ca", "", "rediss://: file of the authorities; empty: the system's")   \
     X(redis_prefix, STRING, "EVALX_REDIS_PREFIX", "redis_prefix", "evalx", "first part of every Redis key")            \
     X(languages, STRING, "EVALX_LANGUAGES", "languages", "/etc/evalx/languages", "folder of the language files")       \
@@ -96,6 +98,14 @@ int config_load(struct config *config, const char *file, struct error *err);
 
 /* From the command line: `key` is a file key, as in "--set listen=127.0.0.1:3000".  Checked like the others. */
 int config_set(struct config *config, const char *key, const char *value, enum config_source source, struct error *err);
+
+/*
+ * Once all settings are known, while this process may still read what only root may: takes redis_password from
+ * redis_password_file, or from the file redis-password in the folder CREDENTIALS_DIRECTORY names (systemd's
+ * LoadCredential=).  A password that was set itself wins.  A newline at the end does not count.  A named file that
+ * cannot be read is an error; a credential that is not there, and a file that is empty, is no password.
+ */
+int config_take_secrets(struct config *config, struct error *err);
 
 /*
  * One line a value: key, value, where it came from.  Secrets show as "(set)" or "(not set)", passwords in URLs

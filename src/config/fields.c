@@ -29,6 +29,8 @@ const char *config_source_name(enum config_source source)
         return "environment";
     case CONFIG_FLAG:
         return "flag";
+    case CONFIG_SECRET_FILE:
+        return "secret file";
     }
     assert(0 && "a source without a name");
     return "";

@@ -14,7 +14,7 @@ struct config_field {
 extern const struct config_field config_fields[];
 extern const size_t config_fields_len;
 
-const char *config_source_name(enum config_source source); /* "default", "file", "environment", "flag" */
+const char *config_source_name(enum config_source source); /* "default", "file", "environment", "flag", ... */
 enum config_source config_field_source(const struct config *config, const struct config_field *field);
 
 /* The value as people may see it: secrets and passwords in URLs are masked. */

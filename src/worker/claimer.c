@@ -8,6 +8,7 @@
  */
 #include <inttypes.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "metrics/metrics.h"
 #include "worker/crew.h"
@@ -41,9 +42,13 @@ static size_t wait_for_room(struct worker *worker, struct store_worker *ret_desc
 {
     size_t wanted = 0;
 
+    worker->claimer_pulse_us = clock_mono_us();
     (void)pthread_mutex_lock(&worker->lock);
-    while (!worker->stopping && (wanted = room(worker)) == 0)
+    while (!worker->stopping && (wanted = room(worker)) == 0) {
+        worker->claimer_pulse_us = 0;
         (void)pthread_cond_wait(&worker->room, &worker->lock);
+        worker->claimer_pulse_us = clock_mono_us();
+    }
     if (worker->stopping)
         wanted = 0;
     *ret_description = crew_describe(worker);
@@ -112,6 +117,7 @@ void *claimer_main(void *context)
     }
     (void)pthread_mutex_lock(&worker->lock);
     worker->claimer_ended = true;
+    worker->claimer_pulse_us = 0;
     (void)pthread_cond_broadcast(&worker->changed);
     (void)pthread_mutex_unlock(&worker->lock);
     return NULL;

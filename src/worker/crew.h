@@ -66,6 +66,8 @@ struct worker {
     bool claimer_ended;
     bool impatient; /* the drain is over: nothing is tried again */
     bool ending;    /* all threads leave */
+    /* Without the lock: when each last began a round.  0: the claimer waits for room, for as long as it takes. */
+    _Atomic uint64_t claimer_pulse_us, keeper_pulse_us;
 
     pthread_t claimer, keeper, warden, finishers[FINISHERS_MAX];
     uint32_t finishers_len;

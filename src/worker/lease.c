@@ -128,6 +128,7 @@ void *keeper_main(void *context)
         beat_ms = HEARTBEAT_MS_MIN;
     for (;;) {
         uint64_t now_us = clock_mono_us();
+        worker->keeper_pulse_us = now_us;
         if (now_us >= next_beat_us) {
             bool heard = heartbeat(worker, &beating) == 0;
             /* A lease that could not be renewed has less time left: ask again sooner. */

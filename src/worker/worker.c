@@ -179,6 +179,7 @@ int worker_start(const struct config *config, const struct languages *languages,
         worker->finishers_len = FINISHERS_MAX;
     for (uint32_t i = 0; i < worker->finishers_len; i++)
         start_thread(&worker->finishers[i], finisher_main, worker);
+    worker->keeper_pulse_us = clock_mono_us();
     start_thread(&worker->keeper, keeper_main, worker);
     start_thread(&worker->warden, warden_main, worker);
     start_thread(&worker->claimer, claimer_main, worker);
@@ -193,6 +194,14 @@ undo:
 uint32_t worker_slots(const struct worker *worker)
 {
     return worker->slots_len;
+}
+
+uint64_t worker_stalled_us(const struct worker *worker)
+{
+    uint64_t claimer_us = worker->claimer_pulse_us, keeper_us = worker->keeper_pulse_us, now_us = clock_mono_us();
+    uint64_t oldest_us = claimer_us != 0 && claimer_us < keeper_us ? claimer_us : keeper_us;
+
+    return oldest_us < now_us ? now_us - oldest_us : 0;
 }
 
 bool worker_is_broken(struct worker *worker)

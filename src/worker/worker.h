@@ -23,6 +23,8 @@ int worker_start(const struct config *config, const struct languages *languages,
 
 /* No slot has had a working box for long, and none could be opened: only a new start, as root, can help. */
 bool worker_is_broken(struct worker *worker);
+/* How long ago the claimer or the keeper, whoever is the slower, last came round; both should within seconds. */
+uint64_t worker_stalled_us(const struct worker *worker);
 /* How many slots the worker has, once started. */
 uint32_t worker_slots(const struct worker *worker);
 

@@ -61,6 +61,95 @@ static void the_nearer_source_wins(void **state)
     assert_contains(err.text, "command line: slots = x");
 }
 
+/* Writes a file named `name` in a new folder and names the folder in the environment, as systemd does. */
+static void give_credential(const char *name, const char *text, size_t len, char ret_path[64])
+{
+    char folder[] = "/tmp/evalx-secret-XXXXXX";
+
+    assert_non_null(mkdtemp(folder));
+    (void)snprintf(ret_path, 64, "%s/%s", folder, name);
+    FILE *file = fopen(ret_path, "we");
+    assert_non_null(file);
+    assert_int_equal(fwrite(text, 1, len, file), len);
+    assert_int_equal(fclose(file), 0);
+    setenv("CREDENTIALS_DIRECTORY", folder, 1);
+}
+
+static void take_credential(const char *path)
+{
+    unlink(path);
+    assert_int_equal(rmdir(getenv("CREDENTIALS_DIRECTORY")), 0);
+    unsetenv("CREDENTIALS_DIRECTORY");
+}
+
+static void a_password_comes_from_its_file(void **state)
+{
+    (void)state;
+    static char too_long[CONFIG_STRING_BYTES];
+    static const struct {
+        const char *settings, *name, *secret;
+        size_t len;
+        const char *password, *error;
+    } rows[] = {
+        { "", "redis-password", "s3cret", 6, "s3cret", NULL },
+        { "", "redis-password", "s3cret\n", 7, "s3cret", NULL },
+        { "", "redis-password", "two\n\n", 5, NULL, "expected text without control characters" },
+        { "", "redis-password", "", 0, "", NULL },
+        { "", "redis-password", "\n", 1, "", NULL },
+        { "", "redis-password", "a\0b", 3, NULL, "read the Redis password" },
+        { "", "redis-password", too_long, sizeof too_long, NULL, "File too large" },
+        { "", "another", "s3cret", 6, "", NULL },
+        { "redis_password = mine\n", "redis-password", "s3cret", 6, "mine", NULL },
+        { "redis_password_file = /nonexistent/file\n", "redis-password", "s3cret", 6, NULL,
+          "read the Redis password from /nonexistent/file" },
+    };
+    struct config config;
+    struct error err;
+    char path[64];
+
+    memset(too_long, 'x', sizeof too_long);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        print_message("  row %zu\n", i);
+        give_credential(rows[i].name, rows[i].secret, rows[i].len, path);
+        assert_ok(load(rows[i].settings, &config, &err), err);
+        if (rows[i].error == NULL) {
+            assert_ok(config_take_secrets(&config, &err), err);
+            assert_string_equal(config.redis_password, rows[i].password);
+        } else {
+            assert_int_equal(config_take_secrets(&config, &err), -1);
+            assert_contains(err.text, rows[i].error);
+            assert_null(strstr(err.text, "two"));
+        }
+        take_credential(path);
+    }
+}
+
+static void a_named_file_wins_over_the_credential(void **state)
+{
+    (void)state;
+    struct config config;
+    struct error err;
+    char path[64], named[64];
+
+    give_credential("mine", "named", 5, named);
+    assert_ok(load("", &config, &err), err);
+    assert_ok(config_set(&config, "redis_password_file", named, CONFIG_FLAG, &err), err);
+    take_credential(named);
+    assert_int_equal(config_take_secrets(&config, &err), -1); /* it is gone */
+
+    give_credential("mine", "named", 5, named);
+    char *folder = strdup(getenv("CREDENTIALS_DIRECTORY"));
+    give_credential("redis-password", "credential", 10, path);
+    assert_ok(config_set(&config, "redis_password_file", named, CONFIG_FLAG, &err), err);
+    assert_ok(config_take_secrets(&config, &err), err);
+    assert_string_equal(config.redis_password, "named");
+    assert_int_equal(config.redis_password_source, CONFIG_SECRET_FILE);
+    take_credential(path);
+    setenv("CREDENTIALS_DIRECTORY", folder, 1);
+    take_credential(named);
+    free(folder);
+}
+
 static void a_mistake_is_named_with_its_place(void **state)
 {
     (void)state;
@@ -254,6 +343,8 @@ int main(void)
         CLEAN(a_file_that_was_asked_for_must_be_there),
         CLEAN(a_line_too_long_is_refused_not_split),
         CLEAN(passwords_are_never_shown),
+        CLEAN(a_password_comes_from_its_file),
+        CLEAN(a_named_file_wins_over_the_credential),
         CLEAN(addresses_are_split),
         CLEAN(entries_continue_on_indented_lines),
     };
