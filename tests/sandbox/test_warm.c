@@ -19,16 +19,21 @@
 static bool may_be_warm = true;
 
 static const char *const python[] = { "/usr/bin/python3", "-s", "main.py", NULL };
+static const char *const php[] = { "/usr/bin/php", "-d", "display_errors=stderr", "main.php", NULL };
 
+/* The source's name is the last word. */
 static struct box_outcome run_source(const char *source, struct text input, const struct limits *limits,
                                      const char *const argv[])
 {
     struct error err;
-    struct file file = { .name = TEXT("main.py"), .content = text_of(source) };
+    size_t last = 0;
+    while (argv[last + 1] != NULL)
+        last++;
+    struct file file = { .name = text_of(argv[last]), .content = text_of(source) };
     struct box_job job = shell_job(argv);
     if (bundle_of_files(&file, 1, &job.bundle_fd, &err) < 0)
         fail_msg("%s", err.text);
-    job.warm_source = may_be_warm ? "main.py" : NULL;
+    job.warm_source = may_be_warm ? argv[last] : NULL;
     job.input = input;
     if (limits != NULL)
         job.limits = *limits;
@@ -38,11 +43,12 @@ static struct box_outcome run_source(const char *source, struct text input, cons
 }
 
 /* The last of several runs, which had an interpreter waiting. */
-static struct box_outcome run_warm(const char *source, struct text input, const struct limits *limits)
+static struct box_outcome run_warm_by(const char *const argv[], const char *source, struct text input,
+                                      const struct limits *limits)
 {
     struct box_outcome outcome;
     for (int i = 0; i < ROUNDS; i++) {
-        outcome = run_source(source, input, limits, python);
+        outcome = run_source(source, input, limits, argv);
         if (i + 1 < ROUNDS)
             box_outcome_done(&outcome);
         (void)nanosleep(&(struct timespec){ .tv_nsec = 200000000 }, NULL);
@@ -51,13 +57,18 @@ static struct box_outcome run_warm(const char *source, struct text input, const 
     return outcome;
 }
 
+static struct box_outcome run_warm(const char *source, struct text input, const struct limits *limits)
+{
+    return run_warm_by(python, source, input, limits);
+}
+
 /* Cold and warm print the same. */
-static void expect_same(const char *source, struct text input)
+static void expect_same_by(const char *const argv[], const char *source, struct text input)
 {
     may_be_warm = false;
-    struct box_outcome cold = run_source(source, input, NULL, python);
+    struct box_outcome cold = run_source(source, input, NULL, argv);
     may_be_warm = true;
-    struct box_outcome warm = run_warm(source, input, NULL);
+    struct box_outcome warm = run_warm_by(argv, source, input, NULL);
     assert_false(cold.was_warm);
     assert_int_equal(warm.facts.exit_code, cold.facts.exit_code);
     if (warm.output.len != cold.output.len)
@@ -71,6 +82,11 @@ static void expect_same(const char *source, struct text input)
         assert_memory_equal(warm.errors.at, cold.errors.at, cold.errors.len);
     box_outcome_done(&cold);
     box_outcome_done(&warm);
+}
+
+static void expect_same(const char *source, struct text input)
+{
+    expect_same_by(python, source, input);
 }
 
 static void a_program_sees_what_it_sees_elsewhere(void **state)
@@ -94,6 +110,30 @@ static void a_program_sees_what_it_sees_elsewhere(void **state)
     expect_same("print('not closed'\n", TEXT(""));
     expect_same("", TEXT(""));
     expect_same("import os\nprint(open('/dev/stdin').read(), file=open('/dev/stdout', 'w'))\n", TEXT("again"));
+}
+
+static void php_sees_what_it_sees_elsewhere(void **state)
+{
+    (void)state;
+    needs_native("isolate starts each program when it is asked to");
+    if (access(php[0], X_OK) < 0) {
+        print_message("no php on this machine: not compared\n");
+        skip();
+    }
+    static const char *const sources[] = {
+        "<?php echo __FILE__, file_get_contents(__FILE__), filesize(__FILE__), implode(',', get_included_files());\n"
+        "echo getcwd(), implode(',', scandir('.')), implode(',', scandir('/proc/self/fd')), implode(',', $argv);\n",
+        "<?php echo strtoupper(fgets(STDIN)), php_sapi_name(), ini_get('memory_limit'), getmypid();\n",
+        "before <?= 1 + 1 ?> after\n",
+        "#!/usr/bin/php\n<?php declare(strict_types=1); echo 2;\n",
+        "<?php function (\n",
+        "<?php throw new Exception('x');\n",
+        "<?php fwrite(STDERR, 'to stderr'); exit(3);\n",
+        "<?php highlight_file(__FILE__); echo (include __FILE__ === 'x' ? 'y' : 'missing.php') === false;\n",
+        "",
+    };
+    for (size_t i = 0; i < sizeof sources / sizeof *sources; i++)
+        expect_same_by(php, sources[i], TEXT("what comes in\n"));
 }
 
 static void long_inputs_and_sources_arrive_whole(void **state)
@@ -228,6 +268,7 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_program_sees_what_it_sees_elsewhere),
+        cmocka_unit_test(php_sees_what_it_sees_elsewhere),
         cmocka_unit_test(long_inputs_and_sources_arrive_whole),
         cmocka_unit_test(every_run_has_its_own_randomness),
         cmocka_unit_test(limits_hold),
