@@ -1,8 +1,9 @@
 #!/bin/sh
-# fresh_enter: fresh_enter.sh ROOT COMMAND, in new mount, pid, ipc and uts namespaces: makes ROOT the root and runs
-# ./dev COMMAND there with an empty environment.  The cgroup mounts of the host are passed in as they are.
+# fresh_enter: fresh_enter.sh ROOT COMMAND..., in new mount, pid, ipc and uts namespaces: makes ROOT the root and runs
+# the command in its /srv/evalx with an empty environment.  The cgroup mounts of the host are passed in as they are.
 set -eu
 root=$1
+shift
 mount --bind "$root" "$root"
 mount -t proc -o nosuid,nodev,noexec proc "$root/proc"
 mount --rbind /sys "$root/sys"
@@ -27,4 +28,4 @@ mkdir -p .host
 pivot_root . .host
 # shellcheck disable=SC2016 # expanded inside
 exec env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root TERM=dumb \
-    sh -c 'umount -l /.host && rmdir /.host && cd /srv/evalx && exec ./dev "$1"' sh "$2"
+    sh -c 'umount -l /.host && rmdir /.host && cd /srv/evalx && exec "$@"' sh "$@"

@@ -20,10 +20,12 @@ check()
 scripts()
 {
     if [ -d .git ] && command -v git >/dev/null; then
-        git ls-files -- '*.sh' dev .ci/run deploy/images/evalx-images ':!tests/sandbox/attacks' ':!demo'
+        git ls-files -- '*.sh' dev .ci/run deploy/images/evalx-images 'deploy/libexec/*' \
+            ':!tests/sandbox/attacks' ':!demo'
     else
         find dev .ci/run tools tests bench deploy -path tests/sandbox/attacks -prune -o \
-            \( -name '*.sh' -o -name dev -o -name run -o -name evalx-images \) -print
+            \( -name '*.sh' -o -name dev -o -name run -o -name evalx-images -o \
+            -path 'deploy/libexec/*' \) -print
     fi
 }
 

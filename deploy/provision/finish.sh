@@ -1,0 +1,135 @@
+# finish: does it work, and what is on this machine now.
+# shellcheck shell=bash disable=SC2154
+
+# in_service COMMAND...: as a unit of systemd's would run it, with a control group of its own to divide.
+in_service()
+{
+    if has_systemd; then
+        systemd-run --quiet --wait --pipe --collect --service-type=exec --property=Delegate=yes \
+            --property=NoNewPrivileges=yes -- "$@"
+    else
+        "$@"
+    fi
+}
+
+test_it()
+{
+    local answer source
+    if [ -z "$self_test" ]; then
+        note "left out (--no-self-test)"
+        return
+    fi
+    if [ -n "$dry_run" ]; then
+        note "would run: evalx check, and a program in the sandbox"
+        return
+    fi
+    if ! in_service /usr/local/bin/evalx check >"$state/check" 2>&1; then
+        cat "$state/check" >&2
+        fail "evalx check: this machine cannot run programs as it is (above: why, and what helps)"
+    fi
+    grep -E '^(warn|FAIL)' "$state/check" | sed 's/^/         /' || true
+    source=$(mktemp -d)
+    # shellcheck disable=SC2016 # the program's
+    printf 'read -r a b\necho $((a * b))\n' >"$source/main.sh"
+    printf '6 7\n' >"$source/input"
+    answer=$(in_service /usr/local/bin/evalx run "$source/main.sh" --language bash --stdin "$source/input") ||
+        fail "a program in the sandbox did not end well: $answer"
+    rm -rf "$source"
+    [ "$answer" = 42 ] || fail "a program in the sandbox answered \"$answer\" instead of 42"
+    note "a program in the sandbox gave the right answer"
+}
+
+quoted()
+{
+    printf '"%s"' "$(printf '%s' "$1" | tr -d '\000-\037' | sed 's/[\\"]/\\&/g')"
+}
+
+# list FUNCTION ARGUMENTS...: what it prints, a line each, as elements of a JSON array.
+as_array()
+{
+    local line comma=
+    printf '['
+    while IFS= read -r line; do
+        printf '%s\n    %s' "$comma" "$line"
+        comma=,
+    done
+    printf '\n  ]'
+}
+
+manifest_files()
+{
+    local file
+    for file in $(printf '%s\n' "${files_put[@]}" | sort -u); do
+        [ ! -f "$file" ] ||
+            echo "{\"path\": $(quoted "$file"), \"sha256\": \"$(sha256sum "$file" | cut -d ' ' -f 1)\"}"
+    done
+}
+
+manifest_images()
+{
+    local file
+    for file in /opt/evalx/chroots/*.manifest; do
+        [ ! -f "$file" ] || awk '
+            $1 == "image" || $1 == "suite" || $1 == "built" || $1 == "sha256" { value[$1] = $2 }
+            END { printf "{\"name\": \"%s\", \"suite\": \"%s\", \"built\": \"%s\", \"sha256\": \"%s\"}\n",
+                value["image"], value["suite"], value["built"], value["sha256"] }' "$file"
+    done
+}
+
+manifest_packages()
+{
+    local package version
+    for package in $(packages_wanted | tr ' ' '\n' | sort -u) isolate amazon-cloudwatch-agent; do
+        if has_package "$package"; then
+            version=$(dpkg-query -W -f '${Version}' "$package")
+            echo "{\"name\": $(quoted "$package"), \"version\": $(quoted "$version")}"
+        fi
+    done
+}
+
+# The time is that of the last change, not of the last run: a second run leaves the file as it is.
+write_manifest()
+{
+    local body old
+    if [ -n "$dry_run" ]; then
+        note "would write: /etc/evalx/manifest.json"
+        return
+    fi
+    body=$(
+        echo "  \"system\": $(quoted "$release"),"
+        echo "  \"architecture\": $(quoted "$(dpkg --print-architecture)"),"
+        echo "  \"evalx\": $(quoted "$(/usr/local/bin/evalx version | head -n 1)"),"
+        echo "  \"source\": $(quoted "$(source_commit)"),"
+        echo "  \"files\": $(manifest_files | as_array),"
+        echo "  \"images\": $(manifest_images | as_array),"
+        echo "  \"packages\": $(manifest_packages | as_array)"
+    )
+    old=$(tail -n +3 /etc/evalx/manifest.json 2>/dev/null || true)
+    if [ "$old" = "$body"$'\n}' ]; then
+        note "/etc/evalx/manifest.json is up to date"
+        return
+    fi
+    printf '{\n  "written": "%s",\n%s\n}\n' "$(date -u +%FT%TZ)" "$body" >/etc/evalx/manifest.json.new
+    chmod 644 /etc/evalx/manifest.json.new
+    mv -f /etc/evalx/manifest.json.new /etc/evalx/manifest.json
+    note "/etc/evalx/manifest.json"
+}
+
+source_commit()
+{
+    if command -v git >/dev/null && git -c safe.directory='*' -C "$clone" rev-parse HEAD 2>/dev/null; then
+        return
+    fi
+    echo unknown
+}
+
+finish()
+{
+    # shellcheck disable=SC2034 # read at the exit
+    current_step=
+    if [ -n "$dry_run" ]; then
+        say "a dry run: nothing was changed"
+        return
+    fi
+    say "done; next: EVALX_ROLE and EVALX_STORE in /etc/evalx/evalx.env, then systemctl enable --now evalx.service"
+}

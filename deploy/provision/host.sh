@@ -1,0 +1,59 @@
+# host: how the machine itself is set up: journal, kernel settings, AppArmor, no surprise updates; and the guard.
+# shellcheck shell=bash disable=SC2154
+
+tune_host()
+{
+    put "$here/etc/journald.conf" /etc/systemd/journald.conf.d/evalx.conf 644
+    put "$here/etc/sysctl.conf" /etc/sysctl.d/60-evalx.conf 644
+    put "$here/etc/apt.conf" /etc/apt/apt.conf.d/99evalx 644
+    stop_surprises
+    install_apparmor
+    if has_systemd; then
+        run sysctl --quiet --load /etc/sysctl.d/60-evalx.conf
+        run systemctl try-restart systemd-journald.service
+    fi
+    if swapon --noheadings --show=NAME 2>/dev/null | grep -q .; then
+        note "swap is on: the host's swapping disturbs run times (sudo swapoff -a, and out of /etc/fstab)"
+    fi
+}
+
+# An image that changes by itself is not golden: fixes come by baking a new one.  apport would catch programs' crashes.
+stop_surprises()
+{
+    local unit
+    for unit in unattended-upgrades.service apt-daily.timer apt-daily-upgrade.timer apt-daily.service \
+        apt-daily-upgrade.service apport.service motd-news.timer; do
+        case $(systemctl is-enabled "$unit" 2>/dev/null || true) in
+        '' | not-found | masked | masked-runtime) continue ;;
+        esac
+        run systemctl mask "$unit"
+        if has_systemd; then
+            run systemctl stop "$unit"
+        fi
+    done
+}
+
+# evalx makes its user namespaces as root (docs/SANDBOX.md, step 6 of the program's process), so Ubuntu 24.04's rule
+# against unprivileged ones does not touch it.  The profile says so to that rule, for the day the order changes.
+install_apparmor()
+{
+    if [ ! -e /etc/apparmor.d/abi/4.0 ]; then
+        note "AppArmor: this release has no rule about user namespaces, no profile is needed"
+        return
+    fi
+    put "$here/etc/apparmor" /etc/apparmor.d/evalx 644
+    if [ -d /sys/kernel/security/apparmor ] && command -v apparmor_parser >/dev/null; then
+        run apparmor_parser --replace /etc/apparmor.d/evalx
+    fi
+}
+
+start_guard()
+{
+    if ! has_systemd; then
+        note "starts at boot (no systemd runs here)"
+    elif ! systemctl is-active -q evalx-guard.service; then
+        run systemctl start evalx-guard.service
+    elif [ -z "$dry_run" ]; then
+        run systemctl reload evalx-guard.service
+    fi
+}

@@ -1,0 +1,166 @@
+"""What deploy/ installs, as far as it can be tried without a machine of its own; "./dev test-vm golden" does more."""
+import os
+import pathlib
+import re
+import shutil
+import stat
+import subprocess
+
+import pytest
+
+import harness
+
+DEPLOY = pathlib.Path(harness.ROOT) / "deploy"
+LIBEXEC = DEPLOY / "libexec"
+BUILD_AMI = DEPLOY / "build_ami.sh"
+ROLE_UNITS = ("evalx-api.service", "evalx-worker.service", "evalx-single.service")
+
+
+def call(*words, env=None, status=0):
+    """The finished process; its environment is only what is given."""
+    done = subprocess.run([str(word) for word in words], env={"PATH": os.environ["PATH"], **(env or {})},
+                          stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == status, f"{words}: {done.returncode}\n{done.stdout}{done.stderr}"
+    return done
+
+
+def unit(name):
+    """The lines of a unit as (section, key, value)."""
+    section, found = None, []
+    for line in (DEPLOY / "systemd" / name).read_text(encoding="ascii").splitlines():
+        if line.startswith("["):
+            section = line.strip("[]")
+        elif line and not line.startswith("#"):
+            key, value = line.split("=", 1)
+            found.append((section, key, value))
+    return found
+
+
+def values(name, key):
+    return [value for _, k, value in unit(name) if k == key]
+
+
+@pytest.fixture
+def units(folder):
+    """The units with the programs of this clone in place of the installed ones."""
+    for path in (DEPLOY / "systemd").iterdir():
+        text = path.read_text(encoding="ascii")
+        text = text.replace("/usr/local/bin/evalx", harness.BINARY).replace("/usr/libexec/evalx", str(LIBEXEC))
+        (pathlib.Path(folder) / path.name).write_text(text, encoding="ascii")
+    return pathlib.Path(folder)
+
+
+needs_systemd = pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")
+
+
+@needs_systemd
+def test_systemd_finds_nothing_wrong_with_the_units(units):
+    paths = sorted(str(path) for path in units.iterdir() if path.suffix in (".service", ".target"))
+    done = subprocess.run(["systemd-analyze", "verify", "--man=no", *paths], capture_output=True, text=True,
+                          timeout=120, check=False)
+    complaints = [line for line in (done.stdout + done.stderr).splitlines() if "evalx" in line]
+    assert not complaints, "\n".join(complaints)
+
+
+@needs_systemd
+def test_the_api_is_confined(units):
+    done = call("systemd-analyze", "security", "--offline=yes", "--no-pager", units / "evalx-api.service")
+    level = re.search(r"exposure level for evalx-api\.service: ([\d.]+)", done.stdout)
+    assert level is not None and float(level[1]) < 2, done.stdout
+
+
+def test_what_the_units_promise():
+    for name in ROLE_UNITS:
+        assert values(name, "Type") == ["notify"]
+        assert values(name, "KillMode") == ["mixed"]
+        assert values(name, "PartOf") == ["evalx.service"]
+        assert int(values(name, "WatchdogSec")[0]) >= 30
+        # The default of drain_seconds, and what evalx takes beyond it.
+        assert int(values(name, "TimeoutStopSec")[0]) > 60 + 30
+        assert values(name, "EnvironmentFile") == ["-/etc/evalx/evalx.env"]
+        assert "169.254.169.254/32" in values(name, "IPAddressDeny")[0]
+    for name in ("evalx-worker.service", "evalx-single.service"):
+        assert values(name, "Delegate") == ["yes"] and values(name, "OOMPolicy") == ["continue"]
+        assert values(name, "Requires") == ["evalx-guard.service"]
+        assert not values(name, "SystemCallFilter"), "every program would inherit it"
+    assert values("evalx-api.service", "User") == ["evalx"]
+    assert values("evalx-api.service", "CapabilityBoundingSet") == [""]
+
+
+@pytest.mark.parametrize("role, expected", [
+    ("api", "evalx-api.service"), ("worker", "evalx-worker.service"), ("single", "evalx-single.service"),
+    ("all", "evalx-api.service evalx-worker.service")])
+def test_a_role_is_units(role, expected):
+    assert call(LIBEXEC / "role", "units", env={"EVALX_ROLE": role}).stdout.strip() == expected
+    for name in expected.split():
+        assert (DEPLOY / "systemd" / name).is_file()
+
+
+@pytest.mark.parametrize("role", ["", "API", "worker ", "evalx-api; reboot"])
+def test_a_role_that_is_none_is_told(role):
+    done = call(LIBEXEC / "role", "start", env={"EVALX_ROLE": role}, status=78)
+    assert "set it to api, worker, all or single" in done.stderr
+
+
+def test_the_password_gets_where_the_units_look(folder):
+    target = pathlib.Path(folder) / "secrets"
+    own = pathlib.Path(folder) / "own"
+    env = {"RUNTIME_DIRECTORY": str(target), "EVALX_REDIS_PASSWORD_SOURCE": str(own)}
+    call(LIBEXEC / "secret", env=env)
+    assert (target / "redis-password").read_bytes() == b"", "a credential that is missing would be an error"
+    own.write_bytes(b"s3cret\n")
+    call(LIBEXEC / "secret", env=env)
+    assert (target / "redis-password").read_bytes() == b"s3cret\n"
+    assert stat.S_IMODE((target / "redis-password").stat().st_mode) == 0o600
+    done = call(LIBEXEC / "secret", env={**env, "EVALX_REDIS_SECRET_ARN": "arn:x"}, status=1)
+    assert "fetch-secret" in done.stderr
+    assert (target / "redis-password").read_bytes() == b"s3cret\n", "what was there before stays"
+
+
+def test_a_secret_is_fetched_if_one_is_named(folder):
+    place = pathlib.Path(folder)
+    shutil.copy(LIBEXEC / "secret", place / "secret")
+    script = '#!/bin/sh\necho "of $EVALX_REDIS_SECRET_ARN" >"$RUNTIME_DIRECTORY/redis-password"\n'
+    (place / "fetch-secret").write_text(script, encoding="ascii")
+    (place / "fetch-secret").chmod(0o755)
+    call(place / "secret", env={"RUNTIME_DIRECTORY": folder + "/run", "EVALX_REDIS_SECRET_ARN": "arn:x"})
+    assert (place / "run/redis-password").read_text(encoding="ascii") == "of arn:x\n"
+
+
+def test_the_guard_covers_every_user_of_the_sandbox(evalx_binary):
+    """1024 slots of 1000 ids from uid_base on: sandbox/launcher/slot.h, worker.c."""
+    source = pathlib.Path(harness.ROOT) / "src"
+    ids = int(re.search(r"#define SLOT_UIDS (\d+)u", (source / "sandbox/launcher/slot.h").read_text())[1])
+    slots = int(re.search(r"#define SLOTS_MAX_BY_CONFIG (\d+)u", (source / "worker/worker.c").read_text())[1])
+    for base in (2000000000, 70000, 4294900000):
+        rules = call(LIBEXEC / "guard", "print",
+                     env={"EVALX_BINARY": evalx_binary, "EVALX_UID_BASE": str(base)}).stdout
+        last = min(base + ids * slots - 1, 2**32 - 3)
+        assert f"meta skuid {base}-{last} counter" in rules
+        assert "ip daddr 169.254.169.254 meta skuid != 0 " in rules
+    assert "off" in call(LIBEXEC / "guard", "start", env={"EVALX_GUARD": "off"}).stderr
+
+
+def test_build_ami_says_what_it_needs():
+    words = call(BUILD_AMI, "--any-system", "--images", "none", "--list-packages").stdout.split()
+    assert {"nftables", "ca-certificates", "gcc", "meson"} <= set(words)
+    given = call(BUILD_AMI, "--any-system", "--images", "none", "--binary", BUILD_AMI, "--list-packages").stdout.split()
+    assert "gcc" not in given and any(word.startswith("libmicrohttpd12") for word in given)
+    npm = call(BUILD_AMI, "--any-system", "--images", "typescript-5.4", "--list-packages").stdout.split()
+    assert {"npm", "mmdebstrap"} <= set(npm)
+    assert "usage:" in call(BUILD_AMI, "--help").stdout
+    call(BUILD_AMI, "--nonsense", status=2)
+    assert "no file" in call(BUILD_AMI, "--any-system", "--binary", "/nonexistent", status=1).stderr
+
+
+def test_build_ami_in_a_dry_run_changes_nothing():
+    watched = ["/var/lib/evalx-provision", "/etc/evalx", "/etc/systemd/system", "/usr/libexec/evalx", "/etc/sysctl.d"]
+
+    def look():
+        return {str(path): path.lstat().st_mtime_ns for place in watched for path in pathlib.Path(place).rglob("*")}
+
+    before = look()
+    done = call(BUILD_AMI, "--any-system", "--dry-run")
+    assert "a dry run: nothing was changed" in done.stdout
+    assert "would install: /etc/systemd/system/evalx-worker.service" in done.stdout
+    assert look() == before

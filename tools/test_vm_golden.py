@@ -1,0 +1,394 @@
+"""test_vm_golden: what has to hold of a machine that deploy/build_ami.sh made, tried from first boot on.
+
+Called by test_vm_golden.sh.  The steps build on one another; names on the command line choose the last ones to do.
+"""
+import argparse
+import http.client
+import json
+import os
+import re
+import shutil
+import socket
+import sys
+import time
+
+from vm_machine import Failure, Machine
+
+PASSWORD = "vm-secret!&#$^<>-0123456789"
+BUILD = "/media/clone/deploy/build_ami.sh --any-system --binary /media/evalx --offline /media/packages"
+ROLES = "evalx-api evalx-worker"
+SANDBOX_USER = 2000000123  # one that a program could run as
+METADATA = "169.254.169.254"
+
+
+def check(condition, words):
+    if not condition:
+        raise Failure(words)
+
+
+class Golden:
+    def __init__(self, machine, log):
+        self.machine, self.log = machine, log
+        self.sh, self.run = machine.sh, machine.run
+
+    # ---- HTTP, from outside ----
+
+    def ask(self, method, path, body=None, seconds=30):
+        link = http.client.HTTPConnection("127.0.0.1", self.machine.port, timeout=seconds)
+        try:
+            link.request(method, path, json.dumps(body) if body is not None else None,
+                         {"Content-Type": "application/json"} if body is not None else {})
+            answer = link.getresponse()
+            return answer.status, answer.read().decode()
+        finally:
+            link.close()
+
+    def answers(self, path):
+        try:
+            return self.ask("GET", path, seconds=10)[0] == 200
+        except (OSError, http.client.HTTPException):
+            return False
+
+    def wait(self, what, condition, seconds=120):
+        begin = time.monotonic()
+        while not condition():
+            if time.monotonic() - begin > seconds:
+                raise Failure(f"after {seconds} s still not: {what}")
+            time.sleep(0.3)
+        took = time.monotonic() - begin
+        self.log(f"{what}: after {took:.1f} s")
+        return took
+
+    def wait_ready(self, seconds=120):
+        return self.wait("the API and a worker are ready", lambda: self.answers("/readyz"), seconds)
+
+    def submit(self, programs):
+        status, body = self.ask("POST", "/execute/batch", programs)
+        check(status == 202, f"POST /execute/batch: {status}: {body}")
+        return json.loads(body)["token"]
+
+    def look(self, token):
+        status, body = self.ask("GET", f"/submissions/{token}")
+        check(status == 200, f"GET /submissions/{token}: {status}: {body}")
+        return json.loads(body)
+
+    def wait_state(self, token, states, seconds=180):
+        self.wait(f"{token} is {'/'.join(states)}", lambda: self.look(token)["status"] in states, seconds)
+        return self.look(token)
+
+    def expect_outputs(self, token, outputs, seconds=240):
+        found = self.wait_state(token, ("Completed", "Failed"), seconds)
+        check(found["status"] == "Completed", f"{token}: {found}")
+        got = [result["stdout"] for result in found["results"]]
+        check(got == outputs, f"{token}: expected {outputs}, got {found['results']}")
+
+    def run_batch(self):
+        programs = [{"language": "bash", "version": "*", "code": "read a; echo $((a * a))", "stdin": f"{n}\n"}
+                    for n in range(8)]
+        programs.append({"language": "python", "version": "*", "code": "print(sum(map(int, input().split())))",
+                         "stdin": "20 22\n"})
+        self.expect_outputs(self.submit(programs), [f"{n * n}\n" for n in range(8)] + ["42\n"])
+
+    def sleeper(self, seconds):
+        """A job that runs for so long."""
+        limits = {"cpu_time_ms": 60000, "wall_time_ms": 120000}
+        return self.submit([{"language": "bash", "version": "*", "code": f"sleep {seconds}; echo done",
+                             "limits": limits}])
+
+    # ---- the machine ----
+
+    def reboot(self):
+        self.machine.send("systemctl reboot")
+        self.machine.wait_end()
+        took = self.machine.start()
+        self.log(f"rebooted: a shell after {took:.0f} s")
+
+    def main_pid(self, unit):
+        pid = int(self.sh(f"systemctl show -P MainPID {unit}"))
+        check(pid > 1, f"{unit} has no main process")
+        return pid
+
+    def restarts(self, unit):
+        return int(self.sh(f"systemctl show -P NRestarts {unit}"))
+
+    # ---- the steps ----
+
+    def boot(self):
+        took = self.machine.start()
+        self.log(f"a shell after {took:.0f} s")
+        self.sh("mkdir -p /media; mount -o ro /dev/vdb /media")
+        self.log(self.sh("uname -r; stat -fc %T /sys/fs/cgroup; systemctl is-system-running --wait || true"))
+        check(self.run("command -v evalx nft redis-server gcc python3")[0] != 0, "this is no stock machine")
+
+    def fingerprint(self):
+        """Every file of the machine but those that live by themselves, with size, mode and time of change."""
+        return self.sh("find / -xdev \\( -path /var/log -o -path /run -o -path /tmp -o -path /var/tmp -o "
+                       "-path /var/lib/systemd -o -path /media \\) -prune -o -type f -printf '%p %s %m %T@\\n' | "
+                       "sort | sha256sum", 300)
+
+    def dry_run(self):
+        before = self.fingerprint()
+        output = self.sh(BUILD + " --dry-run", 300)
+        check("a dry run: nothing was changed" in output, "the dry run does not say so")
+        check(self.fingerprint() == before, "the dry run changed something")
+
+    def provision(self):
+        begin = time.monotonic()
+        output = self.sh(BUILD, 1800)
+        self.log(f"build_ami.sh took {time.monotonic() - begin:.0f} s")
+        check("a program in the sandbox gave the right answer" in output, "no self-test")
+        manifest = json.loads(self.sh("cat /etc/evalx/manifest.json"))
+        check({"/usr/local/bin/evalx", "/etc/systemd/system/evalx-worker.service"} <=
+              {file["path"] for file in manifest["files"]}, "the manifest lacks files")
+        check([image["name"] for image in manifest["images"]] == ["python-3.13"], "the manifest lacks the image")
+        check(any(package["name"] == "nftables" for package in manifest["packages"]), "the manifest lacks packages")
+        check(self.sh("stat -c '%a %U:%G' /etc/evalx/evalx.env") == "640 root:evalx", "evalx.env is open to others")
+
+    def again(self):
+        watched = ("find /etc /usr/local /usr/libexec /opt/evalx -xdev -type f -printf '%p %s %m %T@\\n' | sort | "
+                   "sha256sum")
+        before = self.sh(watched, 300)
+        begin = time.monotonic()
+        self.sh(BUILD, 900)
+        self.log(f"the second build_ami.sh took {time.monotonic() - begin:.0f} s")
+        check(self.sh(watched, 300) == before, "a second run changed files")
+
+    def roles(self):
+        """As user data does it: the environment, then enable --now; the Redis wants a password."""
+        state = "/var/lib/evalx-provision"
+        self.sh(f"DEBIAN_FRONTEND=noninteractive apt-get -q -y -o Dir::Etc::SourceList={state}/offline.list "
+                f"-o Dir::Etc::SourceParts=/dev/null -o Dir::State::Lists={state}/lists "
+                "-o APT::Sandbox::User=root install --no-install-recommends redis-server", 600)
+        self.sh("umask 077; "
+                f"printf '%s' '{PASSWORD}' >/etc/evalx/redis-password; "
+                f"printf 'requirepass \"%s\"\\nappendonly yes\\n' '{PASSWORD}' >>/etc/redis/redis.conf; "
+                "systemctl enable redis-server; systemctl restart redis-server", 300)
+        self.sh("printf 'EVALX_ROLE=all\\nEVALX_STORE=redis://127.0.0.1:6379\\n' >>/etc/evalx/evalx.env")
+        self.sh("systemctl enable --now evalx.service", 300)
+        self.wait_ready()
+        self.run_batch()
+        self.reboot()
+        self.wait_ready(240)
+        self.sh("mount -o ro /dev/vdb /media")
+        self.log(self.sh("systemd-analyze time; systemd-analyze blame | head -n 12"))
+        self.run_batch()
+
+    def health(self):
+        state = self.run("systemctl is-system-running --wait", 300)[1]
+        check(state == "running", f"systemd is {state}: {self.run('systemctl --failed')[1]}")
+        for unit in ROLES.split():
+            shown = self.sh(f"systemctl show -P ActiveState -P StatusText -P Type {unit}")
+            check("active" in shown.split(), f"{unit}: {shown}")
+            check("listening" in shown or "working" in shown, f"{unit} told systemd nothing: {shown}")
+            uids = self.sh(f"awk '/^Uid:|^CapEff:|^CapBnd:|^NoNewPrivs/' /proc/{self.main_pid(unit)}/status")
+            evalx = self.sh("id -u evalx")
+            check(f"Uid:\t{evalx}\t{evalx}\t{evalx}\t{evalx}" in uids, f"{unit} does not run as evalx: {uids}")
+            check(uids.count("0000000000000000") == 2, f"{unit} has capabilities: {uids}")
+        problems = self.run("cd /etc/systemd/system; systemd-analyze verify evalx*.service evalx.target", 300)[1]
+        check("evalx" not in problems, f"systemd-analyze verify: {problems}")
+        rating = self.sh("systemd-analyze security --no-pager evalx-api.service", 120)
+        level = re.search(r"Overall exposure level for evalx-api\.service: ([\d.]+) (\w+)", rating)
+        check(level is not None and float(level[1]) < 5, f"evalx-api: {rating[-300:]}")
+        self.log(f"systemd-analyze security evalx-api: {level[1]} {level[2]}")
+        worker = self.run("systemd-analyze security --no-pager evalx-worker.service | tail -n 1", 120)[1]
+        self.log(f"and for comparison: {worker}")
+
+    def secrets(self):
+        for unit in ROLES.split():
+            pids = self.sh(f"cat $(find /sys/fs/cgroup/system.slice/{unit}.service -name cgroup.procs)").split()
+            for pid in pids:
+                self.sh(f"! grep -qF '{PASSWORD}' /proc/{pid}/environ /proc/{pid}/cmdline 2>/dev/null")
+        self.sh(f"! journalctl --no-pager | grep -v evalx-test | grep -F '{PASSWORD}'", 120)
+        self.sh(f"! systemctl show {ROLES} | grep -F '{PASSWORD}'")
+        check(self.sh("stat -c '%a %U' /run/evalx-secrets/redis-password /run/evalx-secrets") == "600 root\n700 root",
+              "the password lies open")
+
+    def killed(self):
+        """kill -9 of each unit's main process, with a job that runs."""
+        token = self.sleeper(25)
+        self.wait_state(token, ("Processing",))
+        for unit in ROLES.split():
+            before = self.restarts(unit)
+            self.sh(f"kill -9 {self.main_pid(unit)}")
+            self.wait(f"{unit} is up again", lambda u=unit, b=before: self.restarts(u) == b + 1 and
+                      self.run(f"systemctl is-active {u}")[1] == "active")
+        self.wait_ready()
+        self.expect_outputs(token, ["done\n"])
+        # The killed worker's root side ended too, and its programs with it.
+        groups = self.sh("ls -d /sys/fs/cgroup/system.slice/evalx-worker.service/evalx-*").split()
+        check(len(groups) == 1, f"control groups were left: {groups}")
+        self.run_batch()
+
+    def watchdog(self):
+        """A worker that stands still is found out."""
+        self.sh("mkdir -p /run/systemd/system/evalx-worker.service.d; "
+                "printf '[Service]\\nWatchdogSec=8\\n' >/run/systemd/system/evalx-worker.service.d/test.conf; "
+                "systemctl daemon-reload; systemctl restart evalx-worker", 240)
+        self.wait_ready()
+        time.sleep(20)
+        before = self.restarts("evalx-worker")
+        check(before == 0, "the watchdog fired without a reason")
+        self.sh(f"kill -STOP {self.main_pid('evalx-worker')}")
+        self.wait("the watchdog has restarted the worker", lambda: self.restarts("evalx-worker") == 1)
+        self.sh("journalctl --no-pager -u evalx-worker | grep -i watchdog | tail -n 3; "
+                "rm -r /run/systemd/system/evalx-worker.service.d; systemctl daemon-reload")
+        self.wait_ready()
+        self.run_batch()
+
+    def drain(self):
+        token = self.sleeper(10)
+        self.wait_state(token, ("Processing",))
+        begin = time.monotonic()
+        self.sh("systemctl stop evalx-worker", 240)
+        self.log(f"stop with a running job took {time.monotonic() - begin:.1f} s")
+        self.expect_outputs(token, ["done\n"], 5)
+        result = self.sh("systemctl show -P Result -P ExecMainStatus evalx-worker")
+        check(result.split() == ["success", "0"], f"the worker ended with {result}")
+
+    def handed_back(self):
+        """A drain that is shorter than the job: it goes back to the queue, and to the next worker."""
+        self.sh("echo EVALX_DRAIN_SECONDS=2 >>/etc/evalx/evalx.env; systemctl start evalx-worker", 240)
+        self.wait_ready()
+        token = self.sleeper(20)
+        self.wait_state(token, ("Processing",))
+        self.sh("systemctl stop evalx-worker", 240)
+        check(self.look(token)["status"] == "Queued", f"not handed back: {self.look(token)}")
+        self.sh("sed -i /EVALX_DRAIN_SECONDS/d /etc/evalx/evalx.env; systemctl start evalx-worker", 240)
+        self.expect_outputs(token, ["done\n"])
+
+    def reboot_with_work(self):
+        """What was accepted survives the machine's reboot, queued or running."""
+        running = self.sleeper(40)
+        self.wait_state(running, ("Processing",))
+        self.sh("echo EVALX_DRAIN_SECONDS=1 >>/etc/evalx/evalx.env; systemctl restart evalx-worker", 240)
+        queued = [self.sleeper(1) for _ in range(4)]
+        self.reboot()
+        self.sh("mount -o ro /dev/vdb /media")
+        self.wait_ready(240)
+        for token in (running, *queued):
+            self.expect_outputs(token, ["done\n"], 300)
+
+    def connect_as(self, user, address, port):
+        """How long a connection took, and whether it came about."""
+        begin = time.monotonic()
+        status = self.run(f"setpriv --reuid {user} --regid {user} --clear-groups "
+                          f"timeout 20 bash -c 'exec 3<>/dev/tcp/{address}/{port}' 2>&1")[0]
+        return status == 0, time.monotonic() - begin
+
+    def guard(self):
+        """Even in the host's own network: no user of the sandbox gets anywhere, only root reaches the metadata."""
+        self.sh(f"ip address add {METADATA}/32 dev lo; redis-server --bind {METADATA} --port 80 --protected-mode no "
+                f"--daemonize yes --save '' --dir /run --pidfile /run/metadata.pid")
+        evalx = int(self.sh("id -u evalx"))
+        rows = [(0, METADATA, 80, True), (evalx, METADATA, 80, False), (SANDBOX_USER, METADATA, 80, False),
+                (SANDBOX_USER, "127.0.0.1", 3000, False), (SANDBOX_USER, "127.0.0.1", 6379, False),
+                (SANDBOX_USER, "10.0.2.2", 80, False), (evalx, "127.0.0.1", 3000, True)]
+        for user, address, port, expected in rows:
+            came, took = self.connect_as(user, address, port)
+            check(came == expected, f"user {user} to {address}:{port}: {'reached' if came else 'refused'}")
+            check(expected or took < 15, f"user {user} to {address}:{port}: not refused, timed out")
+        counters = self.sh("nft list counters table inet evalx_guard")
+        check(re.search(r"counter programs \{\s+packets [1-9]", counters), f"nothing was counted: {counters}")
+        # It is the rule that holds, not chance.
+        self.sh("systemctl stop evalx-guard")
+        check(self.run("systemctl is-active evalx-worker")[1] == "inactive", "the worker runs without the guard")
+        check(self.connect_as(SANDBOX_USER, "127.0.0.1", 6379)[0], "without the guard it should be reached")
+        self.sh("systemctl start evalx-worker; kill $(cat /run/metadata.pid)", 240)
+        check(not self.connect_as(SANDBOX_USER, "127.0.0.1", 6379)[0], "the guard did not come with the worker")
+        self.wait_ready()
+        token = self.submit([{"language": "bash", "version": "*",
+                              "code": f"exec 3<>/dev/tcp/{METADATA}/80 && echo reached || echo refused"}])
+        self.expect_outputs(token, ["refused\n"])
+
+    def stop_all(self):
+        self.sh("systemctl stop evalx.service", 240)
+        for unit in ROLES.split():
+            check(self.run(f"systemctl is-active {unit}")[1] == "inactive", f"{unit} goes on without evalx.service")
+        check(not self.answers("/healthz"), "the port is still open")
+        self.sh("systemctl start evalx.service", 240)
+        self.wait_ready()
+
+    def missing_redis(self):
+        """A Redis that is not there yet is waited for, however long."""
+        self.sh("systemctl stop redis-server; systemctl restart evalx-api evalx-worker || true", 240)
+        time.sleep(30)
+        self.sh("systemctl start redis-server", 240)
+        self.wait_ready(180)
+        self.run_batch()
+
+    def single(self):
+        """The machine becomes a whole engine of its own."""
+        self.sh("sed -i -e s/^EVALX_ROLE=.*/EVALX_ROLE=single/ -e /^EVALX_STORE/d -e /DRAIN/d /etc/evalx/evalx.env; "
+                "systemctl restart evalx.service", 300)
+        for unit in ROLES.split():
+            check(self.run(f"systemctl is-active {unit}")[1] == "inactive", f"{unit} still runs")
+        self.sh("systemctl stop redis-server")
+        self.wait_ready()
+        self.run_batch()
+        before = self.restarts("evalx-single")
+        self.sh(f"kill -9 {self.main_pid('evalx-single')}")
+        self.wait("evalx-single is up again", lambda: self.restarts("evalx-single") == before + 1)
+        self.wait_ready()
+        self.run_batch()
+
+    def end(self):
+        self.log(self.run("journalctl --no-pager -u 'evalx*' | tail -n 200", 120)[1][-200:])
+        self.machine.send("systemctl poweroff")
+        self.machine.wait_end()
+
+
+STEPS = ("boot", "dry_run", "provision", "again", "roles", "health", "secrets", "killed", "watchdog", "drain",
+         "handed_back", "reboot_with_work", "guard", "stop_all", "missing_redis", "single", "end")
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--folder", required=True)
+    parser.add_argument("--log", required=True)
+    parser.add_argument("--machine", required=True)
+    parser.add_argument("--kernel-words", required=True)
+    parser.add_argument("steps", nargs="*", help=f"of {', '.join(STEPS)}; those that others need are done always")
+    arguments = parser.parse_args()
+    needed = ("boot", "provision", "roles", "end")
+    steps = [s for s in STEPS if not arguments.steps or s in arguments.steps or s in needed]
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    begin = time.monotonic()
+    with open(arguments.log, "w", encoding="utf-8") as file:
+        def log(text, shown=False):
+            for line in text.splitlines():
+                file.write(f"[{time.monotonic() - begin:5.0f} s] {line}\n")
+            file.flush()
+            if shown:
+                print(f"[{time.monotonic() - begin:5.0f} s] {text}", flush=True)
+
+        machine = Machine([*arguments.machine.split(), "-append", arguments.kernel_words], arguments.folder, port, log)
+        golden = Golden(machine, log)
+        try:
+            for step in steps:
+                log(f"==== {step}", shown=True)
+                getattr(golden, step)()
+        except Failure as failure:
+            log(f"FAILED in {step}: {failure}", shown=True)
+            if machine.process is not None and machine.process.poll() is None:
+                try:
+                    golden.run("systemctl --no-pager status 'evalx*'; journalctl --no-pager -n 300", 120)
+                except Failure:
+                    pass
+            return 1
+        finally:
+            machine.kill()
+            for number in range(1, machine.boots + 1):
+                console = os.path.join(arguments.folder, f"console{number}")
+                if os.path.exists(console):
+                    shutil.copy(console, os.path.join(os.path.dirname(arguments.log), f"golden-console{number}.log"))
+    with open(arguments.log, encoding="utf-8") as file:
+        for line in file:
+            if re.search(r"took|: after|systemd-analyze security|comparison|a shell", line):
+                print(line.rstrip())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,63 @@
+#!/bin/sh
+# test_vm_golden: a stock machine becomes one of evalx's: deploy/build_ami.sh in a virtual machine, from first boot on.
+#
+#   test_vm_golden.sh [STEP...]      default: all steps of test_vm_golden.py, in their order
+#
+# The root is a minimal Debian with systemd and nothing of evalx.  What build_ami.sh installs there is downloaded here
+# beforehand, as its --list-packages says; the machine has no network but one port that leads in.  Its image of a
+# language is built here too.  Everything is kept in build-vm/ until it changes, the log in build-vm/golden.log.
+set -eu
+. tools/common.sh
+. tools/vm_common.sh
+
+image=python-3.13
+offline="$(bash deploy/build_ami.sh --any-system --binary "$build/evalx" --images none --list-packages) redis-server"
+name=$(vm_name golden "$vm_packages_always $offline")
+if [ ! -f "$name.img" ]; then
+    archives=$PWD/$name.packages
+    # shellcheck disable=SC2016 # expanded by the hook
+    hook='APT_CONFIG="$MMDEBSTRAP_APT_CONFIG" apt-get -y --no-install-recommends --download-only'
+    # shellcheck disable=SC2086 # a list of words
+    hook="mkdir -p '$archives/partial' && $hook -o Dir::Cache::archives='$archives' install $(printf '%s ' $offline)"
+    vm_make_root golden "" --customize-hook="$hook"
+    rm -rf "$archives/partial" "$archives/lock"
+    printf '[Match]\nName=e*\n[Network]\nDHCP=yes\n' >"$folder/root/etc/systemd/network/10-vm.network"
+    quietly "$folder/enable.log" chroot "$folder/root" systemctl enable systemd-networkd
+    # Commands come over the second serial line, a line of base64 each; their output goes back, then their exit status.
+    vm_unit evalx-test-shell <<'END'
+exec </dev/ttyS1 >/dev/ttyS1 2>&1
+stty raw -echo
+echo "@@ready"
+while IFS= read -r line; do
+    printf '%s' "$line" | base64 -d >/run/evalx-test-command
+    sh /run/evalx-test-command </dev/null
+    printf '\n@@exit %d\n' $?
+done
+END
+    vm_image "$name" 4g
+fi
+
+if [ ! -f "$folder/images/$image.layers" ]; then
+    say "building the image $image"
+    bash deploy/images/evalx-images build --images "$PWD/$folder/images" --languages "$PWD/languages" "$image"
+fi
+
+say "packing what the machine is given"
+job=$(mktemp -d "${TMPDIR:-/var/tmp}/evalx-vm-XXXXXX")
+trap 'rm -rf "$job"' EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM HUP
+mkdir -p "$job/files/clone"
+tar --exclude='./build*' --exclude=./.git --exclude=./.cache -cf - . | tar -xf - -C "$job/files/clone"
+cp "$build/evalx" "$job/files/"
+cp -r "$name.packages" "$job/files/packages"
+tar -C "$folder/images" --exclude=./.build --numeric-owner -cf "$job/files/packages/images.tar" .
+truncate -s "$(($(du -sm "$job/files" | cut -f 1) * 12 / 10 + 64))m" "$job/files.img"
+quietly "$folder/mkfs.log" mkfs.ext4 -q -F -m 0 -d "$job/files" "$job/files.img"
+rm -rf "$job/files"
+cp --sparse=always "$name.img" "$job/disk.img"
+
+# shellcheck disable=SC2086 # a list of words
+/usr/bin/python3 tools/test_vm_golden.py --folder "$job" --log "$folder/golden.log" \
+    --machine "$vm_machine -kernel $name.kernel -initrd $name.initrd" --kernel-words "$vm_kernel_words" "$@"
+say "the golden image passed (log: $folder/golden.log)"

@@ -1,0 +1,114 @@
+"""vm_machine: a virtual machine that is told what to do over its second serial line; see vm_common.sh.
+
+The guest's side is a shell that reads commands (base64, a line each) and answers with their output and exit status.
+"""
+import base64
+import os
+import socket
+import subprocess
+import time
+
+
+class Failure(Exception):
+    """Something in or about the machine is not as it should be."""
+
+
+class Machine:
+    """Started and stopped any number of times with the same disk: each start is a boot."""
+
+    def __init__(self, command, folder, port, log):
+        self.command, self.folder, self.port, self.log = command, folder, port, log
+        self.process = self.line = None
+        self.rest = b""
+        self.boots = 0
+
+    def start(self, seconds=240):
+        control = os.path.join(self.folder, "control")
+        if os.path.exists(control):
+            os.unlink(control)
+        self.boots += 1
+        console = os.path.join(self.folder, f"console{self.boots}")
+        self.process = subprocess.Popen(
+            [*self.command,
+             "-drive", f"file={self.folder}/disk.img,if=virtio,format=raw",
+             "-drive", f"file={self.folder}/files.img,if=virtio,format=raw,readonly=on",
+             # Closed to both sides but for one port that leads in.
+             "-netdev", f"user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:{self.port}-:3000",
+             "-device", "virtio-net-pci,netdev=net,romfile=",
+             "-chardev", f"socket,id=control,path={control},server=on,wait=off",
+             "-serial", f"file:{console}", "-serial", "chardev:control"],
+            stdin=subprocess.DEVNULL)
+        begin = time.monotonic()
+        self.line = self._connect(control)
+        self._read_until(b"@@ready", seconds)
+        return time.monotonic() - begin
+
+    def _connect(self, control):
+        for _ in range(200):
+            try:
+                line = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+                line.connect(control)
+                return line
+            except OSError:
+                line.close()
+                if self.process.poll() is not None:
+                    raise Failure(f"the machine ended with {self.process.returncode}") from None
+                time.sleep(0.05)
+        raise Failure("the machine does not open its serial line")
+
+    def _read_until(self, mark, seconds):
+        """All output before the line that begins with the mark, and the rest of that line."""
+        end = time.monotonic() + seconds
+        while True:
+            at = self.rest.find(mark)
+            if at >= 0 and b"\n" in self.rest[at:]:
+                before, (word, self.rest) = self.rest[:at], self.rest[at:].split(b"\n", 1)
+                return before.decode(errors="replace"), word[len(mark):].decode().strip()
+            left = end - time.monotonic()
+            if left <= 0:
+                raise Failure(f"nothing after {seconds} s; so far: {self.rest[-2000:].decode(errors='replace')}")
+            self.line.settimeout(left)
+            try:
+                came = self.line.recv(65536)
+            except TimeoutError:
+                continue
+            if not came:
+                raise Failure(f"the machine went away; its last words: {self.rest[-2000:].decode(errors='replace')}")
+            self.rest += came
+
+    def send(self, script):
+        self.log(f"guest# {script}")
+        self.line.sendall(base64.b64encode(script.encode()) + b"\n")
+
+    def run(self, script, seconds=120):
+        """The exit status and the output of a shell script."""
+        self.send(script)
+        output, status = self._read_until(b"@@exit", seconds)
+        output = output.replace("\r", "").strip("\n")
+        if output:
+            self.log(output)
+        return int(status), output
+
+    def sh(self, script, seconds=120):
+        """The output of a script that must succeed."""
+        status, output = self.run(script, seconds)
+        if status != 0:
+            raise Failure(f"exit status {status}: {script}\n{output}")
+        return output
+
+    def wait_end(self, seconds=240):
+        """The guest ends by itself (it reboots: qemu leaves there)."""
+        try:
+            self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            raise Failure(f"the machine still runs after {seconds} s") from None
+        finally:
+            self.line.close()
+        self.rest = b""
+        self.process = None
+
+    def kill(self):
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+            self.process = None
