@@ -89,15 +89,14 @@ install_settings()
     done
 }
 
-# What AWS adds (deploy/aws/): scripts go to /usr/libexec/evalx, units are installed and left to user data.
+# What instances of AWS need besides (deploy/aws/) is installed everywhere, and enabled by user data alone.
 install_units()
 {
     local file
-    for file in "$here"/libexec/* "$here"/aws/libexec/* "$here"/aws/fetch-secret; do
+    for file in "$here"/libexec/* "$here"/aws/fetch-secret "$here"/aws/lifecycle-drain "$here"/aws/evalx-aws; do
         [ ! -f "$file" ] || put "$file" "/usr/libexec/evalx/$(basename "$file")" 755
     done
-    for file in "$here"/systemd/*.service "$here"/systemd/*.target "$here"/aws/systemd/*.service \
-        "$here"/aws/systemd/*.timer; do
+    for file in "$here"/systemd/*.service "$here"/systemd/*.target "$here"/aws/*.service; do
         [ ! -f "$file" ] || put "$file" "/etc/systemd/system/$(basename "$file")" 644
     done
     if has_systemd; then

@@ -73,7 +73,6 @@ def test_what_the_units_promise():
     for name in ROLE_UNITS:
         assert values(name, "Type") == ["notify"]
         assert values(name, "KillMode") == ["mixed"]
-        assert values(name, "PartOf") == ["evalx.service"]
         assert int(values(name, "WatchdogSec")[0]) >= 30
         # The default of drain_seconds, and what evalx takes beyond it.
         assert int(values(name, "TimeoutStopSec")[0]) > 60 + 30
