@@ -23,6 +23,7 @@ int local_open(const struct config *config, const struct languages *languages, s
         .isolate = config->isolate,
         .refused_calls_kill = strcmp(config->refused_calls, "kill") == 0,
         .warm = config->warm,
+        .pin = config->pin,
     };
     struct identity identity;
 

@@ -86,6 +86,7 @@ int service_start_sandbox(struct service *service, struct error *err)
         .isolate = service->config.isolate,
         .refused_calls_kill = strcmp(service->config.refused_calls, "kill") == 0,
         .warm = service->config.warm,
+        .pin = service->config.pin,
     };
 
     if (!service->is_root)

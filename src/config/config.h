@@ -75,6 +75,7 @@ enum config_source { CONFIG_DEFAULT, CONFIG_FILE, CONFIG_ENVIRONMENT, CONFIG_FLA
     X(refused_calls, STRING, "EVALX_REFUSED_CALLS", "refused_calls", "error",                                          \
       "what a system call that programs may not make does: error (EPERM), or kill (ends the run)")                     \
     X(warm, BOOL, "EVALX_WARM", "warm", "true", "interpreters may start before their program comes")                   \
+    X(pin, BOOL, "EVALX_PIN", "pin", "false", "the runs of a slot have one processor, and cannot take another")        \
     X(log_level, STRING, "EVALX_LOG", "log", "info", "debug, info, warn or error")
 
 #define CONFIG_STRING_BYTES 256

@@ -57,8 +57,14 @@ static _Noreturn void become_launcher(int file, int control, const struct sandbo
     enum { CONTROL = 3, FILE_FD = 4 };
     char uid_base[24];
     (void)snprintf(uid_base, sizeof uid_base, "%" PRIu64, settings->uid_base);
-    const char *const argv[] = { "evalx-launcher", "3", uid_base, settings->insecure_no_cgroup ? "1" : "0",
-                                 settings->images_folder, isolate, NULL };
+    const char *const argv[] = { "evalx-launcher",
+                                 "3",
+                                 uid_base,
+                                 settings->insecure_no_cgroup ? "1" : "0",
+                                 settings->images_folder,
+                                 isolate,
+                                 settings->pin ? "1" : "0",
+                                 NULL };
     const char *const env[] = { NULL };
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
     /* First out of the way of 3 and 4, then into place. */

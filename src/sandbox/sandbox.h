@@ -31,6 +31,7 @@ struct sandbox_settings {
     const char *driver;  /* "native" (also NULL), or "isolate": the isolate 2.x command makes the boxes */
     const char *isolate; /* its absolute path; NULL or "": it is looked for on PATH */
     bool warm; /* interpreters may be started before their program comes (box_job.warm_source) */
+    bool pin;  /* the runs of a slot have one processor: slots take turns in those that the caller may use */
     bool refused_calls_kill; /* a refused system call ends the run (facts.refused_call), instead of answering EPERM */
 };
 

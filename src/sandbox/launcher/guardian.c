@@ -2,9 +2,10 @@
  * guardian: the first process of the root side.  A separate small static executable inside the evalx binary (see
  * sandbox/sandbox.c), so that it holds no secret, no HTTP, no JSON, no store, and forks quickly.
  *
- *   evalx-launcher CONTROL_FD UID_BASE INSECURE_NO_CGROUP IMAGES_FOLDER ISOLATE
+ *   evalx-launcher CONTROL_FD UID_BASE INSECURE_NO_CGROUP IMAGES_FOLDER ISOLATE PIN
  *
- * ISOLATE is the path of the isolate command, or empty for the native driver.
+ * ISOLATE is the path of the isolate command, or empty for the native driver.  PIN is 1 where the runs of a slot have
+ * one processor.
  *
  * It gives up the capabilities nobody below needs, builds the filters, makes the cgroup tree, and forks the launcher,
  * which does all the work.  Should the launcher die, its slots die with it (PR_SET_PDEATHSIG); the guardian ends what
@@ -70,7 +71,7 @@ static int prepare(struct launcher_settings *settings, bool insecure_no_cgroup, 
         return error_set(err, ERROR_SETUP, errno, "drop groups");
     if (keep_few_capabilities(isolate[0] != '\0', err) < 0)
         return -1;
-    if (seccomp_filters_build(&settings->filters, err) < 0)
+    if (seccomp_filters_build(settings->pin, &settings->filters, err) < 0)
         return -1;
     if (!insecure_no_cgroup && cgroup_tree_open(&settings->tree, err) < 0)
         return -1;
@@ -123,7 +124,7 @@ int main(int argc, char **argv)
 {
     if (argc == 2 && strcmp(argv[1], "probe") == 0) /* in a box: stage_program.c */
         _exit(probe_main());
-    if (argc != 6) {
+    if (argc != 7) {
         dprintf(STDERR_FILENO, "evalx-launcher is started by evalx, not by hand\n");
         return 2;
     }
@@ -132,6 +133,7 @@ int main(int argc, char **argv)
     static struct launcher_settings settings;
     settings.uid_base = strtoull(argv[2], &end, 10);
     settings.images_folder = argv[4];
+    settings.pin = strcmp(argv[6], "1") == 0;
     (void)fcntl(control, F_SETFD, FD_CLOEXEC);
 
     struct error err = { 0 };

@@ -117,6 +117,7 @@ static _Noreturn void become_slot(uint32_t number, int socket)
     }
     struct slot_settings settings = {
         .number = number,
+        .pin = launcher.settings->pin,
         .uid_first = (uint32_t)(launcher.settings->uid_base + (uint64_t)number * SLOT_UIDS),
         .images_folder = launcher.settings->images_folder,
         .images = launcher.images,

@@ -2,6 +2,7 @@
  * launcher: the process that serves the control line (protocol.h).  Forked by the guardian, and again when it dies.
  */
 #pragma once
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/error.h"
@@ -15,6 +16,7 @@
 struct launcher_settings {
     uint64_t uid_base;
     const char *images_folder;
+    bool pin;
     struct cgroup tree;
     struct seccomp_filters filters;
     struct isolate isolate; /* its command is NULL where the driver is native */

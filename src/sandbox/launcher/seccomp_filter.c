@@ -232,12 +232,15 @@ static int refuse_process_controls(scmp_filter_ctx ctx)
  * A program may make itself less than others, but not init, which has its user and has to bury it in time; nor a whole
  * user's or group's processes, init among them; nor ask for SCHED_IDLE, since a process that never gets the processor
  * does not even die.  (sched_setattr's policy lies in memory, where no filter can see it.)
+ * Pinned, it stays where it is.
  */
-static int refuse_scheduling(scmp_filter_ctx ctx)
+static int refuse_scheduling(scmp_filter_ctx ctx, bool pin)
 {
     const uint32_t eperm = SCMP_ACT_ERRNO(EPERM);
     const int of_a_process[] = { SCMP_SYS(sched_setscheduler), SCMP_SYS(sched_setparam), SCMP_SYS(sched_setaffinity) };
     int os = seccomp_rule_add(ctx, eperm, SCMP_SYS(sched_setattr), 0);
+    if (pin && os == 0)
+        os = seccomp_rule_add(ctx, eperm, SCMP_SYS(sched_setaffinity), 0);
     for (size_t i = 0; i < sizeof of_a_process / sizeof *of_a_process && os == 0; i++)
         os = seccomp_rule_add(ctx, eperm, of_a_process[i], 1, INT_IS(0, INIT_PID));
     for (unsigned more = 0; more < 2 && os == 0; more++) /* or'ed to the policy */
@@ -282,7 +285,7 @@ static int refuse_arguments(scmp_filter_ctx ctx, uint32_t action)
     return os;
 }
 
-static int add_rules(scmp_filter_ctx ctx, uint32_t action)
+static int add_rules(scmp_filter_ctx ctx, uint32_t action, bool pin)
 {
     int os = 0;
     for (size_t i = 0; i < sizeof refused / sizeof *refused && os == 0; i++)
@@ -302,7 +305,7 @@ static int add_rules(scmp_filter_ctx ctx, uint32_t action)
     if (os == 0)
         os = refuse_process_controls(ctx);
     if (os == 0)
-        os = refuse_scheduling(ctx);
+        os = refuse_scheduling(ctx, pin);
     if (os == 0)
         os = refuse_arguments(ctx, action);
     return os;
@@ -355,14 +358,14 @@ static int export_program(scmp_filter_ctx ctx, struct sock_fprog *ret, struct er
 }
 
 /* `action`: what becomes of calls that no innocent program makes. */
-static int build(uint32_t action, struct sock_fprog *ret, struct error *err)
+static int build(uint32_t action, bool pin, struct sock_fprog *ret, struct error *err)
 {
     scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_ALLOW);
     if (ctx == NULL)
         return error_set(err, ERROR_SANDBOX, ENOMEM, "seccomp_init");
     int os = seccomp_attr_set(ctx, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
     if (os == 0)
-        os = add_rules(ctx, action);
+        os = add_rules(ctx, action, pin);
     if (os == 0) /* a binary tree over the numbers: shorter to pass than a list (libseccomp 2.5) */
         (void)seccomp_attr_set(ctx, SCMP_FLTATR_CTL_OPTIMIZE, 2);
     int result = os < 0 ? error_set(err, ERROR_SANDBOX, -os, "build seccomp filter") : export_program(ctx, ret, err);
@@ -370,12 +373,12 @@ static int build(uint32_t action, struct sock_fprog *ret, struct error *err)
     return result;
 }
 
-int seccomp_filters_build(struct seccomp_filters *ret, struct error *err)
+int seccomp_filters_build(bool pin, struct seccomp_filters *ret, struct error *err)
 {
     memset(ret, 0, sizeof *ret);
     /* The classes ask for the same today; each keeps its place, so that one may be narrowed without the others. */
     struct sock_fprog common, strict;
-    if (build(SCMP_ACT_ERRNO(EPERM), &common, err) < 0 || build(SCMP_ACT_NOTIFY, &strict, err) < 0)
+    if (build(SCMP_ACT_ERRNO(EPERM), pin, &common, err) < 0 || build(SCMP_ACT_NOTIFY, pin, &strict, err) < 0)
         return -1;
     for (int i = 0; i < SLOT_CLASS_COUNT_; i++) {
         ret->programs[i] = common;

@@ -6,6 +6,7 @@
  */
 #pragma once
 #include <linux/filter.h>
+#include <stdbool.h>
 
 #include "base/error.h"
 #include "sandbox/protocol.h"
@@ -15,8 +16,8 @@ struct seccomp_filters {
     struct sock_fprog strict[SLOT_CLASS_COUNT_]; /* the same, but a listener hears what no innocent program asks for */
 };
 
-/* All of them, before the first slot.  They live as long as the launcher. */
-int seccomp_filters_build(struct seccomp_filters *ret, struct error *err);
+/* All of them, before the first slot; they live as long as the launcher.  `pin`: programs keep their processor. */
+int seccomp_filters_build(bool pin, struct seccomp_filters *ret, struct error *err);
 
 /* In the child: system calls only.  no_new_privs has been set.  0 or errno. */
 int seccomp_filter_load(const struct sock_fprog *program);

@@ -376,14 +376,34 @@ static void settle(struct slot *slot)
     }
 }
 
+/* How many its runs have.  Where they are pinned, slots take turns in the processors that the worker was given. */
+static unsigned take_processors(const struct slot_settings *settings)
+{
+    cpu_set_t set, one;
+    if (sched_getaffinity(0, sizeof set, &set) < 0)
+        return 1;
+    unsigned count = (unsigned)CPU_COUNT(&set), turn = settings->number % count;
+    if (!settings->pin)
+        return count;
+    int cpu = 0;
+    while (!CPU_ISSET(cpu, &set) || turn-- > 0)
+        cpu++;
+    CPU_ZERO(&one);
+    CPU_SET(cpu, &one);
+    if (sched_setaffinity(0, sizeof one, &one) < 0) {
+        dprintf(STDERR_FILENO, "evalx slot %u: take processor %d: %s\n", settings->number, cpu, strerror(errno));
+        _exit(1);
+    }
+    return 1;
+}
+
 _Noreturn void slot_main(const struct slot_settings *settings, int socket)
 {
     static struct slot slot;
-    cpu_set_t set;
     slot.settings = settings;
     slot.driver = settings->isolate != NULL ? &slot_isolate : &slot_native;
     slot.socket = socket;
-    slot.processors = sched_getaffinity(0, sizeof set, &set) == 0 ? (unsigned)CPU_COUNT(&set) : 1;
+    slot.processors = take_processors(settings);
     slot.memory_max = request_memory_max();
     settle(&slot);
     prepare_next(&slot);

@@ -5,6 +5,7 @@
  * run in it gets the rest fresh.  The process does one thing at a time: wait for a request, run it, answer.
  */
 #pragma once
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "sandbox/launcher/cgroup.h"
@@ -17,6 +18,7 @@
 
 struct slot_settings {
     uint32_t number;
+    bool pin; /* to one processor, which its runs cannot leave */
     uint32_t uid_first;
     const char *images_folder;
     struct image *images; /* the slot's own copy, as a forked process */
