@@ -1,8 +1,10 @@
 """spread: how far the CPU time of the same program spreads over repeated runs, and by how much a neighbour disturbs it.
 
 The neighbours are programs in all other slots: one that only computes, and one that goes through more memory than the
-caches hold.  Alone and with each neighbour alternate.  With one core there is no neighbour.
+caches hold.  Alone and with each neighbour alternate, and so do two servers: slots that share the cores, and slots that
+have one each (EVALX_PIN).  With one core there is no neighbour.
 """
+import contextlib
 import time
 
 from engine import Client, request, right, submission
@@ -51,34 +53,48 @@ def start_neighbours(bench, client, code):
     return tokens
 
 
+def once(bench, client, neighbour, count):
+    """(CPU, wall) milliseconds of so many runs beside it."""
+    tokens = start_neighbours(bench, client, neighbour) if neighbour else []
+    found = []
+    for _ in range(count):
+        result = right(client.run(submission("c", WORK))[1])[0]
+        found.append((result["cpu_time"] * 1000, result["wall_time"] * 1000))
+    for token in tokens:
+        client.json(request("DELETE", f"/submissions/{token}"))
+    return found
+
+
 def measure(bench, report):
-    sent = submission("c", WORK)
-    found = {name: ([], []) for name in NEIGHBOURS if bench.cores > 1 or name == "alone"}
-    with bench.embedded("spread") as server, Client(server.port) as client:
-        right(client.run(sent)[1])
+    names = [name for name in NEIGHBOURS if bench.cores > 1 or name == "alone"]
+    found = {(pinned, name): [] for pinned in ("no", "yes") for name in names}
+    with contextlib.ExitStack() as stack:
+        clients = {}
+        for pinned, setting in (("no", "false"), ("yes", "true")):
+            server = stack.enter_context(bench.embedded(f"spread-{pinned}", {"EVALX_PIN": setting}))
+            clients[pinned] = stack.enter_context(Client(server.port))
+            once(bench, clients[pinned], None, 2)
         for _ in range(bench.many(3, 10)):
-            for name, (cpu, wall) in found.items():
-                tokens = start_neighbours(bench, client, NEIGHBOURS[name]) if NEIGHBOURS[name] else []
-                for _ in range(bench.many(5, 10)):
-                    result = right(client.run(sent)[1])[0]
-                    cpu.append(result["cpu_time"] * 1000)
-                    wall.append(result["wall_time"] * 1000)
-                for token in tokens:
-                    client.json(request("DELETE", f"/submissions/{token}"))
-    show(report, found)
+            for (pinned, name), pairs in found.items():
+                pairs += once(bench, clients[pinned], NEIGHBOURS[name], bench.many(5, 10))
+    show(report, {key: tuple(zip(*pairs)) for key, pairs in found.items()})
 
 
 def show(report, found):
-    alone, rows = found["alone"], []
-    for name, (cpu, wall) in found.items():
-        rows.append({"beside": name, "runs": len(cpu), "least_cpu_ms": min(cpu), "cpu_ms": median(cpu),
-                     "cpu_p99_ms": p99(cpu), "p99/median": p99(cpu) / median(cpu), "wall_ms": median(wall),
-                     "wall_p99_ms": p99(wall), "cpu, times alone": median(cpu) / median(alone[0]),
+    rows = []
+    for (pinned, name), (cpu, wall) in found.items():
+        alone = found[pinned, "alone"]
+        rows.append({"pinned": pinned, "beside": name, "runs": len(cpu), "least_cpu_ms": min(cpu),
+                     "cpu_ms": median(cpu), "cpu_p99_ms": p99(cpu), "p99/median": p99(cpu) / median(cpu),
+                     "wall_ms": median(wall), "wall_p99_ms": p99(wall),
+                     "cpu, times alone": median(cpu) / median(alone[0]),
                      "wall, times alone": median(wall) / median(alone[1])})
     report.table("CPU time of the same program", rows)
-    report.panel("CPU time of the same program", "ms",
-                 [(row["beside"], "floor" if row["beside"] == "alone" else "evalx", row["cpu_ms"], row["cpu_p99_ms"])
-                  for row in rows])
-    report.claim("CPU time of repeated runs, p99 of the median", rows[0]["p99/median"], "ratio")
-    for row in rows[1:]:
-        report.claim(f"CPU time, {row['beside']}, times alone", row["cpu, times alone"], "ratio")
+    bars = []
+    for row in rows:
+        words = "pinned, " * (row["pinned"] == "yes") + row["beside"]
+        bars.append((words, "floor" if row["beside"] == "alone" else "evalx", row["cpu_ms"], row["cpu_p99_ms"]))
+        report.claim(f"CPU time, {words}: p99 of the median", row["p99/median"], "ratio")
+        if row["beside"] != "alone":
+            report.claim(f"CPU time, {words}: times alone", row["cpu, times alone"], "ratio")
+    report.panel("CPU time of the same program", "ms", bars)

@@ -10,7 +10,7 @@ from xml.sax.saxutils import escape
 
 WIDTH, COLUMNS, MARGIN, GAP = 1240, 2, 28, 36
 ROW, BAR, TITLE = 21, 12, 40
-LABEL, VALUE = 215, 92
+LABEL, VALUE = 215, 104
 COLOURS = {"evalx": "#1f6f8b", "floor": "#a9b4bd", "other": "#c98b4b"}
 MEANING = {"evalx": "evalx", "floor": "the floor: the same without evalx", "other": "other sandboxes"}
 INK, FAINT, AIM = "#22303a", "#6b7a85", "#b3403a"
