@@ -10,6 +10,7 @@
 #include <inttypes.h>
 #include <pthread.h>
 
+#include "job/submission.h"
 #include "metrics/process.h"
 
 #define LANGUAGES_MAX 256
@@ -324,9 +325,11 @@ static int write_depth(const struct store_depth *depth, struct buf *out, struct 
     for (size_t i = 0; i < metrics.languages_len; i++)
         if (write_lane(metrics.languages[i].name, waiting_in(depth, metrics.languages[i].name), out, err) < 0)
             return -1;
-    /* Lanes this process has no language file for, but another one has. */
+    if (write_lane(LANE_MIXED, waiting_in(depth, LANE_MIXED), out, err) < 0)
+        return -1;
+    /* Lanes this process has no language file for, but another one has; without zeros, as nothing says they exist. */
     for (size_t i = 0; i < depth->lanes_len; i++)
-        if (!is_announced(depth->lanes[i].lane) &&
+        if (!is_announced(depth->lanes[i].lane) && strcmp(depth->lanes[i].lane, LANE_MIXED) != 0 &&
             write_lane(depth->lanes[i].lane, depth->lanes[i].waiting, out, err) < 0)
             return -1;
 

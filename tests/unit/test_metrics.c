@@ -65,6 +65,26 @@ static void labels_are_escaped(void **state)
     assert_shows(show(&empty), "evalx_queue_depth_total{language=\"py\\\"th\\\\on\"} 0");
 }
 
+/* A series that comes and goes leaves an alarm without data. */
+static void zeros_are_shown(void **state)
+{
+    (void)state;
+    static const struct store_depth empty;
+    const char *text = show(&empty);
+    assert_shows(text, "evalx_queue_depth_total{language=\"c\"} 0");
+    assert_shows(text, "evalx_queue_depth_total{language=\"mixed\"} 0");
+    assert_shows(text, "evalx_queue_depth 0");
+    assert_shows(text, "evalx_jobs_running 0");
+    assert_shows(text, "evalx_slots 0");
+    assert_shows(text, "evalx_workers 0");
+    assert_shows(text, "evalx_dead_submissions 0");
+    assert_shows(text, "evalx_oldest_wait_seconds 0.000");
+    struct store_depth depth = { .lanes = { { "mixed", 4, 0 } }, .lanes_len = 1 };
+    text = show(&depth);
+    assert_shows(text, "evalx_queue_depth_total{language=\"mixed\"} 4");
+    assert_null(strstr(text, "language=\"mixed\"} 0"));
+}
+
 static void depths_come_from_the_store(void **state)
 {
     (void)state;
@@ -167,6 +187,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         ROW(idle_languages_show_zeros),
         ROW(labels_are_escaped),
+        ROW(zeros_are_shown),
         ROW(depths_come_from_the_store),
         ROW(without_a_store_its_figures_are_left_out),
         ROW(histograms_are_cumulative),
