@@ -1,7 +1,6 @@
 """The service stack as a moto server made it: networks, routes, groups, templates, load balancer, roles."""
 import base64
 import ipaddress
-import json
 
 import pytest
 
@@ -171,19 +170,18 @@ def test_only_clients_paths_are_forwarded(stack):
 
 
 def statements(stack, role):
-    """All that an instance of this role may do."""
-    iam = stack.client("iam")
-    name = stack.physical[f"{role}Role"]
-    found = []
-    for policy in iam.list_role_policies(RoleName=name)["PolicyNames"]:
-        document = iam.get_role_policy(RoleName=name, PolicyName=policy)["PolicyDocument"]
-        found += templates.yaml.safe_load(document)["Statement"]  # moto gives it as Python would print it
-    for policy in iam.list_attached_role_policies(RoleName=name)["AttachedPolicies"]:
-        arn = policy["PolicyArn"]
-        version = iam.get_policy(PolicyArn=arn)["Policy"]["DefaultVersionId"]
-        document = iam.get_policy_version(PolicyArn=arn, VersionId=version)["PolicyVersion"]["Document"]
-        found += (json.loads(document) if isinstance(document, str) else document)["Statement"]
-    return found
+    """All that an instance of this role may do.  Which policies a role has, the template says: moto attaches none."""
+    mine = stack.properties("AWS::IAM::Role")[f"{role}Role"]
+    documents = [policy["PolicyDocument"] for policy in mine["Policies"]] if "Policies" in mine else []
+    for policy in stack.properties("AWS::IAM::Policy").values():
+        if stack.physical[f"{role}Role"] in policy["Roles"]:
+            documents.append(policy["PolicyDocument"])
+    assert mine["ManagedPolicyArns"] == [stack.physical["InstancePolicy"]]
+    iam, arn = stack.client("iam"), stack.physical["InstancePolicy"]
+    version = iam.get_policy(PolicyArn=arn)["Policy"]["DefaultVersionId"]
+    document = iam.get_policy_version(PolicyArn=arn, VersionId=version)["PolicyVersion"]["Document"]
+    documents.append(document if isinstance(document, dict) else templates.yaml.safe_load(document))
+    return [statement for document in documents for statement in document["Statement"]]
 
 
 def test_roles_are_split(stack):

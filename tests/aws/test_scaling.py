@@ -1,0 +1,81 @@
+"""The scaling rules of service.yaml, tried by tools/scaling.py: no flapping, and better than a step alone."""
+import copy
+import os
+import sys
+
+import pytest
+
+import templates
+
+sys.path.insert(0, os.path.join(templates.ROOT, "tools"))
+import scaling  # noqa: E402
+
+SETTLED_S, SECONDS = 3600, 14400
+
+
+def steady(rate, rules=None, seed=1, boot=90, slots=2):
+    settings = scaling.Settings(boot=boot, slots=slots)
+    return scaling.simulate((SECONDS, lambda _second: rate), "ours", settings, rules, seed)
+
+
+def unrest(fleets):
+    """(reversals within a quarter of an hour, changes) of three hours at an even load, over all fleets."""
+    changes = [[c for c in fleet.changes if c[0] >= SETTLED_S] for fleet in fleets]
+    return sum(f.flaps(900, SETTLED_S) for f in fleets), sum(map(len, changes))
+
+
+RATES = (0.3, 0.5, 0.7, 1.0, 1.5, 3.0, 6.0, 9.0)
+
+
+def test_an_even_load_does_not_flap():
+    fleets = [steady(rate, seed=seed, boot=boot) for rate in RATES for seed, boot in ((1, 60), (2, 180))]
+    reversals, changes = unrest(fleets)
+    assert reversals == 0
+    assert changes <= 1.5 * len(fleets), f"{changes} changes in {len(fleets)} fleets of three hours"
+
+
+def test_larger_workers_do_not_flap_either():
+    reversals, changes = unrest([steady(rate, slots=4) for rate in (0.5, 1.5, 3.0, 9.0)])
+    assert reversals == 0 and changes <= 4
+
+
+def test_a_policy_that_flaps_is_found():
+    """A plain (queued + running) / slots, and one that forgets what runs."""
+    for plain in ("IF(slots > 0, (queued + running) / slots, 1.2)", "IF(slots > 0, queued / slots, 1.2)"):
+        template = copy.deepcopy(templates.load("service.yaml"))
+        policy = template["Resources"]["WorkerTracking"]["Properties"]["TargetTrackingConfiguration"]
+        metrics = policy["CustomizedMetricSpecification"]["Metrics"]
+        policy["CustomizedMetricSpecification"]["Metrics"] = [m for m in metrics if "MetricStat" in m] + [
+            {"Id": "load", "ReturnData": True, "Expression": plain}]
+        fleets = [steady(rate, scaling.Rules(template)) for rate in RATES]
+        reversals, changes = unrest(fleets)
+        assert reversals > 0 or changes > 3 * len(fleets), plain
+
+
+@pytest.mark.parametrize("load", ["bursts", "rise and drop to zero"])
+def test_what_it_costs_and_what_it_gives(load):
+    ours, step, bare = (scaling.simulate(load, policy) for policy in ("ours", "step", "bare step"))
+    assert ours.instance_hours() < 0.75 * step.instance_hours(), "nothing scaled in"
+    assert ours.wait_at(.99) <= bare.wait_at(.99)
+    assert ours.history[-1][3] <= 2, "the fleet is small again after the load"
+    assert step.history[-1][3] > 10, "a step alone never is"
+
+
+def test_nobody_who_works_is_taken_away():
+    """Busy slots with an empty queue: the queue alone would say that nobody is needed."""
+    rules = scaling.Rules()
+    assert rules.load(0, 20, 20) > 0.9 * rules.target
+    assert rules.load(0, 0, 20) < 0.9 * rules.target
+    assert rules.load(30, 0, 0) > rules.target, "no slot at all"
+    assert 0.9 * rules.target < rules.load(0, 12, 20) < rules.target, "the band in which nothing happens"
+
+
+def test_the_step_counts_what_warms_up():
+    rules = scaling.Rules()
+    assert [rules.step_for(depth) for depth in (20, 21, 101, 501)] == [2, 2, 4, 8]
+    assert rules.step_for(19) == 0 and rules.depth == 20
+
+
+def test_the_delays_are_those_of_the_files():
+    with open(os.path.join(templates.DEPLOY, "cloudwatch", "prometheus.yaml"), encoding="utf-8") as file:
+        assert f"scrape_interval: {scaling.SCRAPE_S}s" in file.read()

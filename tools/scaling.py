@@ -1,0 +1,306 @@
+#!/usr/bin/python3
+"""Tries the scaling rules of workers against loads, with the delays that figures have on their way.
+
+  scaling.py [--boot SECONDS] [--slots N] [--max N] [--picture FILE.svg]
+
+The rules are read from deploy/aws/service.yaml: thresholds, steps, warm-up, the target, metric and statistic.  What is
+not written there, because AWS does it, is modelled here and named in AWS_RULES.  Three sets of rules are compared:
+
+  bare step   +2 for each minute that the queue is long, as a first try would have it: no warm-up, nothing scales in
+  step        the step policy of service.yaml alone: warm-up and larger steps, nothing scales in
+  ours        service.yaml as it is: step policy and target tracking
+
+Needs python3-yaml; a picture python3-matplotlib.
+"""
+import argparse
+import collections
+import math
+import os
+import random
+import sys
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+sys.path.insert(0, os.path.join(ROOT, "tests", "aws"))
+import templates  # noqa: E402
+
+SCRAPE_S = 30             # prometheus.yaml says so; a test compares
+AWS_RULES = {
+    "agent_batch_s": 30,  # the agent sends what it scraped in batches
+    "ingest_s": 5,        # CloudWatch takes a record in
+    "evaluate_s": 10,     # after the end of a minute, when its alarms are looked at
+    "track_out": 3,       # minutes on end above the target before tracking adds
+    "track_in": 15,       # minutes on end below 0.9 of it before tracking takes away
+    "track_in_share": 0.9,
+    "in_at_once": 0.1,    # of the fleet, but at least one, in a minute: "scales in gradually"
+}
+API_SERVERS = 2
+JOB_S = 2.0               # mean time of a job; exponential, at most a minute
+
+
+# ---- the rules, as service.yaml has them ----
+
+class Figure(float):
+    """A number of metric math: what is divided by zero is no figure, and no error."""
+
+    def __add__(self, other):
+        return Figure(float(self) + other)
+
+    def __truediv__(self, other):
+        return Figure(float(self) / other if other else math.nan)
+
+
+class Rules:
+    """Numbers of the step policy, its alarm and the tracking."""
+
+    def __init__(self, template=None):
+        template = template or templates.load("service.yaml")
+        resources, parameters = template["Resources"], template["Parameters"]
+        alarm, step = (resources[name]["Properties"] for name in ("WorkerStepAlarm", "WorkerStep"))
+        tracking = resources["WorkerTracking"]["Properties"]["TargetTrackingConfiguration"]
+        assert alarm["MetricName"] == "evalx_queue_depth" and alarm["Period"] == 60
+        self.depth, self.depth_stat = alarm["Threshold"], alarm["Statistic"]
+        self.depth_minutes = alarm["EvaluationPeriods"]
+        self.steps = [(s["MetricIntervalLowerBound"], s.get("MetricIntervalUpperBound", math.inf),
+                       s["ScalingAdjustment"]) for s in step["StepAdjustments"]]
+        self.warmup_s = parameters[step["EstimatedInstanceWarmup"]["Ref"]]["Default"]
+        self.target = tracking["TargetValue"]
+        metrics = tracking["CustomizedMetricSpecification"]["Metrics"]
+        self.track_stat = {m["Id"]: m["MetricStat"]["Stat"] for m in metrics if "MetricStat" in m}
+        self.expressions = [(m["Id"], m["Expression"], m["ReturnData"]) for m in metrics if "Expression" in m]
+
+    def load(self, queued, running, slots):
+        """What tracking sees: the expressions of metric math, by their own words."""
+        names = {"queued": Figure(queued), "running": Figure(running), "slots": Figure(slots),
+                 "IF": lambda condition, yes, no: Figure(yes if condition else no), "__builtins__": {}}
+        for name, expression, is_shown in self.expressions:
+            names[name] = eval(expression, names)  # the template is ours
+            if is_shown:
+                return names[name]
+        raise AssertionError("no expression is shown")
+
+    def step_for(self, value):
+        for low, high, adjustment in self.steps:
+            if low <= value - self.depth < high:
+                return adjustment
+        return 0
+
+
+# ---- the fleet ----
+
+class Worker:
+    def __init__(self, now, boot_s):
+        self.began, self.ready, self.busy, self.drains, self.ended = now, now + boot_s, [], None, None
+
+
+class Fleet:
+    """Workers with slots, one queue, first come first served; a second is the smallest step."""
+
+    def __init__(self, arrivals, settings, rules, policy):
+        self.arrivals, self.settings, self.rules, self.policy = arrivals, settings, rules, policy
+        self.random = random.Random(7)
+        self.now, self.queue, self.waits, self.gone = 0, collections.deque(), [], []
+        self.workers = [Worker(-10_000, 0) for _ in range(settings.min)]
+        for worker in self.workers:
+            worker.began = 0
+        self.desired = settings.min
+        self.samples = collections.defaultdict(list)    # minute: [(queued, running, slots, when it arrives)]
+        self.minutes, self.changes, self.history = [], [], []
+
+    def of(self, kind):
+        kept = {"serving": lambda w: w.ready <= self.now and w.drains is None,
+                "warming": lambda w: w.drains is None and self.now < w.began + self.rules.warmup_s and w.began > 0,
+                "wanted": lambda w: w.drains is None}[kind]
+        return [worker for worker in self.workers if kept(worker)]
+
+    def work(self):
+        for _ in range(next(self.arrivals)):
+            self.queue.append(self.now)
+        for worker in self.workers:
+            worker.busy = [end for end in worker.busy if end > self.now]
+        for worker in self.of("serving"):
+            while self.queue and len(worker.busy) < self.settings.slots:
+                self.waits.append(self.now - self.queue.popleft())
+                worker.busy.append(self.now + min(60.0, self.random.expovariate(1 / JOB_S)))
+        for worker in [w for w in self.workers if w.drains is not None and not w.busy]:
+            worker.ended = self.now
+            self.workers.remove(worker)
+            self.gone.append(worker)
+
+    def scrape(self):
+        for server in range(API_SERVERS):
+            if self.now % SCRAPE_S == server * 13 % SCRAPE_S:
+                serving = self.of("serving")
+                delay = self.random.uniform(0, AWS_RULES["agent_batch_s"]) + AWS_RULES["ingest_s"]
+                self.samples[self.now // 60].append((len(self.queue), sum(len(w.busy) for w in self.workers),
+                                                     self.settings.slots * len(serving), self.now + delay))
+
+    def figure(self, minute, index, statistic):
+        """One minute's statistic of what has arrived by now; None: nothing has."""
+        found = [sample[index] for sample in self.samples.get(minute, ()) if sample[3] <= self.now]
+        if not found:
+            return None
+        return max(found) if statistic == "Maximum" else sum(found) / len(found)
+
+    def set_desired(self, wanted, why):
+        wanted = max(self.settings.min, min(self.settings.max, wanted))
+        if wanted == self.desired:
+            return
+        self.changes.append((self.now, wanted - self.desired, why))
+        for _ in range(wanted - self.desired):
+            self.workers.append(Worker(self.now, self.settings.boot))
+        for worker in sorted(self.of("wanted"), key=lambda w: w.began)[:max(0, self.desired - wanted)]:
+            worker.drains = self.now
+        self.desired = wanted
+
+    def scale(self):
+        """Once a minute, on the minute that ended before the last figures had time to come."""
+        if self.now % 60 != AWS_RULES["evaluate_s"] or self.now < 60:
+            return
+        minute = self.now // 60 - 1
+        depth = self.figure(minute, 0, self.rules.depth_stat)
+        warming = len(self.of("warming"))
+        if depth is not None and depth > self.rules.depth:
+            if self.policy == "bare step":
+                self.set_desired(self.desired + 2, "step")
+            else:  # what is still warming up counts towards the step
+                self.set_desired(self.desired + max(0, self.rules.step_for(depth) - warming), "step")
+        if self.policy == "ours":
+            self.track(minute, warming)
+
+    def track(self, minute, warming):
+        stats = self.rules.track_stat
+        figures = [self.figure(minute, i, stats[name]) for i, name in enumerate(("queued", "running", "slots"))]
+        if None in figures:
+            return
+        self.minutes.append(self.rules.load(*figures))
+        base = len(self.of("wanted")) - warming
+        needed = math.ceil(base * self.minutes[-1] / self.rules.target - 1e-9)
+        last = self.minutes[-AWS_RULES["track_out"]:]
+        if len(last) == AWS_RULES["track_out"] and min(last) > self.rules.target:
+            self.set_desired(max(self.desired, needed), "tracking")
+        last = self.minutes[-AWS_RULES["track_in"]:]
+        is_low = len(last) == AWS_RULES["track_in"] and max(last) < self.rules.target * AWS_RULES["track_in_share"]
+        if is_low and warming == 0:
+            least = self.desired - max(1, int(self.desired * AWS_RULES["in_at_once"]))
+            self.set_desired(max(min(needed, self.desired), least), "tracking")
+
+    def run(self, seconds):
+        for self.now in range(seconds):
+            self.work()
+            self.scrape()
+            self.scale()
+            if self.now % 10 == 0:
+                self.history.append((self.now, len(self.queue), len(self.of("serving")), self.desired))
+        return self
+
+    # ---- what came of it ----
+
+    def instance_hours(self):
+        return sum((w.ended if w.ended is not None else self.now) - w.began for w in self.workers + self.gone) / 3600
+
+    def wait_at(self, share):
+        waits = sorted(self.waits + [self.now - at for at in self.queue])
+        return waits[min(len(waits) - 1, int(len(waits) * share))] if waits else 0
+
+    def flaps(self, within_s=1800, after_s=0):
+        """How often a worker was taken away and, within so long, one added again; or added, and soon taken away."""
+        kept = [change for change in self.changes if change[0] >= after_s]
+        pairs = zip(kept, kept[1:])
+        return sum(1 for (t, by, _), (u, more, _) in pairs if by * more < 0 and u - t < within_s)
+
+
+# ---- loads: jobs that come in each second ----
+
+def poisson(rate, source):
+    """Jobs of a second; by Knuth, in parts so that e^-rate does not vanish."""
+    count = 0
+    while rate > 0:
+        part = min(rate, 20.0)
+        rate -= part
+        limit, product = math.exp(-part), source.random()
+        while product > limit:
+            count += 1
+            product *= source.random()
+    return count
+
+
+def arrivals(rate_at, seed=1):
+    source, second = random.Random(seed), 0
+    while True:
+        yield poisson(rate_at(second), source)
+        second += 1
+
+
+LOADS = {  # name: (seconds, jobs a second at a second)
+    "steady": (10800, lambda t: 6.0),
+    "bursts": (10800, lambda t: 20.0 if t % 3600 in range(600, 720) else 0.3),
+    "rise and drop to zero": (10800, lambda t: 12.0 if 600 <= t < 6000 else 0.0),
+    "a day in three hours": (10800, lambda t: 4.0 * (1 - math.cos(2 * math.pi * t / 10800))),
+    "on and off": (10800, lambda t: 6.0 if t // 300 % 2 else 0.5),
+}
+POLICIES = ("bare step", "step", "ours")
+
+
+class Settings:
+    def __init__(self, boot=90, slots=2, least=1, most=20):
+        self.boot, self.slots, self.min, self.max = boot, slots, least, most
+
+
+def simulate(load, policy, settings=None, rules=None, seed=1):
+    seconds, rate_at = LOADS[load] if isinstance(load, str) else load
+    return Fleet(arrivals(rate_at, seed), settings or Settings(), rules or Rules(), policy).run(seconds)
+
+
+def table(found):
+    yield f"{'load':24}{'rules':11}{'jobs':>7}{'wait p50':>9}{'p95':>7}{'p99':>7}{'max':>7}{'hours':>8}{'most':>6}{'flaps':>7}"
+    for (load, policy), fleet in found.items():
+        most = max(count for _, _, count, _ in fleet.history)
+        yield (f"{load:24}{policy:11}{len(fleet.waits):7}{fleet.wait_at(.5):8.0f}s{fleet.wait_at(.95):6.0f}s"
+               f"{fleet.wait_at(.99):6.0f}s{fleet.wait_at(1):6.0f}s{fleet.instance_hours():8.1f}{most:6}{fleet.flaps():7}")
+
+
+def draw(found, path):
+    import matplotlib
+    matplotlib.use("svg")
+    matplotlib.rcParams["svg.hashsalt"] = "evalx"  # the same picture is the same file
+    from matplotlib import pyplot
+    colors = {"bare step": "#c44e52", "step": "#dd8452", "ours": "#4c72b0"}
+    figure, axes = pyplot.subplots(len(LOADS), 2, figsize=(11, 2.3 * len(LOADS)), sharex=True)
+    for row, (load, (_, rate_at)) in zip(axes, LOADS.items()):
+        for policy in POLICIES:
+            history = found[load, policy].history
+            minutes = [t / 60 for t, *_ in history]
+            row[0].plot(minutes, [count for _, _, count, _ in history], color=colors[policy], label=policy, lw=1.3)
+            row[1].plot(minutes, [queue for _, queue, _, _ in history], color=colors[policy], label=policy, lw=1.3)
+        row[0].plot(minutes, [rate_at(t) * JOB_S / 2 for t, *_ in history], color="#999999", lw=.8, ls=":",
+                    label="needed at least")
+        row[0].set_title(f"{load}: workers", fontsize=9, loc="left")
+        row[1].set_title(f"{load}: waiting jobs", fontsize=9, loc="left")
+        row[1].set_yscale("symlog", linthresh=10)
+        for axis in row:
+            axis.grid(alpha=.3)
+            axis.set_ylim(bottom=0)
+            axis.tick_params(labelsize=8)
+    axes[0][0].legend(fontsize=7, loc="upper left")
+    for axis in axes[-1]:
+        axis.set_xlabel("minutes", fontsize=8)
+    figure.tight_layout()
+    figure.savefig(path, metadata={"Date": None})
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--boot", type=int, default=90, help="seconds from an instance's start to its first job")
+    parser.add_argument("--slots", type=int, default=2, help="of a worker")
+    parser.add_argument("--max", type=int, default=20, help="workers")
+    parser.add_argument("--picture", help="writes an SVG there")
+    options = parser.parse_args()
+    settings = Settings(boot=options.boot, slots=options.slots, most=options.max)
+    found = {(load, policy): simulate(load, policy, settings) for load in LOADS for policy in POLICIES}
+    print("\n".join(table(found)))
+    if options.picture:
+        draw(found, options.picture)
+
+
+if __name__ == "__main__":
+    main()
