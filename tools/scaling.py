@@ -252,11 +252,13 @@ def simulate(load, policy, settings=None, rules=None, seed=1):
 
 
 def table(found):
-    yield f"{'load':24}{'rules':11}{'jobs':>7}{'wait p50':>9}{'p95':>7}{'p99':>7}{'max':>7}{'hours':>8}{'most':>6}{'flaps':>7}"
+    yield (f"{'load':24}{'rules':11}{'jobs':>7}{'wait p50':>9}{'p95':>7}{'p99':>7}{'max':>7}{'hours':>8}{'most':>6}"
+           f"{'changes':>9}")
     for (load, policy), fleet in found.items():
         most = max(count for _, _, count, _ in fleet.history)
-        yield (f"{load:24}{policy:11}{len(fleet.waits):7}{fleet.wait_at(.5):8.0f}s{fleet.wait_at(.95):6.0f}s"
-               f"{fleet.wait_at(.99):6.0f}s{fleet.wait_at(1):6.0f}s{fleet.instance_hours():8.1f}{most:6}{fleet.flaps():7}")
+        waits = [f"{fleet.wait_at(share):.0f}s" for share in (.5, .95, .99, 1)]
+        yield (f"{load:24}{policy:11}{len(fleet.waits):7}{waits[0]:>9}{waits[1]:>7}{waits[2]:>7}{waits[3]:>7}"
+               f"{fleet.instance_hours():8.1f}{most:6}{len(fleet.changes):9}")
 
 
 def draw(found, path):

@@ -3,8 +3,8 @@
 #
 #   test_aws.sh [--short] [PYTEST ARGUMENTS...]
 #
-# cfn-lint, a moto server and the aws command come from PyPI, at the versions here, into build-aws/.  Where PyPI cannot be
-# reached, what needs them is skipped, by name, and the rest is done.  --short leaves out what takes longest.
+# cfn-lint, a moto server and the aws command come from PyPI, at the versions here, into build-aws/.  Where PyPI cannot
+# be reached, what needs them is skipped, by name, and the rest is done.  --short leaves out what takes longest.
 set -eu
 . tools/common.sh
 wanted='cfn-lint==1.51.0 moto[server]==5.2.1 awscli==1.46.3'
@@ -37,5 +37,5 @@ if [ "${1:-}" = --short ]; then
     select='not slow'
 fi
 say "the tests (tests/aws)"
-PYTHONDONTWRITEBYTECODE=1 EVALX_BINARY=$PWD/$build/evalx exec "$python" -m pytest -q -rs -p no:cacheprovider -m "$select" \
-    tests/aws "$@"
+export PYTHONDONTWRITEBYTECODE=1 EVALX_BINARY="$PWD/$build/evalx"
+exec "$python" -m pytest -q -rs -p no:cacheprovider -m "$select" tests/aws "$@"

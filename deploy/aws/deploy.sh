@@ -102,7 +102,8 @@ confirm()
 
 need_region()
 {
-    command -v aws >/dev/null || fail "the aws command is missing: https://aws.amazon.com/cli (version 2), or pip install awscli"
+    command -v aws >/dev/null ||
+        fail "the aws command is missing: https://aws.amazon.com/cli (version 2), or pip install awscli"
     [ -n "$region" ] || region=$(aws configure get region || true)
     [ -n "$region" ] || fail "no region: --region us-east-1, or run: aws configure"
 }
@@ -134,18 +135,26 @@ cost()
 {
     set -- "$root"/languages/*.conf
     settings | awk -F= -v prices="$here/prices.txt" -v languages=$(($# + 1)) '
-        BEGIN { while ((getline line < prices) > 0) { split(line, w, /[ \t]+/); if (line !~ /^#/) price[w[1]] = w[2] } }
+        BEGIN {
+            while ((getline line < prices) > 0)
+                if (line !~ /^#/) { split(line, word, / /); price[word[1]] = word[2] }
+        }
         { value[$1] = $2 }
-        function per_hour(item) { if (!(item in price)) { missing = missing " " item; return 0 } return price[item] * 730 }
+        function per_hour(item) {
+            if (!(item in price)) missing = missing " " item
+            return price[item] * 730
+        }
         function row(count, what, each, more) {
             printf "%4s  %-34s %9.2f  %9.2f\n", count, what, each, each * count; low += each * count
             high += each * (more > count ? more : count) }
         END {
             split(value["WorkerInstanceTypes"], types, ","); worker = types[1]
             print "      each month in us-east-1, on demand       each        sum"
-            row(value["ApiMin"], "API server " value["ApiInstanceType"], per_hour(value["ApiInstanceType"]), value["ApiMax"])
+            api = value["ApiInstanceType"]
+            row(value["ApiMin"], "API server " api, per_hour(api), value["ApiMax"])
             row(value["WorkerMin"], "worker " worker, per_hour(worker), value["WorkerMax"])
-            row(value["ApiMin"] + value["WorkerMin"], "disk, 30 GB gp3", price["disk"] * 30, value["ApiMax"] + value["WorkerMax"])
+            row(value["ApiMin"] + value["WorkerMin"], "disk, 30 GB gp3", price["disk"] * 30,
+                value["ApiMax"] + value["WorkerMax"])
             row(value["CacheNodes"], "Redis " value["CacheNodeType"], per_hour(value["CacheNodeType"]), 0)
             row(1, "load balancer, one unit of load", per_hour("balancer") + per_hour("balancer-unit"), 0)
             row(value["NatGateways"], "NAT gateway", per_hour("nat"), 0)
@@ -167,12 +176,14 @@ check()
     say "account $(account), region $region"
     zones=$(ask ec2 describe-availability-zones --query 'length(AvailabilityZones)' || echo '?')
     say "zones: $zones (two are needed)"
-    quota=$(ask service-quotas get-service-quota --service-code ec2 --quota-code L-1216C47A --query Quota.Value || echo '?')
+    quota=$(ask service-quotas get-service-quota --service-code ec2 --quota-code L-1216C47A \
+        --query Quota.Value || echo '?')
     say "processors of running on-demand instances allowed: $quota"
     say "  this fleet starts with $(($(setting ApiMin) + $(setting WorkerMin))) instances and may have" \
         "$(($(setting ApiMax) + $(setting WorkerMax))); ask for more under Service Quotas before the first load"
     default=$(ask ec2 describe-vpcs --filters Name=is-default,Values=true --query 'Vpcs[0].VpcId' || echo None)
-    [ "$default" != None ] || say "no default VPC, which the image is built in: aws ec2 create-default-vpc --region $region"
+    [ "$default" != None ] ||
+        say "no default VPC, which the image is built in: aws ec2 create-default-vpc --region $region"
 }
 
 version()
@@ -201,7 +212,8 @@ make_image()
     bucket=$(bucket)
     if ! ask s3api head-bucket --bucket "$bucket" >/dev/null; then
         run aws --region "$region" s3 mb "s3://$bucket"
-        run aws --region "$region" s3api put-public-access-block --bucket "$bucket" --public-access-block-configuration \
+        run aws --region "$region" s3api put-public-access-block --bucket "$bucket" \
+            --public-access-block-configuration \
             BlockPublicAcls=true,IgnorePublicAcls=true,BlockPublicPolicy=true,RestrictPublicBuckets=true
     fi
     archive=$(mktemp)
@@ -263,7 +275,9 @@ make_service()
 status()
 {
     need_region
-    say "stack $stack: $(ask cloudformation describe-stacks --stack-name "$stack" --query 'Stacks[0].StackStatus' || echo 'not there')"
+    state=$(ask cloudformation describe-stacks --stack-name "$stack" --query 'Stacks[0].StackStatus' ||
+        echo 'not there')
+    say "stack $stack: $state"
     aws --region "$region" --output table cloudformation describe-stacks --stack-name "$stack" \
         --query 'Stacks[0].Outputs[].[OutputKey,OutputValue]'
     aws --region "$region" --output table autoscaling describe-auto-scaling-groups \
@@ -319,8 +333,10 @@ destroy()
     run aws --region "$region" cloudformation wait stack-delete-complete --stack-name evalx-image
     run aws --region "$region" s3 rb --force "s3://$(bucket)"
     # Image Builder leaves the AMIs: they carry the recipe's name.
-    for ami in $(ask ec2 describe-images --owners self --filters 'Name=name,Values=evalx-*' --query 'Images[].ImageId' || true); do
-        disks=$(ask ec2 describe-images --image-ids "$ami" --query 'Images[].BlockDeviceMappings[].Ebs.SnapshotId' || true)
+    query='Images[].BlockDeviceMappings[].Ebs.SnapshotId'
+    for ami in $(ask ec2 describe-images --owners self --filters 'Name=name,Values=evalx-*' \
+        --query 'Images[].ImageId' || true); do
+        disks=$(ask ec2 describe-images --image-ids "$ami" --query "$query" || true)
         run aws --region "$region" ec2 deregister-image --image-id "$ami"
         for disk in $disks; do
             run aws --region "$region" ec2 delete-snapshot --snapshot-id "$disk"

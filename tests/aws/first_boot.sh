@@ -1,0 +1,116 @@
+#!/bin/sh
+# first_boot: the first boot of an instance, as far as it goes without AWS and without systemd.
+#
+#   first_boot.sh FOLDER ROLE       FOLDER/user-data is the script of the launch template; what is left goes there too
+#
+# In namespaces of its own (run by unshare --mount --net --pid): an overlay of this machine's root, thrown away at the
+# end, with what build_ami.sh would have installed; the metadata at its real address; a Redis with TLS and a password
+# under the name that user data got.  Not real are systemctl and the CloudWatch agent's command: they note how they were
+# called, and systemctl does for evalx.service what its units do: fetch the secret, start the role.
+set -eu
+
+if [ "$1" != --inside ]; then
+    work=$(mktemp -d)
+    mount -t tmpfs tmpfs "$work"
+    root=$work/root
+    mkdir "$work/upper" "$work/work" "$root"
+    mount -t overlay overlay -o "lowerdir=/,upperdir=$work/upper,workdir=$work/work" "$root"
+    mkdir -p "$root/test" "$root/source" "$root/old"
+    mount --bind "$1" "$root/test"
+    mount --bind "$EVALX_SOURCE" "$root/source"
+    cp "$EVALX_BINARY" "$root/usr/local/bin/evalx"
+    mount -t proc proc "$root/proc"
+    mount --rbind /dev "$root/dev"
+    mount --rbind /sys "$root/sys"
+    mount -t tmpfs tmpfs "$root/run"
+    mount -t tmpfs -o mode=1777 tmpfs "$root/tmp"
+    cd "$root"
+    pivot_root . old
+    exec chroot . /bin/sh /source/tests/aws/first_boot.sh --inside "$2"
+fi
+role=$2
+umount -l /old
+ip link set lo up
+ip address add 169.254.169.254/32 dev lo
+
+# What the image has.
+rm -rf /etc/evalx
+mkdir -p /etc/evalx /usr/libexec/evalx /opt/aws/amazon-cloudwatch-agent/bin /var/lib/evalx /test/local /tmp/redis
+groupadd -f -r evalx
+id evalx >/dev/null 2>&1 || useradd -r -g evalx -d /var/lib/evalx -s /usr/sbin/nologin evalx
+chown evalx:evalx /var/lib/evalx
+for file in evalx-aws fetch-secret lifecycle-drain; do
+    cp "/source/deploy/aws/$file" /usr/libexec/evalx/
+done
+cp /source/deploy/cloudwatch/* /etc/evalx/
+cp -r /source/languages /etc/evalx/languages
+
+cat >/usr/local/bin/systemctl <<'END'
+#!/bin/sh
+echo "systemctl $*" >>/test/local/calls
+case $* in
+*enable*--now*evalx.service*)
+    (
+        set -a
+        . /etc/evalx/evalx.env
+        set +a
+        export EVALX_REDIS_CA=/etc/evalx/authority CREDENTIALS_DIRECTORY=/run/evalx-secrets
+        case $EVALX_ROLE in api) command=server ;; *) command=worker ;; esac
+        exec >>/test/local/evalx.log 2>&1
+        /usr/libexec/evalx/fetch-secret || exit 1
+        exec /usr/local/bin/evalx "$command"
+    ) &
+    echo $! >/tmp/evalx.pid
+    ;;
+stop*)
+    kill -TERM "$(cat /tmp/evalx.pid)"
+    while [ -d "/proc/$(cat /tmp/evalx.pid)" ] && ! grep -q '^State:.Z' "/proc/$(cat /tmp/evalx.pid)/status"; do
+        sleep 0.1
+    done
+    ;;
+esac
+END
+cat >/opt/aws/amazon-cloudwatch-agent/bin/amazon-cloudwatch-agent-ctl <<'END'
+#!/bin/sh
+echo "amazon-cloudwatch-agent-ctl $*" >>/test/local/calls
+END
+chmod 755 /usr/local/bin/systemctl /opt/aws/amazon-cloudwatch-agent/bin/amazon-cloudwatch-agent-ctl
+
+# Redis, with a certificate for the name in user data.
+openssl req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=master.stub-redis.test \
+    -addext subjectAltName=DNS:master.stub-redis.test -keyout /tmp/redis/key -out /etc/evalx/authority 2>/dev/null
+chmod 644 /etc/evalx/authority
+redis-server --bind 127.0.0.1 --port 0 --tls-port 6379 --tls-cert-file /etc/evalx/authority \
+    --tls-key-file /tmp/redis/key --tls-ca-cert-file /etc/evalx/authority --tls-auth-clients no \
+    --requirepass "$(cat /test/password)" --save '' --dir /tmp/redis --daemonize no >/test/local/redis.log 2>&1 &
+echo '127.0.0.1 localhost master.stub-redis.test' >/etc/hosts
+/usr/bin/python3 /source/tests/aws/endpoint.py /test 169.254.169.254:80 127.0.0.1:5555 &
+
+# as_root COMMAND...: as cloud-init would run it.
+as_root()
+{
+    /usr/bin/env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
+        AWS_ENDPOINT_URL=http://127.0.0.1:5555 "$@" >>/test/out 2>&1
+}
+
+cd /
+status=0
+as_root /bin/sh /test/user-data || status=$?
+
+# The instance is told to go: the watcher drains evalx and reports.
+if [ "$role" = worker ] && [ "$status" -eq 0 ]; then
+    /usr/bin/python3 - /test/metadata.json <<'END'
+import json, sys
+found = json.load(open(sys.argv[1]))
+found["meta-data/autoscaling/target-lifecycle-state"] = "Terminated"
+json.dump(found, open(sys.argv[1], "w"))
+END
+    as_root timeout 60 /usr/libexec/evalx/lifecycle-drain || echo "lifecycle-drain ended with $?" >>/test/out
+fi
+
+# What it left, for the test to look at.
+cp -r /etc/evalx /test/etc
+stat -c '%a %U:%G %n' /etc/evalx/evalx.env /etc/evalx/api-keys /run/evalx-secrets /run/evalx-secrets/redis-password \
+    >/test/modes 2>/dev/null || true
+cp /run/evalx-secrets/redis-password /test/fetched || true
+echo "$status" >/test/status

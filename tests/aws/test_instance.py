@@ -1,0 +1,212 @@
+"""What an instance does: evalx-aws by itself, and the whole first boot by the user data of the launch templates."""
+import base64
+import datetime
+import importlib.machinery
+import importlib.util
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+
+import pytest
+
+import templates
+
+COMMAND = os.path.join(templates.DEPLOY, "aws", "evalx-aws")
+HERE = os.path.dirname(os.path.abspath(__file__))
+ARN = templates.STUBBED["AWS::SecretsManager::Secret"]["Ref"]
+METADATA = {
+    "meta-data/instance-id": "i-0123456789abcdef0",
+    "meta-data/placement/region": templates.REGION,
+    "meta-data/iam/security-credentials/": "role",
+    "meta-data/iam/security-credentials/role": json.dumps(
+        {"AccessKeyId": "ASIAEXAMPLE", "SecretAccessKey": "example/key", "Token": "session-token"}),
+}
+
+
+def load_command():
+    loader = importlib.machinery.SourceFileLoader("evalx_aws", COMMAND)
+    sys.dont_write_bytecode = True
+    module = importlib.util.module_from_spec(importlib.util.spec_from_loader("evalx_aws", loader))
+    loader.exec_module(module)
+    return module
+
+
+def test_signatures_are_those_of_botocore(monkeypatch):
+    auth = pytest.importorskip("botocore.auth")
+    from botocore.awsrequest import AWSRequest
+    from botocore.credentials import Credentials
+    now = datetime.datetime(2026, 1, 2, 3, 4, 5, tzinfo=datetime.timezone.utc)
+    url, body = "https://secretsmanager.us-east-1.amazonaws.com/", b'{"SecretId": "x"}'
+    headers = {"Content-Type": "application/x-amz-json-1.1", "X-Amz-Target": "secretsmanager.GetSecretValue"}
+    monkeypatch.setattr(auth, "get_current_datetime", lambda *_a, **_k: now.replace(tzinfo=None), raising=False)
+    request = AWSRequest("POST", url, headers={**headers}, data=body)
+    auth.SigV4Auth(Credentials("ASIA", "secret/key", "token"), "secretsmanager", "us-east-1").add_auth(request)
+    stamp = request.context.get("timestamp") or request.headers["X-Amz-Date"]
+    ours = load_command().sign("POST", url, headers, body, "secretsmanager", "us-east-1",
+                               ("ASIA", "secret/key", "token"), datetime.datetime.strptime(stamp, "%Y%m%dT%H%M%SZ"))
+    assert ours["Authorization"] == request.headers["Authorization"]
+    assert ours["x-amz-security-token"] == request.headers["X-Amz-Security-Token"]
+
+
+def prepare(folder, **secrets):
+    (folder / "metadata.json").write_text(json.dumps(METADATA), encoding="utf-8")
+    (folder / "secrets.json").write_text(json.dumps(secrets), encoding="utf-8")
+
+
+def calls(folder):
+    path = folder / "calls"
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
+
+
+def listens(port):
+    try:
+        socket.create_connection(("127.0.0.1", port), 1).close()
+    except OSError:
+        return False
+    return True
+
+
+@pytest.fixture
+def instance(tmp_path):
+    """run(arguments) of evalx-aws beside a stand-in for metadata and services; moto's address instead of the latter."""
+    harness = pytest.importorskip("harness")
+    ports = harness.free_port(), harness.free_port()
+    prepare(tmp_path, **{ARN: "s3cret", "/evalx/keys": "name:0123"})
+    server = subprocess.Popen([sys.executable, os.path.join(HERE, "endpoint.py"), str(tmp_path),
+                               *(f"127.0.0.1:{port}" for port in ports)], stdin=subprocess.DEVNULL)
+
+    def run(*arguments, status=0, services=None, **env):
+        found = subprocess.run([COMMAND, *arguments], capture_output=True, text=True, check=False, timeout=120, env={
+            "PATH": os.environ["PATH"], "AWS_EC2_METADATA_SERVICE_ENDPOINT": f"http://127.0.0.1:{ports[0]}",
+            "AWS_ENDPOINT_URL": services or f"http://127.0.0.1:{ports[1]}", **env})
+        assert found.returncode == status, found.stderr
+        return found.stdout + found.stderr
+
+    run.folder = tmp_path
+    harness.wait_until("the stand-in listens", lambda: listens(ports[1]))
+    yield run
+    server.kill()
+    server.wait()
+
+
+def test_a_parameter_comes_to_a_file(instance, tmp_path):
+    path = tmp_path / "keys"
+    instance("fetch-parameter", "/evalx/keys", str(path))
+    assert path.read_text(encoding="utf-8") == "name:0123\n" and path.stat().st_mode & 0o777 == 0o600
+    [call] = calls(tmp_path)
+    assert (call["service"], call["action"], call["session"]) == ("ssm", "GetParameter", "session-token")
+    instance("fetch-parameter", "/evalx/other", str(path), status=1)
+    assert path.read_text(encoding="utf-8") == "name:0123\n", "what is there stays"
+
+
+def test_a_parameter_of_moto(instance, moto, tmp_path):
+    import boto3
+    boto3.client("ssm", endpoint_url=moto, region_name=templates.REGION).put_parameter(
+        Name="/evalx/moto", Value="one\ntwo\n", Type="SecureString")
+    instance("fetch-parameter", "/evalx/moto", str(tmp_path / "keys"), services=moto)
+    assert (tmp_path / "keys").read_text(encoding="utf-8") == "one\ntwo\n"
+
+
+def test_a_signal(instance, tmp_path):
+    instance("signal", "evalx-dev", "ApiGroup", "0")
+    instance("signal", "evalx-dev", "ApiGroup", "7")
+    told = [(c["service"], c["fields"]["StackName"], c["fields"]["LogicalResourceId"], c["fields"]["UniqueId"],
+             c["fields"]["Status"]) for c in calls(tmp_path)]
+    assert told == [("cloudformation", "evalx-dev", "ApiGroup", "i-0123456789abcdef0", status)
+                    for status in ("SUCCESS", "FAILURE")]
+
+
+def test_wrong_use_is_told(instance):
+    assert "fetch-secret" in instance("fetch", status=2)
+    assert "does not answer" in instance("wait-healthy", "0", status=1)
+
+
+# ---- the first boot ----
+
+@pytest.fixture(scope="module")
+def booted(tmp_path_factory):
+    """boot(stack, role): the folder with all that the first boot of this role left; each once."""
+    done = {}
+
+    def boot(stack, role):
+        if (stack.name, role) in done:
+            return done[stack.name, role]
+        harness = pytest.importorskip("harness")
+        if os.geteuid() != 0:
+            pytest.skip("namespaces and an overlay need root")
+        if not os.access(harness.BINARY, os.X_OK):
+            pytest.skip("evalx is not built")
+        folder = tmp_path_factory.mktemp(f"{stack.name}-{role}")
+        prepare(folder, **{ARN: "A-password-of-ElastiCache-1", "/evalx/keys": "me:" + "0" * 64})
+        (folder / "password").write_text("A-password-of-ElastiCache-1", encoding="utf-8")
+        template = stack.client("ec2").describe_launch_template_versions(
+            LaunchTemplateId=stack.physical[f"{role.capitalize()}Template"])["LaunchTemplateVersions"][0]
+        script = base64.b64decode(template["LaunchTemplateData"]["UserData"])
+        (folder / "user-data").write_bytes(script)
+        begin = time.monotonic()
+        found = subprocess.run(
+            ["unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "sh", f"{HERE}/first_boot.sh",
+             str(folder), role], capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=120, check=False,
+            env={**os.environ, "EVALX_BINARY": harness.BINARY, "EVALX_SOURCE": templates.ROOT})
+        if "mount" in found.stderr and not (folder / "status").exists():
+            pytest.skip(f"no overlay of the root here: {found.stderr.strip()[-200:]}")
+        assert (folder / "status").exists(), found.stderr
+        print(f"{role}: {time.monotonic() - begin:.1f} s")
+        done[stack.name, role] = folder
+        return folder
+
+    return boot
+
+
+def text_of(folder, name):
+    return (folder / name).read_text(encoding="utf-8", errors="replace")
+
+
+@pytest.mark.parametrize("role", ["api", "worker"])
+@pytest.mark.parametrize("which", ["dev", "production"])
+def test_first_boot(booted, request, which, role):
+    stack = request.getfixturevalue(which)
+    folder = booted(stack, role)
+    said = text_of(folder, "out") + text_of(folder, "local/evalx.log")
+    assert text_of(folder, "status") == "0\n", said
+    # evalx serves: it read its settings, reached Redis over TLS by its name, and logged in with the password.
+    assert ("msg=\"listening" if role == "api" else "msg=\"working") in said, said
+    assert text_of(folder, "fetched") == "A-password-of-ElastiCache-1"
+    assert "A-password" not in said and "A-password" not in text_of(folder, "local/calls")
+    modes = text_of(folder, "modes").splitlines()
+    assert "640 root:evalx /etc/evalx/evalx.env" in modes
+    assert "600 root:root /run/evalx-secrets/redis-password" in modes
+    assert "700 root:root /run/evalx-secrets" in modes
+    assert ("600 evalx:evalx /etc/evalx/api-keys" in modes) == (which == "production" and role == "api")
+    # It told the stack, as itself.
+    reports = [c for c in calls(folder) if c["action"] == "SignalResource"]
+    assert [(r["fields"]["StackName"], r["fields"]["LogicalResourceId"], r["fields"]["Status"]) for r in reports] == [
+        (stack.name, f"{role.capitalize()}Group", "SUCCESS")]
+
+
+@pytest.mark.parametrize("role", ["api", "worker"])
+def test_first_boot_starts_units_and_agent(booted, dev, role):
+    folder = booted(dev, role)
+    done = text_of(folder, "local/calls").splitlines()
+    assert done[0] == "systemctl enable --now evalx.service evalx-lifecycle.service"
+    assert done[1] == ("amazon-cloudwatch-agent-ctl -a fetch-config -m ec2 -s "
+                       "-c file:/etc/evalx/amazon-cloudwatch-agent.json")
+    with open(folder / "etc" / "prometheus.yaml", encoding="utf-8") as file:
+        assert templates.yaml.safe_load(file)["scrape_configs"][0]["static_configs"][0]["labels"] == {"fleet": "dev"}
+    logs = json.loads((folder / "etc" / "amazon-cloudwatch-agent.json").read_text(encoding="utf-8"))["logs"]
+    assert logs["metrics_collected"]["prometheus"]["log_group_name"] == "/evalx/dev/prometheus"
+    assert logs["logs_collected"]["files"]["collect_list"][0]["log_group_name"] == "/evalx/dev/system"
+
+
+def test_a_worker_that_must_go_drains_first(booted, dev):
+    folder = booted(dev, "worker")
+    done = text_of(folder, "local/calls").splitlines()
+    assert done[-1].startswith("systemctl stop evalx.service")
+    last = calls(folder)[-1]
+    assert (last["service"], last["action"]) == ("autoscaling", "CompleteLifecycleAction")
+    assert last["fields"] == {"AutoScalingGroupName": "evalx-dev-worker", "LifecycleHookName": "evalx-dev-drain",
+                              "InstanceId": "i-0123456789abcdef0", "LifecycleActionResult": "CONTINUE",
+                              "Version": "2011-01-01"}
