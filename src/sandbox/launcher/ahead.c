@@ -23,7 +23,7 @@ bool ahead_fits(const struct ahead *ahead, const struct ahead_kind *kind)
 }
 
 int ahead_make(const struct ahead_kind *kind, const struct cgroup_run *run, const struct seccomp_filters *filters,
-               int network, int threshold, uid_t uid, int probe, struct ahead *ret, struct error *err)
+               bool stands, int network, int threshold, uid_t uid, int probe, struct ahead *ret, struct error *err)
 {
     int line[2], inner[2], report[2], refusals[2];
     if (pipe2(report, O_CLOEXEC) < 0)
@@ -46,7 +46,7 @@ int ahead_make(const struct ahead_kind *kind, const struct cgroup_run *run, cons
     const struct stage_plan plan = {
         .disk_bytes = kind->disk_bytes,
         .run = run,
-        .filter = &filters->programs[kind->class],
+        .filter = stands ? &filters->rest[kind->class] : &filters->whole[kind->class],
         .strict_filter = &filters->strict[kind->class],
         .refusals = refusals_init,
         .threshold = threshold,

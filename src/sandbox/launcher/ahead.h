@@ -32,12 +32,12 @@ struct ahead {
 bool ahead_fits(const struct ahead *ahead, const struct ahead_kind *kind);
 
 /*
- * Starts the box's first process, in the run's group; what fails in it later is told through `report`.  `probe`: the
- * executable of a self-test, or -1.  `network`: the namespace the box stands in; `threshold`: threshold_open's; `uid`:
- * the program's.
+ * Starts the box's first process, in the run's group; what fails in it later is told through `report`.  `stands`: the
+ * caller has loaded the standing filter.  `probe`: the executable of a self-test, or -1.  `network`: the namespace the
+ * box stands in; `threshold`: threshold_open's; `uid`: the program's.
  */
 int ahead_make(const struct ahead_kind *kind, const struct cgroup_run *run, const struct seccomp_filters *filters,
-               int network, int threshold, uid_t uid, int probe, struct ahead *ret, struct error *err);
+               bool stands, int network, int threshold, uid_t uid, int probe, struct ahead *ret, struct error *err);
 
 /* Ends the box and waits for its end; nothing is left.  One that is not there is fine. */
 void ahead_drop(struct ahead *ahead);

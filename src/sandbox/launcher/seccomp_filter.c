@@ -22,6 +22,7 @@
 #include <netinet/in.h>
 #include <sched.h>
 #include <seccomp.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,86 +42,26 @@
 /* Answered with EPERM, or the end of the run.  Names: libseccomp knows which of them this architecture has. */
 static const char *const refused[] = {
     /* file systems and roots */
-    "mount",
-    "umount",
-    "umount2",
-    "pivot_root",
-    "chroot",
-    "move_mount",
-    "open_tree",
-    "open_tree_attr",
-    "fsopen",
-    "fsconfig",
-    "fsmount",
-    "fspick",
-    "mount_setattr",
-    "statmount",
-    "listmount",
-    "swapon",
-    "swapoff",
-    "quotactl",
-    "quotactl_fd",
-    "name_to_handle_at",
-    "open_by_handle_at",
-    "fanotify_init",
-    "fanotify_mark",
+    "mount", "umount", "umount2", "pivot_root", "chroot", "move_mount", "open_tree", "open_tree_attr", "fsopen",
+    "fsconfig", "fsmount", "fspick", "mount_setattr", "statmount", "listmount", "swapon", "swapoff", "quotactl",
+    "quotactl_fd", "name_to_handle_at", "open_by_handle_at", "fanotify_init", "fanotify_mark",
     /* namespaces (clone has a rule of its own) */
-    "unshare",
-    "setns",
+    "unshare", "setns",
     /* other processes */
-    "ptrace",
-    "process_vm_readv",
-    "process_vm_writev",
-    "process_madvise",
-    "process_mrelease",
-    "kcmp",
-    "pidfd_getfd",
-    "migrate_pages",
-    "move_pages",
+    "ptrace", "process_vm_readv", "process_vm_writev", "process_madvise", "process_mrelease", "kcmp", "pidfd_getfd",
+    "migrate_pages", "move_pages",
     /* kernel keys, programs, tracing */
-    "add_key",
-    "keyctl",
-    "request_key",
-    "bpf",
-    "perf_event_open",
-    "lookup_dcookie",
-    "userfaultfd",
+    "add_key", "keyctl", "request_key", "bpf", "perf_event_open", "lookup_dcookie", "userfaultfd",
     /* the machine itself */
-    "kexec_load",
-    "kexec_file_load",
-    "init_module",
-    "finit_module",
-    "delete_module",
-    "create_module",
-    "reboot",
-    "acct",
-    "syslog",
-    "settimeofday",
-    "stime",
-    "clock_settime",
-    "clock_settime64",
-    "clock_adjtime",
-    "clock_adjtime64",
-    "adjtimex",
-    "sethostname",
-    "setdomainname",
-    "iopl",
-    "ioperm",
-    "vhangup",
-    "modify_ldt",
-    "uselib",
-    "_sysctl",
-    "nfsservctl",
-    "get_kernel_syms",
-    "query_module",
-    "memfd_secret",
+    "kexec_load", "kexec_file_load", "init_module", "finit_module", "delete_module", "create_module", "reboot", "acct",
+    "syslog", "settimeofday", "stime", "clock_settime", "clock_settime64", "clock_adjtime", "clock_adjtime64",
+    "adjtimex", "sethostname", "setdomainname", "iopl", "ioperm", "vhangup", "modify_ldt", "uselib", "_sysctl",
+    "nfsservctl", "get_kernel_syms", "query_module", "memfd_secret",
 };
 
 /* Answered with EPERM in any case: asked for in good faith, by allocators that place memory. */
 static const char *const denied[] = {
-    "mbind",
-    "set_mempolicy",
-    "set_mempolicy_home_node",
+    "mbind", "set_mempolicy", "set_mempolicy_home_node",
     /* A filter of the program's own is compiled into memory that no group is charged for. */
     "seccomp",
 };
@@ -133,16 +74,31 @@ static const char *const not_done[] = { "sync", "syncfs", "fadvise64" };
 
 /* Answered with ENOSYS: libraries ask whether they exist and have another way. */
 static const char *const unknown[] = {
-    "clone3",
-    "io_uring_setup",
-    "io_uring_enter",
-    "io_uring_register",
+    "clone3", "io_uring_setup", "io_uring_enter", "io_uring_register",
     /* One count for the whole host (fs.aio-max-nr): one program could use it up. */
     "io_setup",
 };
 
-static int refuse(scmp_filter_ctx ctx, const char *name, uint32_t action)
+/* What the root side itself calls on the way to a box: refused in the box's own processes, not in the slot. */
+static const char *const of_root_side[] = { "mount",         "umount2",  "pivot_root", "open_tree",  "move_mount",
+                                            "mount_setattr", "unshare",  "setns",      "keyctl",     "sethostname",
+                                            "seccomp",       "clone3" };
+
+/* A filter's share of the rules. */
+enum part { WHOLE, STANDING, REST };
+
+static bool is_in(enum part part, const char *name)
 {
+    bool of_root = false;
+    for (size_t i = 0; i < sizeof of_root_side / sizeof *of_root_side && !of_root; i++)
+        of_root = strcmp(name, of_root_side[i]) == 0;
+    return part == WHOLE || (part == REST) == of_root;
+}
+
+static int refuse(scmp_filter_ctx ctx, enum part part, const char *name, uint32_t action)
+{
+    if (!is_in(part, name))
+        return 0;
     int number = seccomp_syscall_resolve_name(name);
     if (number == __NR_SCMP_ERROR || number < 0) /* not on this architecture, or newer than the library */
         return 0;
@@ -259,19 +215,23 @@ static int refuse_scheduling(scmp_filter_ctx ctx, bool pin)
     return os;
 }
 
+/*
+ * RLIMIT_CORE stays 1: where core_pattern is a pipe, the kernel starts the host's handler as root for every crash,
+ * limit 0 or not; only the value 1 keeps it from doing so (core(5), fs/coredump.c).
+ */
+static int refuse_core_limits(scmp_filter_ctx ctx)
+{
+    int os = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(setrlimit), 1, INT_IS(0, RLIMIT_CORE));
+    if (os == 0)
+        os = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(prlimit64), 2, INT_IS(1, RLIMIT_CORE),
+                              SCMP_A2(SCMP_CMP_NE, 0));
+    return os;
+}
+
 static int refuse_arguments(scmp_filter_ctx ctx, uint32_t action)
 {
     /* Limits of another process: init has the program's uid, and must keep its own. */
     int os = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(prlimit64), 1, SCMP_A0(SCMP_CMP_NE, 0));
-    /*
-     * RLIMIT_CORE stays 1: where core_pattern is a pipe, the kernel starts the host's handler as root for every crash,
-     * limit 0 or not; only the value 1 keeps it from doing so (core(5), fs/coredump.c).
-     */
-    if (os == 0)
-        os = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(setrlimit), 1, INT_IS(0, RLIMIT_CORE));
-    if (os == 0)
-        os = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(prlimit64), 2, INT_IS(1, RLIMIT_CORE),
-                              SCMP_A2(SCMP_CMP_NE, 0));
     /* Characters pushed into a terminal's input. */
     static const uint64_t ioctls[] = { 0x5412 /* TIOCSTI */, 0x541C /* TIOCLINUX */ };
     for (size_t i = 0; i < sizeof ioctls / sizeof *ioctls && os == 0; i++)
@@ -285,19 +245,28 @@ static int refuse_arguments(scmp_filter_ctx ctx, uint32_t action)
     return os;
 }
 
-static int add_rules(scmp_filter_ctx ctx, uint32_t action, bool pin)
+static int add_names(scmp_filter_ctx ctx, enum part part, uint32_t action)
 {
     int os = 0;
     for (size_t i = 0; i < sizeof refused / sizeof *refused && os == 0; i++)
-        os = refuse(ctx, refused[i], action);
+        os = refuse(ctx, part, refused[i], action);
     for (size_t i = 0; i < sizeof denied / sizeof *denied && os == 0; i++)
-        os = refuse(ctx, denied[i], SCMP_ACT_ERRNO(EPERM));
+        os = refuse(ctx, part, denied[i], SCMP_ACT_ERRNO(EPERM));
     for (size_t i = 0; i < sizeof unknown / sizeof *unknown && os == 0; i++)
-        os = refuse(ctx, unknown[i], SCMP_ACT_ERRNO(ENOSYS));
+        os = refuse(ctx, part, unknown[i], SCMP_ACT_ERRNO(ENOSYS));
     for (size_t i = 0; i < sizeof not_done / sizeof *not_done && os == 0; i++)
-        os = refuse(ctx, not_done[i], SCMP_ACT_ERRNO(0));
-    if (os == 0)
-        os = refuse_namespaces(ctx, action);
+        os = refuse(ctx, part, not_done[i], SCMP_ACT_ERRNO(0));
+    return os;
+}
+
+static int add_rules(scmp_filter_ctx ctx, enum part part, uint32_t action, bool pin)
+{
+    int os = add_names(ctx, part, action);
+    if (os == 0 && part != STANDING) /* the root side sets it */
+        os = refuse_core_limits(ctx);
+    if (os != 0 || part == REST)
+        return os;
+    os = refuse_namespaces(ctx, action);
     if (os == 0)
         os = refuse_sockets(ctx);
     if (os == 0)
@@ -358,14 +327,14 @@ static int export_program(scmp_filter_ctx ctx, struct sock_fprog *ret, struct er
 }
 
 /* `action`: what becomes of calls that no innocent program makes. */
-static int build(uint32_t action, bool pin, struct sock_fprog *ret, struct error *err)
+static int build(enum part part, uint32_t action, bool pin, struct sock_fprog *ret, struct error *err)
 {
     scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_ALLOW);
     if (ctx == NULL)
         return error_set(err, ERROR_SANDBOX, ENOMEM, "seccomp_init");
     int os = seccomp_attr_set(ctx, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
     if (os == 0)
-        os = add_rules(ctx, action, pin);
+        os = add_rules(ctx, part, action, pin);
     if (os == 0) /* a binary tree over the numbers: shorter to pass than a list (libseccomp 2.5) */
         (void)seccomp_attr_set(ctx, SCMP_FLTATR_CTL_OPTIMIZE, 2);
     int result = os < 0 ? error_set(err, ERROR_SANDBOX, -os, "build seccomp filter") : export_program(ctx, ret, err);
@@ -377,11 +346,14 @@ int seccomp_filters_build(bool pin, struct seccomp_filters *ret, struct error *e
 {
     memset(ret, 0, sizeof *ret);
     /* The classes ask for the same today; each keeps its place, so that one may be narrowed without the others. */
-    struct sock_fprog common, strict;
-    if (build(SCMP_ACT_ERRNO(EPERM), pin, &common, err) < 0 || build(SCMP_ACT_NOTIFY, pin, &strict, err) < 0)
+    const uint32_t eperm = SCMP_ACT_ERRNO(EPERM);
+    struct sock_fprog rest, whole, strict;
+    if (build(STANDING, eperm, pin, &ret->standing, err) < 0 || build(REST, eperm, pin, &rest, err) < 0 ||
+        build(WHOLE, eperm, pin, &whole, err) < 0 || build(WHOLE, SCMP_ACT_NOTIFY, pin, &strict, err) < 0)
         return -1;
     for (int i = 0; i < SLOT_CLASS_COUNT_; i++) {
-        ret->programs[i] = common;
+        ret->rest[i] = rest;
+        ret->whole[i] = whole;
         ret->strict[i] = strict;
     }
     return 0;

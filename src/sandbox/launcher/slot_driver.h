@@ -38,6 +38,7 @@ struct slot {
     struct cgroup_run next;     /* made ahead; then of the run */
     int network, sockets;       /* native: the namespace of all its runs, and the list of its local sockets */
     int threshold;              /* native: the executable */
+    bool stands;                /* native: the standing filter is loaded (seccomp_filter.h) */
     struct slot_limits limited; /* what has been set on it: memory and processes */
     /* native: the box of the next run, in that group, and what the next run is likely to be */
     struct ahead ahead;

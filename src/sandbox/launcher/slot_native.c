@@ -133,7 +133,7 @@ static int make_ahead(struct slot *slot, const struct ahead_kind *kind, int prob
 {
     const struct slot_settings *settings = slot->settings;
     uid_t uid = settings->uid_first + (uint32_t)(slot->runs++ % SLOT_UIDS);
-    if (ahead_make(kind, &slot->next, settings->filters, slot->network, slot->threshold, uid, probe, &slot->ahead,
+    if (ahead_make(kind, &slot->next, settings->filters, slot->stands, slot->network, slot->threshold, uid, probe, &slot->ahead,
                    err) < 0)
         return -1;
     slot->ahead_uid = uid;
@@ -177,6 +177,22 @@ static bool ahead_lives(const struct slot *slot)
     return poll(&ended, 1, 0) == 0;
 }
 
+/*
+ * The standing filter is for good, so it waits for what tells that this worker's runs are not strict: compiles and the
+ * self-test never are.  A strict one after that would need a worker that has changed its mind; it gets a new slot.
+ */
+static void load_standing_filter(struct slot *slot)
+{
+    const struct slot_request *r = &slot->request;
+    bool is_strict = (r->flags & SLOT_REFUSED_ENDS) != 0;
+    if (slot->stands && is_strict) {
+        dprintf(STDERR_FILENO, "evalx slot %u: asked for a strict filter after others\n", slot->settings->number);
+        _exit(1);
+    }
+    if (!slot->stands && !is_strict && (r->flags & (SLOT_KEEP_FILES | SLOT_SELF_TEST)) == 0)
+        slot->stands = seccomp_filter_load(&slot->settings->filters->standing) == 0;
+}
+
 /* Makes sure that a box for this request is there; -1 with *reply. */
 static int have_box(struct slot *slot, struct slot_reply *reply)
 {
@@ -187,6 +203,7 @@ static int have_box(struct slot *slot, struct slot_reply *reply)
                                      .refused_ends = (r->flags & SLOT_REFUSED_ENDS) != 0 };
     bool tests_itself = (r->flags & SLOT_SELF_TEST) != 0;
     struct error err;
+    load_standing_filter(slot);
     if (!(r->flags & (SLOT_KEEP_FILES | SLOT_SELF_TEST))) /* a compile is followed by runs, not by its like */
         learn(slot, &kind);
     bool fits = !slot->warm.kind.is_set ||
