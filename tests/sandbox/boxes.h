@@ -19,7 +19,12 @@
 
 extern struct sandbox *sandbox;
 extern struct box *box; /* slot 0 */
-extern const struct limits easy;
+extern struct limits easy; /* times of a machine as slow as EVALX_TEST_SLOW says, 1 by default */
+
+/* As much longer as this machine is slow. */
+uint64_t slowed(uint64_t time);
+/* Long enough for what a slot does between two runs. */
+void pause_ms(unsigned ms);
 
 /* Runs the group between start and stop of the driver that argv names; gives the exit status, 77 where skipped. */
 #define boxes_main(argc, argv, tests)                                                                                  \

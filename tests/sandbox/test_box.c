@@ -96,7 +96,7 @@ static void time_limits_end_a_program(void **state)
     for (size_t i = 0; i < sizeof sleepers / sizeof *sleepers; i++) {
         o = run_shell_with(sleepers[i], &l);
         assert_true(o.facts.wall_exceeded);
-        assert_true(o.facts.wall_us >= 300000 && o.facts.wall_us < 5000000);
+        assert_true(o.facts.wall_us >= 300000 && o.facts.wall_us < slowed(5000000));
         box_outcome_done(&o);
     }
     /* CPU time is that of all processes together. */
@@ -136,7 +136,7 @@ static void processes_are_limited_and_none_survives(void **state)
     (void)state;
     struct limits l = easy;
     l.processes = 10;
-    l.wall_us = 2000000;
+    l.wall_us = slowed(2000000);
     /* isolate takes an orphan of the first millisecond for a second program, and gives up: so none is made early. */
     struct box_outcome o = run_shell_with("sleep 0.1; f() { f | f & }; f; sleep 0.3; exit 0", &l);
     box_outcome_done(&o);
@@ -146,7 +146,7 @@ static void processes_are_limited_and_none_survives(void **state)
     /* A daemon left behind is gone when the run is over. */
     o = run_shell_with("sleep 0.1; setsid sh -c 'sleep 30; echo late > /box/late' >/dev/null 2>&1 & exit 0", NULL);
     assert_int_equal(o.facts.exit_code, 0);
-    assert_true(o.facts.wall_us < 5000000);
+    assert_true(o.facts.wall_us < slowed(5000000));
     box_outcome_done(&o);
     expect_output("ls /proc > list; grep -c '^[0-9]' list", "2\n"); /* bash and ls; init is not shown */
 }
@@ -232,7 +232,7 @@ static void a_run_can_be_cancelled(void **state)
     struct box_outcome o = run_shell_with("sleep 8", NULL);
     (void)pthread_join(thread, NULL);
     assert_true(o.facts.cancelled);
-    assert_true(o.facts.wall_us < 5000000);
+    assert_true(o.facts.wall_us < slowed(5000000));
     box_outcome_done(&o);
     expect_output("echo next", "next\n");
 }

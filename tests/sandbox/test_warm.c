@@ -51,7 +51,7 @@ static struct box_outcome run_warm_by(const char *const argv[], const char *sour
         outcome = run_source(source, input, limits, argv);
         if (i + 1 < ROUNDS)
             box_outcome_done(&outcome);
-        (void)nanosleep(&(struct timespec){ .tv_nsec = 200000000 }, NULL);
+        pause_ms(200);
     }
     assert_true(outcome.was_warm);
     return outcome;
@@ -220,7 +220,7 @@ static void others_get_a_box_of_their_own(void **state)
     needs_native("isolate starts each program when it is asked to");
     struct box_outcome o = run_warm("print('warm')\n", TEXT(""), NULL);
     box_outcome_done(&o);
-    (void)nanosleep(&(struct timespec){ .tv_nsec = 50000000 }, NULL);
+    pause_ms(50);
     o = run_shell_with("ls -A /box /tmp; echo /proc/[0-9]*", NULL);
     assert_false(o.was_warm);
     assert_string_equal(o.output.at, "/box:\n\n/tmp:\n/proc/2\n");
@@ -238,14 +238,14 @@ static void an_interpreter_that_ends_by_itself_is_a_program_that_ends(void **sta
         assert_int_equal(o.facts.exit_code, 2);
         assert_non_null(strstr(o.errors.at, "-Z"));
         box_outcome_done(&o);
-        (void)nanosleep(&(struct timespec){ .tv_nsec = 50000000 }, NULL);
+        pause_ms(50);
     }
 }
 
 static void *cancel_soon(void *ignored)
 {
     (void)ignored;
-    (void)nanosleep(&(struct timespec){ .tv_nsec = 200000000 }, NULL);
+    pause_ms(200);
     box_cancel(box);
     return NULL;
 }

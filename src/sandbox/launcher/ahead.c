@@ -3,9 +3,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <linux/sched.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -43,8 +45,7 @@ int ahead_make(const struct ahead_kind *kind, const struct cgroup_run *run, cons
         refusals_own = refusals[0];
         refusals_init = refusals[1];
     }
-    const struct stage_plan plan = {
-        .disk_bytes = kind->disk_bytes,
+    struct stage_plan plan = {
         .run = run,
         .filter = stands ? &filters->rest[kind->class] : &filters->whole[kind->class],
         .strict_filter = &filters->strict[kind->class],
@@ -58,6 +59,9 @@ int ahead_make(const struct ahead_kind *kind, const struct cgroup_run *run, cons
         .report = report_write,
         .uid = uid,
     };
+    (void)snprintf(plan.box_options, sizeof plan.box_options, "mode=0755,size=%" PRIu64 ",nr_inodes=%d",
+                   kind->disk_bytes, BOX_INODES);
+    (void)snprintf(plan.id_map, sizeof plan.id_map, "%d %u 1", UID_INSIDE, (unsigned)uid);
     int pidfd = -1;
     /* CLEAR_SIGHAND: a signal init has no handler for cannot be sent to it from inside; one it has (a sanitizer's)
      * can. */

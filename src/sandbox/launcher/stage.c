@@ -7,11 +7,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <linux/sched.h>
 #include <sched.h>
 #include <signal.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
@@ -70,9 +68,7 @@ static int mount_box(const struct stage_plan *p)
      * One tmpfs for all three, so that the limit is one limit.  (Cloning them from a mount that is attached nowhere
      * would save the umount, for which the kernel waits; but it works from Linux 6.15 on, and nobody waits for us.)
      */
-    char options[96];
-    (void)snprintf(options, sizeof options, "mode=0755,size=%" PRIu64 ",nr_inodes=%d", p->disk_bytes, BOX_INODES);
-    if (mount("tmpfs", "/.run", "tmpfs", MS_NOSUID | MS_NODEV, options) < 0)
+    if (mount("tmpfs", "/.run", "tmpfs", MS_NOSUID | MS_NODEV, p->box_options) < 0)
         return errno;
     int os = make_writable("/.run/box", "/box", 0755, p->uid);
     if (os == 0)

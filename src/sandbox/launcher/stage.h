@@ -25,10 +25,14 @@
 
 /* Inodes of a box: enough for a compiler, small enough that their kernel memory is bounded. */
 #define BOX_INODES 16384
+/* Who the program believes to be. */
+#define UID_INSIDE 1000
 
 /* What is known before there is a request. */
 struct stage_plan {
-    uint64_t disk_bytes;
+    /* Put in words by the slot: the code that does it is many pages, which each process of a box would have to map. */
+    char box_options[96]; /* of the box's tmpfs */
+    char id_map[48];      /* of its user namespace */
     const struct cgroup_run *run;
     const struct sock_fprog *filter;        /* of init; and of the program, unless `refusals` is there */
     const struct sock_fprog *strict_filter; /* of the program, where `refusals` is there */

@@ -14,7 +14,6 @@
 #include <linux/keyctl.h>
 #include <sched.h>
 #include <signal.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -26,9 +25,6 @@
 #include "sandbox/launcher/seccomp_filter.h"
 #include "sandbox/launcher/threshold.h"
 #include "sandbox/message.h"
-
-/* Who the program believes to be. */
-#define UID_INSIDE 1000
 
 static int set_capabilities(uint64_t permitted, uint64_t effective)
 {
@@ -149,12 +145,11 @@ static int new_user_namespace(const struct stage_plan *p)
 {
     if (unshare(CLONE_NEWUSER) < 0)
         return errno;
-    char map[48];
-    size_t len = (size_t)snprintf(map, sizeof map, "%d %u 1", UID_INSIDE, (unsigned)p->uid);
+    size_t len = strlen(p->id_map);
     int os = write_proc("/proc/self/setgroups", "deny", 4);
     if (os == 0)
-        os = write_proc("/proc/self/uid_map", map, len);
-    return os != 0 ? os : write_proc("/proc/self/gid_map", map, len);
+        os = write_proc("/proc/self/uid_map", p->id_map, len);
+    return os != 0 ? os : write_proc("/proc/self/gid_map", p->id_map, len);
 }
 
 static int drop_capabilities(const struct stage_plan *p)
