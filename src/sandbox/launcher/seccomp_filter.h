@@ -12,10 +12,10 @@
 #include "sandbox/protocol.h"
 
 /*
- * Loading a long filter costs a run more than its namespaces do, and it happens twice, for init and for the program.  So
- * a slot loads once, for good, what the root side does without (`standing`), and its runs inherit that; each of their
- * processes then only adds what making a box needed (`rest`).  A slot that has not done so, or must not, because what is
- * strict has to be one filter, uses whole ones.
+ * Loading a long filter costs a run more than its namespaces do, and it happens twice, for init and for the program.
+ * So a slot loads once, for good, what the root side does without (`standing`), and its runs inherit that; each of
+ * their processes then only adds what making a box needed (`rest`).  A slot that has not done so, or must not, because
+ * what is strict has to be one filter, uses whole ones.
  */
 struct seccomp_filters {
     struct sock_fprog standing;

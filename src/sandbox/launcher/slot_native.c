@@ -133,8 +133,8 @@ static int make_ahead(struct slot *slot, const struct ahead_kind *kind, int prob
 {
     const struct slot_settings *settings = slot->settings;
     uid_t uid = settings->uid_first + (uint32_t)(slot->runs++ % SLOT_UIDS);
-    if (ahead_make(kind, &slot->next, settings->filters, slot->stands, slot->network, slot->threshold, uid, probe, &slot->ahead,
-                   err) < 0)
+    if (ahead_make(kind, &slot->next, settings->filters, slot->stands, slot->network, slot->threshold, uid, probe,
+                   &slot->ahead, err) < 0)
         return -1;
     slot->ahead_uid = uid;
     return 0;
