@@ -214,7 +214,12 @@ class Golden:
                       self.run(f"systemctl is-active {u}")[1] == "active")
         self.wait_ready()
         self.expect_outputs(token, ["done\n"])
-        # The killed worker's root side ended too, and its programs with it.
+        # The root side's own death costs the worker's runs, not the worker.
+        before = self.restarts("evalx-worker")
+        self.sh("kill -9 $(pgrep -P $(pgrep -o -f evalx-launcher) -f evalx-launcher)")
+        self.run_batch()
+        check(self.restarts("evalx-worker") == before, "the worker died with its launcher")
+        # A killed worker's root side ended too, and its programs with it.
         groups = self.sh("ls -d /sys/fs/cgroup/system.slice/evalx-worker.service/evalx-*").split()
         check(len(groups) == 1, f"control groups were left: {groups}")
         self.run_batch()

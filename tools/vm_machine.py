@@ -19,7 +19,7 @@ class Machine:
     def __init__(self, command, folder, port, log):
         self.command, self.folder, self.port, self.log = command, folder, port, log
         self.process = self.line = None
-        self.rest = b""
+        self.rest = self.unsaid = b""
         self.boots = 0
 
     def start(self, seconds=240):
@@ -30,7 +30,7 @@ class Machine:
         console = os.path.join(self.folder, f"console{self.boots}")
         self.process = subprocess.Popen(
             [*self.command,
-             "-drive", f"file={self.folder}/disk.img,if=virtio,format=raw",
+             "-drive", f"file={self.folder}/disk.img,if=virtio,format=raw,cache=unsafe",
              "-drive", f"file={self.folder}/files.img,if=virtio,format=raw,readonly=on",
              # Closed to both sides but for one port that leads in.
              "-netdev", f"user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:{self.port}-:3000",
@@ -72,9 +72,18 @@ class Machine:
                 came = self.line.recv(65536)
             except TimeoutError:
                 continue
+            self._tell(came)
             if not came:
                 raise Failure(f"the machine went away; its last words: {self.rest[-2000:].decode(errors='replace')}")
             self.rest += came
+
+    def _tell(self, came):
+        """Whole lines go to the log as they come: a command may take minutes."""
+        *lines, self.unsaid = (self.unsaid + came).split(b"\n")
+        for line in lines:
+            text = line.decode(errors="replace").strip("\r")
+            if text and not text.startswith("@@"):
+                self.log(text)
 
     def send(self, script):
         self.log(f"guest# {script}")
@@ -84,10 +93,7 @@ class Machine:
         """The exit status and the output of a shell script."""
         self.send(script)
         output, status = self._read_until(b"@@exit", seconds)
-        output = output.replace("\r", "").strip("\n")
-        if output:
-            self.log(output)
-        return int(status), output
+        return int(status), output.replace("\r", "").strip("\n")
 
     def sh(self, script, seconds=120):
         """The output of a script that must succeed."""
@@ -104,7 +110,7 @@ class Machine:
             raise Failure(f"the machine still runs after {seconds} s") from None
         finally:
             self.line.close()
-        self.rest = b""
+        self.rest = self.unsaid = b""
         self.process = None
 
     def kill(self):

@@ -63,10 +63,8 @@ put()
         note "would install: $target"
         return
     fi
-    mkdir -p "$(dirname "$target")"
-    cp "$file" "$target.new"
-    chown "$owner" "$target.new"
-    chmod "$mode" "$target.new"
+    mkdir -p "${target%/*}"
+    install -m "$mode" -o "${owner%:*}" -g "${owner#*:}" "$file" "$target.new"
     mv -f "$target.new" "$target"
     note "installed: $target"
 }
@@ -79,6 +77,20 @@ put_text()
     cat >"$text"
     put "$text" "$@"
     rm -f "$text"
+}
+
+# put_folder FOLDER TARGET: every *.conf below it.  Compared as a whole first: there are many.
+put_folder()
+{
+    local file same=
+    ! diff -rq --exclude='*.md' "$1" "$2" >/dev/null 2>&1 || same=yes
+    while IFS= read -r file; do
+        if [ -n "$same" ]; then
+            remember_file "$2/$file"
+        else
+            put "$1/$file" "$2/$file" 644
+        fi
+    done < <(cd "$1" && find . -type f -name '*.conf' -printf '%P\n' | sort)
 }
 
 # put_once FILE TARGET MODE OWNER: for what the operator edits; never overwritten.

@@ -59,7 +59,6 @@ install_evalx()
         build_evalx
         remember_file /usr/local/bin/evalx
     fi
-    local file
     if [ -z "$dry_run" ]; then
         ! ldd /usr/local/bin/evalx | grep 'not found' >&2 ||
             fail "evalx was built for another release: libraries are missing"
@@ -69,9 +68,7 @@ install_evalx()
     put "$clone/man/evalx.1" /usr/local/share/man/man1/evalx.1 644
     put "$clone/completions/evalx.bash" /usr/share/bash-completion/completions/evalx 644
     # Also what proves the languages: `evalx languages verify` works on this machine.
-    while IFS= read -r file; do
-        put "$clone/languages/$file" "/etc/evalx/languages/$file" 644
-    done < <(cd "$clone/languages" && find . -type f -name '*.conf' -printf '%P\n' | sort)
+    put_folder "$clone/languages" /etc/evalx/languages
     put "$clone/deploy/images/evalx-images" /usr/local/lib/evalx/evalx-images 755
     put "$clone/deploy/images/layer.sh" /usr/local/lib/evalx/layer.sh 644
     if [ "$(readlink /usr/local/bin/evalx-images 2>/dev/null)" != ../lib/evalx/evalx-images ]; then

@@ -56,13 +56,11 @@ as_array()
     printf '\n  ]'
 }
 
+# Paths and packages are named by us and by Debian: nothing in them needs escaping.
 manifest_files()
 {
-    local file
-    for file in $(printf '%s\n' "${files_put[@]}" | sort -u); do
-        [ ! -f "$file" ] ||
-            echo "{\"path\": $(quoted "$file"), \"sha256\": \"$(sha256sum "$file" | cut -d ' ' -f 1)\"}"
-    done
+    printf '%s\n' "${files_put[@]}" | sort -u | { xargs sha256sum 2>/dev/null || true; } |
+        awk '{ printf "{\"path\": \"%s\", \"sha256\": \"%s\"}\n", $2, $1 }'
 }
 
 manifest_images()
@@ -78,13 +76,11 @@ manifest_images()
 
 manifest_packages()
 {
-    local package version
-    for package in $(packages_wanted | tr ' ' '\n' | sort -u) isolate amazon-cloudwatch-agent; do
-        if has_package "$package"; then
-            version=$(dpkg-query -W -f '${Version}' "$package")
-            echo "{\"name\": $(quoted "$package"), \"version\": $(quoted "$version")}"
-        fi
-    done
+    local wanted
+    read -ra wanted < <(packages_wanted)
+    { dpkg-query -W -f '{"name": "${Package}", "version": "${Version}"}\t${Status}\n' \
+        isolate amazon-cloudwatch-agent "${wanted[@]}" 2>/dev/null || true; } |
+        sed -n 's/\tinstall ok installed$//p' | sort -u
 }
 
 # The time is that of the last change, not of the last run: a second run leaves the file as it is.

@@ -26,10 +26,11 @@ stop_surprises()
         case $(systemctl is-enabled "$unit" 2>/dev/null || true) in
         '' | not-found | masked | masked-runtime) continue ;;
         esac
-        run systemctl mask "$unit"
+        # In this order: a timer whose unit vanishes fails, and the machine then counts as degraded.
         if has_systemd; then
             run systemctl stop "$unit"
         fi
+        run systemctl mask "$unit"
     done
 }
 

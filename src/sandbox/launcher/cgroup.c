@@ -109,7 +109,7 @@ int cgroup_slot_close(struct cgroup *slot, unsigned wait_ms)
             if (slot->dirs[i] < 0)
                 continue;
             stayed += cgroup_kill_members(slot->dirs[i]);
-            stayed += cgroup_clear_children(slot->dirs[i]);
+            stayed += cgroup_clear_children(slot->dirs[i], NULL);
         }
         left = stayed == 0 ? group_remove(slot) : -1;
         if (left == 0 || waited >= wait_ms)

@@ -29,9 +29,13 @@ struct cgroup {
     char name[48];
 };
 
+/* v2, where the tree stands in the group we were started in: the child of the tree that we and the worker live in. */
+#define CGROUP_MAIN "main"
+
 /* Finds the hierarchies, removes what dead launchers left, makes the tree and moves this process out of the way. */
 int cgroup_tree_open(struct cgroup *tree, struct error *err);
-/* Kills everything below and removes the tree.  `wait_ms` bounds it.  Returns -1 if something stayed. */
+/* Kills everything below but who lives in CGROUP_MAIN, who goes back to where the tree stands; removes the tree.
+ * `wait_ms` bounds it.  Returns -1 if something stayed. */
 int cgroup_tree_close(struct cgroup *tree, unsigned wait_ms);
 
 int cgroup_slot_open(const struct cgroup *tree, uint32_t slot, struct cgroup *ret, struct error *err);

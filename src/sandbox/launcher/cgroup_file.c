@@ -89,7 +89,8 @@ uint64_t cgroup_fd_number(int fd, const char *key)
     return number_of(content, key);
 }
 
-unsigned cgroup_kill_members(int dir)
+/* Every process listed in dir/cgroup.procs, but this one unless `with_us`; returns how many. */
+static unsigned each_member(int dir, bool with_us, void (*act)(pid_t pid, int context), int context)
 {
     auto_close int fd = openat(dir, "cgroup.procs", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     if (fd < 0)
@@ -106,8 +107,8 @@ unsigned cgroup_kill_members(int dir)
                 in_number = true;
             } else if (in_number) {
                 /* 0 is a process of another pid namespace: not ours to name */
-                if (pid > 1 && (pid_t)pid != getpid()) {
-                    (void)kill((pid_t)pid, SIGKILL);
+                if (pid > 1 && (with_us || (pid_t)pid != getpid())) {
+                    act((pid_t)pid, context);
                     met++;
                 }
                 pid = 0;
@@ -118,7 +119,29 @@ unsigned cgroup_kill_members(int dir)
     return met;
 }
 
-unsigned cgroup_clear_children(int dir)
+static void kill_one(pid_t pid, int context)
+{
+    (void)context;
+    (void)kill(pid, SIGKILL);
+}
+
+unsigned cgroup_kill_members(int dir)
+{
+    return each_member(dir, false, kill_one, 0);
+}
+
+static void move_one(pid_t pid, int to)
+{
+    struct error ignored; /* it may have ended */
+    (void)cgroup_file_write(to, "cgroup.procs", (uint64_t)pid, &ignored);
+}
+
+void cgroup_move_members(int dir, int to)
+{
+    (void)each_member(dir, true, move_one, to);
+}
+
+unsigned cgroup_clear_children(int dir, const char *spare)
 {
     int listing = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *entries = listing < 0 ? NULL : fdopendir(listing);
@@ -130,11 +153,11 @@ unsigned cgroup_clear_children(int dir)
     unsigned stayed = 0;
     struct dirent *entry;
     while ((entry = readdir(entries)) != NULL) {
-        if (entry->d_type != DT_DIR || entry->d_name[0] == '.')
+        if (entry->d_type != DT_DIR || entry->d_name[0] == '.' || (spare != NULL && strcmp(entry->d_name, spare) == 0))
             continue;
         auto_close int child = openat(dir, entry->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
         if (child >= 0) {
-            stayed += cgroup_clear_children(child);
+            stayed += cgroup_clear_children(child, NULL);
             (void)cgroup_kill_members(child);
         }
         if (unlinkat(dir, entry->d_name, AT_REMOVEDIR) < 0 && errno != ENOENT)

@@ -21,5 +21,8 @@ uint64_t cgroup_fd_number(int fd, const char *key);
 
 /* SIGKILL to all processes listed in dir/cgroup.procs.  Returns how many it met. */
 unsigned cgroup_kill_members(int dir);
-/* Kills and removes the groups below `dir`, deepest first.  Returns how many groups stayed. */
-unsigned cgroup_clear_children(int dir);
+/* All of them, this process too, into the group `to`. */
+void cgroup_move_members(int dir, int to);
+/* Kills and removes the groups below `dir`, deepest first, but the one named `spare` (NULL: none is spared).  Returns
+ * how many groups stayed. */
+unsigned cgroup_clear_children(int dir, const char *spare);

@@ -5,8 +5,9 @@
  * tell a dead one's tree from a living neighbour's, also where several pid namespaces share the host's hierarchy.
  *
  * v2 allows no processes in a group whose children have controllers.  So either the group we were started in
- * holds nobody but us (systemd with Delegate=yes): then we and our parent, the worker, move down into tree/main.  Or it
- * holds others (a login shell): then the tree stands at the top of the hierarchy, which root may do.
+ * holds nobody but us (systemd with Delegate=yes): then we and our parent, the worker, move down into tree/main, and at
+ * the end up again: the worker may have more to do, and should end by itself, with its own exit status.  Or it holds
+ * others (a login shell): then the tree stands at the top of the hierarchy, which root may do.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -70,7 +71,7 @@ static void remove_stale_trees(int parent)
         auto_close int stale = openat(parent, entry->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
         if (stale < 0)
             continue;
-        (void)cgroup_clear_children(stale);
+        (void)cgroup_clear_children(stale, NULL);
         (void)unlinkat(parent, entry->d_name, AT_REMOVEDIR); /* stays if it is busy: the next start tries again */
     }
     (void)closedir(entries);
@@ -141,11 +142,11 @@ static bool only_us(int dir)
 
 static int move_us_down(int tree_dir, struct error *err)
 {
-    if (mkdirat(tree_dir, "main", 0755) < 0 && errno != EEXIST)
-        return error_set(err, ERROR_SANDBOX, errno, "make cgroup main");
-    auto_close int dir = openat(tree_dir, "main", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (mkdirat(tree_dir, CGROUP_MAIN, 0755) < 0 && errno != EEXIST)
+        return error_set(err, ERROR_SANDBOX, errno, "make cgroup " CGROUP_MAIN);
+    auto_close int dir = openat(tree_dir, CGROUP_MAIN, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (dir < 0)
-        return error_set(err, ERROR_SANDBOX, errno, "open cgroup main");
+        return error_set(err, ERROR_SANDBOX, errno, "open cgroup " CGROUP_MAIN);
     if (cgroup_file_write(dir, "cgroup.procs", (uint64_t)getpid(), err) < 0 ||
         (getppid() > 1 && cgroup_file_write(dir, "cgroup.procs", (uint64_t)getppid(), err) < 0))
         return -1;
@@ -200,6 +201,22 @@ static void pause_ms(long ms)
     (void)nanosleep(&(struct timespec){ .tv_nsec = ms * 1000000 }, NULL);
 }
 
+/*
+ * The way back: the worker goes on living, and the group above the tree may hold processes only while it gives no
+ * controllers to its children.  Fails, to be tried again, while a slot's group is still there.
+ */
+static void move_us_up(const struct cgroup *tree)
+{
+    struct error ignored;
+    auto_close int dir = openat(tree->dirs[0], CGROUP_MAIN, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (dir < 0)
+        return; /* we never went down */
+    if (cgroup_file_write_text(tree->dirs[0], "cgroup.subtree_control", "-memory -pids", &ignored) == 0 &&
+        cgroup_file_write_text(tree->parents[0], "cgroup.subtree_control", "-memory -pids", &ignored) == 0)
+        cgroup_move_members(dir, tree->parents[0]);
+    (void)unlinkat(tree->dirs[0], CGROUP_MAIN, AT_REMOVEDIR);
+}
+
 int cgroup_tree_close(struct cgroup *tree, unsigned wait_ms)
 {
     if (tree->version == CGROUP_NONE)
@@ -209,7 +226,9 @@ int cgroup_tree_close(struct cgroup *tree, unsigned wait_ms)
         for (int i = 0; i < CGROUP_PLACES; i++) {
             if (tree->dirs[i] < 0)
                 continue;
-            stayed += cgroup_clear_children(tree->dirs[i]);
+            stayed += cgroup_clear_children(tree->dirs[i], CGROUP_MAIN);
+            if (tree->version == CGROUP_V2)
+                move_us_up(tree);
             if (unlinkat(tree->parents[i], tree->name, AT_REMOVEDIR) < 0 && errno != ENOENT)
                 stayed++;
         }

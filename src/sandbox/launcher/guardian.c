@@ -87,7 +87,7 @@ static void clear_tree(const struct cgroup *tree)
         unsigned stayed = 0;
         for (int i = 0; i < CGROUP_PLACES; i++)
             if (tree->dirs[i] >= 0)
-                stayed += cgroup_clear_children(tree->dirs[i]);
+                stayed += cgroup_clear_children(tree->dirs[i], CGROUP_MAIN);
         if (stayed == 0)
             return;
         (void)nanosleep(&(struct timespec){ .tv_nsec = 5000000 }, NULL);
