@@ -12,14 +12,15 @@ set -eu
 
 image=python-3.13
 offline="$(bash deploy/build_ami.sh --any-system --binary "$build/evalx" --images none --list-packages) redis-server"
-name=$(vm_name golden "$vm_packages_always $offline")
+name=$(vm_name golden "$vm_packages_always ca-certificates $offline")
 if [ ! -f "$name.img" ]; then
     archives=$PWD/$name.packages
     # shellcheck disable=SC2016 # expanded by the hook
     hook='APT_CONFIG="$MMDEBSTRAP_APT_CONFIG" apt-get -y --no-install-recommends --download-only'
     # shellcheck disable=SC2086 # a list of words
     hook="mkdir -p '$archives/partial' && $hook -o Dir::Cache::archives='$archives' install $(printf '%s ' $offline)"
-    vm_make_root golden "" --customize-hook="$hook"
+    # Stock images have ca-certificates; setting it up in the machine takes minutes.
+    vm_make_root golden ca-certificates --customize-hook="$hook"
     rm -rf "$archives/partial" "$archives/lock"
     printf '[Match]\nName=e*\n[Network]\nDHCP=yes\n' >"$folder/root/etc/systemd/network/10-vm.network"
     quietly "$folder/enable.log" chroot "$folder/root" systemctl enable systemd-networkd

@@ -96,8 +96,10 @@ install_packages()
     if [ -z "$dry_run" ] && [ "$(cat /usr/sbin/policy-rc.d 2>/dev/null)" = "$(printf '#!/bin/sh\nexit 101\n')" ]; then
         rm -f /usr/sbin/policy-rc.d
     fi
-    if [ -z "$dry_run" ]; then
-        dpkg --configure -a >>"$state/log" 2>&1 || fail "dpkg --configure -a: see $state/log"
+    # Not always: it does not wait for who holds dpkg's lock, as a machine's first boot does for a while.
+    if [ -n "$(dpkg --audit)$(find /var/lib/dpkg/updates -type f -name '[0-9]*')" ]; then
+        note "packages were left half installed"
+        run dpkg --configure -a
     fi
     for package in $(packages_wanted); do
         has_package "$package" || missing+=("$package")
