@@ -45,7 +45,8 @@ fi
 
 say "packing what the machine is given"
 job=$(mktemp -d "${TMPDIR:-/var/tmp}/evalx-vm-XXXXXX")
-trap 'rm -rf "$job"' EXIT
+# EVALX_VM_KEEP=yes: the machine's disk stays, to be looked at.
+trap '[ -n "${EVALX_VM_KEEP:-}" ] && say "kept: $job" || rm -rf "$job"' EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP
 mkdir -p "$job/files/clone"

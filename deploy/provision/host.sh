@@ -6,9 +6,12 @@ tune_host()
     put "$here/etc/journald.conf" /etc/systemd/journald.conf.d/evalx.conf 644
     put "$here/etc/sysctl.conf" /etc/sysctl.d/60-evalx.conf 644
     put "$here/etc/apt.conf" /etc/apt/apt.conf.d/99evalx 644
+    # Not there until somebody asks for it; without it slots share the inodes of an image's files.
+    put_text /etc/modules-load.d/evalx.conf 644 <<<overlay
     stop_surprises
     install_apparmor
     if has_systemd; then
+        run systemctl restart systemd-modules-load.service
         run sysctl --quiet --load /etc/sysctl.d/60-evalx.conf
         run systemctl try-restart systemd-journald.service
     fi

@@ -8,8 +8,8 @@
 #include "sandbox/launcher/probe.h"
 
 static const struct limits probe_limits = {
-    .cpu_us = 2000000,
-    .wall_us = 10000000,
+    .cpu_us = 10000000, /* it takes milliseconds; in an emulated or overloaded machine, seconds */
+    .wall_us = 60000000,
     .memory_bytes = 128 << 20,
     .stack_bytes = 1 << 20,
     .output_bytes = 16 << 10,
