@@ -21,11 +21,11 @@ scripts()
 {
     if [ -d .git ] && command -v git >/dev/null; then
         git ls-files -- '*.sh' dev .ci/run deploy/images/evalx-images 'deploy/libexec/*' \
-            ':!tests/sandbox/attacks' ':!demo'
+            deploy/aws/fetch-secret deploy/aws/lifecycle-drain ':!tests/sandbox/attacks' ':!demo'
     else
         find dev .ci/run tools tests bench deploy -path tests/sandbox/attacks -prune -o \
             \( -name '*.sh' -o -name dev -o -name run -o -name evalx-images -o \
-            -path 'deploy/libexec/*' \) -print
+            -path 'deploy/libexec/*' -o -name fetch-secret -o -name lifecycle-drain \) -print
     fi
 }
 
@@ -35,8 +35,8 @@ compiles()
     /usr/bin/python3 - <<'END'
 import ast, pathlib, sys
 bad = 0
-for folder in ("tools", "tests", "bench", "demo"):
-    for path in sorted(pathlib.Path(folder).rglob("*.py")):
+for folder in ("tools", "tests", "bench", "demo", "deploy"):
+    for path in sorted([*pathlib.Path(folder).rglob("*.py"), *pathlib.Path(folder).rglob("evalx-aws")]):
         if "attacks" in path.parts:  # some are broken on purpose
             continue
         try:

@@ -283,7 +283,7 @@ def draw(found, path):
             axis.grid(alpha=.3)
             axis.set_ylim(bottom=0)
             axis.tick_params(labelsize=8)
-    axes[0][0].legend(fontsize=7, loc="upper left")
+    axes[0][0].legend(fontsize=7, loc="lower right", ncols=2)
     for axis in axes[-1]:
         axis.set_xlabel("minutes", fontsize=8)
     figure.tight_layout()

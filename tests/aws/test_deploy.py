@@ -81,6 +81,7 @@ def account(moto, tmp_path):
 OPTIONS = ("--region", templates.REGION, "--name", "trial", "--yes")
 
 
+@pytest.mark.slow
 def test_from_nothing_to_an_address(account):
     script, env = account
     run(script, "check", *OPTIONS, env=env)
@@ -99,6 +100,7 @@ def test_from_nothing_to_an_address(account):
     assert "delete-stack --stack-name evalx-trial" in text and "s3 rb --force s3://evalx-sources-" in text
 
 
+@pytest.mark.slow
 def test_a_dry_run_changes_nothing(account):
     script, env = account
     text = run(script, "up", *OPTIONS, "--name", "dry", "--dry-run", "--allow", "203.0.113.7/32", env=env)

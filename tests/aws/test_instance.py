@@ -166,7 +166,7 @@ def text_of(folder, name):
 
 
 @pytest.mark.parametrize("role", ["api", "worker"])
-@pytest.mark.parametrize("which", ["dev", "production"])
+@pytest.mark.parametrize("which", ["dev", pytest.param("production", marks=pytest.mark.slow)])
 def test_first_boot(booted, request, which, role):
     stack = request.getfixturevalue(which)
     folder = booted(stack, role)

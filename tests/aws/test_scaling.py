@@ -34,11 +34,13 @@ def test_an_even_load_does_not_flap():
     assert changes <= 1.5 * len(fleets), f"{changes} changes in {len(fleets)} fleets of three hours"
 
 
+@pytest.mark.slow
 def test_larger_workers_do_not_flap_either():
     reversals, changes = unrest([steady(rate, slots=4) for rate in (0.5, 1.5, 3.0, 9.0)])
     assert reversals == 0 and changes <= 4
 
 
+@pytest.mark.slow
 def test_a_policy_that_flaps_is_found():
     """A plain (queued + running) / slots, and one that forgets what runs."""
     for plain in ("IF(slots > 0, (queued + running) / slots, 1.2)", "IF(slots > 0, queued / slots, 1.2)"):

@@ -209,8 +209,8 @@ def test_logs_end_some_day(stack):
 
 def test_stubs_are_no_more_than_needed():
     """Each type that is stubbed is one this moto does not know."""
-    from moto.cloudformation.parsing import resource_class_from_type
-    assert [kind for kind in templates.STUBBED if resource_class_from_type(kind) is not None] == []
+    parsing = pytest.importorskip("moto.cloudformation.parsing")
+    assert [kind for kind in templates.STUBBED if parsing.resource_class_from_type(kind) is not None] == []
 
 
 def test_what_moto_lacks_is_right_by_its_own_api(stack):
