@@ -306,7 +306,8 @@ test_fleet()
     code=$(curl -s -o /dev/null -w '%{http_code}' --max-time 20 "$url/metrics")
     [ "$code" = 404 ] || fail "/metrics answers $code to the world; it must be 404"
     answer=$(try_it "$url/execute/batch" -d '[
-        {"language": "python", "code": "print(int(input()) ** 2)", "stdin": "12", "expected_output": "144"},
+        {"language": "python", "version": "latest", "code": "print(int(input()) ** 2)", "stdin": "12",
+         "expected_output": "144"},
         {"stdin": "7", "expected_output": "50"}]')
     token=$(printf '%s' "$answer" | sed -n 's/.*"token":"\([^"]*\)".*/\1/p')
     [ -n "$token" ] || fail "the batch was not taken: $answer"
