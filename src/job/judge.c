@@ -33,6 +33,13 @@ enum verdict judge_run(const struct facts *facts, const struct limits *limits, s
     return VERDICT_ACCEPTED;
 }
 
+enum verdict judge_heap(enum verdict verdict, struct text errors, struct text heap_full)
+{
+    bool says_so = verdict == VERDICT_RUNTIME_ERROR && heap_full.len > 0 && errors.len > 0 &&
+                   memmem(errors.at, errors.len, heap_full.at, heap_full.len) != NULL;
+    return says_so ? VERDICT_MEMORY_LIMIT : verdict;
+}
+
 static struct text without_blanks_at_end(struct text line)
 {
     while (line.len > 0 &&

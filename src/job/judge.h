@@ -12,5 +12,12 @@
 enum verdict judge_run(const struct facts *facts, const struct limits *limits, struct text output,
                        const struct text *expected);
 
+/*
+ * A runtime that is given its heap's size stays below the memory limit and fails by itself.  That is the limit all the
+ * same: a runtime error with `heap_full` among the errors becomes VERDICT_MEMORY_LIMIT; all else stays what it is.  A
+ * program that writes the words itself has only its own verdict to change.  `heap_full` empty: nothing is looked for.
+ */
+enum verdict judge_heap(enum verdict verdict, struct text errors, struct text heap_full);
+
 /* Equal but for blanks (space, tab, CR) at line ends and blank lines at the end. */
 bool judge_same_output(struct text a, struct text b);

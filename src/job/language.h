@@ -63,6 +63,7 @@ struct language {
     bool warm; /* all of a source is read before any of it runs: its interpreter may wait for it */
     struct text *cold_if; /* words: not for a source that holds one of them */
     size_t cold_if_len;
+    struct text heap_full; /* what its runtime says on stderr when the heap it was given is full; empty: nothing */
     struct text hello_code, hello_stdin, hello_stdout; /* the proof that it works */
     bool available;      /* the image and `needs` are there; set by languages_probe, as is the next */
     struct text missing; /* the first of `needs` that is not there; empty where the image itself is not */

@@ -34,6 +34,7 @@ enum shape {
     X("", run, SHAPE_WORDS)                                                                                            \
     X("", warm, SHAPE_LINE)                                                                                            \
     X("", cold_if, SHAPE_WORDS)                                                                                        \
+    X("", heap_full, SHAPE_LINE)                                                                                       \
     X("", env, SHAPE_LINES)                                                                                            \
     X("", needs, SHAPE_WORDS)                                                                                          \
     X("image", suite, SHAPE_LINE) /* these five are evalx-images' */                                                   \
@@ -330,6 +331,7 @@ static int finish(struct reading *reading, struct language *ret, struct error *e
         .run = command_of(reading, KEY_run),
         .cold_if = values[KEY_cold_if].parts,
         .cold_if_len = values[KEY_cold_if].parts_len,
+        .heap_full = line_of(reading, KEY_heap_full),
         .env = values[KEY_env].parts,
         .env_len = values[KEY_env].parts_len,
         .needs = values[KEY_needs].parts,

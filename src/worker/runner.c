@@ -462,6 +462,7 @@ int runner_run(struct box *box, struct result_cache *results, const struct submi
     ret->errors_cut = ret_outcome->errors_cut;
     ret->compile_output = buf_text(&compiled->output);
     ret->verdict = judge_run(&ret->facts, &test->limits, ret->output, test->has_expected ? &test->expected : NULL);
+    ret->verdict = judge_heap(ret->verdict, ret->errors, language->heap_full);
     ret->message = message_of(ret->verdict, &ret->facts);
     outcome = 0;
 done:

@@ -47,6 +47,19 @@ static void the_first_cause_wins(void **state)
     }
 }
 
+static void a_full_heap_is_the_memory_limit(void **state)
+{
+    (void)state;
+    const struct text full = TEXT("OutOfMemoryError"), said = TEXT("Exception: OutOfMemoryError: Java heap space\n");
+    assert_int_equal(judge_heap(VERDICT_RUNTIME_ERROR, said, full), VERDICT_MEMORY_LIMIT);
+    assert_int_equal(judge_heap(VERDICT_RUNTIME_ERROR, TEXT("Exception: other\n"), full), VERDICT_RUNTIME_ERROR);
+    assert_int_equal(judge_heap(VERDICT_RUNTIME_ERROR, TEXT(""), full), VERDICT_RUNTIME_ERROR);
+    assert_int_equal(judge_heap(VERDICT_RUNTIME_ERROR, said, TEXT("")), VERDICT_RUNTIME_ERROR);
+    /* One that caught it, and went on. */
+    assert_int_equal(judge_heap(VERDICT_ACCEPTED, said, full), VERDICT_ACCEPTED);
+    assert_int_equal(judge_heap(VERDICT_TIME_LIMIT, said, full), VERDICT_TIME_LIMIT);
+}
+
 static void without_an_expectation_nothing_is_compared(void **state)
 {
     (void)state;
@@ -84,6 +97,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_first_cause_wins),
+        cmocka_unit_test(a_full_heap_is_the_memory_limit),
         cmocka_unit_test(without_an_expectation_nothing_is_compared),
         cmocka_unit_test(blanks_at_line_ends_do_not_count),
     };
