@@ -2,6 +2,7 @@
 import glob
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -60,6 +61,24 @@ def user_data(stack):
     import base64
     found = stack.properties("AWS::EC2::LaunchTemplate")
     return {name: base64.b64decode(p["LaunchTemplateData"]["UserData"]).decode() for name, p in found.items()}
+
+
+def test_the_image_has_what_user_data_needs(dev):
+    """build_ami.sh says what it would install; user data and its units name nothing else."""
+    found = subprocess.run(["bash", f"{templates.DEPLOY}/build_ami.sh", "--dry-run", "--cloudwatch", "--any-system",
+                            "--images", "none"], capture_output=True, text=True, check=False, timeout=120)
+    if "would install: /etc/evalx/evalx.env" not in found.stdout:
+        pytest.skip("build_ami.sh installs nothing on this machine: " + (found.stdout + found.stderr)[-200:])
+    installed = set(re.findall(r"would install: (\S+)", found.stdout))
+    wanted = {"/etc/evalx/evalx.env"}
+    for script in user_data(dev).values():
+        wanted |= set(re.findall(r"/usr/libexec/evalx/[a-z-]+", script))
+        wanted |= set(re.findall(r"/etc/evalx/(?!api-keys)[a-z-]+\.(?:json|yaml|env)", script))
+        enabled = re.search(r"systemctl enable --now (.*)", script)[1].split()
+        wanted |= {f"/etc/systemd/system/{unit}" for unit in enabled}
+    wanted |= {"/usr/libexec/evalx/fetch-secret", "/usr/libexec/evalx/lifecycle-drain"}
+    assert wanted - installed == set()
+    assert "amazon-cloudwatch-agent.deb" in found.stdout
 
 
 def test_units_are_accepted_by_systemd(tmp_path):

@@ -8,6 +8,7 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -85,7 +86,7 @@ def instance(tmp_path):
         assert found.returncode == status, found.stderr
         return found.stdout + found.stderr
 
-    run.folder = tmp_path
+    run.metadata, run.services = (f"http://127.0.0.1:{port}" for port in ports)
     harness.wait_until("the stand-in listens", lambda: listens(ports[1]))
     yield run
     server.kill()
@@ -210,3 +211,36 @@ def test_a_worker_that_must_go_drains_first(booted, dev):
     assert last["fields"] == {"AutoScalingGroupName": "evalx-dev-worker", "LifecycleHookName": "evalx-dev-drain",
                               "InstanceId": "i-0123456789abcdef0", "LifecycleActionResult": "CONTINUE",
                               "Version": "2011-01-01"}
+
+
+# ---- what makes an instance go ----
+
+@pytest.mark.parametrize("why", ["group", "spot"])
+def test_it_drains_and_keeps_the_hook_waiting(instance, tmp_path, monkeypatch, why):
+    """A drain that takes longer than a heartbeat; a spot instance is warned before its group ends it."""
+    command = load_command()
+    (tmp_path / "bin").mkdir()
+    systemctl = tmp_path / "bin" / "systemctl"
+    systemctl.write_text(f"#!/bin/sh\necho \"$*\" >>{tmp_path}/stops\nsleep 1\n", encoding="utf-8")
+    systemctl.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}/bin:{os.environ['PATH']}")
+    for name, value in {"EVALX_AWS_GROUP": "the-group", "EVALX_AWS_HOOK": "the-hook", "AWS_REGION": templates.REGION,
+                        "AWS_ENDPOINT_URL": instance.services}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(command, "METADATA", instance.metadata)
+    monkeypatch.setattr(command, "POLL_S", 0.1)
+    monkeypatch.setattr(command, "HEARTBEAT_S", 0.2)
+    watch = command.Watch(command.Metadata())
+    assert watch.must_go() is None
+    state, spot = "meta-data/autoscaling/target-lifecycle-state", "meta-data/spot/instance-action"
+    (tmp_path / "metadata.json").write_text(json.dumps(
+        METADATA | ({state: "Terminated"} if why == "group" else {spot: "{}", state: "InService"})), encoding="utf-8")
+    if why == "spot":
+        later = threading.Timer(1.5, lambda: (tmp_path / "metadata.json").write_text(
+            json.dumps(METADATA | {spot: "{}", state: "Terminated"}), encoding="utf-8"))
+        later.start()
+    watch.run()
+    assert (tmp_path / "stops").read_text(encoding="utf-8") == "stop evalx.service\n"
+    actions = [call["action"] for call in calls(tmp_path)]
+    assert actions[-1] == "CompleteLifecycleAction" and actions.count("CompleteLifecycleAction") == 1
+    assert actions.count("RecordLifecycleActionHeartbeat") >= 2
