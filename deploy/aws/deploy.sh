@@ -228,15 +228,21 @@ make_image()
     say "image: $(output evalx-image ImageId || true)"
 }
 
-# Who is let in is always said; the whole world only with a lock on the door.
+# held KEY: the value of a parameter in the stack that is there; nothing where there is none.
+held()
+{
+    ask cloudformation describe-stacks --stack-name "$stack" \
+        --query "Stacks[0].Parameters[?ParameterKey=='$1'].ParameterValue" | grep -v '^None$'
+}
+
+# Who is let in is always said, once; the whole world only with a lock on the door.
 look_at_access()
 {
-    [ -n "$allow" ] || allow=$(ask cloudformation describe-stacks --stack-name "$stack" \
-        --query "Stacks[0].Parameters[?ParameterKey=='AllowedCidr'].ParameterValue" || true)
+    [ -n "$allow" ] || allow=$(held AllowedCidr || true)
     [ -n "$allow" ] || fail "--allow CIDR is missing: your own address is \$(curl -s https://checkip.amazonaws.com)/32"
     case $allow in */0) ;; *) return 0 ;; esac
-    if [ -z "$certificate$keys" ]; then
-        say "everybody would be let in, without encryption and without API keys: --certificate and --keys mend that"
+    if [ -z "$certificate$(held CertificateArn || true)" ] || [ -z "$keys$(held ApiKeysParameter || true)" ]; then
+        say "everybody would be let in, without encryption or without API keys: --certificate and --keys mend that"
         confirm "everybody may run programs there?"
     fi
 }
