@@ -10,7 +10,8 @@
 set -eu
 
 if [ "$1" != --inside ]; then
-    work=$(mktemp -d)
+    work=$1/overlay
+    mkdir "$work"
     mount -t tmpfs tmpfs "$work"
     root=$work/root
     mkdir "$work/upper" "$work/work" "$root"
