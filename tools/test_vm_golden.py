@@ -122,9 +122,10 @@ class Golden:
 
     def fingerprint(self):
         """Every file of the machine but those that live by themselves, with size, mode and time of change."""
-        return self.sh("find / -xdev \\( -path /var/log -o -path /run -o -path /tmp -o -path /var/tmp -o "
-                       "-path /var/lib/systemd -o -path /media \\) -prune -o -type f -printf '%p %s %m %T@\\n' | "
-                       "sort | sha256sum", 300)
+        alive = " -o ".join(f"-path {path}" for path in (
+            "/var/log", "/run", "/tmp", "/var/tmp", "/var/lib/systemd", "/var/lib/redis", "/var/lib/evalx", "/media"))
+        return self.sh(f"find / -xdev \\( {alive} \\) -prune -o -type f -printf '%p %s %m %T@\\n' | sort | sha256sum",
+                       300)
 
     def dry_run(self):
         before = self.fingerprint()
@@ -342,8 +343,8 @@ class Golden:
         self.machine.wait_end()
 
 
-STEPS = ("boot", "dry_run", "provision", "again", "roles", "health", "secrets", "killed", "watchdog", "drain",
-         "handed_back", "reboot_with_work", "guard", "stop_all", "missing_redis", "single", "end")
+STEPS = ("boot", "provision", "roles", "health", "secrets", "killed", "drain", "handed_back", "guard", "stop_all",
+         "watchdog", "reboot_with_work", "missing_redis", "again", "dry_run", "single", "end")
 
 
 def main():
