@@ -79,18 +79,26 @@ put_text()
     rm -f "$text"
 }
 
-# put_folder FOLDER TARGET: every *.conf below it.  Compared as a whole first: there are many.
+# put_folder FOLDER TARGET: every *.conf below it.  As a whole: there are many.
 put_folder()
 {
-    local file same=
-    ! diff -rq --exclude='*.md' "$1" "$2" >/dev/null 2>&1 || same=yes
-    while IFS= read -r file; do
-        if [ -n "$same" ]; then
-            remember_file "$2/$file"
-        else
-            put "$1/$file" "$2/$file" 644
-        fi
-    done < <(cd "$1" && find . -type f -name '*.conf' -printf '%P\n' | sort)
+    local file files
+    mapfile -t files < <(cd "$1" && find . -type f -name '*.conf' -printf '%P\n' | sort)
+    for file in "${files[@]}"; do
+        remember_file "$2/$file"
+    done
+    # What the operator added there stays.
+    if ! diff -rq --exclude='*.md' "$1" "$2" 2>&1 | grep -qv "^Only in $2[:/]"; then
+        return
+    fi
+    if [ -n "$dry_run" ]; then
+        note "would install: ${#files[@]} files in $2"
+        return
+    fi
+    mkdir -p "$2"
+    (cd "$1" && cp --parents --no-preserve=all --target-directory="$2" -- "${files[@]}")
+    chmod -R u=rwX,go=rX "$2"
+    note "installed: ${#files[@]} files in $2"
 }
 
 # put_once FILE TARGET MODE OWNER: for what the operator edits; never overwritten.
