@@ -94,7 +94,7 @@ for suite in "$@"; do
         [ ! -e "$root/usr/bin/$tool" ] || fail "$tool was left on the machine"
     done
     [ "$(stat -c %a "$root/etc/evalx/evalx.env")" = 640 ] || fail "evalx.env is open to others"
-    [ -e "$root/etc/systemd/system/multi-user.target.wants/evalx-guard.service" ] || fail "the guard is not enabled"
+    [ -L "$root/etc/systemd/system/multi-user.target.wants/evalx-guard.service" ] || fail "the guard is not enabled"
     fingerprint first
     begin=$(date +%s)
     to_the_end "$provision" "up to date"

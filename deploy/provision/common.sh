@@ -88,7 +88,7 @@ put_folder()
         remember_file "$2/$file"
     done
     # What the operator added there stays.
-    if ! diff -rq --exclude='*.md' "$1" "$2" 2>&1 | grep -qv "^Only in $2[:/]"; then
+    if ! { diff -rq --exclude='*.md' "$1" "$2" 2>&1 || true; } | grep -qv "^Only in $2[:/]"; then
         return
     fi
     if [ -n "$dry_run" ]; then
