@@ -49,10 +49,10 @@ class Bench:
         subprocess.run([compiler, "-O2", *flags, "-o", target, source], check=True, stdin=subprocess.DEVNULL)
         return target
 
-    def hello(self):
+    def hello(self, *flags):
         """The C program of most parts, compiled on the host as evalx compiles it."""
         source = write(os.path.join(self.folder, "hello.c"), C_CODE)
-        return self.compile("gcc", source, os.path.join(self.folder, "hello"))
+        return self.compile("gcc", source, os.path.join(self.folder, "hello" + "".join(flags)), *flags)
 
     def target(self, *names):
         """Builds targets below the build folder that are not built by default; their paths."""

@@ -1,4 +1,5 @@
-"""languages: the language files as they are, but every one on the host's own interpreter, where it is installed.
+"""languages: the language files as they are, but every one on the host's own interpreter, where it is installed; and C,
+also linked statically.
 
 Some name an image that has to be built first; a benchmark beside the host's own command needs the same interpreter on
 both sides anyway.
@@ -15,6 +16,12 @@ INTERPRETERS = [
     ("Ruby", "ruby", "/usr/bin/ruby", "-e", "puts 'hello'"),
     ("PHP", "php", "/usr/bin/php", "-r", "echo \"hello\\n\";"),
 ]
+STATIC_C = "c-static"
+
+
+def language_file(name):
+    with open(os.path.join(ROOT, "languages", name + ".conf"), encoding="utf-8") as file:
+        return file.read()
 
 
 def host_languages(bench):
@@ -23,10 +30,12 @@ def host_languages(bench):
     if os.path.isdir(folder):
         return folder
     os.mkdir(folder, 0o755)
+    found = language_file("c")
+    write(os.path.join(folder, "c.conf"), found)
+    found = re.sub(r"^id = c$", f"id = {STATIC_C}", re.sub(r"^aliases = .*\n", "", found, flags=re.M), flags=re.M)
+    write(os.path.join(folder, STATIC_C + ".conf"), found.replace("-O2", "-O2 -static", 1))
     for _, name, _, _, _ in INTERPRETERS:
-        with open(os.path.join(ROOT, "languages", name + ".conf"), encoding="utf-8") as file:
-            found = file.read()
-        found = re.sub(r"^image = .*$", "image = host", found, flags=re.M)
+        found = re.sub(r"^image = .*$", "image = host", language_file(name), flags=re.M)
         write(os.path.join(folder, name + ".conf"), re.sub(r"^\[image\]\n(?:.+\n)*\n?", "", found, flags=re.M))
     return folder
 
