@@ -69,8 +69,8 @@ def side_by_side(bench, name, code, rounds):
         clients = {}
         for slots in spent:
             settings = {"EVALX_SLOTS": str(slots)}
-            server = stack.enter_context(bench.embedded(f"tests-{name}-{slots}", settings))
-            clients[slots] = stack.enter_context(Client(server.port))
+            fleet = stack.enter_context(bench.fleet(f"tests-{name}-{slots}", settings))
+            clients[slots] = stack.enter_context(Client(fleet.api.port))
             right(clients[slots].run(sent)[1], TESTS)
         for _ in range(rounds):
             for slots, client in clients.items():
