@@ -27,12 +27,29 @@ def free_port():
         return probe.getsockname()[1]
 
 
-def make_languages(source, target, slow):
+# What the attacks are written in, and images (./dev images) that hold the same commands as the host.
+IN_IMAGES = {"c": "gcc-14", "cpp": "gcc-14", "bash": "gcc-14", "python": "python-3.13", "javascript": "node-20",
+             "java": "java-21"}
+
+
+def move_into_images(folder):
+    for name, image in IN_IMAGES.items():
+        path = os.path.join(folder, name + ".conf")
+        text, count = re.subn(r"(?m)^image = host$", f"image = {image}", read(path))
+        if count != 1:
+            raise SystemExit(f"{path} does not stand on the host")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+
+
+def make_languages(source, target, slow, in_images=False):
     """
     The shipped languages, and copies of the compiled ones whose compilers must hurry, for compile bombs.  On a slow
     machine the shipped ones get more time: it is the hasty ones whose end is asserted.
     """
     shutil.copytree(source, target)
+    if in_images:
+        move_into_images(target)
     for name in ("c", "cpp", "java"):
         path = os.path.join(target, name + ".conf")
         if not os.path.exists(path):
@@ -63,7 +80,8 @@ def read(path):
 
 
 class Server:
-    def __init__(self, binary, folder, slow, slots):
+    def __init__(self, binary, folder, slow, slots, in_images=False):
+        self.in_images = in_images
         self.binary, self.folder, self.slow, self.slots = binary, folder, slow, slots
         self.port = free_port()
         self.data = os.path.join(folder, "data")
@@ -76,7 +94,8 @@ class Server:
     def start(self):
         os.makedirs(self.start_folder)
         languages = os.path.join(self.folder, "languages")
-        make_languages(os.environ.get("EVALX_LANGUAGES", os.path.join(ROOT, "languages")), languages, self.slow)
+        make_languages(os.environ.get("EVALX_LANGUAGES", os.path.join(ROOT, "languages")), languages, self.slow,
+                       self.in_images)
         env = {key: value for key, value in os.environ.items() if not key.startswith(("EVALX_", "REDIS_"))}
         env.update(EVALX_LISTEN=f"127.0.0.1:{self.port}", EVALX_DATA=self.data, EVALX_LANGUAGES=languages,
                    EVALX_SLOTS=str(self.slots), EVALX_UID_BASE=str(self.uid_base), EVALX_DISK_BYTES=f"{DISK_MIB}m",

@@ -7,6 +7,7 @@
       --mixed N                   N runs of good and hostile programs in random order instead
       --seed S                    of --mixed
       --tap                       the Test Anything Protocol instead of plain lines
+      --images                    in images (./dev images) instead of the host's own /usr
       --strict                    nobody else works on this host: every difference counts (a virtual machine)
 
 Environment: EVALX_BINARY (else build/evalx), EVALX_TEST_SLOW=N: all times are multiplied by it (slow machines).
@@ -370,6 +371,7 @@ def main():
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 31))
     parser.add_argument("--tap", action="store_true")
     parser.add_argument("--strict", action="store_true")
+    parser.add_argument("--images", action="store_true", help="in images (./dev images), not the host's /usr")
     options = parser.parse_args()
     attacks = attack.load_all()
     chosen = choose(attacks, options.names)
@@ -391,7 +393,7 @@ def main():
     canary_folder = tempfile.mkdtemp(prefix="evalx-canary-")
     for each in (folder, canary_folder):
         os.chmod(each, 0o755)
-    server = attack_server.Server(binary, folder, SLOW, SLOTS)
+    server = attack_server.Server(binary, folder, SLOW, SLOTS, options.images)
     planted = canaries.Canaries(canary_folder, options.strict)
     held = False
     try:
