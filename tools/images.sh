@@ -1,9 +1,9 @@
 #!/bin/sh
 # images: builds images and runs what proves the languages in them: ./dev images [--all]
 #
-# Without --all: C, C++, Python, Java, JavaScript, TypeScript, Go and Rust, about 2 GB.  Images that are there already
-# and up to date are kept (EVALX_IMAGES, /opt/evalx/chroots), so a second run only verifies.  --all also writes
-# docs/LANGUAGES.md.
+# Without --all: C, C++, Python, Java, JavaScript, TypeScript, Go and Rust, about 2 GB, and then the attacks in them.
+# Images that are there already and up to date are kept (EVALX_IMAGES, /opt/evalx/chroots), so a second run only
+# verifies.  --all also writes docs/LANGUAGES.md.  Ends with one plain line, "N passed, N failed": languages and attacks.
 set -eu
 . tools/common.sh
 EVALX_LANGUAGES=$PWD/languages
@@ -21,7 +21,19 @@ case ${1:-} in
 '')
     bash deploy/images/evalx-images build gcc-14 python-3.13 java-21 node-20 typescript-5.4 go-1.24 rust-1.85
     bash deploy/images/evalx-images verify gcc-14 python-3.13 java-21 node-20 typescript-5.4 go-1.24 rust-1.85
-    exec "$build/evalx" languages verify c-gcc14 cpp-20 python-3.13 java-21 node-20 typescript go rust
+    log=$(mktemp)
+    trap 'rm -f "$log"' EXIT
+    say "what proves the languages"
+    "$build/evalx" languages verify c-gcc14 cpp-20 python-3.13 java-21 node-20 typescript go rust | tee "$log"
+    say "the attacks in the images"
+    EVALX_BINARY=$PWD/$build/evalx /usr/bin/python3 tests/sandbox/run_attacks.py --images | tee -a "$log"
+    awk '/ works \(/ { passed++ } / FAILS$/ { failed++ }
+        /^[0-9]+ passed, [0-9]+ failed/ { passed += $1; failed += $3; skipped += $5; ran = 1 }
+        END {
+            if (!ran || !passed) failed++
+            printf "%d passed, %d failed%s\n", passed, failed, skipped ? ", " skipped " skipped" : ""
+            exit failed > 0
+        }' "$log"
     ;;
 *)
     fail "images: expected --all or nothing"
