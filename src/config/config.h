@@ -58,6 +58,8 @@ enum config_source { CONFIG_DEFAULT, CONFIG_FILE, CONFIG_ENVIRONMENT, CONFIG_FLA
     X(request_deadline_s, UINT, "EVALX_REQUEST_DEADLINE_SECONDS", "request_deadline_seconds", "30",                    \
       "a request must have arrived whole within so long")                                                              \
     X(cache_bytes_max, UINT, "EVALX_CACHE_BYTES", "cache_bytes", "1g", "artifact cache, at most")                      \
+    X(share_bytes_max, UINT, "EVALX_SHARE_BYTES", "share_bytes", "0",                                                  \
+      "compiled programs kept in Redis for all workers, at most (in each of several); 0: none")                        \
     X(result_cache_bytes, UINT, "EVALX_RESULT_CACHE_BYTES", "result_cache_bytes", "32m",                               \
       "memory for runs of submissions with \"cache\": true, at most; 0: none is kept")                                 \
     X(result_cache_s, UINT, "EVALX_RESULT_CACHE_SECONDS", "result_cache_seconds", "3600", "how long they are kept")    \

@@ -12,6 +12,7 @@
  *   - redis_pool.c: connections for calls, back-off while Redis is away, scripts by EVALSHA.
  *   - redis_calls.c: every call but a claim; one script each, repeated once where the connection broke.
  *   - redis_dead.c: dead letters, the list of workers.
+ *   - redis_shared.c: what workers keep for each other.
  *   - redis_claim.c: claims, and waiting for one (BLPOP on the lanes' bells).
  *   - redis_watch.c: the subscriber thread.
  *   - redis_store.c: opening and closing.
@@ -165,6 +166,12 @@ int redis_dead_list(struct store *base, uint64_t before_ms, const char *before_t
                     size_t max, size_t *ret_len, struct error *err);
 int redis_dead_get(struct store *base, const char *token, struct store_dead *ret, bool *ret_found, struct error *err);
 int redis_dead_retry(struct store *base, const char *token, bool *ret_retried, struct error *err);
+
+/* ---- redis_shared.c ---- */
+
+/* As store.h says of each. */
+int redis_shared_get(struct store *base, const char *key, struct buf *ret, bool *ret_found, struct error *err);
+int redis_shared_put(struct store *base, const char *key, struct text bytes, uint64_t bytes_max, struct error *err);
 
 /* ---- redis_claim.c ---- */
 

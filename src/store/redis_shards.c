@@ -487,6 +487,8 @@ static const struct store_ops shards_ops = {
     .dead_list = shards_dead_list,
     .dead_get = shards_dead_get,
     .dead_retry = shards_dead_retry,
+    .shared_get = shards_shared_get,
+    .shared_put = shards_shared_put,
     .place = shards_place,
 };
 

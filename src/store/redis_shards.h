@@ -50,3 +50,5 @@ int shards_dead_list(struct store *base, uint64_t before_ms, const char *before_
                      size_t max, size_t *ret_len, struct error *err);
 int shards_dead_get(struct store *base, const char *token, struct store_dead *ret, bool *ret_found, struct error *err);
 int shards_dead_retry(struct store *base, const char *token, bool *ret_retried, struct error *err);
+int shards_shared_get(struct store *base, const char *key, struct buf *ret, bool *ret_found, struct error *err);
+int shards_shared_put(struct store *base, const char *key, struct text bytes, uint64_t bytes_max, struct error *err);

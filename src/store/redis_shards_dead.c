@@ -1,5 +1,5 @@
 /*
- * redis_shards_dead: several Redis as one store: idempotency keys, dead letters, the list of workers.
+ * redis_shards_dead: several Redis as one store: idempotency keys, dead letters, the list of workers, what is shared.
  *
  * An add with a key must meet the earlier one, so its shard follows from the key: the one for which a hash of the key
  * and of the shard's place is the highest, dead or alive.  Where the list grows, the keys of the new shard's share are
@@ -123,4 +123,36 @@ int shards_dead_retry(struct store *base, const char *token, bool *ret_retried, 
     return redis_dead_retry(&redis->store, token, ret_retried, err) < 0
                ? shard_failed(shards, token_place(token), err)
                : 0;
+}
+
+/*
+ * Where a shared key lives: by its digits, or in the next place whose Redis is well.  After a shard was added or died
+ * some are looked for where they are not, and made again.  A failure here is none of the shard's: a Redis that has no
+ * room for such things still serves.
+ */
+static struct redis_store *shard_of_key(struct shards *shards, const char *key)
+{
+    unsigned first = 0;
+    struct error ignored;
+    for (size_t i = 0; i < 4 && key[i] != '\0'; i++)
+        first = first * 31 + (unsigned char)key[i];
+    for (size_t i = 0; i < shards->len; i++) {
+        struct redis_store *redis = shard_living(shards, (first + i) % shards->len, &ignored);
+        if (redis != NULL)
+            return redis;
+    }
+    return NULL;
+}
+
+int shards_shared_get(struct store *base, const char *key, struct buf *ret, bool *ret_found, struct error *err)
+{
+    struct redis_store *redis = shard_of_key(shards_of(base), key);
+    *ret_found = false;
+    return redis == NULL ? 0 : redis_shared_get(&redis->store, key, ret, ret_found, err);
+}
+
+int shards_shared_put(struct store *base, const char *key, struct text bytes, uint64_t bytes_max, struct error *err)
+{
+    struct redis_store *redis = shard_of_key(shards_of(base), key);
+    return redis == NULL ? 0 : redis_shared_put(&redis->store, key, bytes, bytes_max, err);
 }

@@ -165,6 +165,9 @@ struct store_ops {
                      size_t max, size_t *ret_len, struct error *);
     int (*dead_get)(struct store *, const char *token, struct store_dead *ret, bool *ret_found, struct error *);
     int (*dead_retry)(struct store *, const char *token, bool *ret_retried, struct error *);
+    /* NULL: there is nobody to share with. */
+    int (*shared_get)(struct store *, const char *key, struct buf *ret, bool *ret_found, struct error *);
+    int (*shared_put)(struct store *, const char *key, struct text bytes, uint64_t bytes_max, struct error *);
     void (*wake)(struct store *);
     int (*watch)(struct store *, store_watcher *, void *context, struct error *);
     void (*watch_ends)(struct store *, store_end_watcher *, void *context);
@@ -316,6 +319,28 @@ static inline int store_dead_get(struct store *store, const char *token, struct 
 static inline int store_dead_retry(struct store *store, const char *token, bool *ret_retried, struct error *err)
 {
     return store->ops->dead_retry(store, token, ret_retried, err);
+}
+
+/*
+ * What workers keep for each other (compiled programs), by a key that says what it is made of.  No promise: it may be
+ * gone at any time, and a store of one machine has none of it.  All together take at most `bytes_max`, as the last put
+ * said; those used longest ago leave first.  Bytes are appended to *ret.
+ */
+static inline bool store_shares(const struct store *store)
+{
+    return store->ops->shared_get != NULL;
+}
+
+static inline int store_shared_get(struct store *store, const char *key, struct buf *ret, bool *ret_found,
+                                   struct error *err)
+{
+    return store->ops->shared_get(store, key, ret, ret_found, err);
+}
+
+static inline int store_shared_put(struct store *store, const char *key, struct text bytes, uint64_t bytes_max,
+                                   struct error *err)
+{
+    return store->ops->shared_put(store, key, bytes, bytes_max, err);
 }
 
 /* Makes a waiting store_claim of this process return at once (to stop); async-signal-safe it is not. */

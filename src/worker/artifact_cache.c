@@ -29,6 +29,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/scope.h"
+#include "worker/artifact_share.h"
 #include "worker/artifact_warm.h"
 
 #define WRITING_MAX 64      /* artifacts in memory that wait for the disk; beyond, they are not kept */
@@ -41,11 +42,13 @@ struct flight {
     char key[ARTIFACT_KEY_BYTES];
     enum flight_state state;
     struct artifact artifact; /* WRITING */
+    bool is_shared;           /* it came from the store */
 };
 
 struct artifact_cache {
     int folder_fd;
     uint64_t bytes_max;
+    struct artifact_share *share; /* or NULL */
     pthread_mutex_t lock;  /* all below */
     pthread_cond_t landed; /* a flight changed or went */
     pthread_cond_t work;   /* for the keeper */
@@ -139,6 +142,24 @@ static bool get_warm(struct artifact_cache *cache, const char *key, struct artif
     return entry != NULL && artifact_copy(ret, entry->bundle_fd, buf_text(&entry->output), entry->output_cut);
 }
 
+/* It is there now, for all who wait, and for the keeper to write.  With the lock held. */
+static void land(struct artifact_cache *cache, struct flight **at, int bundle_fd, struct text output, bool output_cut,
+                 bool is_shared)
+{
+    struct flight *flight = *at;
+
+    warm_keep(&cache->warm, flight->key, bundle_fd, output, output_cut, clock_mono_us());
+    if (cache->writing_len >= WRITING_MAX || !artifact_copy(&flight->artifact, bundle_fd, output, output_cut)) {
+        flight_remove(cache, at);
+        return;
+    }
+    flight->state = FLIGHT_WRITING;
+    flight->is_shared = is_shared;
+    cache->writing_len++;
+    (void)pthread_cond_broadcast(&cache->landed);
+    (void)pthread_cond_signal(&cache->work);
+}
+
 bool artifact_cache_get(struct artifact_cache *cache, const char key[ARTIFACT_KEY_BYTES], struct artifact *ret)
 {
     bool touch;
@@ -167,18 +188,21 @@ bool artifact_cache_get(struct artifact_cache *cache, const char key[ARTIFACT_KE
     (void)pthread_mutex_unlock(&cache->lock);
 
     bool found = look_on_disk(cache, key, ret);
+    bool is_shared = !found && cache->share != NULL && artifact_share_get(cache->share, key, ret);
 
     (void)pthread_mutex_lock(&cache->lock);
     struct flight **at = flight_find(cache, key);
     assert(*at != NULL && (*at)->state == FLIGHT_LOOKING);
-    if (found) {
+    if (is_shared) {
+        land(cache, at, ret->bundle_fd, buf_text(&ret->output), ret->output_cut, true);
+    } else if (found) {
         warm_keep(&cache->warm, key, ret->bundle_fd, buf_text(&ret->output), ret->output_cut, clock_mono_us());
         flight_remove(cache, at);
     } else {
         (*at)->state = FLIGHT_MAKING;
     }
     (void)pthread_mutex_unlock(&cache->lock);
-    return found;
+    return found || is_shared;
 }
 
 void artifact_cache_put(struct artifact_cache *cache, const char key[ARTIFACT_KEY_BYTES], int bundle_fd,
@@ -187,15 +211,7 @@ void artifact_cache_put(struct artifact_cache *cache, const char key[ARTIFACT_KE
     (void)pthread_mutex_lock(&cache->lock);
     struct flight **at = flight_find(cache, key);
     assert(*at != NULL && (*at)->state == FLIGHT_MAKING);
-    warm_keep(&cache->warm, key, bundle_fd, output, output_cut, clock_mono_us());
-    if (cache->writing_len < WRITING_MAX && artifact_copy(&(*at)->artifact, bundle_fd, output, output_cut)) {
-        (*at)->state = FLIGHT_WRITING;
-        cache->writing_len++;
-        (void)pthread_cond_broadcast(&cache->landed);
-        (void)pthread_cond_signal(&cache->work);
-    } else {
-        flight_remove(cache, at);
-    }
+    land(cache, at, bundle_fd, output, output_cut, false);
     (void)pthread_mutex_unlock(&cache->lock);
 }
 
@@ -307,6 +323,8 @@ static void write_flight(struct artifact_cache *cache, const struct flight *flig
     struct error err;
     uint64_t bytes = 0;
 
+    if (cache->share != NULL && !flight->is_shared)
+        artifact_share_put(cache->share, flight->key, &flight->artifact);
     if (artifact_file_store(cache->folder_fd, flight->key, flight->artifact.bundle_fd,
                             buf_text(&flight->artifact.output), flight->artifact.output_cut, &bytes, &err) < 0) {
         if (!cache->failing)
@@ -355,7 +373,8 @@ static void *keep(void *context)
     return NULL;
 }
 
-int artifact_cache_open(const char *folder, uint64_t bytes_max, struct artifact_cache **ret, struct error *err)
+int artifact_cache_open(const char *folder, uint64_t bytes_max, struct artifact_share *share,
+                        struct artifact_cache **ret, struct error *err)
 {
     if (mkdir(folder, 0700) < 0 && errno != EEXIST)
         return error_set(err, ERROR_SETUP, errno, "make artifact folder %s", folder);
@@ -376,6 +395,7 @@ int artifact_cache_open(const char *folder, uint64_t bytes_max, struct artifact_
         abort();
     cache->folder_fd = take_fd(&fd);
     cache->bytes_max = bytes_max;
+    cache->share = share;
     cache->flights_end = &cache->flights;
     warm_init(&cache->warm, bytes_max);
     (void)pthread_mutex_init(&cache->lock, NULL);

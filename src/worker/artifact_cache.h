@@ -5,6 +5,8 @@
  * least recently used leave first; of several threads that want the same missing artifact one makes it and the others
  * wait for that one; a disk that is full or gone stops the keeping, never the running (said once in the log).
  * What was used last is also kept in memory (32 MiB at most), so that a hot program costs no disk.
+ * What is not here may be in the store, where other workers left it (artifact_share.h), and what is made goes there
+ * too.
  * Only this process's user can read or write the folder; no program ever sees it.
  * Any thread.
  */
@@ -17,9 +19,14 @@
 #include "worker/artifact_file.h"
 
 struct artifact_cache;
+struct artifact_share;
 
-/* Makes the folder (0700) if it is missing, starts the thread that writes and evicts. */
-int artifact_cache_open(const char *folder, uint64_t bytes_max, struct artifact_cache **ret, struct error *err);
+/*
+ * Makes the folder (0700) if it is missing, starts the thread that writes and evicts.  `share` is borrowed; NULL:
+ * nothing is shared.
+ */
+int artifact_cache_open(const char *folder, uint64_t bytes_max, struct artifact_share *share,
+                        struct artifact_cache **ret, struct error *err);
 
 /* Writes what still waits to be written, ends.  No other call may be running.  NULL is fine. */
 void artifact_cache_close(struct artifact_cache *cache);

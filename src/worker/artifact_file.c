@@ -226,3 +226,41 @@ undo:
     (void)unlinkat(folder_fd, temporary, 0);
     return -1;
 }
+
+int artifact_file_pack(int bundle_fd, struct text output, bool output_cut, struct buf *ret, struct error *err)
+{
+    struct stat status;
+    auto_close int fd = memfd_create("packed", MFD_CLOEXEC);
+    if (fd < 0 || fstat(bundle_fd, &status) < 0)
+        return error_set(err, ERROR_SETUP, errno, "make memory file for an artifact");
+    size_t size = sizeof(struct header) + output.len + (size_t)status.st_size;
+    if (buf_reserve(ret, size, err) < 0 ||
+        write_artifact(fd, bundle_fd, (uint64_t)status.st_size, output, output_cut, err) < 0)
+        return -1;
+    if (read_fully(fd, ret->at + ret->len, size, 0) < 0)
+        return error_set(err, ERROR_SETUP, 0, "read a packed artifact");
+    ret->len += size;
+    ret->at[ret->len] = '\0';
+    return 0;
+}
+
+int artifact_file_unpack(struct text bytes, int *ret_bundle_fd, struct buf *output, bool *ret_output_cut,
+                         struct error *err)
+{
+    struct header header;
+    auto_close int fd = memfd_create("packed", MFD_CLOEXEC);
+    if (fd < 0)
+        return error_set(err, ERROR_SETUP, errno, "make memory file for an artifact");
+    if (write_fully(fd, bytes.at, bytes.len, err) < 0)
+        return -1;
+    if (!file_is_whole(fd, &header, output)) {
+        buf_clear(output);
+        return 0;
+    }
+    if (artifact_memfd_copy(fd, sizeof header + header.output_bytes, header.bundle_bytes, ret_bundle_fd, err) < 0) {
+        buf_clear(output);
+        return -1;
+    }
+    *ret_output_cut = header.output_cut != 0;
+    return 1;
+}

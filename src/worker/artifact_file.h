@@ -7,6 +7,7 @@
  * Knows nothing of threads or of what a key means.
  */
 #pragma once
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/buf.h"
@@ -28,6 +29,12 @@ void artifact_file_touch(int folder_fd, const char *key);
 /* *ret_bytes is what it takes on the disk.  On error nothing is left behind. */
 int artifact_file_store(int folder_fd, const char *key, int bundle_fd, struct text output, bool output_cut,
                         uint64_t *ret_bytes, struct error *err);
+
+/* The same form in memory, to be sent.  Appended to *ret, which fails where it may not grow so far. */
+int artifact_file_pack(int bundle_fd, struct text output, bool output_cut, struct buf *ret, struct error *err);
+/* As artifact_file_load, of what somebody sent: 1, 0 where it is not whole, -1. */
+int artifact_file_unpack(struct text bytes, int *ret_bundle_fd, struct buf *output, bool *ret_output_cut,
+                         struct error *err);
 
 /* A sealed memfd with `size` bytes of from_fd starting at `offset`; from_fd's own position stays. */
 int artifact_memfd_copy(int from_fd, uint64_t offset, uint64_t size, int *ret_fd, struct error *err);

@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "worker/artifact_cache.h"
+#include "worker/artifact_share.h"
 #include "worker/held.h"
 #include "worker/result_cache.h"
 #include "worker/worker.h"
@@ -37,6 +38,7 @@ struct worker {
     const struct languages *languages;
     struct sandbox *sandbox;
     struct store *store;
+    struct artifact_share share;
     struct artifact_cache *cache; /* NULL: artifacts are not kept */
     struct result_cache *results; /* NULL: results are not kept */
     char name[80];

@@ -74,7 +74,8 @@ static void open_caches(struct worker *worker)
     if (worker->config->cache_bytes_max == 0)
         return;
     (void)snprintf(folder, sizeof folder, "%s/artifacts", worker->config->data);
-    if (artifact_cache_open(folder, worker->config->cache_bytes_max, &worker->cache, &err) < 0)
+    worker->share = (struct artifact_share){ .store = worker->store, .bytes_max = worker->config->share_bytes_max };
+    if (artifact_cache_open(folder, worker->config->cache_bytes_max, &worker->share, &worker->cache, &err) < 0)
         log_warn("no artifact cache: %s", err.text);
 }
 

@@ -286,3 +286,23 @@ def test_machines_come_and_go_under_load(folder):
                           capture_output=True, text=True, timeout=240 * harness.SLOWNESS, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     print(done.stdout)
+
+
+def test_what_one_worker_compiled_no_other_compiles(start_fleet):
+    """Each has its own data folder; with EVALX_SHARE_BYTES the second finds in Redis what the first one made."""
+    fleet = start_fleet(workers=1, env={"EVALX_SHARE_BYTES": "16m"})
+    client = fleet.client()
+
+    def compiled_anew():
+        body = {"language": "c", "version": "latest", "code": "int main(void) { return 0; }", "timeout": 10}
+        result = client.run([body])["results"][0]
+        assert result["exit_code"] == 0, result
+        return not result["compile_cached"]
+
+    assert compiled_anew()
+    harness.wait_until("the artifact is in Redis",
+                       lambda: fleet.redis.call("EXISTS", "{evalx}:shared_bytes") == b":1\r\n")
+    fleet.kill_worker(0)
+    fleet.add_worker()
+    assert not compiled_anew()
+    client.close()

@@ -35,7 +35,7 @@ static struct artifact_cache *open_cache(const struct place *place, uint64_t byt
     struct artifact_cache *cache = NULL;
     struct error err = { 0 };
 
-    if (artifact_cache_open(place->folder, bytes_max, &cache, &err) < 0)
+    if (artifact_cache_open(place->folder, bytes_max, NULL, &cache, &err) < 0)
         fail_msg("open: %s", err.text);
     return cache;
 }
@@ -464,10 +464,10 @@ static void refuses_a_folder_open_to_others(void **state)
     artifact_cache_close(place->cache);
     place->cache = NULL;
     assert_int_equal(chmod(place->folder, 0755), 0);
-    assert_int_equal(artifact_cache_open(place->folder, 1u << 20, &cache, &err), -1);
+    assert_int_equal(artifact_cache_open(place->folder, 1u << 20, NULL, &cache, &err), -1);
     assert_int_equal(err.kind, ERROR_SETUP);
     assert_non_null(strstr(err.text, "0700"));
-    assert_int_equal(artifact_cache_open("no/such/folder", 1u << 20, &cache, &err), -1);
+    assert_int_equal(artifact_cache_open("no/such/folder", 1u << 20, NULL, &cache, &err), -1);
     assert_int_equal(err.os, ENOENT);
 }
 
@@ -491,9 +491,44 @@ static void old_temporary_files_are_removed(void **state)
     assert_int_equal(access(fresh, F_OK), 0);
 }
 
+/* What another worker sends is taken whole or not at all. */
+static void a_packed_artifact_is_whole_or_none(void **state)
+{
+    (void)state;
+    struct buf packed = { .max = 1u << 20 }, output = { .max = ARTIFACT_OUTPUT_BYTES_MAX };
+    struct error err = { 0 };
+    bool cut = false;
+    char got[8] = "";
+    auto_close int fd = bundle_with("bundle", 6);
+    int found_fd = -1;
+
+    assert_int_equal(artifact_file_pack(fd, TEXT("a warning"), true, &packed, &err), 0);
+    assert_int_equal(artifact_file_unpack(buf_text(&packed), &found_fd, &output, &cut, &err), 1);
+    assert_int_equal(pread(found_fd, got, sizeof got, 0), 6);
+    assert_memory_equal(got, "bundle", 6);
+    assert_string_equal(output.at, "a warning");
+    assert_true(cut);
+    (void)close(found_fd);
+    for (size_t len = 0; len < packed.len; len++) { /* cut off anywhere */
+        buf_clear(&output);
+        assert_int_equal(artifact_file_unpack((struct text){ packed.at, len }, &found_fd, &output, &cut, &err), 0);
+    }
+    for (size_t at = 0; at < packed.len; at++) { /* one bit of it is another */
+        if (at >= 20 && at < 24)
+            continue; /* output_cut: a flag, true or not */
+        packed.at[at] ^= 1;
+        buf_clear(&output);
+        assert_int_equal(artifact_file_unpack(buf_text(&packed), &found_fd, &output, &cut, &err), 0);
+        packed.at[at] ^= 1;
+    }
+    buf_done(&packed);
+    buf_done(&output);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_packed_artifact_is_whole_or_none),
         cmocka_unit_test_setup_teardown(gives_back_what_was_put, set_up, tear_down),
         cmocka_unit_test_setup_teardown(keeps_large_bundles_whole, set_up, tear_down),
         cmocka_unit_test_setup_teardown(artifacts_are_sealed, set_up, tear_down),

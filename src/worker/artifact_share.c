@@ -1,0 +1,65 @@
+/* artifact_share: see the header. */
+#include "worker/artifact_share.h"
+
+#include <stdatomic.h>
+#include <sys/stat.h>
+
+#include "base/log.h"
+
+static bool shares(const struct artifact_share *share)
+{
+    return share->bytes_max > 0 && store_shares(share->store);
+}
+
+static void tell(struct artifact_share *share, const struct error *err)
+{
+    bool failed = err != NULL;
+    if (atomic_exchange(&share->failing, failed) == failed)
+        return;
+    if (failed)
+        log_warn("shared artifacts: %s; programs are compiled here until that is better", err->text);
+    else
+        log_info("shared artifacts: the store takes and gives them again");
+}
+
+bool artifact_share_get(struct artifact_share *share, const char key[ARTIFACT_KEY_BYTES], struct artifact *ret)
+{
+    struct error err;
+    auto_buf struct buf bytes = { .max = SHARED_ARTIFACT_BYTES_MAX + 1 };
+    bool found = false;
+
+    if (!shares(share))
+        return false;
+    if (store_shared_get(share->store, key, &bytes, &found, &err) < 0) {
+        tell(share, &err);
+        return false;
+    }
+    tell(share, NULL);
+    if (!found)
+        return false;
+    *ret = (struct artifact){ .bundle_fd = -1 };
+    buf_init(&ret->output, ARTIFACT_OUTPUT_BYTES_MAX);
+    int whole = artifact_file_unpack(buf_text(&bytes), &ret->bundle_fd, &ret->output, &ret->output_cut, &err);
+    if (whole < 0)
+        tell(share, &err);
+    if (whole <= 0)
+        artifact_done(ret);
+    return whole > 0;
+}
+
+void artifact_share_put(struct artifact_share *share, const char key[ARTIFACT_KEY_BYTES],
+                        const struct artifact *artifact)
+{
+    struct error err;
+    struct stat status;
+    auto_buf struct buf bytes = { .max = SHARED_ARTIFACT_BYTES_MAX + 1 };
+    uint64_t others = ARTIFACT_OUTPUT_BYTES_MAX + 4096;
+
+    if (!shares(share) || fstat(artifact->bundle_fd, &status) < 0 ||
+        (uint64_t)status.st_size + others > SHARED_ARTIFACT_BYTES_MAX)
+        return;
+    bool failed = artifact_file_pack(artifact->bundle_fd, buf_text(&artifact->output), artifact->output_cut, &bytes,
+                                     &err) < 0 ||
+                  store_shared_put(share->store, key, buf_text(&bytes), share->bytes_max, &err) < 0;
+    tell(share, failed ? &err : NULL);
+}

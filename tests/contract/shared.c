@@ -1,0 +1,78 @@
+/* shared: what workers keep for each other. */
+#include "place.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+
+/* "" where there is none. */
+static const char *shared_at(struct store *store, const char *key)
+{
+    static char got[64];
+    struct buf bytes = { .max = sizeof got };
+    bool found = false;
+    must(store_shared_get(store, key, &bytes, &found, &err));
+    (void)snprintf(got, sizeof got, "%.*s", (int)bytes.len, found ? bytes.at : "");
+    assert_int_equal(found, bytes.len > 0);
+    buf_done(&bytes);
+    return got;
+}
+
+static void put(struct store *store, const char *key, const char *bytes, uint64_t bytes_max)
+{
+    must(store_shared_put(store, key, text_of(bytes), bytes_max, &err));
+}
+
+static void what_is_shared_is_found_or_gone(void **state)
+{
+    (void)state;
+    struct store *store = place_open();
+    if (!store_shares(store)) { /* SQLite: one machine has nobody to share with */
+        assert_false(place.is_redis);
+        store_close(store);
+        return;
+    }
+    assert_string_equal(shared_at(store, "a"), "");
+    put(store, "a", "first", 100);
+    put(store, "a", "other", 100); /* the same key is the same thing: the first stays */
+    assert_string_equal(shared_at(store, "a"), "first");
+    put(store, "large", "more than there may be of all", 20);
+    assert_string_equal(shared_at(store, "large"), "");
+    struct store *second = place_open();
+    assert_string_equal(shared_at(second, "a"), "first");
+    store_close(second);
+    store_close(store);
+}
+
+static void those_used_longest_ago_leave_first(void **state)
+{
+    (void)state;
+    struct store *store = place_open();
+    char key[8];
+    if (store_shares(store)) {
+        put(store, "key0", "0123456789", 40);
+        for (int i = 1; i < 20; i++) {
+            nap_ms(2); /* the clock counts milliseconds */
+            if (place.is_shards) /* several places, each with its own maximum */
+                break;
+            assert_string_equal(shared_at(store, "key0"), "0123456789"); /* used, so it stays */
+            nap_ms(2);
+            (void)snprintf(key, sizeof key, "key%d", i);
+            put(store, key, "abcdefghij", 40);
+            assert_string_equal(shared_at(store, key), "abcdefghij");
+            if (i >= 4) {
+                (void)snprintf(key, sizeof key, "key%d", i - 3);
+                assert_string_equal(shared_at(store, key), "");
+            }
+        }
+    }
+    store_close(store);
+}
+
+const struct CMUnitTest tests_shared[] = {
+    A_TEST(what_is_shared_is_found_or_gone),
+    A_TEST(those_used_longest_ago_leave_first),
+};
+const size_t tests_shared_len = sizeof tests_shared / sizeof *tests_shared;
