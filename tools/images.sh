@@ -1,8 +1,8 @@
 #!/bin/sh
 # images: builds images and runs what proves the languages in them: ./dev images [--all]
 #
-# Without --all: C, C++, Python, Java, JavaScript, TypeScript, Go and Rust, about 2 GB, and then the attacks in them; ends
-# with one plain line, "N passed, N failed".  Images that are there already and up to date are kept (EVALX_IMAGES,
+# Without --all: C, C++, Python, Java, JavaScript, TypeScript, Go and Rust, 2 GB, then the attacks in them; ends with
+# one plain line, "N passed, N failed".  Images that are there already and up to date are kept (EVALX_IMAGES,
 # /opt/evalx/chroots), so a second run only verifies.  --all also writes docs/LANGUAGES.md.
 set -eu
 . tools/common.sh
