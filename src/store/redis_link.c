@@ -52,7 +52,7 @@ int redis_link_send(struct redis_link *link, size_t args_len, const char *const 
                     uint64_t deadline_ms, struct error *err)
 {
     char *command = NULL;
-    int len = redisFormatCommandArgv(&command, (int)args_len, (const char **)args, lens);
+    long long len = redisFormatCommandArgv(&command, (int)args_len, (const char **)args, lens);
     if (len < 0)
         return error_set(err, ERROR_STORE, 0, "Redis: no memory for a command");
     int result = 0;
