@@ -69,7 +69,7 @@ install_evalx()
     put "$clone/man/evalx.1" /usr/local/share/man/man1/evalx.1 644
     put "$clone/completions/evalx.bash" /usr/share/bash-completion/completions/evalx 644
     # Also what proves the languages: `evalx languages verify` works on this machine.
-    put_folder "$clone/languages" /etc/evalx/languages
+    install_languages
     put "$clone/deploy/images/evalx-images" /usr/local/lib/evalx/evalx-images 755
     put "$clone/deploy/images/layer.sh" /usr/local/lib/evalx/layer.sh 644
     if [ "$(readlink /usr/local/bin/evalx-images 2>/dev/null)" != ../lib/evalx/evalx-images ]; then

@@ -22,6 +22,26 @@ needs_npm()
     return 1
 }
 
+# Names without a version, as "python", are languages of the host's own packages, which a machine of evalx's need not
+# have: their files name the host as image.  Where an image holds the same compiler, they are installed with that one.
+install_languages()
+{
+    local folder pair file image version
+    folder=$(mktemp -d)
+    cp -r "$clone/languages/." "$folder"
+    for pair in c:c-gcc14 cpp:c-gcc14 python:python-3.13 java:java-21 javascript:node-20; do
+        file=$clone/languages/${pair#*:}.conf
+        image=$(sed -n 's/^image *= *//p' "$file")
+        version=$(sed -n 's/^version *= *//p' "$file")
+        if [ -f "/opt/evalx/chroots/$image.layers" ] || image_names | grep -qxF "$image"; then
+            sed -i -e "s/^image *=.*/image = $image/" -e "s/^version *=.*/version = $version/" \
+                "$folder/${pair%%:*}.conf"
+        fi
+    done
+    put_folder "$folder" /etc/evalx/languages
+    rm -rf "$folder"
+}
+
 unpack_images()
 {
     local sum
@@ -55,6 +75,7 @@ install_images()
 {
     if [ -n "$images_tar" ]; then
         unpack_images
+        install_languages # now it is known which images there are
     elif [ "$images" != none ]; then
         build_images
     else
