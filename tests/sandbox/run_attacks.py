@@ -44,6 +44,12 @@ GOOD = (("python", "print(sum(range(100)))", "4950\n"), ("bash", "echo $((6 * 7)
         ("javascript", "console.log([3, 1, 2].sort().join())", "1,2,3\n"))
 
 
+# One for each image, so that every slot has assembled each before the host is looked at.
+SLEEPERS = {"bash": "sleep 0.2", "python": "import time\ntime.sleep(0.2)\n",
+            "javascript": "setTimeout(() => {}, 200);\n",
+            "java": "public class Main { public static void main(String[] a) throws Exception { Thread.sleep(200); } }\n"}
+
+
 class Problem(Exception):
     """An attack did not come to what it must."""
 
@@ -192,7 +198,8 @@ class Runner:
         self.warm_up()
 
     def warm_up(self):
-        self.server.run([{"language": "bash", "version": "latest", "code": "sleep 0.2"}] * 2 * SLOTS)
+        for language, code in SLEEPERS.items() if self.server.in_images else [("bash", SLEEPERS["bash"])]:
+            self.server.run([{"language": language, "version": "latest", "code": code}] * 2 * SLOTS)
         time.sleep(0.2 * SLOW)
 
     def look_at_host(self):

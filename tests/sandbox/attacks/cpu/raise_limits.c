@@ -3,6 +3,7 @@
  * limits: {"cpu_time_ms": 250, "wall_time_ms": 5000}
  * expect: time_limit stdout="refused\n" cpu<=400
  */
+#define _GNU_SOURCE
 #include <stdio.h>
 #include <sys/resource.h>
 

@@ -10,7 +10,7 @@ int main(void)
 {
     static const char *const paths[] = {
         "/etc/shadow", "/etc/gshadow", "/etc/sudoers", "/etc/hostname", "/etc/machine-id", "/etc/resolv.conf",
-        "/etc/ssh", "/etc/evalx", "/root", "/home", "/var", "/run", "/opt", "/srv", "/mnt", "/boot", "/sys",
+        "/etc/ssh", "/etc/evalx", "/root", "/home", "/run", "/srv", "/opt/evalx", "/mnt", "/boot", "/sys",
         "/var/lib/evalx", "/var/run/docker.sock", "@CANARY@", "@CANARY@/secret", "@CANARY@/open/readable",
         "/proc/1/root/etc/shadow", "/proc/self/root/etc/shadow", "/proc/1/environ", "/proc/1/cwd", "/proc/1/exe",
         "/proc/@WORKER_PID@/environ", "/proc/@LAUNCHER_PID@/root", "/proc/kcore", "/proc/kallsyms", "/dev/mem",
