@@ -47,7 +47,7 @@ GOOD = (("python", "print(sum(range(100)))", "4950\n"), ("bash", "echo $((6 * 7)
 # One for each image, so that every slot has assembled each before the host is looked at.
 SLEEPERS = {"bash": "sleep 0.2", "python": "import time\ntime.sleep(0.2)\n",
             "javascript": "setTimeout(() => {}, 200);\n",
-            "java": "public class Main { public static void main(String[] a) throws Exception { Thread.sleep(200); } }\n"}
+            "java": "class Main { public static void main(String[] a) throws Exception { Thread.sleep(200); } }\n"}
 
 
 class Problem(Exception):

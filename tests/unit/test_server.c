@@ -149,7 +149,10 @@ static int dial(void)
     return fd;
 }
 
-/* What comes within `ms` of silence, or until the server closes (*ret_closed). */
+/* A busy machine's server may be slow to begin, though not to go on. */
+#define BEGIN_MS 2000
+
+/* What comes until `ms` of silence, or until the server closes (*ret_closed). */
 static char *listen_for(int fd, int ms, bool *ret_closed)
 {
     static char answer[65536];
@@ -158,7 +161,7 @@ static char *listen_for(int fd, int ms, bool *ret_closed)
     *ret_closed = false;
     for (;;) {
         struct pollfd ready = { .fd = fd, .events = POLLIN };
-        if (poll(&ready, 1, ms) <= 0)
+        if (poll(&ready, 1, len == 0 && ms < BEGIN_MS ? BEGIN_MS : ms) <= 0)
             break;
         ssize_t got = recv(fd, answer + len, sizeof answer - 1 - len, 0);
         if (got <= 0) {
