@@ -31,7 +31,8 @@ trap 'exit 143' TERM HUP
 fingerprint()
 {
     (cd "$root" && find . -xdev \( -path ./proc -o -path ./sys -o -path ./dev -o -path ./run -o -path ./tmp -o \
-        -path ./var/cache -o -path ./var/log -o -path ./var/lib/evalx-provision/log -o -path ./.host \) -prune -o \
+        -path ./var/cache -o -path ./var/log -o -path ./var/lib/evalx-provision/log -o -path ./.host -o \
+        -path ./var/lib/evalx-provision/check -o -path ./var/lib/evalx-provision/lock \) -prune -o \
         -type f -printf '%p %s %m %T@\n' | sort) >"$folder/$1"
 }
 
