@@ -185,7 +185,8 @@ class Golden:
             evalx = self.sh("id -u evalx")
             check(f"Uid:\t{evalx}\t{evalx}\t{evalx}\t{evalx}" in uids, f"{unit} does not run as evalx: {uids}")
             check(uids.count("0000000000000000") == 2, f"{unit} has capabilities: {uids}")
-        problems = self.run("cd /etc/systemd/system; systemd-analyze verify --man=no evalx*.service evalx.target", 300)[1]
+        verify = "cd /etc/systemd/system; systemd-analyze verify --man=no evalx*.service evalx.target"
+        problems = self.run(verify, 300)[1]
         check("evalx" not in problems, f"systemd-analyze verify: {problems}")
         rating = self.sh("systemd-analyze security --no-pager evalx-api.service", 120)
         level = re.search(r"Overall exposure level for evalx-api\.service: ([\d.]+) (\w+)", rating)
