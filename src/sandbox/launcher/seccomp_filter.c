@@ -14,6 +14,7 @@
 #include "sandbox/launcher/seccomp_filter.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/fs.h>
 #include <linux/ioprio.h>
 #include <linux/prctl.h>
@@ -228,6 +229,18 @@ static int refuse_core_limits(scmp_filter_ctx ctx)
     return os;
 }
 
+/*
+ * How long what is written will live (F_SET_RW_HINT, F_SET_FILE_RW_HINT) is kept in the inode, and older kernels (6.1)
+ * let anybody set it who can open a file: of a device, of the image, where the slot's next run would find it.  Answered
+ * as by a kernel without it.
+ */
+static int refuse_hints(scmp_filter_ctx ctx)
+{
+    int os = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EINVAL), SCMP_SYS(fcntl), 1, INT_IS(1, F_SET_RW_HINT));
+    return os != 0 ? os
+                   : seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EINVAL), SCMP_SYS(fcntl), 1, INT_IS(1, F_SET_FILE_RW_HINT));
+}
+
 static int refuse_arguments(scmp_filter_ctx ctx, uint32_t action)
 {
     /* Limits of another process: init has the program's uid, and must keep its own. */
@@ -275,6 +288,8 @@ static int add_rules(scmp_filter_ctx ctx, enum part part, uint32_t action, bool 
         os = refuse_process_controls(ctx);
     if (os == 0)
         os = refuse_scheduling(ctx, pin);
+    if (os == 0)
+        os = refuse_hints(ctx);
     if (os == 0)
         os = refuse_arguments(ctx, action);
     return os;
