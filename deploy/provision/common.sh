@@ -104,15 +104,13 @@ put_folder()
 # put_once FILE TARGET MODE OWNER: for what the operator edits; never overwritten.
 put_once()
 {
-    if [ -e "$2" ]; then
-        remember_file "$2"
-        return
-    fi
-    put "$@"
+    files_once+=("$2")
+    [ -e "$2" ] || put "$@"
 }
 
-# What was installed, for the manifest.
+# What was installed, for the manifest; and what of it is the operator's to edit.
 files_put=()
+files_once=()
 remember_file()
 {
     files_put+=("$1")

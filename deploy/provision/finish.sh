@@ -56,11 +56,13 @@ as_array()
     printf '\n  ]'
 }
 
-# Paths and packages are named by us and by Debian: nothing in them needs escaping.
+# Paths and packages are named by us and by Debian: nothing in them needs escaping.  What the operator edits has no sum.
 manifest_files()
 {
-    printf '%s\n' "${files_put[@]}" | sort -u | { xargs sha256sum 2>/dev/null || true; } |
+    printf '%s\n' "${files_put[@]}" | sort -u | grep -vxF -f <(printf '%s\n' "${files_once[@]}") |
+        { xargs sha256sum 2>/dev/null || true; } |
         awk '{ printf "{\"path\": \"%s\", \"sha256\": \"%s\"}\n", $2, $1 }'
+    printf '{"path": "%s", "sha256": null}\n' "${files_once[@]}"
 }
 
 manifest_images()
