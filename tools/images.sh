@@ -8,6 +8,20 @@ set -eu
 . tools/common.sh
 EVALX_LANGUAGES=$PWD/languages
 export EVALX_LANGUAGES
+
+# Where the packages come from: the suite of the images, and npm's.
+sources_answer()
+{
+    got=$(mktemp)
+    # shellcheck disable=SC2016 # apt's own
+    at=$(apt-get indextargets --format '$(SITE) $(REPO_URI)' | awk '/debian\/?$/ { print $2; exit }')
+    result=0
+    /usr/lib/apt/apt-helper download-file "${at:-http://deb.debian.org/debian/}dists/trixie/InRelease" "$got" \
+        >/dev/null 2>&1 || result=1
+    rm -f "$got"
+    [ "$result" -eq 0 ] && npm view typescript@5.4.5 version >/dev/null 2>&1
+}
+
 case ${1:-} in
 --all)
     say "building all images"
@@ -19,7 +33,14 @@ case ${1:-} in
     exit $status
     ;;
 '')
-    bash deploy/images/evalx-images build gcc-14 python-3.13 java-21 node-20 typescript-5.4 go-1.24 rust-1.85
+    if ! bash deploy/images/evalx-images build gcc-14 python-3.13 java-21 node-20 typescript-5.4 go-1.24 rust-1.85; then
+        if [ -n "${CI:-}" ] && ! sources_answer; then
+            say "skipped: images of eight languages (this machine cannot reach trixie's packages, or npm's)"
+            echo "0 passed, 0 failed, 1 skipped"
+            exit 0
+        fi
+        fail "the images could not be built"
+    fi
     bash deploy/images/evalx-images verify gcc-14 python-3.13 java-21 node-20 typescript-5.4 go-1.24 rust-1.85
     log=$(mktemp)
     trap 'rm -f "$log"' EXIT
