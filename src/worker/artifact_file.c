@@ -145,20 +145,13 @@ static bool file_is_whole(int fd, struct header *header, struct buf *output)
            memcmp(sum, header->sum, sizeof sum) == 0;
 }
 
-int artifact_file_load(int folder_fd, const char *key, int *ret_bundle_fd, struct buf *output, bool *ret_output_cut,
-                       struct error *err)
+/* What artifact_file_load gives, of an open file in this form; 0 where it is not whole. */
+static int take_artifact(int fd, int *ret_bundle_fd, struct buf *output, bool *ret_output_cut, struct error *err)
 {
-    char path[ARTIFACT_KEY_BYTES + 1];
     struct header header;
 
-    path_of(key, path);
-    auto_close int fd = openat(folder_fd, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-    if (fd < 0)
-        return errno == ENOENT ? 0 : error_set(err, ERROR_SETUP, errno, "open artifact %.8s", key);
-    assert(output->len == 0);
     if (!file_is_whole(fd, &header, output)) {
         buf_clear(output);
-        (void)unlinkat(folder_fd, path, 0);
         return 0;
     }
     if (artifact_memfd_copy(fd, sizeof header + header.output_bytes, header.bundle_bytes, ret_bundle_fd, err) < 0) {
@@ -166,8 +159,25 @@ int artifact_file_load(int folder_fd, const char *key, int *ret_bundle_fd, struc
         return -1;
     }
     *ret_output_cut = header.output_cut != 0;
-    (void)futimens(fd, NULL); /* a use that is not noted only makes it leave a little earlier */
     return 1;
+}
+
+int artifact_file_load(int folder_fd, const char *key, int *ret_bundle_fd, struct buf *output, bool *ret_output_cut,
+                       struct error *err)
+{
+    char path[ARTIFACT_KEY_BYTES + 1];
+
+    path_of(key, path);
+    auto_close int fd = openat(folder_fd, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0)
+        return errno == ENOENT ? 0 : error_set(err, ERROR_SETUP, errno, "open artifact %.8s", key);
+    assert(output->len == 0);
+    int found = take_artifact(fd, ret_bundle_fd, output, ret_output_cut, err);
+    if (found == 0)
+        (void)unlinkat(folder_fd, path, 0);
+    else if (found > 0)
+        (void)futimens(fd, NULL); /* a use that is not noted only makes it leave a little earlier */
+    return found;
 }
 
 void artifact_file_touch(int folder_fd, const char *key)
@@ -247,20 +257,10 @@ int artifact_file_pack(int bundle_fd, struct text output, bool output_cut, struc
 int artifact_file_unpack(struct text bytes, int *ret_bundle_fd, struct buf *output, bool *ret_output_cut,
                          struct error *err)
 {
-    struct header header;
     auto_close int fd = memfd_create("packed", MFD_CLOEXEC);
     if (fd < 0)
         return error_set(err, ERROR_SETUP, errno, "make memory file for an artifact");
     if (write_fully(fd, bytes.at, bytes.len, err) < 0)
         return -1;
-    if (!file_is_whole(fd, &header, output)) {
-        buf_clear(output);
-        return 0;
-    }
-    if (artifact_memfd_copy(fd, sizeof header + header.output_bytes, header.bundle_bytes, ret_bundle_fd, err) < 0) {
-        buf_clear(output);
-        return -1;
-    }
-    *ret_output_cut = header.output_cut != 0;
-    return 1;
+    return take_artifact(fd, ret_bundle_fd, output, ret_output_cut, err);
 }

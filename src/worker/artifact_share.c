@@ -6,11 +6,6 @@
 
 #include "base/log.h"
 
-static bool shares(const struct artifact_share *share)
-{
-    return share->bytes_max > 0 && store_shares(share->store);
-}
-
 static void tell(struct artifact_share *share, const struct error *err)
 {
     bool failed = err != NULL;
@@ -28,8 +23,6 @@ bool artifact_share_get(struct artifact_share *share, const char key[ARTIFACT_KE
     auto_buf struct buf bytes = { .max = SHARED_ARTIFACT_BYTES_MAX + 1 };
     bool found = false;
 
-    if (!shares(share))
-        return false;
     if (store_shared_get(share->store, key, &bytes, &found, &err) < 0) {
         tell(share, &err);
         return false;
@@ -55,7 +48,7 @@ void artifact_share_put(struct artifact_share *share, const char key[ARTIFACT_KE
     auto_buf struct buf bytes = { .max = SHARED_ARTIFACT_BYTES_MAX + 1 };
     uint64_t others = ARTIFACT_OUTPUT_BYTES_MAX + 4096;
 
-    if (!shares(share) || fstat(artifact->bundle_fd, &status) < 0 ||
+    if (fstat(artifact->bundle_fd, &status) < 0 ||
         (uint64_t)status.st_size + others > SHARED_ARTIFACT_BYTES_MAX)
         return;
     bool failed = artifact_file_pack(artifact->bundle_fd, buf_text(&artifact->output), artifact->output_cut, &bytes,

@@ -14,8 +14,8 @@
 #define SHARED_ARTIFACT_BYTES_MAX (4u << 20)
 
 struct artifact_share {
-    struct store *store;
-    uint64_t bytes_max; /* 0, or a store that shares nothing: nothing is shared */
+    struct store *store; /* one that shares (store_shares) */
+    uint64_t bytes_max;
     _Atomic bool failing; /* so that it is said once */
 };
 

@@ -75,7 +75,9 @@ static void open_caches(struct worker *worker)
         return;
     (void)snprintf(folder, sizeof folder, "%s/artifacts", worker->config->data);
     worker->share = (struct artifact_share){ .store = worker->store, .bytes_max = worker->config->share_bytes_max };
-    if (artifact_cache_open(folder, worker->config->cache_bytes_max, &worker->share, &worker->cache, &err) < 0)
+    bool shares = worker->share.bytes_max > 0 && store_shares(worker->store);
+    if (artifact_cache_open(folder, worker->config->cache_bytes_max, shares ? &worker->share : NULL, &worker->cache,
+                            &err) < 0)
         log_warn("no artifact cache: %s", err.text);
 }
 
