@@ -9,23 +9,7 @@ set -eu
 . tools/root_common.sh
 suite=${1:-bookworm}
 mirror=${2:-}
-folder=$(mktemp -d "${TMPDIR:-/var/tmp}/evalx-fresh-XXXXXX")
-root=$folder/root
-inside=
-
-cleanup()
-{
-    trap '' INT TERM
-    if [ -n "$inside" ]; then
-        kill "$inside" 2>/dev/null || true
-        wait "$inside" 2>/dev/null || true
-    fi
-    # Its mounts were in a namespace that ended with it; should one be left, rm must not go through it.
-    rm -rf --one-file-system "$folder"
-}
-trap cleanup EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM HUP
+root_scratch fresh
 
 begin=$(date +%s)
 root_make "$suite" "$mirror" "$folder"

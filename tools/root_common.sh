@@ -1,6 +1,29 @@
 # root_common: minimal roots of a distribution, and commands run in them.  Sourced after common.sh.
 # shellcheck shell=sh
 
+# root_scratch NAME: $folder for a root, removed at the end together with what runs in it ($inside), also on failure.
+root_scratch()
+{
+    folder=$(mktemp -d "${TMPDIR:-/var/tmp}/evalx-$1-XXXXXX")
+    # shellcheck disable=SC2034 # of who sources this
+    root=$folder/root
+    inside=
+    trap root_cleanup EXIT
+    trap 'exit 130' INT
+    trap 'exit 143' TERM HUP
+}
+
+root_cleanup()
+{
+    trap '' INT TERM
+    if [ -n "$inside" ]; then
+        kill "$inside" 2>/dev/null || true
+        wait "$inside" 2>/dev/null || true
+    fi
+    # Its mounts were in a namespace that ended with it; should one be left, rm must not go through it.
+    rm -rf --one-file-system "$folder"
+}
+
 # How this machine reaches its package mirror (proxies, trust, dates) holds in the new root as well.
 apt_options()
 {

@@ -10,22 +10,7 @@
 set -eu
 . tools/common.sh
 . tools/root_common.sh
-folder=$(mktemp -d "${TMPDIR:-/var/tmp}/evalx-provision-XXXXXX")
-root=$folder/root
-inside=
-
-cleanup()
-{
-    trap '' INT TERM
-    if [ -n "$inside" ]; then
-        kill "$inside" 2>/dev/null || true
-        wait "$inside" 2>/dev/null || true
-    fi
-    rm -rf --one-file-system "$folder"
-}
-trap cleanup EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM HUP
+root_scratch provision
 
 # Without what changes by itself: what fresh_enter.sh mounts over, caches of apt and ldconfig.
 fingerprint()

@@ -1,6 +1,7 @@
 """Fixtures of the black-box tests.  Each test gets processes and a folder of its own, and after each nothing is left:
 no process, no program of a run, no cgroup, no mount, no file.  That is asserted, not hoped for."""
 import os
+import subprocess
 
 import pytest
 
@@ -87,6 +88,23 @@ def start_evalx(evalx_binary, folder, leave_nothing):
 def embedded(start_evalx):
     """The whole engine in one process tree: url, pid, client(), stop(), kill9(), restart(), log()."""
     return start_evalx()
+
+
+@pytest.fixture
+def run_in_own_network(folder):
+    """run_in_own_network(SCENARIO, seconds): a script of this folder; skips where no namespace can be."""
+
+    def run(scenario, seconds):
+        probe = ["unshare", "--net", "ip", "link", "add", "name", "evx0", "type", "veth", "peer", "name", "evx1"]
+        if subprocess.run(probe, stdin=subprocess.DEVNULL, capture_output=True, check=False).returncode != 0:
+            pytest.skip("no veth in a network namespace of our own here")
+        path = os.path.join(harness.ROOT, "tests", "integration", scenario)
+        done = subprocess.run(["unshare", "--net", "/usr/bin/python3", path, folder], stdin=subprocess.DEVNULL,
+                              capture_output=True, text=True, timeout=seconds * harness.SLOWNESS, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+        print(done.stdout)
+
+    return run
 
 
 @pytest.fixture

@@ -337,16 +337,9 @@ def test_no_name_server_answers(folder, redis_server, leave_nothing):
 # ---- the network --------------------------------------------------------------------------------------------------
 
 @pytest.mark.slow
-def test_the_network_is_cut(folder):
+def test_the_network_is_cut(run_in_own_network):
     """network_scenario.py, in a network namespace of its own."""
-    probe = ["unshare", "--net", "ip", "link", "add", "name", "evx0", "type", "veth", "peer", "name", "evx1"]
-    if subprocess.run(probe, stdin=subprocess.DEVNULL, capture_output=True, check=False).returncode != 0:
-        pytest.skip("no veth in a network namespace of our own here")
-    scenario = os.path.join(harness.ROOT, "tests", "integration", "network_scenario.py")
-    done = subprocess.run(["unshare", "--net", "/usr/bin/python3", scenario, folder], stdin=subprocess.DEVNULL,
-                          capture_output=True, text=True, timeout=120 * harness.SLOWNESS, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    print(done.stdout)
+    run_in_own_network("network_scenario.py", 120)
 
 
 # ---- TLS ----------------------------------------------------------------------------------------------------------

@@ -4,8 +4,6 @@
 the client and on the input, so a lost, doubled or swapped result cannot look right.
 """
 import http.client
-import os
-import subprocess
 import threading
 import time
 
@@ -276,16 +274,9 @@ def test_embedded_stops_in_order(embedded):
 # ---- machines of their own ----------------------------------------------------------------------------------------
 
 @pytest.mark.slow
-def test_machines_come_and_go_under_load(folder):
+def test_machines_come_and_go_under_load(run_in_own_network):
     """fleet_scenario.py, in network namespaces of our own."""
-    probe = ["unshare", "--net", "ip", "link", "add", "name", "evx0", "type", "veth", "peer", "name", "evx1"]
-    if subprocess.run(probe, stdin=subprocess.DEVNULL, capture_output=True, check=False).returncode != 0:
-        pytest.skip("no veth in a network namespace of our own here")
-    scenario = os.path.join(harness.ROOT, "tests", "integration", "fleet_scenario.py")
-    done = subprocess.run(["unshare", "--net", "/usr/bin/python3", scenario, folder], stdin=subprocess.DEVNULL,
-                          capture_output=True, text=True, timeout=240 * harness.SLOWNESS, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    print(done.stdout)
+    run_in_own_network("fleet_scenario.py", 240)
 
 
 def test_what_one_worker_compiled_no_other_compiles(start_fleet):
