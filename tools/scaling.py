@@ -24,6 +24,7 @@ sys.path.insert(0, os.path.join(ROOT, "tests", "aws"))
 import templates  # noqa: E402
 
 SCRAPE_S = 30             # prometheus.yaml says so; a test compares
+HEARTBEAT_S = 5           # a worker tells how many of its slots are busy; a third of lease_ms, a test compares
 AWS_RULES = {
     "agent_batch_s": 30,  # the agent sends what it scraped in batches
     "ingest_s": 5,        # CloudWatch takes a record in
@@ -68,9 +69,9 @@ class Rules:
         self.track_stat = {m["Id"]: m["MetricStat"]["Stat"] for m in metrics if "MetricStat" in m}
         self.expressions = [(m["Id"], m["Expression"], m["ReturnData"]) for m in metrics if "Expression" in m]
 
-    def load(self, queued, running, slots):
+    def load(self, queued, busy, slots):
         """What tracking sees: the expressions of metric math, by their own words."""
-        names = {"queued": Figure(queued), "running": Figure(running), "slots": Figure(slots),
+        names = {"queued": Figure(queued), "busy": Figure(busy), "slots": Figure(slots),
                  "IF": lambda condition, yes, no: Figure(yes if condition else no), "__builtins__": {}}
         for name, expression, is_shown in self.expressions:
             names[name] = eval(expression, names)  # the template is ours
@@ -89,11 +90,16 @@ class Rules:
 
 class Worker:
     def __init__(self, now, boot_s):
-        self.began, self.ready, self.busy, self.drains, self.ended = now, now + boot_s, [], None, None
+        self.began, self.ready, self.drains, self.ended = now, now + boot_s, None, None
+        self.ends = []      # of the submissions it holds
+        self.told = 0       # busy slots, as its last heartbeat said
 
 
 class Fleet:
-    """Workers with slots, one queue, first come first served; a second is the smallest step."""
+    """Workers with slots, one queue, first come first served; a second is the smallest step.
+
+    A submission keeps settings.width slots of its worker busy at once: one, or more where it has many tests.
+    """
 
     def __init__(self, arrivals, settings, rules, policy):
         self.arrivals, self.settings, self.rules, self.policy = arrivals, settings, rules, policy
@@ -103,7 +109,7 @@ class Fleet:
         for worker in self.workers:
             worker.began = 0
         self.desired = settings.min
-        self.samples = collections.defaultdict(list)    # minute: [(queued, running, slots, when it arrives)]
+        self.samples = collections.defaultdict(list)    # minute: [(queued, busy, slots, when it arrives)]
         self.minutes, self.changes, self.history = [], [], []
 
     def of(self, kind):
@@ -116,12 +122,14 @@ class Fleet:
         for _ in range(next(self.arrivals)):
             self.queue.append(self.now)
         for worker in self.workers:
-            worker.busy = [end for end in worker.busy if end > self.now]
+            worker.ends = [end for end in worker.ends if end > self.now]
         for worker in self.of("serving"):
-            while self.queue and len(worker.busy) < self.settings.slots:
+            while self.queue and (len(worker.ends) + 1) * self.settings.width <= self.settings.slots:
                 self.waits.append(self.now - self.queue.popleft())
-                worker.busy.append(self.now + min(60.0, self.random.expovariate(1 / JOB_S)))
-        for worker in [w for w in self.workers if w.drains is not None and not w.busy]:
+                worker.ends.append(self.now + min(60.0, self.random.expovariate(1 / JOB_S)))
+            if (self.now - worker.ready) % HEARTBEAT_S == 0:
+                worker.told = len(worker.ends) * self.settings.told_width
+        for worker in [w for w in self.workers if w.drains is not None and not w.ends]:
             worker.ended = self.now
             self.workers.remove(worker)
             self.gone.append(worker)
@@ -131,7 +139,7 @@ class Fleet:
             if self.now % SCRAPE_S == server * 13 % SCRAPE_S:
                 serving = self.of("serving")
                 delay = self.random.uniform(0, AWS_RULES["agent_batch_s"]) + AWS_RULES["ingest_s"]
-                self.samples[self.now // 60].append((len(self.queue), sum(len(w.busy) for w in self.workers),
+                self.samples[self.now // 60].append((len(self.queue), sum(w.told for w in self.workers),
                                                      self.settings.slots * len(serving), self.now + delay))
 
     def figure(self, minute, index, statistic):
@@ -169,7 +177,7 @@ class Fleet:
 
     def track(self, minute, warming):
         stats = self.rules.track_stat
-        figures = [self.figure(minute, i, stats[name]) for i, name in enumerate(("queued", "running", "slots"))]
+        figures = [self.figure(minute, i, stats[name]) for i, name in enumerate(("queued", "busy", "slots"))]
         if None in figures:
             return
         self.minutes.append(self.rules.load(*figures))
@@ -242,8 +250,10 @@ POLICIES = ("bare step", "step", "ours")
 
 
 class Settings:
-    def __init__(self, boot=90, slots=2, least=1, most=20):
-        self.boot, self.slots, self.min, self.max = boot, slots, least, most
+    def __init__(self, boot=90, slots=2, least=1, most=20, width=1, told_width=None):
+        self.boot, self.slots, self.min, self.max, self.width = boot, slots, least, most, width
+        # A figure that counts submissions instead of slots tells 1 of each: for showing what that does.
+        self.told_width = told_width or width
 
 
 def simulate(load, policy, settings=None, rules=None, seed=1):

@@ -338,6 +338,7 @@ static int write_depth(const struct store_depth *depth, struct buf *out, struct 
         write_gauge("evalx_dead_submissions", "Submissions in the dead-letter list.", depth->dead, out, err) < 0 ||
         write_gauge("evalx_workers", "Workers whose heartbeat is fresh.", depth->workers, out, err) < 0 ||
         write_gauge("evalx_slots", "Slots of those workers.", depth->slots, out, err) < 0 ||
+        write_gauge("evalx_slots_busy", "Slots that compile or run something.", depth->slots_busy, out, err) < 0 ||
         write_head("evalx_oldest_wait_seconds", "gauge", "How long the oldest waiting submission has waited.", out,
                    err) < 0)
         return -1;

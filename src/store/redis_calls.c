@@ -88,10 +88,11 @@ int redis_heartbeat(struct store *base, const struct store_worker *worker, struc
     struct redis_store *store = redis_of(base);
     auto_args struct redis_args args = { 0 };
     auto_reply redisReply *reply = NULL;
-    if (redis_args_init(&args, store, REDIS_HEARTBEAT, 4 + 2 * len, err) < 0)
+    if (redis_args_init(&args, store, REDIS_HEARTBEAT, 5 + 2 * len, err) < 0)
         return -1;
     redis_args_add(&args, text_of(worker->name));
     redis_args_add_number(&args, worker->slots);
+    redis_args_add_number(&args, worker->slots_busy);
     redis_args_add_number(&args, worker->running);
     redis_args_add_number(&args, store->lease_ms);
     for (size_t i = 0; i < len; i++) {
@@ -282,16 +283,17 @@ int redis_depth(struct store *base, struct store_depth *ret, struct error *err)
     redis_args_add_number(&args, store->lease_ms);
     if (redis_call(store, REDIS_DEPTH, &args, REDIS_REPLY_ARRAY, &reply, err) < 0)
         return -1;
-    if (reply->elements != 6 || reply->element[0]->type != REDIS_REPLY_ARRAY ||
-        reply->element[5]->type != REDIS_REPLY_ARRAY)
+    if (reply->elements != 7 || reply->element[0]->type != REDIS_REPLY_ARRAY ||
+        reply->element[6]->type != REDIS_REPLY_ARRAY)
         return redis_answer_is_odd(REDIS_DEPTH, err);
     *ret = (struct store_depth){ 0 };
     read_counts(reply->element[0], ret);
-    read_queues(reply->element[5], ret);
+    read_queues(reply->element[6], ret);
     ret->oldest_wait_ms = redis_number(reply->element[1]);
     ret->dead = redis_number(reply->element[2]);
     ret->workers = (uint32_t)redis_number(reply->element[3]);
     ret->slots = (uint32_t)redis_number(reply->element[4]);
+    ret->slots_busy = (uint32_t)redis_number(reply->element[5]);
     return 0;
 }
 

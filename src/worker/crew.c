@@ -110,6 +110,7 @@ struct store_worker crew_describe(const struct worker *worker)
 {
     struct store_worker description = {
         .slots = worker->slots_open,
+        .slots_busy = (uint32_t)worker->steps_running,
         .running = (uint32_t)worker->held_len,
         .lanes = worker->lanes,
     };

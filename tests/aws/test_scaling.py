@@ -42,8 +42,8 @@ def test_larger_workers_do_not_flap_either():
 
 @pytest.mark.slow
 def test_a_policy_that_flaps_is_found():
-    """A plain (queued + running) / slots, and one that forgets what runs."""
-    for plain in ("IF(slots > 0, (queued + running) / slots, 1.2)", "IF(slots > 0, queued / slots, 1.2)"):
+    """A plain (queued + busy) / slots, and one that forgets what runs."""
+    for plain in ("IF(slots > 0, (queued + busy) / slots, 1.2)", "IF(slots > 0, queued / slots, 1.2)"):
         template = copy.deepcopy(templates.load("service.yaml"))
         policy = template["Resources"]["WorkerTracking"]["Properties"]["TargetTrackingConfiguration"]
         metrics = policy["CustomizedMetricSpecification"]["Metrics"]
@@ -72,6 +72,18 @@ def test_nobody_who_works_is_taken_away():
     assert 0.9 * rules.target < rules.load(0, 12, 20) < rules.target, "the band in which nothing happens"
 
 
+def test_submissions_of_many_tests_count_by_the_slots_they_fill():
+    """Counted by submissions, a fleet whose workers are all full looks idle and is made smaller, again and again."""
+    def fleet(told_width):
+        settings = scaling.Settings(slots=4, width=4, told_width=told_width)
+        found = scaling.simulate((SECONDS, lambda _second: 1.0), "ours", settings)
+        return unrest([found]), sorted(found.waits[SETTLED_S:])  # about one a second
+    (reversals, changes), waits = fleet(4)
+    assert reversals == 0 and changes <= 3 and waits[len(waits) * 99 // 100] < 30
+    (reversals, changes), waits = fleet(1)
+    assert reversals > 0 and changes > 30 and waits[len(waits) * 99 // 100] > 60
+
+
 def test_the_step_counts_what_warms_up():
     rules = scaling.Rules()
     assert [rules.step_for(depth) for depth in (20, 21, 101, 501)] == [2, 2, 4, 8]
@@ -81,3 +93,5 @@ def test_the_step_counts_what_warms_up():
 def test_the_delays_are_those_of_the_files():
     with open(os.path.join(templates.DEPLOY, "cloudwatch", "prometheus.yaml"), encoding="utf-8") as file:
         assert f"scrape_interval: {scaling.SCRAPE_S}s" in file.read()
+    with open(os.path.join(templates.ROOT, "src", "config", "config.h"), encoding="utf-8") as file:
+        assert f'"lease_ms", "{scaling.HEARTBEAT_S * 3000}"' in file.read()

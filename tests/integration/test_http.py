@@ -462,7 +462,7 @@ def test_metrics(client):
     grew('evalx_verdicts_total{language="python",verdict="accepted"}')
     assert after['evalx_queue_depth_total{language="java"}'] == 0
     assert after['evalx_cache_hits_total{language="c"}'] == 0
-    assert after["evalx_workers"] == 1 and after["evalx_slots"] == 2
+    assert after["evalx_workers"] == 1 and after["evalx_slots"] == 2 and "evalx_slots_busy" in after
     assert after["process_open_fds"] > 5 and after["process_resident_memory_bytes"] > 1 << 20
     assert not any("no/such" in name or "/coffee" in name for name in after)
 
@@ -477,6 +477,20 @@ def test_the_depth_is_that_of_the_queue(start_evalx):
     for token in tokens:
         client.request("DELETE", f"/submissions/{token}")
     harness.wait_until("the depth is zero again", lambda: samples(client)[name] == 0, step=0.3)
+
+
+def test_a_submission_of_many_tests_counts_as_all_the_slots_it_fills(start_evalx):
+    """What scaling goes by: one submission runs, and the worker is full."""
+    server = start_evalx({"EVALX_SLOTS": "3", "EVALX_LEASE_MS": "1000"})  # a heartbeat every third of a second
+    client = server.client()
+    token = client.submit([SLEEPER] * 8)
+    harness.wait_until("all slots are busy", lambda: samples(client)["evalx_slots_busy"] == 3, step=0.3)
+    assert samples(client)["evalx_jobs_running"] == 1
+    assert client.get("/queue").json()["slots_busy"] == 3
+    worker, = client.get("/workers").json()
+    assert (worker["slots"], worker["slots_busy"], worker["running"]) == (3, 3, 1)
+    client.request("DELETE", f"/submissions/{token}")
+    harness.wait_until("no slot is busy", lambda: samples(client)["evalx_slots_busy"] == 0, step=0.3)
 
 
 def test_about_and_languages(client):

@@ -76,6 +76,7 @@ static void zeros_are_shown(void **state)
     assert_shows(text, "evalx_queue_depth 0");
     assert_shows(text, "evalx_jobs_running 0");
     assert_shows(text, "evalx_slots 0");
+    assert_shows(text, "evalx_slots_busy 0");
     assert_shows(text, "evalx_workers 0");
     assert_shows(text, "evalx_dead_submissions 0");
     assert_shows(text, "evalx_oldest_wait_seconds 0.000");
@@ -89,7 +90,8 @@ static void depths_come_from_the_store(void **state)
 {
     (void)state;
     struct store_depth depth = { .lanes = { { "c", 7, 2 }, { "cobol", 3, 0 } }, .lanes_len = 2, .waiting = 10,
-                                 .running = 2, .dead = 1, .oldest_wait_ms = 1234, .workers = 3, .slots = 12 };
+                                 .running = 2, .dead = 1, .oldest_wait_ms = 1234, .workers = 3, .slots = 12,
+                                 .slots_busy = 5 };
     const char *text = show(&depth);
     assert_shows(text, "evalx_queue_depth_total{language=\"c\"} 7");
     assert_shows(text, "evalx_queue_depth_total{language=\"cobol\"} 3"); /* only another machine knows it */
@@ -98,6 +100,7 @@ static void depths_come_from_the_store(void **state)
     assert_shows(text, "evalx_dead_submissions 1");
     assert_shows(text, "evalx_workers 3");
     assert_shows(text, "evalx_slots 12");
+    assert_shows(text, "evalx_slots_busy 5");
     assert_shows(text, "evalx_oldest_wait_seconds 1.234");
 }
 
@@ -163,7 +166,7 @@ static void every_family_has_its_head_once(void **state)
     static const struct store_depth empty;
     static const char *const families[] = {
         "evalx_queue_depth_total", "evalx_queue_depth", "evalx_jobs_running", "evalx_dead_submissions",
-        "evalx_workers", "evalx_slots", "evalx_oldest_wait_seconds", "http_requests_total",
+        "evalx_workers", "evalx_slots", "evalx_slots_busy", "evalx_oldest_wait_seconds", "http_requests_total",
         "http_request_duration_seconds", "evalx_execution_time_seconds", "evalx_queue_wait_time_seconds",
         "evalx_cache_hits_total", "evalx_cache_misses_total", "evalx_verdicts_total", "process_open_fds",
         "process_start_time_seconds", "process_cpu_seconds_total", "evalx_build_info",

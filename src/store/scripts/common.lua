@@ -171,11 +171,22 @@ local function finish(token, state, result, cancelled, by, ttl_ms, client, now)
     if client then client_ended(client) end
 end
 
+-- What a worker's last heartbeat told: its slots, how many of them are busy, how many submissions it holds.  The busy
+-- ones stand last: a worker of an older version tells none.
+local function slots_in(told)
+    local slots, running, busy = string.match(told or '', '^(%d+) (%d+) ?(%d*)')
+    return tonumber(slots) or 0, tonumber(busy) or 0, tonumber(running) or 0
+end
+
+-- The sums over all workers, so that asking for them need not read every one.  0 + n, because -0 is no integer to Redis.
+local function count_slots(name, slots, busy)
+    local slots_before, busy_before = slots_in(redis.call('HGET', SLOTS, name))
+    redis.call('HINCRBY', DEPTH, 'slots', 0 + slots - slots_before)
+    redis.call('HINCRBY', DEPTH, 'busy', 0 + busy - busy_before)
+end
+
 local function forget_worker(name)
-    local held = redis.call('HGET', SLOTS, name)
-    if held then -- 0 - n, because -0 is no integer to Redis
-        redis.call('HINCRBY', DEPTH, 'slots', 0 - tonumber(string.match(held, '^%d+')))
-        redis.call('HDEL', SLOTS, name)
-    end
+    count_slots(name, 0, 0)
+    redis.call('HDEL', SLOTS, name)
     redis.call('ZREM', WORKERS, name)
 end

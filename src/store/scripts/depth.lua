@@ -1,6 +1,6 @@
 #!lua flags=no-writes
--- ARGV: lease_ms.  Returns counts (field, value, ...), oldest wait in ms, dead, workers, slots, and for each lane its
--- name and how many are in each of its queues.
+-- ARGV: lease_ms.  Returns counts (field, value, ...), oldest wait in ms, dead, workers, slots, busy ones, and for each
+-- lane its name and how many are in each of its queues.
 local now = now_ms()
 local oldest
 local function note_oldest(token)
@@ -14,10 +14,12 @@ for priority = 0, 2 do
 end
 note_oldest(redis.call('ZRANGE', AGES, 0, 0)[1]) -- of clients with a name, whose queues are not by age
 local slots = tonumber(redis.call('HGET', DEPTH, 'slots')) or 0
+local busy = tonumber(redis.call('HGET', DEPTH, 'busy')) or 0
 local workers = redis.call('ZCARD', WORKERS)
 for _, name in ipairs(redis.call('ZRANGEBYSCORE', WORKERS, '-inf', '(' .. (now - ARGV[1]))) do
     workers = workers - 1 -- dead, but the next sweep has not come yet
-    slots = slots - (tonumber(string.match(redis.call('HGET', SLOTS, name) or '', '^%d+')) or 0)
+    local its_slots, its_busy = slots_in(redis.call('HGET', SLOTS, name))
+    slots, busy = slots - its_slots, busy - its_busy
 end
 local counts, queues = redis.call('HGETALL', DEPTH), {}
 for i = 1, #counts, 2 do
@@ -28,4 +30,4 @@ for i = 1, #counts, 2 do
     end
 end
 return { counts, oldest and math.max(now - oldest, 0) or 0, redis.call('ZCARD', DEAD), workers,
-    slots, queues }
+    slots, busy, queues }
