@@ -286,7 +286,8 @@ static void finish(struct slot *slot, struct watch *watch, struct slot_reply *re
             ;
     }
     if (watch->failure.kind != 0) {
-        (void)snprintf(reply->text, sizeof reply->text, "step '%s'", stage_step_name(watch->failure.step));
+        (void)snprintf(reply->text, sizeof reply->text, "step '%s'%s", stage_step_name(watch->failure.step),
+                       stage_step_remedy(watch->failure.step, watch->failure.os));
         reply->os = watch->failure.os != 0 ? watch->failure.os : EIO;
         return;
     }

@@ -128,6 +128,15 @@ const char *stage_step_name(uint32_t step)
     return stage_program_step_name(step - STEP_OF_PROGRAM);
 }
 
+const char *stage_step_remedy(uint32_t step, int os)
+{
+    if ((os != EACCES && os != EPERM) || step < STEP_OF_PROGRAM ||
+        !stage_program_needs_namespaces(step - STEP_OF_PROGRAM))
+        return "";
+    return " (AppArmor, or a container's rules, forbid evalx user namespaces: sudo apparmor_parser --replace "
+           "/etc/apparmor.d/evalx, the profile that deploy/build_ami.sh installs; `journalctl -k` names the rule)";
+}
+
 static void report(const struct stage_plan *p, const struct stage_report *what)
 {
     (void)!write(p->report, what, sizeof *what);

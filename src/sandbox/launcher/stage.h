@@ -84,3 +84,5 @@ struct stage_report {
 _Noreturn void stage_init(const struct stage_plan *plan);
 
 const char *stage_step_name(uint32_t step);
+/* What helps, where the kernel's answer does not say it; "" otherwise. */
+const char *stage_step_remedy(uint32_t step, int os);

@@ -243,6 +243,11 @@ const char *stage_program_step_name(uint32_t step)
     return step < STEPS ? steps[step].name : "an unknown step";
 }
 
+bool stage_program_needs_namespaces(uint32_t step)
+{
+    return step < STEPS && steps[step].take == new_user_namespace;
+}
+
 int stage_program(const struct stage_plan *plan, uint32_t *ret_step, int *ret_report)
 {
     *ret_report = plan->report;
