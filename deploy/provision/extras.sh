@@ -1,6 +1,15 @@
 # extras: what is installed only if it was asked for.
 # shellcheck shell=bash disable=SC2154
 
+# fetch URL FILE WORDS: a file from elsewhere; the words say what to do where that cannot be reached.  What was asked
+# for and cannot be had ends the run: a machine without it would not be what it is taken for.
+fetch()
+{
+    (run curl --fail --silent --show-error --location --retry 3 --output "$2.new" "$1") ||
+        fail "$1 could not be fetched (above: why); $3"
+    run mv "$2.new" "$2"
+}
+
 install_isolate()
 {
     if [ -z "$isolate" ]; then
@@ -15,9 +24,8 @@ install_isolate()
     [ -z "$offline" ] || fail "isolate's .deb is not in $offline"
     if [ ! -s /etc/apt/keyrings/isolate.asc ]; then
         run mkdir -p /etc/apt/keyrings
-        run curl --fail --silent --show-error --location --retry 3 --output /etc/apt/keyrings/isolate.asc.new \
-            https://www.ucw.cz/isolate/debian/signing-key.asc
-        run mv /etc/apt/keyrings/isolate.asc.new /etc/apt/keyrings/isolate.asc
+        fetch https://www.ucw.cz/isolate/debian/signing-key.asc /etc/apt/keyrings/isolate.asc \
+            "without --isolate evalx uses its own sandbox; or put isolate's .deb into the DIR of --offline"
     fi
     put_text /etc/apt/sources.list.d/isolate.sources 644 <<TEXT
 Types: deb
@@ -49,7 +57,8 @@ install_cloudwatch()
         file=$file/amazon-cloudwatch-agent.deb
     fi
     if [[ $file == *://* ]]; then
-        run curl --fail --silent --show-error --location --retry 3 --output "$state/amazon-cloudwatch-agent.deb" "$file"
+        fetch "$file" "$state/amazon-cloudwatch-agent.deb" \
+            "download it elsewhere and give --cloudwatch FILE, or leave --cloudwatch out: no metrics are sent then"
         file=$state/amazon-cloudwatch-agent.deb
     elif [ ! -f "$file" ]; then
         fail "--cloudwatch: there is no $file"

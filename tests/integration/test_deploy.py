@@ -152,6 +152,21 @@ def test_build_ami_says_what_it_needs():
     assert "no file" in call(BUILD_AMI, "--any-system", "--binary", "/nonexistent", status=1).stderr
 
 
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+def test_what_cannot_be_fetched_is_told(folder):
+    """isolate and the CloudWatch agent come from elsewhere: the run ends there, and says what to do instead."""
+    parts = "".join(f". {DEPLOY}/provision/{part}.sh; " for part in ("common", "packages", "extras"))
+    given = f"state={folder} dry_run= offline= keys={folder}/key; "
+    script = given + parts + "fetch http://127.0.0.1:1/key $keys 'leave it out'; echo went on"
+    done = call("bash", "-euc", script, status=1)
+    assert "http://127.0.0.1:1/key could not be fetched" in done.stderr and "leave it out" in done.stderr
+    assert "curl: (7)" in done.stderr and "went on" not in done.stdout
+    assert not (pathlib.Path(folder) / "key").exists()
+    agent = "cloudwatch=http://127.0.0.1:1/agent.deb; "
+    done = call("bash", "-euc", given + parts + agent + "install_cloudwatch", status=1)
+    assert "--cloudwatch FILE" in done.stderr
+
+
 def test_build_ami_in_a_dry_run_changes_nothing():
     watched = ["/var/lib/evalx-provision", "/etc/evalx", "/etc/systemd/system", "/usr/libexec/evalx", "/etc/sysctl.d"]
 
