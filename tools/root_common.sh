@@ -41,15 +41,52 @@ host_sources()
         sort -u
 }
 
-keyring_of()
+is_debian()
 {
     case $1 in
-    bookworm | trixie | forky | sid) echo debian-archive-keyring ;;
-    *) case $(. /etc/os-release && echo "$ID") in
-        ubuntu) echo ubuntu-keyring ;;
-        *) echo ubuntu-archive-keyring ;;
-        esac ;;
+    bookworm | trixie | forky | sid) return 0 ;;
+    *) return 1 ;;
     esac
+}
+
+# keys_of SUITE FOLDER: $keys, the option that names the keys of a distribution that is not this machine's own.
+keys_of()
+{
+    keys=
+    if is_debian "$1"; then
+        has_package debian-archive-keyring || install_packages debian-archive-keyring
+        keys_file=/usr/share/keyrings/debian-archive-keyring.gpg
+    else
+        keys_file=/usr/share/keyrings/ubuntu-archive-keyring.gpg
+        [ -f "$keys_file" ] || fetch_ubuntu_keys "$2"
+    fi
+    keys=--keyring=$keys_file
+}
+
+# fetch_ubuntu_keys FOLDER: $keys_file.  Debian 12 has no package of Ubuntu's keys.  Debian 13 has, signed by Debian's
+# keys, which are here; nothing of it is installed.
+fetch_ubuntu_keys()
+{
+    [ -f /usr/share/keyrings/debian-archive-keyring.gpg ] || fail "this machine has neither Ubuntu's keys nor Debian's"
+    keys_mirror=$(host_sources "$(. /etc/os-release && echo "$VERSION_CODENAME")" |
+        awk '$3 !~ /-security|-updates/ { print $2; exit }')
+    keys_folder=$1/keys
+    rm -rf "$keys_folder"
+    mkdir -p "$keys_folder/lists/partial" "$keys_folder/cache/archives/partial"
+    echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] ${keys_mirror:-http://deb.debian.org/debian}" \
+        "trixie main" >"$keys_folder/sources.list"
+    say "fetching Ubuntu's keys (from Debian 13)"
+    for keys_step in update "download ubuntu-keyring"; do
+        # shellcheck disable=SC2086 # two words
+        (cd "$keys_folder" && quietly apt.log apt-get -o "Dir::Etc::SourceList=$keys_folder/sources.list" \
+            -o Dir::Etc::SourceParts=/dev/null -o "Dir::State::Lists=$keys_folder/lists" \
+            -o "Dir::Cache=$keys_folder/cache" -o APT::Sandbox::User=root -o Acquire::Languages=none $keys_step) ||
+            fail "Ubuntu's keys could not be fetched"
+    done
+    dpkg-deb -x "$keys_folder"/ubuntu-keyring_*.deb "$keys_folder/files"
+    keys_file=$1/ubuntu-archive-keyring.gpg
+    cp "$keys_folder/files/usr/share/keyrings/ubuntu-archive-keyring.gpg" "$keys_file"
+    rm -rf "$keys_folder"
 }
 
 # root_make SUITE MIRROR FOLDER [MMDEBSTRAP OPTIONS]: FOLDER/root.  An empty MIRROR: this machine's.
@@ -59,17 +96,15 @@ root_make()
     root_mirror=$2
     root_folder=$3
     shift 3
-    has_package "$(keyring_of "$root_suite")" || install_packages "$(keyring_of "$root_suite")"
+    keys_of "$root_suite" "$root_folder"
     root_sources=
     if [ -z "$root_mirror" ] && [ "$root_suite" = "$(. /etc/os-release && echo "${VERSION_CODENAME:-}")" ]; then
         [ -n "$(host_sources "$root_suite")" ] || quietly "$root_folder/update.log" apt-get update
         root_sources=$(host_sources "$root_suite")
     fi
-    set -- --variant=minbase "$@"
-    case $root_suite in
-    bookworm | trixie | forky | sid) ;;
-    *) set -- "$@" --components=main,universe ;;
-    esac
+    set -- --variant=minbase "$keys" "$@"
+    # Ubuntu does not count apt among the packages of a minimal system.
+    is_debian "$root_suite" || set -- "$@" --components=main,universe --include=apt
     apt_options >"$root_folder/apt.conf"
     [ ! -s "$root_folder/apt.conf" ] || set -- "$@" "--aptopt=$root_folder/apt.conf"
     case $root_sources$root_mirror in

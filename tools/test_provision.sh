@@ -3,8 +3,8 @@
 #
 #   test_provision.sh [SUITE...]
 #
-# For each (default: bookworm and trixie): a dry run that changes nothing; a run that is killed while packages are
-# installed, one that is killed while it compiles, one that comes to its end, with a program in the sandbox; and one
+# For each (default: bookworm, trixie and noble): a dry run that changes nothing; a run that is killed while packages
+# are installed, one that is killed while it compiles, one that comes to its end, with a program in the sandbox; and one
 # more, which changes nothing.  No systemd runs there, so no unit is started: `./dev test-vm golden` does that.
 # Everything is removed afterwards, also on failure.
 set -eu
@@ -59,7 +59,7 @@ cut_at()
 }
 
 provision='deploy/build_ami.sh --images none --no-prepare'
-[ $# -gt 0 ] || set -- bookworm trixie
+[ $# -gt 0 ] || set -- bookworm trixie noble
 for suite in "$@"; do
     rm -rf --one-file-system "$root"
     # What stock images of the release have, and a minimal root has not.

@@ -1,5 +1,6 @@
 #!/bin/sh
-# test_vm: the sandbox's tests where systemd and a pure cgroup v2 rule: a virtual machine of this distribution.
+# test_vm: the sandbox's tests where systemd and a pure cgroup v2 rule: a virtual machine of this distribution, or of
+# the release that EVALX_VM_SUITE names.
 #
 #   test_vm.sh [COMMAND IN THE GUEST...]      default: the sandbox suite and the attacks
 #
@@ -8,9 +9,11 @@
 # where the host has other work), EVALX_VM_SECONDS when it is given up.
 set -eu
 . tools/common.sh
+. tools/root_common.sh
 . tools/vm_common.sh
 
-packages="python3 gcc g++ libc6-dev $(libraries "$build/evalx" "$build/tests/sandbox/test_box")"
+vm_build
+packages="python3 gcc g++ libc6-dev $(libraries "$built/evalx" "$built/tests/sandbox/test_box")"
 name=$(vm_name walls "$vm_packages_always $packages")
 if [ ! -f "$name.img" ]; then
     vm_make_root walls "$packages"
@@ -43,8 +46,8 @@ trap 'exit 130' INT
 trap 'exit 143' TERM HUP
 
 mkdir -p "$job/files/build/tests/sandbox"
-cp "$build/evalx" "$job/files/build/"
-cp "$build/tests/sandbox/test_box" "$build/tests/sandbox/test_walls" "$build/tests/sandbox/test_warm" \
+cp "$binaries/evalx" "$job/files/build/"
+cp "$binaries/tests/sandbox/test_box" "$binaries/tests/sandbox/test_walls" "$binaries/tests/sandbox/test_warm" \
     "$job/files/build/tests/sandbox/"
 cp -r languages demo tests "$job/files/"
 {
@@ -68,8 +71,8 @@ truncate -s 256m "$job/job.tar"
 
 say "booting"
 : >"$job/out"
-# shellcheck disable=SC2086 # a list of words
-timeout "${EVALX_VM_SECONDS:-7200}" $vm_machine -kernel "$name.kernel" -initrd "$name.initrd" \
+# shellcheck disable=SC2046,SC2086 # lists of words
+timeout "${EVALX_VM_SECONDS:-7200}" $(vm_start "$name") \
     -append "$vm_kernel_words" \
     -drive "file=$name.img,if=virtio,format=raw,snapshot=on" \
     -drive "file=$job/job.tar,if=virtio,format=raw,readonly=on" \

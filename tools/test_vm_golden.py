@@ -118,7 +118,8 @@ class Golden:
         self.log(f"a shell after {took:.0f} s")
         self.sh("mkdir -p /media; mount -o ro /dev/vdb /media")
         self.log(self.sh("uname -r; stat -fc %T /sys/fs/cgroup; systemctl is-system-running --wait || true"))
-        check(self.run("command -v evalx nft redis-server gcc python3")[0] != 0, "this is no stock machine")
+        for program in ("evalx", "nft", "redis-server", "gcc"):
+            check(self.run(f"command -v {program}")[0] != 0, f"this is no stock machine: it has {program}")
 
     def fingerprint(self):
         """Every file of the machine but those that live by themselves, with size, mode and time of change."""
@@ -307,6 +308,52 @@ class Golden:
                               "code": f"exec 3<>/dev/tcp/{METADATA}/80 && echo reached || echo refused"}])
         self.expect_outputs(token, ["refused\n"])
 
+    def labels(self, unit):
+        """What AppArmor calls the unit's processes: the worker's, its root side's and its slots'."""
+        return set(self.sh("for pid in $(cat $(find /sys/fs/cgroup/system.slice/%s.service -name cgroup.procs)); do "
+                           "cat /proc/$pid/attr/current; echo; done 2>/dev/null | tr -d '\\000' | grep ." % unit)
+                   .split("\n"))
+
+    def apparmor(self):
+        """Ubuntu's rule against unprivileged user namespaces: evalx works under it, with its profile and without."""
+        if self.run("test -e /etc/apparmor.d/abi/4.0")[0] != 0:
+            self.log("this release has no such rule")
+            return
+        rule = "/proc/sys/kernel/apparmor_restrict_unprivileged_userns"
+        check(self.sh(f"cat {rule}") == "1", "the rule is off")
+        nobody = "setpriv --reuid 65534 --regid 65534 --clear-groups unshare --user --map-root-user true"
+        check(self.run(nobody)[0] != 0, "the rule does not bite")
+        check("evalx (unconfined)" in self.sh("cat /sys/kernel/security/apparmor/profiles").split("\n"),
+              "the profile is not loaded")
+        check(re.search(r"^ +evalx$", self.sh("aa-status"), re.M), "aa-status does not know the profile")
+        for unit in ROLES.split():
+            check(self.labels(unit) == {"evalx (unconfined)"}, f"{unit} is labelled {self.labels(unit)}")
+        self.run_batch()
+        # The rule is about the unprivileged: without the profile too.
+        self.sh("apparmor_parser --remove /etc/apparmor.d/evalx; systemctl restart evalx-worker", 240)
+        self.wait_ready()
+        check(self.labels("evalx-worker") == {"unconfined"}, f"labelled {self.labels('evalx-worker')}")
+        self.run_batch()
+        self.forbidden()
+
+    def forbidden(self):
+        """Where a profile forbids user namespaces evalx runs nothing, and says why and what helps."""
+        self.sh("printf 'abi <abi/4.0>,\nprofile evalx /usr/local/bin/evalx "
+                "flags=(attach_disconnected,mediate_deleted) {\n  allow all,\n  deny userns,\n}\n' "
+                ">/run/forbids; apparmor_parser --replace /run/forbids")
+        status, output = self.run("systemd-run --quiet --wait --pipe --collect --property=Delegate=yes "
+                                  "/usr/local/bin/evalx check", 240)
+        check(status != 0 and "apparmor_parser --replace /etc/apparmor.d/evalx" in output, f"evalx check: {output}")
+        self.run("systemctl restart evalx-worker", 240)
+        told = "journalctl --no-pager -u evalx-worker | grep -c 'apparmor_parser --replace /etc/apparmor.d/evalx'"
+        self.wait("the worker says what helps", lambda: self.run(told)[0] == 0)
+        check(self.run("systemctl is-active evalx-worker")[1] != "active", "the worker serves all the same")
+        # What it says helps.
+        self.sh("apparmor_parser --replace /etc/apparmor.d/evalx; systemctl restart evalx-worker", 240)
+        self.wait_ready()
+        check(self.labels("evalx-worker") == {"evalx (unconfined)"}, f"labelled {self.labels('evalx-worker')}")
+        self.run_batch()
+
     def stop_all(self):
         self.sh("systemctl stop evalx.service", 240)
         for unit in ROLES.split():
@@ -344,8 +391,8 @@ class Golden:
         self.machine.wait_end()
 
 
-STEPS = ("boot", "provision", "roles", "health", "secrets", "killed", "drain", "handed_back", "guard", "stop_all",
-         "watchdog", "reboot_with_work", "missing_redis", "again", "dry_run", "single", "end")
+STEPS = ("boot", "provision", "roles", "health", "secrets", "killed", "drain", "handed_back", "guard", "apparmor",
+         "stop_all", "watchdog", "reboot_with_work", "missing_redis", "again", "dry_run", "single", "end")
 
 
 def main():

@@ -3,24 +3,33 @@
 #
 #   test_vm_golden.sh [STEP...]      default: all steps of test_vm_golden.py, in their order
 #
-# The root is a minimal Debian with systemd and nothing of evalx.  What build_ami.sh installs there is downloaded here
-# beforehand, as its --list-packages says; the machine has no network but one port that leads in.  Its image of a
-# language is built here too.  Everything is kept in build-vm/ until it changes, the log in build-vm/golden.log.
+# The root is a minimal Debian or Ubuntu (EVALX_VM_SUITE) with systemd and nothing of evalx.  What build_ami.sh installs
+# there is downloaded here beforehand, as its --list-packages says; the machine has no network but one port that leads
+# in.  Its image of a language is built here too.  Everything is kept in build-vm/ until it changes, and the log there,
+# in golden.log or golden-SUITE.log.
 set -eu
 . tools/common.sh
+. tools/root_common.sh
 . tools/vm_common.sh
 
+vm_build
+log=$folder/golden.log
+[ "$suite" = "$host_suite" ] || log=$folder/golden-$suite.log
 image=python-3.13
-offline="$(bash deploy/build_ami.sh --any-system --binary "$build/evalx" --images none --list-packages) redis-server"
-name=$(vm_name golden "$vm_packages_always ca-certificates $offline")
+offline="$(in_release bash deploy/build_ami.sh --any-system --binary "$built/evalx" --images none --list-packages)"
+offline="$offline redis-server"
+# Stock images have ca-certificates; setting it up in the machine takes minutes.  Ubuntu's have what disturbs programs'
+# runs too, and has to be found and stopped.
+stock=ca-certificates
+is_debian "$suite" || stock="$stock ubuntu-minimal unattended-upgrades apport"
+name=$(vm_name golden "$vm_packages_always $stock $offline")
 if [ ! -f "$name.img" ]; then
     archives=$PWD/$name.packages
     # shellcheck disable=SC2016 # expanded by the hook
     hook='APT_CONFIG="$MMDEBSTRAP_APT_CONFIG" apt-get -y --no-install-recommends --download-only'
     # shellcheck disable=SC2086 # a list of words
     hook="mkdir -p '$archives/partial' && $hook -o Dir::Cache::archives='$archives' install $(printf '%s ' $offline)"
-    # Stock images have ca-certificates; setting it up in the machine takes minutes.
-    vm_make_root golden ca-certificates --customize-hook="$hook"
+    vm_make_root golden "$stock" --customize-hook="$hook"
     rm -rf "$archives/partial" "$archives/lock"
     printf '[Match]\nName=e*\n[Network]\nDHCP=yes\n' >"$folder/root/etc/systemd/network/10-vm.network"
     quietly "$folder/enable.log" chroot "$folder/root" systemctl enable systemd-networkd
@@ -51,7 +60,7 @@ trap 'exit 130' INT
 trap 'exit 143' TERM HUP
 mkdir -p "$job/files/clone"
 tar --exclude='./build*' --exclude=./.git --exclude=./.cache -cf - . | tar -xf - -C "$job/files/clone"
-cp "$build/evalx" "$job/files/"
+cp "$binaries/evalx" "$job/files/"
 cp -r "$name.packages" "$job/files/packages"
 tar -C "$folder/images" --exclude=./.build --numeric-owner -cf "$job/files/packages/images.tar" .
 truncate -s "$(($(du -sm "$job/files" | cut -f 1) * 12 / 10 + 64))m" "$job/files.img"
@@ -60,6 +69,6 @@ rm -rf "$job/files"
 cp --sparse=always "$name.img" "$job/disk.img"
 
 # shellcheck disable=SC2086 # a list of words
-/usr/bin/python3 tools/test_vm_golden.py --folder "$job" --log "$folder/golden.log" \
-    --machine "$vm_machine -kernel $name.kernel -initrd $name.initrd" --kernel-words "$vm_kernel_words" "$@"
-say "the golden image passed (log: $folder/golden.log)"
+/usr/bin/python3 tools/test_vm_golden.py --folder "$job" --log "$log" \
+    --machine "$(vm_start "$name" | paste -sd ' ' -)" --kernel-words "$vm_kernel_words" "$@"
+say "the golden image passed (log: $log)"

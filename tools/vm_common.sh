@@ -1,17 +1,22 @@
-# vm_common: virtual machines of this distribution for tests: their root, their image, and how they are started.
-# Sourced after common.sh by test_vm.sh and test_vm_golden.sh.
+# vm_common: virtual machines for tests, of this machine's release or another: their root, their image, and how they are
+# started.  Sourced after common.sh and root_common.sh by test_vm.sh and test_vm_golden.sh.
 #
+# EVALX_VM_SUITE (./dev test-vm --suite) names another release: bookworm, trixie, noble.
 # The machine is emulated (tcg): it needs no /dev/kvm, and is some 20 times slower where processes are made.  Its kernel
-# and initrd are given to it directly.  Roots are made by mmdebstrap and kept in build-vm/ until what goes in changes.
+# and initrd are given to it directly (Ubuntu's kernel needs no initrd for such a disk, and on a cloud's machines boots
+# without one too).  Roots are made by mmdebstrap and kept in build-vm/ until what goes in changes.
 # shellcheck shell=sh
-# shellcheck disable=SC2154 # build is common.sh's
+# shellcheck disable=SC2154 # build and keys are the others'
 
-suite=$(. /etc/os-release && echo "$VERSION_CODENAME")
-case $(. /etc/os-release && echo "$ID") in
-ubuntu) kernel=linux-image-virtual ;;
-*) kernel=linux-image-cloud-$(dpkg --print-architecture) ;;
-esac
+host_suite=$(. /etc/os-release && echo "$VERSION_CODENAME")
+suite=${EVALX_VM_SUITE:-$host_suite}
 folder="build-vm"
+if is_debian "$suite"; then
+    kernel=linux-image-cloud-$(dpkg --print-architecture)
+else
+    # apparmor brings the rule about user namespaces, as on every stock Ubuntu.
+    kernel="linux-image-virtual apparmor"
+fi
 mkdir -p "$folder"
 # shellcheck disable=SC2034 # for who sources this
 vm_machine="qemu-system-x86_64 -accel tcg,thread=multi,tb-size=512 -cpu Nehalem -smp 2 -m 2048 -nodefaults -no-reboot
@@ -20,14 +25,50 @@ vm_machine="qemu-system-x86_64 -accel tcg,thread=multi,tb-size=512 -cpu Nehalem 
 vm_kernel_words='root=/dev/vda rw console=ttyS0 quiet'
 vm_packages_always="systemd systemd-sysv dbus udev kmod procps iproute2 util-linux $kernel"
 
+# vm_build: $binaries, a build folder with evalx and its test programs for the machine's release.  For another release
+# than this machine's they are built in a root of that one, which is kept.  $built is that folder as in_release sees it.
+vm_build()
+{
+    binaries=$build
+    built=$build
+    builder=
+    [ "$suite" != "$host_suite" ] || return 0
+    builder=$PWD/$folder/builder-$suite
+    if [ ! -f "$builder/made" ]; then
+        rm -rf --one-file-system "$builder"
+        mkdir -p "$builder"
+        root_make "$suite" "" "$builder"
+        mkdir "$builder/root/srv/evalx"
+        : >"$builder/made"
+    fi
+    tar --exclude='./build*' --exclude=./.git --exclude=./.cache -cf - . | tar -xf - -C "$builder/root/srv/evalx"
+    say "building in a $suite"
+    unshare --mount --pid --fork --ipc --uts --kill-child sh tools/fresh_enter.sh "$builder/root" \
+        ./dev build </dev/null || fail "the build in a $suite failed"
+    built=build
+    # shellcheck disable=SC2034 # for who sources this
+    binaries=$builder/root/srv/evalx/$built
+}
+
+# in_release COMMAND...: in the clone, where the machine's release is.
+in_release()
+{
+    if [ -z "$builder" ]; then
+        "$@"
+    else
+        # shellcheck disable=SC2016 # expanded inside
+        chroot "$builder/root" sh -c 'cd /srv/evalx && exec "$@"' sh "$@"
+    fi
+}
+
 # The packages that hold the shared libraries of what will run there.
 libraries()
 {
     for program in "$@"; do
-        ldd "$program"
+        in_release ldd "$program"
     done | awk '/=> \// { print $3 }' | sort -u | while read -r library; do
-        library=$(readlink -f "$library")
-        dpkg-query -S "$library" 2>/dev/null || dpkg-query -S "*/$(basename "$library")"
+        library=$(in_release readlink -f "$library")
+        in_release dpkg-query -S "$library" 2>/dev/null || in_release dpkg-query -S "*/$(basename "$library")"
     done | sed 's/: .*//; s/:.*//' | sort -u
 }
 
@@ -46,7 +87,9 @@ vm_make_root()
     shift 2
     say "making a root of $suite with systemd (kept in $folder/)"
     rm -rf "$folder/root" "$folder/$vm_kind-$suite"-*
-    quietly "$folder/mmdebstrap.log" mmdebstrap --variant=minbase --include="$vm_packages" "$@" "$suite" \
+    keys_of "$suite" "$folder"
+    is_debian "$suite" || set -- --components=main,universe --include=apt "$@"
+    quietly "$folder/mmdebstrap.log" mmdebstrap --variant=minbase "$keys" --include="$vm_packages" "$@" "$suite" \
         "$folder/root" || fail "the root could not be made"
     echo '/dev/vda / ext4 rw 0 1' >"$folder/root/etc/fstab"
     echo evalx-vm >"$folder/root/etc/hostname"
@@ -71,11 +114,20 @@ UNIT
     ln -sf "../$1.service" "$folder/root/etc/systemd/system/multi-user.target.wants/$1.service"
 }
 
+# vm_start NAME: the words that start a machine with the kernel of NAME.
+vm_start()
+{
+    echo "$vm_machine -kernel $1.kernel"
+    [ ! -f "$1.initrd" ] || echo "-initrd $1.initrd"
+}
+
 # vm_image NAME SIZE: kernel, initrd and disk of $folder/root, which is gone then.
 vm_image()
 {
     cp "$(find "$folder/root/boot" -name "vmlinuz-*" | sort | tail -n 1)" "$1.kernel"
-    cp "$(find "$folder/root/boot" -name "initrd.img-*" | sort | tail -n 1)" "$1.initrd"
+    if is_debian "$suite"; then
+        cp "$(find "$folder/root/boot" -name "initrd.img-*" | sort | tail -n 1)" "$1.initrd"
+    fi
     truncate -s "$2" "$1.img.part"
     quietly "$folder/mkfs.log" mkfs.ext4 -q -F -d "$folder/root" "$1.img.part"
     rm -rf "$folder/root"
