@@ -59,7 +59,7 @@ int ahead_make(const struct ahead_kind *kind, const struct cgroup_run *run, cons
         .report = report_write,
         .uid = uid,
     };
-    (void)snprintf(plan.box_options, sizeof plan.box_options, "mode=0755,size=%" PRIu64 ",nr_inodes=%d",
+    (void)snprintf(plan.box_options, sizeof plan.box_options, "mode=0700,size=%" PRIu64 ",nr_inodes=%d",
                    kind->disk_bytes, BOX_INODES);
     (void)snprintf(plan.id_map, sizeof plan.id_map, "%d %u 1", UID_INSIDE, (unsigned)uid);
     int pidfd = -1;

@@ -49,15 +49,18 @@ static int group_remove(struct cgroup *group)
 {
     int os = 0;
     for (int i = 0; i < places(group); i++)
-        if (unlinkat(group->parents[i], group->name, AT_REMOVEDIR) < 0 && errno != ENOENT)
+        if (group->parents[i] >= 0 && unlinkat(group->parents[i], group->name, AT_REMOVEDIR) < 0 && errno != ENOENT)
             os = errno;
     errno = os;
     return os == 0 ? 0 : -1;
 }
 
+/* Where its parent is not given, as where it has one only for a while. */
 static int group_make(const struct cgroup *parent, struct cgroup *group, struct error *err)
 {
     for (int i = 0; i < places(group); i++) {
+        if (group->parents[i] < 0)
+            continue;
         /* EEXIST: two controllers of one v1 hierarchy, or what a crashed slot left; both are fine */
         if (mkdirat(parent->dirs[i], group->name, 0755) < 0 && errno != EEXIST) {
             error_set(err, ERROR_SANDBOX, errno, "make cgroup %s", group->name);
@@ -121,10 +124,9 @@ int cgroup_slot_close(struct cgroup *slot, unsigned wait_ms)
 }
 
 /* v1 tells of memory running out by an eventfd; where that is not to be had, the count at the end remains. */
-static int listen_for_oom(int memory_dir)
+static int listen_for_oom(int memory_dir, int control)
 {
     auto_close int event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    auto_close int control = openat(memory_dir, "memory.oom_control", O_RDONLY | O_CLOEXEC);
     if (event < 0 || control < 0)
         return -1;
     char text[32];
@@ -135,11 +137,63 @@ static int listen_for_oom(int memory_dir)
     return take_fd(&event);
 }
 
-int cgroup_run_open(const struct cgroup *slot, uint64_t sequence, struct cgroup_run *ret, struct error *err)
+static bool is_same(int one, int other)
 {
-    group_init(slot, &ret->group);
+    struct stat a, b;
+    return fstat(one, &a) == 0 && fstat(other, &b) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+}
+
+int cgroup_runs_open(const struct cgroup *slot, struct cgroup_runs *ret, struct error *err)
+{
+    *ret = (struct cgroup_runs){ .usage = -1, .pids = -1 };
     for (int i = 0; i < CGROUP_PLACES; i++)
+        ret->dirs[i] = ret->tasks[i] = -1;
+    if (slot->version != CGROUP_V1)
+        return 0;
+    struct cgroup group;
+    group_init(slot, &group);
+    (void)snprintf(group.name, sizeof group.name, "runs");
+    for (int i = 0; i < CGROUP_PLACES; i++)
+        if (is_same(slot->dirs[i], slot->dirs[CGROUP_MEMORY])) /* a process is in one group of a hierarchy */
+            group.parents[i] = -1;
+    if (group_make(slot, &group, err) < 0)
+        return -1;
+    for (int i = 0; i < CGROUP_PLACES; i++) {
+        ret->dirs[i] = group.dirs[i];
+        if (group.dirs[i] >= 0 && (ret->tasks[i] = cgroup_file_open(group.dirs[i], "tasks", O_WRONLY, err)) < 0)
+            return error_within(err, "prepare cgroup %s/runs", slot->name);
+    }
+    if (ret->dirs[CGROUP_PIDS] >= 0)
+        ret->pids = openat(ret->dirs[CGROUP_PIDS], "pids.events", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (ret->dirs[CGROUP_CPU] >= 0 &&
+        (ret->usage = cgroup_file_open(ret->dirs[CGROUP_CPU], "cpuacct.usage", O_RDONLY, err)) < 0)
+        return error_within(err, "prepare cgroup %s/runs", slot->name);
+    return 0;
+}
+
+static int open_files_v1(struct cgroup_run *run, struct error *err)
+{
+    const struct cgroup_runs *runs = run->runs;
+    if (runs->usage < 0 && (run->usage = cgroup_file_open(run->group.dirs[CGROUP_CPU], "cpuacct.usage", O_RDONLY, err)) < 0)
+        return -1;
+    for (int i = 0; i < CGROUP_PLACES; i++)
+        if (runs->tasks[i] < 0 && (run->tasks[i] = cgroup_file_open(run->group.dirs[i], "tasks", O_WRONLY, err)) < 0)
+            return -1;
+    run->oom_event = listen_for_oom(run->group.dirs[CGROUP_MEMORY], run->oom);
+    return 0;
+}
+
+int cgroup_run_open(const struct cgroup *slot, struct cgroup_runs *runs, uint64_t sequence, struct cgroup_run *ret,
+                    struct error *err)
+{
+    memset(ret, 0, sizeof *ret);
+    group_init(slot, &ret->group);
+    ret->runs = runs;
+    for (int i = 0; i < CGROUP_PLACES; i++) {
         ret->tasks[i] = -1;
+        if (runs->dirs[i] >= 0)
+            ret->group.parents[i] = -1;
+    }
     ret->usage = ret->peak = ret->oom = ret->pids = ret->oom_event = -1;
     (void)snprintf(ret->group.name, sizeof ret->group.name, "run-%" PRIu64, sequence);
     if (ret->group.version == CGROUP_NONE)
@@ -153,22 +207,11 @@ int cgroup_run_open(const struct cgroup *slot, uint64_t sequence, struct cgroup_
     /* These three may be missing on an old kernel (evalx check says so): their figures are then 0. */
     ret->peak = openat(dirs[CGROUP_MEMORY], v2 ? "memory.peak" : "memory.max_usage_in_bytes", flags);
     ret->oom = openat(dirs[CGROUP_MEMORY], v2 ? "memory.events" : "memory.oom_control", flags);
-    ret->pids = openat(dirs[v2 ? 0 : CGROUP_PIDS], "pids.events", flags);
-    if (v2) {
-        ret->usage = cgroup_file_open(dirs[0], "cpu.stat", O_RDONLY, err);
-    } else {
-        ret->usage = cgroup_file_open(dirs[CGROUP_CPU], "cpuacct.usage", O_RDONLY, err);
-        for (int i = 0; i < CGROUP_PLACES && ret->usage >= 0; i++) {
-            ret->tasks[i] = cgroup_file_open(dirs[i], "tasks", O_WRONLY, err);
-            if (ret->tasks[i] < 0)
-                goto undo;
-        }
-        ret->oom_event = listen_for_oom(dirs[CGROUP_MEMORY]);
-    }
-    if (ret->usage >= 0)
+    if (runs->pids < 0)
+        ret->pids = openat(dirs[v2 ? 0 : CGROUP_PIDS], "pids.events", flags);
+    int result = v2 ? ret->usage = cgroup_file_open(dirs[0], "cpu.stat", O_RDONLY, err) : open_files_v1(ret, err);
+    if (result >= 0)
         return 0;
-
-undo:
     (void)cgroup_run_close(ret);
     return error_within(err, "prepare cgroup %s", ret->group.name);
 }
@@ -188,13 +231,27 @@ static int limit_memory_v1(int dir, uint64_t bytes, struct error *err)
     return cgroup_file_write(dir, "memory.swappiness", 0, err);
 }
 
-int cgroup_run_limit(const struct cgroup_run *run, const struct slot_limits *limits, struct error *err)
+static int limit_processes_v1(struct cgroup_run *run, uint64_t processes, struct error *err)
+{
+    struct cgroup_runs *runs = run->runs;
+    if (runs->dirs[CGROUP_PIDS] < 0)
+        return cgroup_file_write(run->group.dirs[CGROUP_PIDS], "pids.max", processes, err);
+    if (runs->processes == processes)
+        return 0;
+    runs->processes = 0; /* not known, where it fails */
+    if (cgroup_file_write(runs->dirs[CGROUP_PIDS], "pids.max", processes, err) < 0)
+        return -1;
+    runs->processes = processes;
+    return 0;
+}
+
+int cgroup_run_limit(struct cgroup_run *run, const struct slot_limits *limits, struct error *err)
 {
     const int *dirs = run->group.dirs;
     if (run->group.version == CGROUP_V1) {
         if (limit_memory_v1(dirs[CGROUP_MEMORY], limits->memory_bytes, err) < 0)
             return -1;
-        return cgroup_file_write(dirs[CGROUP_PIDS], "pids.max", limits->processes, err);
+        return limit_processes_v1(run, limits->processes, err);
     }
     if (run->group.version == CGROUP_V2) {
         if (cgroup_file_write(dirs[0], "memory.max", limits->memory_bytes, err) < 0 ||
@@ -209,18 +266,40 @@ int cgroup_run_limit(const struct cgroup_run *run, const struct slot_limits *lim
 
 int cgroup_run_enter(const struct cgroup_run *run)
 {
-    for (int i = 0; i < CGROUP_PLACES; i++)
-        if (run->tasks[i] >= 0 && write(run->tasks[i], "0", 1) < 0)
+    for (int i = 0; i < CGROUP_PLACES; i++) {
+        int tasks = run->tasks[i] >= 0 ? run->tasks[i] : run->runs->tasks[i];
+        if (tasks >= 0 && write(tasks, "0", 1) < 0)
             return errno;
+    }
     return 0;
+}
+
+static uint64_t counted_cpu_us(const struct cgroup_run *run)
+{
+    int usage = run->usage >= 0 ? run->usage : run->runs->usage;
+    if (usage < 0)
+        return 0;
+    return run->group.version == CGROUP_V2 ? cgroup_fd_number(usage, "usage_usec")
+                                           : cgroup_fd_number(usage, NULL) / 1000;
+}
+
+static uint32_t counted_refusals(const struct cgroup_run *run)
+{
+    int pids = run->pids >= 0 ? run->pids : run->runs->pids;
+    return pids < 0 ? 0 : (uint32_t)cgroup_fd_number(pids, "max");
+}
+
+void cgroup_run_begin(struct cgroup_run *run)
+{
+    run->cpu_before_us = counted_cpu_us(run);
+    if (run->pids < 0) /* in a group of its own none has been refused */
+        run->refusals_before = counted_refusals(run);
 }
 
 uint64_t cgroup_run_cpu_us(const struct cgroup_run *run)
 {
-    if (run->usage < 0)
-        return 0;
-    return run->group.version == CGROUP_V2 ? cgroup_fd_number(run->usage, "usage_usec")
-                                           : cgroup_fd_number(run->usage, NULL) / 1000;
+    uint64_t counted = counted_cpu_us(run);
+    return counted > run->cpu_before_us ? counted - run->cpu_before_us : 0;
 }
 
 uint32_t cgroup_run_oom_kills(const struct cgroup_run *run)
@@ -235,7 +314,7 @@ void cgroup_run_facts(const struct cgroup_run *run, struct slot_facts *facts)
     facts->cpu_us = cgroup_run_cpu_us(run);
     facts->memory_bytes = run->peak < 0 ? 0 : cgroup_fd_number(run->peak, NULL);
     facts->oom_kills = cgroup_run_oom_kills(run);
-    facts->process_refusals = run->pids < 0 ? 0 : (uint32_t)cgroup_fd_number(run->pids, "max");
+    facts->process_refusals = counted_refusals(run) - run->refusals_before;
 }
 
 int cgroup_run_close(struct cgroup_run *run)

@@ -160,7 +160,7 @@ static int hear_worker(struct slot *slot, struct watch *watch)
 uint64_t slot_cpu_us(const struct slot *slot, const struct watch *watch)
 {
     uint64_t used = cgroup_run_cpu_us(&slot->next);
-    uint64_t own = watch->cpu_before_us + (slot->driver->own_cpu_us != NULL ? slot->driver->own_cpu_us(watch) : 0);
+    uint64_t own = slot->driver->own_cpu_us != NULL ? slot->driver->own_cpu_us(watch) : 0;
     return used > own ? used - own : 0;
 }
 
@@ -307,7 +307,7 @@ static int run(struct slot *slot, const int fds[], size_t fds_len, struct watch 
 static void prepare_next(struct slot *slot)
 {
     struct error err;
-    if (cgroup_run_open(&slot->settings->group, slot->groups++, &slot->next, &err) < 0) {
+    if (cgroup_run_open(&slot->settings->group, &slot->cgroup_runs, slot->groups++, &slot->next, &err) < 0) {
         dprintf(STDERR_FILENO, "evalx slot %u: %s\n", slot->settings->number, err.text);
         _exit(1); /* the launcher cleans up, the worker asks for a new slot */
     }
@@ -368,7 +368,8 @@ static void settle(struct slot *slot)
     struct error err = { 0 };
     if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
         error_set(&err, ERROR_SANDBOX, errno, "die with the launcher");
-    else if (settings->group.version == CGROUP_NONE || cgroup_slot_enter(&settings->group, &err) == 0)
+    else if (cgroup_runs_open(&settings->group, &slot->cgroup_runs, &err) == 0 &&
+             (settings->group.version == CGROUP_NONE || cgroup_slot_enter(&settings->group, &err) == 0))
         slot->driver->settle(slot, &err);
     if (err.kind != ERROR_NONE) {
         dprintf(STDERR_FILENO, "evalx slot %u: %s\n", settings->number, err.text);

@@ -35,8 +35,9 @@ struct slot {
     uint64_t groups;
     unsigned processors;
     uint64_t memory_max;        /* bytes a run gets, at most */
+    struct cgroup_runs cgroup_runs;
     struct cgroup_run next;     /* made ahead; then of the run */
-    int network, sockets;       /* native: the namespace of all its runs, and the list of its local sockets */
+    int network, sockets;       /* native: the namespace of all its runs, and how many sockets are in it */
     int threshold;              /* native: the executable */
     bool stands;                /* native: the standing filter is loaded (seccomp_filter.h) */
     struct slot_limits limited; /* what has been set on it: memory and processes */
@@ -67,7 +68,6 @@ struct watch {
     bool has_listener;
     bool started; /* begun_us is when the program began, not its box */
     uint64_t begun_us;
-    uint64_t cpu_before_us; /* what the group had used when the run began: making its box */
     unsigned asked_to_end;  /* how often */
     bool reaped;
     struct slot_facts facts;

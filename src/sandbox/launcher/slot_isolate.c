@@ -188,6 +188,7 @@ static int start(struct slot *slot, const int fds[], struct watch *watch, struct
     if (keep >= 0 && box.keep < 0)
         return slot_refuse(reply, errno, "keep a descriptor");
     slot->runs++;
+    cgroup_run_begin(&slot->next);
     return clone_keeper(slot, fds, watch, reply);
 }
 

@@ -43,7 +43,7 @@ static void settle(struct slot *slot, struct error *err)
         return;
     }
     slot->network = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
-    slot->sockets = open("/proc/thread-self/net/unix", O_RDONLY | O_CLOEXEC);
+    slot->sockets = open("/proc/thread-self/net/sockstat", O_RDONLY | O_CLOEXEC);
     if (slot->network < 0 || slot->sockets < 0 || setns(own, CLONE_NEWNET) < 0) {
         error_set(err, ERROR_SANDBOX, errno, "keep a network namespace");
         return;
@@ -53,13 +53,12 @@ static void settle(struct slot *slot, struct error *err)
         error_set(err, ERROR_SANDBOX, errno, "make a file of the threshold");
 }
 
-/* Are there local sockets in the network of the slot's runs? */
+/* Are there sockets in the network of the slot's runs?  "sockets: used N"; the kernel's own are not among them. */
 static bool has_sockets(const struct slot *slot)
 {
-    char list[512];
-    ssize_t got = pread(slot->sockets, list, sizeof list, 0);
-    const char *end = got <= 0 ? NULL : memchr(list, '\n', (size_t)got); /* of the heading */
-    return end != NULL && end + 1 < list + got;
+    static const char none[] = "sockets: used 0\n";
+    char text[sizeof none - 1];
+    return pread(slot->sockets, text, sizeof text, 0) != (ssize_t)sizeof text || memcmp(text, none, sizeof text) != 0;
 }
 
 /*
@@ -113,7 +112,7 @@ static int renew_group(struct slot *slot, struct error *err)
 {
     struct cgroup_run spent = slot->next;
     slot->limited = (struct slot_limits){ 0 };
-    if (cgroup_run_open(&slot->settings->group, slot->groups++, &slot->next, err) < 0) {
+    if (cgroup_run_open(&slot->settings->group, &slot->cgroup_runs, slot->groups++, &slot->next, err) < 0) {
         slot->next = spent;
         return -1;
     }
@@ -258,7 +257,7 @@ static int start(struct slot *slot, const int fds[], struct watch *watch, struct
     watch->report = ahead->report;
     watch->refusals = ahead->refusals;
     watch->begun_us = slot_now_us();
-    watch->cpu_before_us = cgroup_run_cpu_us(&slot->next);
+    cgroup_run_begin(&slot->next); /* making its box is not its own */
     ahead->kind.image = NULL; /* it is the run's now */
     /* Where its end cannot be reached the box has ended, and its report says why. */
     watch->line = ahead->line;
@@ -295,7 +294,6 @@ static void finish(struct slot *slot, struct watch *watch, struct slot_reply *re
     struct slot_facts *facts = &watch->facts;
     uint64_t wall_us = slot_now_us() - watch->begun_us;
     cgroup_run_facts(&slot->next, facts);
-    facts->cpu_us -= facts->cpu_us < watch->cpu_before_us ? facts->cpu_us : watch->cpu_before_us;
     if (end.kind != 0) {
         facts->wall_us = end.wall_us;
         facts->exit_code = WIFEXITED(end.wait_status) ? WEXITSTATUS(end.wait_status) : 0;

@@ -36,15 +36,14 @@ static int set_capabilities(uint64_t permitted, uint64_t effective)
     return syscall(SYS_capset, &head, sets) < 0 ? errno : 0;
 }
 
-int stage_become(uid_t uid, bool keep_admin)
+int stage_become(uid_t uid)
 {
-    if (setgroups(0, NULL) < 0 || setresgid(uid, uid, uid) < 0)
+    /* For clone3: some systems let only the first make user namespaces; the run's group (v2) is root's. */
+    const uint64_t kept = 1ull << CAP_SYS_ADMIN | 1ull << CAP_DAC_OVERRIDE;
+    if (setgroups(0, NULL) < 0 || setresgid(uid, uid, uid) < 0 || prctl(PR_SET_KEEPCAPS, 1) < 0 ||
+        setresuid(uid, uid, uid) < 0)
         return errno;
-    if (keep_admin && prctl(PR_SET_KEEPCAPS, 1) < 0)
-        return errno;
-    if (setresuid(uid, uid, uid) < 0)
-        return errno;
-    return keep_admin ? set_capabilities(1ull << CAP_SYS_ADMIN, 1ull << CAP_SYS_ADMIN) : 0;
+    return set_capabilities(kept, kept);
 }
 
 int stage_drop_capabilities(void)
@@ -128,23 +127,15 @@ static int default_signals(const struct stage_plan *p)
     return sigprocmask(SIG_SETMASK, &none, NULL) < 0 ? errno : 0;
 }
 
-static int become_user(const struct stage_plan *p)
-{
-    int os = stage_become(p->uid, true);
-    /* Files of /proc/self belong to root while this is off, and the next step writes two of them. */
-    return os != 0 ? os : prctl(PR_SET_DUMPABLE, 1) < 0 ? errno : 0;
-}
-
 static int write_proc(const char *path, const char *text, size_t len)
 {
     auto_close int fd = open(path, O_WRONLY | O_CLOEXEC);
     return fd < 0 || write(fd, text, len) < 0 ? errno : 0;
 }
 
-static int new_user_namespace(const struct stage_plan *p)
+/* It was born in a user namespace, as its only user; these say who that is. */
+static int map_user(const struct stage_plan *p)
 {
-    if (unshare(CLONE_NEWUSER) < 0)
-        return errno;
     size_t len = strlen(p->id_map);
     int os = write_proc("/proc/self/setgroups", "deny", 4);
     if (os == 0)
@@ -222,13 +213,12 @@ static const struct {
     int (*take)(const struct stage_plan *plan);
 } steps[] = {
     { "join the cgroup", join_cgroup },
+    { "say who the user is", map_user },
     { "hide the cgroups", hide_cgroups },
     { "start a session", new_session },
     { "join a new keyring", new_keyring },
     { "set the standing limits", set_standing_limits },
     { "reset the signals", default_signals },
-    { "become the program's user", become_user },
-    { "enter a user namespace", new_user_namespace },
     { "drop the capabilities", drop_capabilities },
     { "renounce new privileges", no_new_privileges },
     { "enter the box", enter_box },

@@ -13,7 +13,8 @@ int stage_program(const struct stage_plan *plan, uint32_t *ret_step, int *ret_re
 const char *stage_program_step_name(uint32_t step);
 bool stage_program_needs_namespaces(uint32_t step); /* of a user */
 
-/* No groups, then this group and user, for good.  keep_admin: CAP_SYS_ADMIN stays, for one more step.  0 or errno. */
-int stage_become(uid_t uid, bool keep_admin);
+/* No groups, then this group and user, for good, with the capabilities that making the program's process takes.  0 or
+ * errno. */
+int stage_become(uid_t uid);
 /* Bounding set, ambient, permitted, effective, inheritable: all empty.  0 or errno. */
 int stage_drop_capabilities(void);
