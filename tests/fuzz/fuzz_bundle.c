@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/scope.h"
+#include "sandbox/launcher/shelf.h"
 #include "sandbox/launcher/unpack.h"
 
 #define PACKED_MAX (1u << 20)
@@ -88,6 +89,30 @@ static unsigned entries_outside(void)
     return (unsigned)st.st_nlink; /* folders only; files are seen by what is left when the inside has been emptied */
 }
 
+/* The root side's look at it, as large as it must be for that: one file or none, of what the bundle says. */
+static void shelve(int bundle, int folder)
+{
+    struct image image = { .shelf = folder };
+    struct shelf shelf;
+    struct stat st;
+    if (ftruncate(bundle, size_of(bundle) + 2 * SHELF_FILE_BYTES_MIN) < 0)
+        abort();
+    shelf_init(&shelf);
+    shelf_see(&shelf, bundle);
+    assert(shelf_offer(&shelf, &image) == 0); /* seen once */
+    shelf_see(&shelf, bundle);
+    uint64_t number = shelf_offer(&shelf, &image);
+    if (number != 0) {
+        assert(fstatat(folder, "1", &st, AT_SYMLINK_NOFOLLOW) == 0 && (uint64_t)st.st_size == shelf.size);
+        assert(number == 1 && shelf.size <= (uint64_t)size_of(bundle) && strchr(shelf.name, '/') == NULL);
+        assert(unpack_but(bundle, folder, shelf.name) >= 0);
+    }
+    shelf_see(&shelf, -1);
+    assert(fstatat(folder, "1", &st, AT_SYMLINK_NOFOLLOW) < 0 || number == 0);
+    assert(entries_outside() == 3);
+    (void)empty(inside);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 {
     make();
@@ -111,6 +136,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
         assert(size_of(second) == size_of(first));
     }
     (void)empty(inside);
+    shelve(bundle, folder);
     (void)rmdir(inside);
     assert(rmdir(outside) == 0); /* fails where anything was made beside the folder */
     if (mkdir(outside, 0755) < 0 || mkdir(inside, 0755) < 0)

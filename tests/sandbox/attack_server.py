@@ -263,14 +263,16 @@ class Server:
 
     @staticmethod
     def descriptors(pid):
-        """How many, without the three of an interpreter that waits in a slot's next box: its input, and two pipes."""
+        """How many, without those a slot may have or not: of an interpreter that waits in its next box the input and
+        two pipes, and the bundle of its last run (launcher/shelf.h)."""
         links = []
         for name in os.listdir(f"/proc/{pid}/fd"):
             try:
                 links.append(os.readlink(f"/proc/{pid}/fd/{name}"))
             except FileNotFoundError:
                 pass
-        return len(links) - 3 * sum(link.startswith("/memfd:stdin") for link in links)
+        bundles = sum(link.startswith(("/memfd:bundle", "/memfd:kept", "/memfd:artifact")) for link in links)
+        return len(links) - 3 * sum(link.startswith("/memfd:stdin") for link in links) - min(bundles, 1)
 
     def state(self):
         """What must be the same before and after an attack."""

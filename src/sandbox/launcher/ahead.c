@@ -15,13 +15,15 @@
 #include <unistd.h>
 
 #include "base/scope.h"
+#include "sandbox/launcher/shelf.h"
 #include "sandbox/launcher/stage.h"
 
 bool ahead_fits(const struct ahead *ahead, const struct ahead_kind *kind)
 {
     const struct ahead_kind *own = &ahead->kind;
     return own->image != NULL && own->image == kind->image && own->disk_bytes == kind->disk_bytes &&
-           own->class == kind->class && own->refused_ends == kind->refused_ends;
+           own->class == kind->class && own->refused_ends == kind->refused_ends &&
+           (own->shelved == 0 || own->shelved == kind->shelved);
 }
 
 int ahead_make(const struct ahead_kind *kind, const struct cgroup_run *run, const struct seccomp_filters *filters,
@@ -62,6 +64,10 @@ int ahead_make(const struct ahead_kind *kind, const struct cgroup_run *run, cons
     (void)snprintf(plan.box_options, sizeof plan.box_options, "mode=0700,size=%" PRIu64 ",nr_inodes=%d",
                    kind->disk_bytes, BOX_INODES);
     (void)snprintf(plan.id_map, sizeof plan.id_map, "%d %u 1", UID_INSIDE, (unsigned)uid);
+    if (kind->shelved != 0) {
+        (void)snprintf(plan.shelved, sizeof plan.shelved, SHELF_FOLDER "/%" PRIu64, kind->shelved);
+        (void)snprintf(plan.shelved_at, sizeof plan.shelved_at, "/box/%s", kind->program);
+    }
     int pidfd = -1;
     /* CLEAR_SIGHAND: a signal init has no handler for cannot be sent to it from inside; one it has (a sanitizer's)
      * can. */

@@ -20,6 +20,8 @@ struct ahead_kind {
     uint64_t disk_bytes;
     uint32_t class;
     bool refused_ends;
+    uint64_t shelved;  /* the number of the program that is in it already (shelf.h); 0: none */
+    const char *program; /* what that is called in the box */
 };
 
 struct ahead {
@@ -28,7 +30,7 @@ struct ahead {
     int pidfd, line, report, refusals; /* refusals: where the listener of refused calls will arrive, or -1 */
 };
 
-/* Is one there, made for this kind? */
+/* Is one there, made for this kind?  One without a program does where there could be one. */
 bool ahead_fits(const struct ahead *ahead, const struct ahead_kind *kind);
 
 /*

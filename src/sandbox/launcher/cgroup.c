@@ -55,7 +55,7 @@ static int group_remove(struct cgroup *group)
     return os == 0 ? 0 : -1;
 }
 
-/* Where its parent is not given, as where it has one only for a while. */
+/* Only where its parent is given. */
 static int group_make(const struct cgroup *parent, struct cgroup *group, struct error *err)
 {
     for (int i = 0; i < places(group); i++) {
@@ -174,7 +174,8 @@ int cgroup_runs_open(const struct cgroup *slot, struct cgroup_runs *ret, struct 
 static int open_files_v1(struct cgroup_run *run, struct error *err)
 {
     const struct cgroup_runs *runs = run->runs;
-    if (runs->usage < 0 && (run->usage = cgroup_file_open(run->group.dirs[CGROUP_CPU], "cpuacct.usage", O_RDONLY, err)) < 0)
+    int cpu = run->group.dirs[CGROUP_CPU];
+    if (runs->usage < 0 && (run->usage = cgroup_file_open(cpu, "cpuacct.usage", O_RDONLY, err)) < 0)
         return -1;
     for (int i = 0; i < CGROUP_PLACES; i++)
         if (runs->tasks[i] < 0 && (run->tasks[i] = cgroup_file_open(run->group.dirs[i], "tasks", O_WRONLY, err)) < 0)

@@ -58,9 +58,11 @@ int isolate_box_attach(const char *images_folder, struct image *image, struct er
 {
     if (image->mount_ns >= 0)
         return 0;
-    auto_close int mount_ns = -1;
-    if (image_build(images_folder, image->name, &mount_ns, err) < 0)
+    struct image built = *image;
+    if (image_build(images_folder, &built, err) < 0)
         return -1;
+    auto_close int mount_ns = built.mount_ns, shelf = built.shelf; /* the shelf is for boxes of ours */
+    (void)shelf;
     auto_close int tree = take_tree(mount_ns, err);
     if (tree < 0)
         return -1;

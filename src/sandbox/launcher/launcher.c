@@ -70,14 +70,14 @@ static int add_image(const char name[CONTROL_IMAGE_BYTES], struct error *err)
      * of the others it is enough that they are there and as they must be, or with sixty of them a start would take
      * seconds.
      */
-    int mount_ns = -1;
-    if (launcher.images_len == 0 ? image_build(launcher.settings->images_folder, name, &mount_ns, err) < 0
+    *image = (struct image){ .mount_ns = -1, .shelf = -1 };
+    (void)snprintf(image->name, sizeof image->name, "%s", name);
+    if (launcher.images_len == 0 ? image_build(launcher.settings->images_folder, image, err) < 0
                                  : image_check(launcher.settings->images_folder, name, err) < 0)
         return -1;
-    if (mount_ns >= 0)
-        (void)close(mount_ns);
-    image->mount_ns = -1;
-    (void)snprintf(image->name, sizeof image->name, "%s", name);
+    scope_close(&image->mount_ns);
+    scope_close(&image->shelf);
+    image->mount_ns = image->shelf = -1;
     launcher.images_len++;
     return 0;
 }

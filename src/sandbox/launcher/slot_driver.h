@@ -17,6 +17,7 @@
 #include "sandbox/launcher/cgroup.h"
 #include "sandbox/launcher/request_check.h"
 #include "sandbox/launcher/slot.h"
+#include "sandbox/launcher/shelf.h"
 #include "sandbox/launcher/stage.h"
 #include "sandbox/launcher/warm.h"
 #include "sandbox/protocol.h"
@@ -53,6 +54,7 @@ struct slot {
     size_t leftovers_len;
     pid_t retired[RETIRED_MAX];
     size_t retired_len;
+    struct shelf shelf;  /* native */
     struct image *image; /* of this run */
     struct slot_request request;
     char *words[REQUEST_WORDS_MAX]; /* argv, NULL, env, NULL: in the request's strings */

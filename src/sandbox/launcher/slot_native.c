@@ -48,6 +48,7 @@ static void settle(struct slot *slot, struct error *err)
         error_set(err, ERROR_SANDBOX, errno, "keep a network namespace");
         return;
     }
+    shelf_init(&slot->shelf);
     slot->threshold = threshold_open();
     if (slot->threshold < 0)
         error_set(err, ERROR_SANDBOX, errno, "make a file of the threshold");
@@ -87,7 +88,7 @@ static int have_image(struct slot *slot, struct slot_reply *reply)
 {
     struct image *image = slot->image;
     struct error err;
-    if (image->mount_ns < 0 && image_build(slot->settings->images_folder, image->name, &image->mount_ns, &err) < 0)
+    if (image->mount_ns < 0 && image_build(slot->settings->images_folder, image, &err) < 0)
         return slot_refuse(reply, err.os != 0 ? err.os : EIO, err.text);
     return 0;
 }
@@ -156,11 +157,20 @@ static void learn(struct slot *slot, const struct ahead_kind *kind)
     slot->last_warm = asked;
 }
 
+/* The program of the last requests, where it is on a shelf. */
+static void offer_program(struct slot *slot, struct ahead_kind *kind)
+{
+    bool waits = slot->last_warm.is_set; /* for a source, then, and not for a program */
+    kind->shelved = kind->image == NULL || waits ? 0 : shelf_offer(&slot->shelf, kind->image);
+    kind->program = slot->shelf.name;
+}
+
 /* For another run like the last.  Without it the next one makes its box itself, and tells what is wrong. */
 static void prepare(struct slot *slot)
 {
     struct error ignored;
     slot->limited = (struct slot_limits){ 0 };
+    offer_program(slot, &slot->likely);
     if (slot->likely.image == NULL || limit_group(slot, &slot->likely_limits, &ignored) < 0 ||
         make_ahead(slot, &slot->likely, -1, &ignored) < 0 || !slot->likely_warm)
         return;
@@ -193,18 +203,22 @@ static void load_standing_filter(struct slot *slot)
 }
 
 /* Makes sure that a box for this request is there; -1 with *reply. */
-static int have_box(struct slot *slot, struct slot_reply *reply)
+static int have_box(struct slot *slot, int bundle, struct slot_reply *reply)
 {
     const struct slot_request *r = &slot->request;
-    const struct ahead_kind kind = { .image = slot->image,
+    struct ahead_kind kind = { .image = slot->image,
                                      .disk_bytes = r->limits.disk_bytes,
                                      .class = r->class,
                                      .refused_ends = (r->flags & SLOT_REFUSED_ENDS) != 0 };
     bool tests_itself = (r->flags & SLOT_SELF_TEST) != 0;
     struct error err;
     load_standing_filter(slot);
-    if (!(r->flags & (SLOT_KEEP_FILES | SLOT_SELF_TEST))) /* a compile is followed by runs, not by its like */
+    if (!(r->flags & (SLOT_KEEP_FILES | SLOT_SELF_TEST))) { /* a compile is followed by runs, not by its like */
+        shelf_see(&slot->shelf, bundle);
+        kind.shelved = slot->shelf.number != 0 && slot->shelf.image == slot->image ? slot->shelf.number : 0;
+        kind.program = slot->shelf.name;
         learn(slot, &kind);
+    }
     bool fits = !slot->warm.kind.is_set ||
                 (!(r->flags & SLOT_KEEP_FILES) && warm_kind_equal(&slot->warm.kind, &slot->last_warm));
     if (!tests_itself && fits && ahead_fits(&slot->ahead, &kind) && ahead_lives(slot))
@@ -223,7 +237,8 @@ static bool takes_time(const struct slot *slot, const int fds[])
 {
     struct stat st;
     int bundle = slot_bundle_fd(slot, fds);
-    return bundle >= 0 && (fstat(bundle, &st) < 0 || st.st_size > BUNDLE_QUICK_BYTES);
+    off_t there = slot->ahead.kind.shelved != 0 ? (off_t)slot->shelf.size : 0;
+    return bundle >= 0 && (fstat(bundle, &st) < 0 || st.st_size - there > BUNDLE_QUICK_BYTES);
 }
 
 static int send_order(struct slot *slot, const int fds[], bool tells_start)
@@ -248,7 +263,7 @@ static void end(struct watch *watch)
 
 static int start(struct slot *slot, const int fds[], struct watch *watch, struct slot_reply *reply)
 {
-    if (have_image(slot, reply) < 0 || have_box(slot, reply) < 0)
+    if (have_image(slot, reply) < 0 || have_box(slot, slot_bundle_fd(slot, fds), reply) < 0)
         return -1;
     struct ahead *ahead = &slot->ahead;
     give_streams(fds, ahead->report, slot->ahead_uid);

@@ -79,6 +79,17 @@ static int mount_box(const struct stage_plan *p)
     return os;
 }
 
+static int lay_out_program(const struct stage_plan *p)
+{
+    if (p->shelved[0] == '\0')
+        return 0;
+    auto_close int place = open(p->shelved_at, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0755);
+    if (place < 0 || mount(p->shelved, p->shelved_at, NULL, MS_BIND, NULL) < 0)
+        return errno;
+    unsigned long flags = MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV;
+    return mount(NULL, p->shelved_at, NULL, flags, NULL) < 0 ? errno : 0;
+}
+
 static int name_host(const struct stage_plan *p)
 {
     (void)p;
@@ -98,8 +109,13 @@ struct step {
 };
 
 static const struct step steps[] = {
-    { "die with the slot", die_with_slot }, { "enter the network", enter_network }, { "enter the image", enter_image },
-    { "mount /proc", mount_proc },          { "mount the box", mount_box },         { "name the host", name_host },
+    { "die with the slot", die_with_slot },
+    { "enter the network", enter_network },
+    { "enter the image", enter_image },
+    { "mount /proc", mount_proc },
+    { "mount the box", mount_box },
+    { "lay out the program", lay_out_program },
+    { "name the host", name_host },
     { "become the program's user", become_user },
 };
 #define STEPS ((uint32_t)(sizeof steps / sizeof *steps))
@@ -288,7 +304,8 @@ static void await_program(pid_t program, uint64_t begun_us, struct stage_report 
 static void unpack_files(const struct stage_plan *plan, int bundle, int box)
 {
     /* As the program's user, who owns the box, and in which nobody of a client's has run yet. */
-    int os = unpack(bundle, box);
+    const char *there = plan->shelved[0] != '\0' ? plan->shelved_at + sizeof "/box/" - 1 : NULL;
+    int os = unpack_but(bundle, box, there);
     if (os != 0)
         fail(plan, STEP_UNPACK, os);
     (void)close(bundle);

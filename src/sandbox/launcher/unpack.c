@@ -83,7 +83,7 @@ static int make_folders(int folder, char *name)
     return 0;
 }
 
-static bool name_is_plain(const char *name, size_t len)
+bool unpack_name_is_plain(const char *name, size_t len)
 {
     if (len == 0 || len > BUNDLE_NAME_MAX || memchr(name, '\0', len) != NULL || name[0] == '/' || name[len - 1] == '/')
         return false;
@@ -122,7 +122,7 @@ static int unpack_content(off_t *at, uint64_t size, int to)
     return os != 0 ? os : copy_out(reader.bundle, at, size - here, to);
 }
 
-static int unpack_entry(off_t *at, int folder)
+static int unpack_entry(off_t *at, int folder, const char *there)
 {
     struct bundle_entry entry;
     const char *bytes;
@@ -140,8 +140,14 @@ static int unpack_entry(off_t *at, int folder)
     memcpy(name, bytes, entry.name_len);
     *at += entry.name_len;
     name[entry.name_len] = '\0';
-    if (!name_is_plain(name, entry.name_len))
+    if (!unpack_name_is_plain(name, entry.name_len))
         return EBADMSG;
+    if (there != NULL && strcmp(name, there) == 0) {
+        if (entry.size > INT64_MAX - (uint64_t)*at)
+            return EBADMSG;
+        *at += (off_t)entry.size;
+        return 0;
+    }
     os = make_folders(folder, name);
     if (os != 0)
         return os;
@@ -152,7 +158,7 @@ static int unpack_entry(off_t *at, int folder)
     return unpack_content(at, entry.size, to);
 }
 
-int unpack(int bundle, int folder)
+int unpack_but(int bundle, int folder, const char *there)
 {
     struct stat st;
     if (fstat(bundle, &st) < 0)
@@ -168,8 +174,13 @@ int unpack(int bundle, int folder)
     if (os == 0 && memcmp(magic, BUNDLE_MAGIC, (size_t)at) != 0)
         os = EBADMSG;
     for (unsigned files = 0; os == 0 && at < st.st_size; files++)
-        os = files >= BUNDLE_FILES_MAX ? EBADMSG : unpack_entry(&at, folder);
+        os = files >= BUNDLE_FILES_MAX ? EBADMSG : unpack_entry(&at, folder, there);
     return os;
+}
+
+int unpack(int bundle, int folder)
+{
+    return unpack_but(bundle, folder, NULL);
 }
 
 struct packing {

@@ -4,6 +4,8 @@
  * could reach.
  */
 #pragma once
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 /*
@@ -11,6 +13,11 @@
  * program has touched yet.  0 or errno: EBADMSG for a bundle that is not one, ENOSPC where the box is full.
  */
 int unpack(int bundle, int folder);
+/* As unpack, but for the file of this name, which is there already. */
+int unpack_but(int bundle, int folder, const char *there);
+
+/* May a file of a bundle be called so: no absolute path, no part of it empty, "." or "..", no NUL? */
+bool unpack_name_is_plain(const char *name, size_t len);
 
 /*
  * Regular files below `folder` (no links followed, at most BUNDLE_FILES_MAX, PACK_DEPTH_MAX folders deep, bytes_max

@@ -1,0 +1,43 @@
+/*
+ * shelf: the program of a slot's last runs, laid out once for those that follow.
+ *
+ * A compiled program is copied into its box page by page; of a static one that is most of what its box costs.  Where
+ * two requests in a row bring the same bundle, the slot puts the largest executable in it on a shelf: a tmpfs beside
+ * the image that only root may enter.  The boxes it then makes ahead have the file from there, as a read-only
+ * mount of this one file; it is there without a copy, as the image's own files are, and no run can change it.
+ * One program a slot; another takes its place.
+ *
+ * The same bundle: the same file, which is kept open so that no other can take its number, and unchanged since.
+ */
+#pragma once
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/stat.h>
+
+#include "sandbox/bundle.h"
+#include "sandbox/launcher/image.h"
+
+#define SHELF_FOLDER "/.shelf"
+/* A smaller program is sooner copied than mounted. */
+#define SHELF_FILE_BYTES_MIN (64u << 10)
+/* Two of these fit: the one before may still be in a box. */
+#define SHELF_BUNDLE_BYTES_MAX (32u << 20)
+#define SHELF_FILES_LOOKED_AT 64u
+
+struct shelf {
+    int bundle; /* of the last request, or -1 */
+    struct stat seen;
+    bool again;                /* the one before had it too */
+    bool refused;              /* it does not go on a shelf */
+    uint64_t number;           /* of the file that is there, its name; 0: none is */
+    const struct image *image; /* beside this one */
+    uint64_t size;
+    char name[BUNDLE_NAME_MAX + 1]; /* in the box */
+    uint64_t last; /* number given */
+};
+
+void shelf_init(struct shelf *shelf);
+/* A request has come, with this bundle or without one (-1); the caller keeps it. */
+void shelf_see(struct shelf *shelf, int bundle);
+/* Puts the program of the last two requests beside this image, if it is not there.  Its number, or 0: there is none. */
+uint64_t shelf_offer(struct shelf *shelf, const struct image *image);

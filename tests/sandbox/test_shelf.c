@@ -1,0 +1,151 @@
+/*
+ * Programs that are laid out ahead (launcher/shelf.h): from the third run of the same bundle on, and never another's.
+ */
+#include "boxes.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/scope.h"
+#include "sandbox/bundle.h"
+
+static void add_file(int fd, const char *name, unsigned mode, const void *content, size_t len)
+{
+    struct bundle_entry entry = { .name_len = (uint32_t)strlen(name), .mode = mode, .size = len };
+    assert_int_equal(write(fd, &entry, sizeof entry), sizeof entry);
+    assert_int_equal(write(fd, name, strlen(name)), strlen(name));
+    assert_int_equal(write(fd, content, len), len);
+}
+
+static void add_program(int fd, const char *name, const char *path)
+{
+    auto_close int from = open(path, O_RDONLY | O_CLOEXEC);
+    struct stat st;
+    assert_true(from >= 0 && fstat(from, &st) == 0);
+    void *content = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, from, 0);
+    assert_ptr_not_equal(content, MAP_FAILED);
+    add_file(fd, name, 0755, content, (size_t)st.st_size);
+    assert_int_equal(munmap(content, (size_t)st.st_size), 0);
+}
+
+/* As a compile leaves it: the source, the program, and perhaps a file beside it. */
+static int artifact(const char *path, const char *beside)
+{
+    int fd = memfd_create("artifact", MFD_CLOEXEC);
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, BUNDLE_MAGIC, sizeof BUNDLE_MAGIC - 1), sizeof BUNDLE_MAGIC - 1);
+    add_file(fd, "main.c", 0644, "int main;\n", 10);
+    add_program(fd, "main", path);
+    if (beside != NULL)
+        add_file(fd, "beside.txt", 0644, beside, strlen(beside));
+    return fd;
+}
+
+static void expect(int bundle, const struct limits *limits, const char *expected)
+{
+    static const char *const argv[] = { "/box/main", NULL };
+    struct box_job job = shell_job(argv);
+    job.bundle_fd = bundle;
+    if (limits != NULL)
+        job.limits = *limits;
+    struct box_outcome outcome = run_job(&job);
+    assert_int_equal(outcome.facts.exit_code, 0);
+    if (outcome.output.len != strlen(expected) || memcmp(outcome.output.at, expected, strlen(expected)) != 0)
+        fail_msg("'%.*s' is not '%s'", (int)outcome.output.len, outcome.output.at, expected);
+    box_outcome_done(&outcome);
+}
+
+static void the_third_run_finds_it_there(void **state)
+{
+    (void)state;
+    needs_native("isolate's boxes are made when they are asked for");
+    auto_close int one = artifact(SHELF_PROGRAM_ONE, "beside");
+    expect(one, NULL, "one copy beside\n");
+    expect(one, NULL, "one copy beside\n");
+    for (int i = 0; i < 5; i++)
+        expect(one, NULL, "one shelf beside\n");
+}
+
+static void another_program_is_never_taken_for_it(void **state)
+{
+    (void)state;
+    needs_native("isolate's boxes are made when they are asked for");
+    auto_close int one = artifact(SHELF_PROGRAM_ONE, NULL), two = artifact(SHELF_PROGRAM_TWO, NULL);
+    auto_close int like_one = artifact(SHELF_PROGRAM_ONE, "more");
+    for (int i = 0; i < 3; i++)
+        expect(one, NULL, i < 2 ? "one copy nothing\n" : "one shelf nothing\n");
+    expect(two, NULL, "two copy nothing\n");
+    expect(one, NULL, "one copy nothing\n");
+    for (int i = 0; i < 3; i++)
+        expect(two, NULL, i < 2 ? "two copy nothing\n" : "two shelf nothing\n");
+    expect(like_one, NULL, "one copy more\n");
+    expect_output("cat /box/* 2>&1; ls -A /box", "cat: '/box/*': No such file or directory\n");
+}
+
+static void what_has_been_changed_is_another(void **state)
+{
+    (void)state;
+    needs_native("isolate's boxes are made when they are asked for");
+    auto_close int one = artifact(SHELF_PROGRAM_ONE, NULL), two = artifact(SHELF_PROGRAM_TWO, NULL);
+    struct stat st;
+    for (int i = 0; i < 3; i++)
+        expect(one, NULL, i < 2 ? "one copy nothing\n" : "one shelf nothing\n");
+    assert_int_equal(fstat(two, &st), 0);
+    char *content = malloc((size_t)st.st_size);
+    assert_non_null(content);
+    pause_ms(50); /* times of files are as coarse as the clock's tick */
+    assert_int_equal(pread(two, content, (size_t)st.st_size, 0), st.st_size);
+    assert_int_equal(pwrite(one, content, (size_t)st.st_size, 0), st.st_size);
+    assert_int_equal(ftruncate(one, st.st_size), 0);
+    free(content);
+    expect(one, NULL, "two copy nothing\n");
+}
+
+static void another_kind_of_box_gets_it_too(void **state)
+{
+    (void)state;
+    needs_native("isolate's boxes are made when they are asked for");
+    auto_close int one = artifact(SHELF_PROGRAM_ONE, NULL);
+    struct limits roomier = easy;
+    roomier.disk_bytes *= 2;
+    for (int i = 0; i < 3; i++)
+        expect(one, NULL, i < 2 ? "one copy nothing\n" : "one shelf nothing\n");
+    expect(one, &roomier, "one shelf nothing\n");
+    expect(one, NULL, "one shelf nothing\n");
+}
+
+static void a_bundle_cut_short_breaks_only_its_run(void **state)
+{
+    (void)state;
+    needs_native("isolate's boxes are made when they are asked for");
+    static const char *const argv[] = { "/box/main", NULL };
+    auto_close int one = artifact(SHELF_PROGRAM_ONE, NULL);
+    struct stat st;
+    struct error err;
+    struct box_job job = shell_job(argv);
+    assert_int_equal(fstat(one, &st), 0);
+    assert_int_equal(ftruncate(one, st.st_size - 1000), 0);
+    job.bundle_fd = one;
+    for (int i = 0; i < 4; i++) {
+        struct box_outcome outcome;
+        assert_true(box_run(box, &job, &outcome, &err) < 0);
+    }
+    expect_output("echo goes on", "goes on\n");
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_third_run_finds_it_there),
+        cmocka_unit_test(another_program_is_never_taken_for_it),
+        cmocka_unit_test(what_has_been_changed_is_another),
+        cmocka_unit_test(another_kind_of_box_gets_it_too),
+        cmocka_unit_test(a_bundle_cut_short_breaks_only_its_run),
+    };
+    return boxes_main(argc, argv, tests);
+}
