@@ -153,8 +153,9 @@ const char *stage_step_name(uint32_t step)
 
 const char *stage_step_remedy(uint32_t step, int os)
 {
-    if ((os != EACCES && os != EPERM) || step < STEP_OF_PROGRAM ||
-        !stage_program_needs_namespaces(step - STEP_OF_PROGRAM))
+    bool needs_them = step == STEP_START_PROGRAM ||
+                      (step >= STEP_OF_PROGRAM && stage_program_needs_namespaces(step - STEP_OF_PROGRAM));
+    if (!needs_them || (os != EACCES && os != EPERM))
         return "";
     return " (AppArmor, or a container's rules, forbid evalx user namespaces: sudo apparmor_parser --replace "
            "/etc/apparmor.d/evalx, the profile that deploy/build_ami.sh installs; `journalctl -k` names the rule)";

@@ -235,7 +235,7 @@ const char *stage_program_step_name(uint32_t step)
 
 bool stage_program_needs_namespaces(uint32_t step)
 {
-    return step < STEPS && steps[step].take == new_user_namespace;
+    return step < STEPS && (steps[step].take == map_user || steps[step].take == hide_cgroups);
 }
 
 int stage_program(const struct stage_plan *plan, uint32_t *ret_step, int *ret_report)

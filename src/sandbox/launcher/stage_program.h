@@ -11,7 +11,7 @@
 /* Takes all steps; returns only on failure: errno, which step, and where the report pipe is then. */
 int stage_program(const struct stage_plan *plan, uint32_t *ret_step, int *ret_report);
 const char *stage_program_step_name(uint32_t step);
-bool stage_program_needs_namespaces(uint32_t step); /* of a user */
+bool stage_program_needs_namespaces(uint32_t step); /* a user's own, with the rights in it */
 
 /* No groups, then this group and user, for good, with the capabilities that making the program's process takes.  0 or
  * errno. */
