@@ -47,8 +47,9 @@ trap 'exit 143' TERM HUP
 
 mkdir -p "$job/files/build/tests/sandbox"
 cp "$binaries/evalx" "$job/files/build/"
-cp "$binaries/tests/sandbox/test_box" "$binaries/tests/sandbox/test_walls" "$binaries/tests/sandbox/test_warm" \
-    "$job/files/build/tests/sandbox/"
+for program in test_box test_walls test_warm test_shelf shelf_program_one shelf_program_two; do
+    cp "$binaries/tests/sandbox/$program" "$job/files/build/tests/sandbox/"
+done
 cp -r languages demo tests "$job/files/"
 {
     echo 'export EVALX_TEST_SLOW='"${EVALX_VM_SLOW:-20}"' EVALX_BINARY=/job/build/evalx EVALX_LANGUAGES=/job/languages'
@@ -58,9 +59,8 @@ cp -r languages demo tests "$job/files/"
         printf '%s\n' "$*"
     else
         echo 'status=0'
-        echo 'build/tests/sandbox/test_box || status=1'
-        echo 'build/tests/sandbox/test_walls || status=1'
-        echo 'build/tests/sandbox/test_warm || status=1'
+        # shellcheck disable=SC2016
+        echo 'for name in box walls warm shelf; do build/tests/sandbox/test_$name || status=1; done'
         echo 'python3 tests/sandbox/run_attacks.py || status=1'
         # shellcheck disable=SC2016
         echo 'exit $status'

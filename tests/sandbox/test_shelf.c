@@ -22,8 +22,14 @@ static void add_file(int fd, const char *name, unsigned mode, const void *conten
     assert_int_equal(write(fd, content, len), len);
 }
 
-static void add_program(int fd, const char *name, const char *path)
+/* shelf_program_WORD stands beside this program. */
+static void add_program(int fd, const char *name, const char *word)
 {
+    char path[4096];
+    ssize_t len = readlink("/proc/self/exe", path, sizeof path - 64);
+    assert_true(len > 0);
+    path[len] = '\0';
+    (void)snprintf(strrchr(path, '/') + 1, 64, "shelf_program_%s", word);
     auto_close int from = open(path, O_RDONLY | O_CLOEXEC);
     struct stat st;
     assert_true(from >= 0 && fstat(from, &st) == 0);
@@ -34,13 +40,13 @@ static void add_program(int fd, const char *name, const char *path)
 }
 
 /* As a compile leaves it: the source, the program, and perhaps a file beside it. */
-static int artifact(const char *path, const char *beside)
+static int artifact(const char *word, const char *beside)
 {
     int fd = memfd_create("artifact", MFD_CLOEXEC);
     assert_true(fd >= 0);
     assert_int_equal(write(fd, BUNDLE_MAGIC, sizeof BUNDLE_MAGIC - 1), sizeof BUNDLE_MAGIC - 1);
     add_file(fd, "main.c", 0644, "int main;\n", 10);
-    add_program(fd, "main", path);
+    add_program(fd, "main", word);
     if (beside != NULL)
         add_file(fd, "beside.txt", 0644, beside, strlen(beside));
     return fd;
@@ -64,7 +70,7 @@ static void the_third_run_finds_it_there(void **state)
 {
     (void)state;
     needs_native("isolate's boxes are made when they are asked for");
-    auto_close int one = artifact(SHELF_PROGRAM_ONE, "beside");
+    auto_close int one = artifact("one", "beside");
     expect(one, NULL, "one copy beside\n");
     expect(one, NULL, "one copy beside\n");
     for (int i = 0; i < 5; i++)
@@ -75,8 +81,8 @@ static void another_program_is_never_taken_for_it(void **state)
 {
     (void)state;
     needs_native("isolate's boxes are made when they are asked for");
-    auto_close int one = artifact(SHELF_PROGRAM_ONE, NULL), two = artifact(SHELF_PROGRAM_TWO, NULL);
-    auto_close int like_one = artifact(SHELF_PROGRAM_ONE, "more");
+    auto_close int one = artifact("one", NULL), two = artifact("two", NULL);
+    auto_close int like_one = artifact("one", "more");
     for (int i = 0; i < 3; i++)
         expect(one, NULL, i < 2 ? "one copy nothing\n" : "one shelf nothing\n");
     expect(two, NULL, "two copy nothing\n");
@@ -91,7 +97,7 @@ static void what_has_been_changed_is_another(void **state)
 {
     (void)state;
     needs_native("isolate's boxes are made when they are asked for");
-    auto_close int one = artifact(SHELF_PROGRAM_ONE, NULL), two = artifact(SHELF_PROGRAM_TWO, NULL);
+    auto_close int one = artifact("one", NULL), two = artifact("two", NULL);
     struct stat st;
     for (int i = 0; i < 3; i++)
         expect(one, NULL, i < 2 ? "one copy nothing\n" : "one shelf nothing\n");
@@ -110,7 +116,7 @@ static void another_kind_of_box_gets_it_too(void **state)
 {
     (void)state;
     needs_native("isolate's boxes are made when they are asked for");
-    auto_close int one = artifact(SHELF_PROGRAM_ONE, NULL);
+    auto_close int one = artifact("one", NULL);
     struct limits roomier = easy;
     roomier.disk_bytes *= 2;
     for (int i = 0; i < 3; i++)
@@ -124,7 +130,7 @@ static void a_bundle_cut_short_breaks_only_its_run(void **state)
     (void)state;
     needs_native("isolate's boxes are made when they are asked for");
     static const char *const argv[] = { "/box/main", NULL };
-    auto_close int one = artifact(SHELF_PROGRAM_ONE, NULL);
+    auto_close int one = artifact("one", NULL);
     struct stat st;
     struct error err;
     struct box_job job = shell_job(argv);
