@@ -6,6 +6,7 @@ both sides anyway.
 """
 import os
 import re
+import subprocess
 
 from engine import ROOT, write
 
@@ -38,6 +39,19 @@ def host_languages(bench):
         found = re.sub(r"^image = .*$", "image = host", language_file(name), flags=re.M)
         write(os.path.join(folder, name + ".conf"), re.sub(r"^\[image\]\n(?:.+\n)*\n?", "", found, flags=re.M))
     return folder
+
+
+def prepared(bench, languages, folder):
+    """The images folder in which these languages of a folder are prepared."""
+    images = os.path.join(bench.folder, "images")
+    os.makedirs(images, 0o755, exist_ok=True)
+    if not languages: # without a name evalx would take all
+        return images
+    env = {key: value for key, value in os.environ.items() if not key.startswith(("EVALX_", "REDIS_"))}
+    env.update(EVALX_IMAGES=images, EVALX_LANGUAGES=folder, EVALX_UID_BASE="1920000000", EVALX_DATA=bench.folder)
+    subprocess.run([os.environ["EVALX_BINARY"], "prepare", *languages], check=True, env=env,
+                   stdout=subprocess.DEVNULL)
+    return images
 
 
 def program_of(name, code):

@@ -7,7 +7,6 @@ import contextlib
 import os
 import re
 import shutil
-import subprocess
 
 from engine import ROOT, Client, request, right, submission, write
 from figures import median, p99
@@ -47,18 +46,6 @@ PROGRAMS = [
 FIRST = 1000000
 
 
-def prepare(bench, languages):
-    """The images folder in which these languages are prepared."""
-    images = os.path.join(bench.folder, "images")
-    os.mkdir(images, 0o755)
-    env = {key: value for key, value in os.environ.items() if not key.startswith(("EVALX_", "REDIS_"))}
-    env.update(EVALX_IMAGES=images, EVALX_LANGUAGES=os.path.join(ROOT, "languages"), EVALX_UID_BASE="1920000000",
-               EVALX_DATA=bench.folder)
-    subprocess.run([os.environ["EVALX_BINARY"], "prepare", *languages], check=True, env=env,
-                   stdout=subprocess.DEVNULL)
-    return images
-
-
 def compiles(port, language):
     """How many programs the worker has compiled so far."""
     with Client(port) as client:
@@ -93,7 +80,7 @@ def measure(bench, report):
             report.note(f"{row[0]}: {row[5]} is not installed, not measured")
     rows, bars = [], []
     with contextlib.ExitStack() as stack:
-        images = prepare(bench, [row[1] for row in programs])
+        images = prepared(bench, [row[1] for row in programs], os.path.join(ROOT, "languages"))
         fleet = stack.enter_context(bench.fleet("compile", {"EVALX_IMAGES": images}))
         ports = fleet.api.port, fleet.workers[0].port
         for row in programs:

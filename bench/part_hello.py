@@ -10,7 +10,7 @@ import time
 
 from engine import Client, right, submission
 from figures import median, p99
-from languages import INTERPRETERS, host_languages, program_of
+from languages import INTERPRETERS, host_languages, prepared, program_of
 
 PAUSE_S = 0.05
 IN_A_ROW = 5
@@ -23,7 +23,10 @@ def measure(bench, report):
             report.note(f"{row[0]}: not installed, not measured")
     rows = []
     with contextlib.ExitStack() as stack:
-        fleet = stack.enter_context(bench.fleet("hello", {"EVALX_LANGUAGES": host_languages(bench)}))
+        languages = host_languages(bench)
+        settings = {"EVALX_LANGUAGES": languages,
+                    "EVALX_IMAGES": prepared(bench, [row[1] for row in installed if row[1] == "ruby"], languages)}
+        fleet = stack.enter_context(bench.fleet("hello", settings))
         client = stack.enter_context(Client(fleet.api.port))
         for row in installed:
             rows += compare(bench, client, row)

@@ -41,7 +41,7 @@ quietly()
 packages_build="gcc g++ libc6-dev meson ninja-build pkg-config python3 libmicrohttpd-dev libjansson-dev libhiredis-dev
     libsqlite3-dev libinih-dev nettle-dev libseccomp-dev libcurl4-gnutls-dev libwslay-dev libcmocka-dev libssl-dev"
 packages_test="mmdebstrap spin python3-pytest python3-hypothesis python3-websockets redis-server openssl iproute2
-    util-linux mount"
+    util-linux mount ruby"
 packages_lint="shellcheck clang-tidy clang-format python3-pytest"
 
 packages_of()

@@ -225,6 +225,8 @@ static int append_placeholder(struct buf *out, struct text name, const struct co
         return buf_append_text(out, values->binary, err);
     if (text_equal(name, TEXT("prepared")))
         return buf_append_text(out, values->prepared, err);
+    if (text_equal(name, TEXT("if_prepared")))
+        return 0;
     if (text_equal(name, TEXT("main")))
         return buf_append(out, values->source.at, values->source.len - suffix_of(values->source).len, err);
     if (text_equal(name, TEXT("memory_mb")))
@@ -301,7 +303,8 @@ int command_expand(const struct command *command, const struct command_values *v
                     copy_word(name, name.at[0] == '-' || name.at[0] == '@' ? "./" : "", arena, &argv[len++], err) < 0)
                     return -1;
             }
-        } else if (values->prepared.len == 0 && strstr(word.at, "{prepared}") != NULL) {
+        } else if (values->prepared.len == 0 &&
+                   (strstr(word.at, "{prepared}") != NULL || strstr(word.at, "{if_prepared}") != NULL)) {
             continue;
         } else if (expand_word(word, values, arena, &argv[len++], err) < 0) {
             return -1;

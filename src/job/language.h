@@ -8,6 +8,7 @@
  *   {main}       the source's name without its suffix
  *   {prepared}   where the language's [prepare] script put its files; where nothing is prepared, or it is out of date,
  *                the whole word is left out (prepared.h)
+ *   {if_prepared} nothing, but left out with its word likewise: for an option that belongs to such a one
  *   a word that is exactly {args} becomes the test's arguments (or nothing); {files} the other source
  *   files with the main one's suffix (or nothing).  A name is put in as it is; one that begins with '-' or '@' gets
  *   "./" before it, so that no file name is ever taken for an option or a file of options

@@ -228,7 +228,8 @@ static bool is_made_of(struct text text, const char *allowed)
 static int check_command(const struct command *command, const char *key, const struct language *language,
                          struct error *err)
 {
-    static const char *const known[] = { "{source}", "{binary}", "{memory_mb}", "{heap_mb}", "{main}", "{prepared}" };
+    static const char *const known[] = { "{source}", "{binary}", "{memory_mb}", "{heap_mb}", "{main}",
+                                         "{prepared}", "{if_prepared}" };
 
     bool has_binary = language->binary_file.len > 0, has_script = language->prepare_script.len > 0;
 
@@ -244,8 +245,8 @@ static int check_command(const struct command *command, const char *key, const s
                 k++;
             if (k == sizeof known / sizeof *known)
                 return error_set(err, ERROR_SETUP, 0, "%s: \"%.40s\" has no such placeholder", key, word);
-            if (!has_script && strcmp(known[k], "{prepared}") == 0)
-                return error_set(err, ERROR_SETUP, 0, "%s: {prepared} is used, but nothing is prepared", key);
+            if (!has_script && strstr(known[k], "prepared}") != NULL)
+                return error_set(err, ERROR_SETUP, 0, "%s: %s is used, but nothing is prepared", key, known[k]);
             if (!has_binary && strcmp(known[k], "{binary}") == 0)
                 return error_set(err, ERROR_SETUP, 0, "%s: {binary} is used, but no binary is named", key);
         }

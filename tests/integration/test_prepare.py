@@ -190,12 +190,12 @@ HEADS = {
 }
 
 
-def prepared(evalx_binary, language, compiler):
+def prepared(evalx_binary, language, compiler, languages=os.path.join(harness.ROOT, "languages")):
     """The real language file, prepared: (folder of images, the prepared folder)."""
     if not os.access(compiler, os.X_OK):
         pytest.skip(f"there is no {compiler}")
     folder = harness.make_folder()
-    env = {**os.environ, "EVALX_LANGUAGES": os.path.join(harness.ROOT, "languages"), "EVALX_IMAGES": folder,
+    env = {**os.environ, "EVALX_LANGUAGES": languages, "EVALX_IMAGES": folder,
            "EVALX_UID_BASE": str(UID_BASE)}
     done = subprocess.run([evalx_binary, "prepare", language], env=env, capture_output=True, text=True, check=False,
                           timeout=300 * harness.SLOWNESS)
@@ -274,3 +274,58 @@ def test_class_archives_are_used_and_unseen(prepared_java, start_evalx, folder):
         done = subprocess.run([word.replace("{}", f"{prepared_java[1]}/{archive}.jsa") for word in command], cwd=folder,
                               input="word", capture_output=True, text=True, check=False)
         assert done.returncode == 0 and done.stdout.count("shared objects file (top)") > 20, done.stdout[-1000:]
+
+
+RUBY = """
+p $LOADED_FEATURES.reject { |path| path.start_with?("/prepared/") }, ARGV, $0, __FILE__, $PROGRAM_NAME, ENV.to_h
+p Gem::VERSION, Gem.path, Gem.loaded_specs.keys, defined?(DidYouMean), defined?(ErrorHighlight), $VERBOSE, $DEBUG
+p RubyVM::InstructionSequence.respond_to?(:load_iseq), Object.constants.sort, self.to_s, binding.local_variables
+require "json"
+require "set"
+puts JSON.dump({ "a" => [1, 2.5] }), gets
+gem "json"
+begin
+  gem "there-is-no-such"
+rescue LoadError => error
+  puts error.class, error.message
+end
+begin
+  [1].frist
+rescue NoMethodError => error
+  puts error.respond_to?(:detailed_message) ? error.detailed_message : error.message
+end
+$stderr.puts "to stderr"
+raise "in the end"
+"""
+
+
+@pytest.fixture(scope="module")
+def ruby_of_the_host():
+    """A folder of languages with the real file, but on the host's ruby."""
+    folder = harness.make_folder()
+    with open(os.path.join(harness.ROOT, "languages", "ruby.conf"), encoding="utf-8") as file:
+        text = re.sub(r"^\[image\]\n(?:.+\n)*", "", re.sub(r"^image = .*$", "image = host", file.read(), flags=re.M),
+                      flags=re.M)
+    with open(os.path.join(folder, "ruby.conf"), "w", encoding="utf-8") as file:
+        file.write(text)
+    yield folder
+    harness.remove_folder(folder)
+
+
+@pytest.fixture(scope="module")
+def prepared_ruby(evalx_binary, ruby_of_the_host):
+    yield from prepared(evalx_binary, "ruby", "/usr/bin/ruby", ruby_of_the_host)
+
+
+def test_ruby_loads_what_it_loads_by_itself(prepared_ruby, ruby_of_the_host, start_evalx, folder):
+    said = []
+    for images in folder, prepared_ruby[0]:
+        server = start_evalx({"EVALX_IMAGES": images, "EVALX_LANGUAGES": ruby_of_the_host})
+        programs = [{"language": "ruby", "version": "*", "code": code, "stdin": "in\n"}
+                    for code in (RUBY, "p $LOADED_FEATURES.last")]
+        found = server.client().run(programs)["results"]
+        server.stop()
+        assert found[0]["status"] == "runtime_error" and "in the end (RuntimeError)" in found[0]["stderr"], found
+        said.append([found[0]["stdout"], found[0]["stderr"]])
+        assert ("/prepared/" in found[1]["stdout"]) == (images != folder)  # it is used, where it is there
+    assert said[0] == said[1]

@@ -41,6 +41,7 @@ static void a_mistake_is_named(void **state)
         { BASICS "needs = bin/x\n", "needs: expected absolute paths" },
         { BASICS "[prepare]\ndepends = bin/x\n", "depends: expected absolute paths" },
         { BASICS "compile = /gcc -I{prepared}\n", "{prepared} is used, but nothing is prepared" },
+        { BASICS "compile = /gcc -x{if_prepared}\n", "{if_prepared} is used, but nothing is prepared" },
         { BASICS "[prepare_limits]\nspeed = 1\n", "x.conf:8: there is no limit \"speed\"" },
         { BASICS "[limits]\nspeed = 1\n", "x.conf:8: there is no limit \"speed\"" },
         { BASICS "[limits]\nprocesses = 0\n", "expected at least 1" },
@@ -139,11 +140,12 @@ static void commands_are_filled(void **state)
     values = (struct command_values){ .source = TEXT("m"), .memory_bytes = 1 };
     expect_words(&command, &values, "[/cc][-o:m.1][m][-Xmx1m]");
 
-    struct text more[] = { TEXT("/cc"), TEXT("-I{prepared}"), TEXT("-B{prepared}/{main}"), TEXT("-x") };
+    struct text more[] = { TEXT("/cc"), TEXT("-I{prepared}"), TEXT("-B{prepared}/{main}"), TEXT("-f{if_prepared}"),
+                           TEXT("-x") };
     struct command preparing = { more, LEN(more) };
     expect_words(&preparing, &values, "[/cc][-x]");
     values.prepared = TEXT("/prepared/c-1");
-    expect_words(&preparing, &values, "[/cc][-I/prepared/c-1][-B/prepared/c-1/m][-x]");
+    expect_words(&preparing, &values, "[/cc][-I/prepared/c-1][-B/prepared/c-1/m][-f][-x]");
     expect_words(&(struct command){ NULL, 0 }, &values, "");
 }
 
