@@ -56,6 +56,7 @@ packages_of()
     images) echo "$packages_build" mmdebstrap npm ;;
     fresh) echo mmdebstrap ;;
     test-vm) echo "$packages_build" mmdebstrap qemu-system-x86 e2fsprogs ;;
+    test-container) echo mmdebstrap buildah runc iproute2 linux-libc-dev python3 python3-yaml ;;
     test-aws) echo "$packages_build" redis-server openssl iproute2 util-linux mount shellcheck systemd python3-venv \
         python3-pytest python3-yaml curl ;;
     *) fail "install: no step called '$1'" ;;

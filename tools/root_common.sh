@@ -70,7 +70,7 @@ fetch_ubuntu_keys()
     [ -f /usr/share/keyrings/debian-archive-keyring.gpg ] || fail "this machine has neither Ubuntu's keys nor Debian's"
     keys_mirror=$(host_sources "$(. /etc/os-release && echo "$VERSION_CODENAME")" |
         awk '$3 !~ /-security|-updates/ { print $2; exit }')
-    keys_folder=$1/keys
+    keys_folder=$(cd "$1" && pwd)/keys
     rm -rf "$keys_folder"
     mkdir -p "$keys_folder/lists/partial" "$keys_folder/cache/archives/partial"
     echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] ${keys_mirror:-http://deb.debian.org/debian}" \

@@ -338,9 +338,10 @@ class Golden:
 
     def forbidden(self):
         """Where a profile forbids user namespaces evalx runs nothing, and says why and what helps."""
-        self.sh("printf 'abi <abi/4.0>,\nprofile evalx /usr/local/bin/evalx "
-                "flags=(attach_disconnected,mediate_deleted) {\n  allow all,\n  deny userns,\n}\n' "
-                ">/run/forbids; apparmor_parser --replace /run/forbids")
+        allowed = "file, capability, network, unix, signal, ptrace, mount, remount, umount, pivot_root,"
+        self.sh("printf 'abi <abi/4.0>,\\nprofile evalx /usr/local/bin/evalx "
+                f"flags=(attach_disconnected,mediate_deleted) {{ {allowed} deny userns, }}\\n' >/run/forbids; "
+                "apparmor_parser --replace /run/forbids")
         status, output = self.run("systemd-run --quiet --wait --pipe --collect --property=Delegate=yes "
                                   "/usr/local/bin/evalx check", 240)
         check(status != 0 and "apparmor_parser --replace /etc/apparmor.d/evalx" in output, f"evalx check: {output}")
