@@ -45,7 +45,8 @@ case ${1:-} in
     log=$(mktemp)
     trap 'rm -f "$log"' EXIT
     say "what proves the languages"
-    "$build/evalx" languages verify c-gcc14 cpp-20 python-3.13 java-21 node-20 typescript typescript-checked go rust | tee "$log"
+    "$build/evalx" languages verify c-gcc14 cpp-20 python-3.13 java-21 node-20 typescript typescript-checked go rust |
+        tee "$log"
     say "the attacks in the images"
     EVALX_BINARY=$PWD/$build/evalx /usr/bin/python3 tests/sandbox/run_attacks.py --images | tee -a "$log"
     awk '/ works \(/ { passed++ } / FAILS$/ { failed++ }
