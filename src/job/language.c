@@ -170,10 +170,14 @@ const struct language *languages_find(const struct languages *languages, struct 
     return NULL;
 }
 
+static bool is_any_version(struct text version)
+{
+    return text_equal(version, TEXT("*")) || text_equal_ignore_case(version, TEXT("latest"));
+}
+
 bool language_answers_to(const struct language *language, struct text version)
 {
-    if (text_equal(version, TEXT("*")) || text_equal_ignore_case(version, TEXT("latest")) ||
-        text_equal(version, language->version))
+    if (is_any_version(version) || text_equal(version, language->version))
         return true;
     for (size_t i = 0; i < language->versions_len; i++)
         if (text_equal(version, language->versions[i]))
@@ -183,23 +187,21 @@ bool language_answers_to(const struct language *language, struct text version)
 
 const struct language *languages_choose(const struct languages *languages, struct text name, struct text version)
 {
-    const struct language *named = languages_find(languages, name), *chosen = NULL;
+    const struct language *named = languages_find(languages, name), *nearest = NULL;
 
-    if (named == NULL)
-        return NULL;
-    if (named->available && language_answers_to(named, version))
-        chosen = named;
+    if (named == NULL || (named->available && (is_any_version(version) || text_equal(named->version, version))))
+        return named;
+    /* The language itself lists every version it may stand in for; those `of` it only what they are nearer to. */
     for (size_t i = 0; i < languages->len; i++) {
         const struct language *other = &languages->list[i];
-        bool is_of = other->of.len > 0 && text_equal(other->of, named->id);
-        if (!is_of || !other->available || text_equal(named->version, version))
+        if (other->of.len == 0 || !text_equal(other->of, named->id) || !other->available)
             continue;
         if (text_equal(other->version, version))
             return other;
-        if (chosen == NULL && language_answers_to(other, version))
-            chosen = other;
+        if (nearest == NULL && language_answers_to(other, version))
+            nearest = other;
     }
-    return chosen != NULL ? chosen : named;
+    return nearest != NULL ? nearest : named;
 }
 
 /* What follows the last dot, with the dot; empty where there is none. */

@@ -92,8 +92,8 @@ void languages_probe(struct languages *languages, const char *images_folder);
 /* By id or alias, ASCII case ignored; NULL if there is none. */
 const struct language *languages_find(const struct languages *languages, struct text name);
 /*
- * The language of that name, or one that is `of` it: the one whose version it is, else the first that answers to it.
- * Only those that are available are chosen, and the one named where none is.  NULL if there is none of that name.
+ * The language of that name, or one that is `of` it: the one whose version it is, else the first `of` it that answers
+ * to it.  Only those that are available are chosen; the one named where none is.  NULL if there is none of that name.
  */
 const struct language *languages_choose(const struct languages *languages, struct text name, struct text version);
 bool language_answers_to(const struct language *language, struct text version);

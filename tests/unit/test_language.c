@@ -242,10 +242,12 @@ static void a_version_is_found_where_it_is_installed(void **state)
     } rows[] = {
         { true, true, true, "3.13", "py-a" },  /* its own version, though py answers to it too */
         { false, true, true, "3.13", "py" },   /* not installed: the nearest that says so */
-        { true, true, true, "3.9", "py" },     /* the language itself before those of it */
+        { true, true, true, "3.9", "py-a" },   /* those of it are nearer than the language itself */
+        { false, false, true, "3.9", "py" },   /* and are not there */
         { true, true, true, "3.12", "py-a" },  /* py does not answer to it */
         { false, true, true, "3.12", "py-b" }, /* the first that is there */
         { true, true, true, "latest", "py" },    { true, true, true, "3.11", "py" },
+        { true, true, true, "*", "py" },         { true, true, false, "3.9", "py-a" },
         { true, true, false, "latest", "py-a" }, /* py itself is not installed */
         { false, false, false, "3.12", "py" },   { true, true, true, "2.7", "py" },
     };
