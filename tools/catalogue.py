@@ -1,40 +1,60 @@
 #!/usr/bin/python3
-"""Writes docs/LANGUAGES.md from what `evalx languages verify --measure --json` said: catalogue.py FILE.json...
+"""Writes docs/LANGUAGES.md from what measure_languages.py wrote: catalogue.py FILE.json...
 
 Later files win where two have the same language.  Only what passed is in the table; the rest is listed with its reason.
 """
 import json
 import os
-import re
 import sys
 
-ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..")
+import language_file
+from language_file import ROOT
 
 HEAD = """# Languages
 
-Written by `sudo ./dev images --all` from what passed on the machine it ran on; not by hand. "Hello" is the wall time of
-the hello test's run in a fresh box, "compile" that of its compiler; "smallest" is the smallest memory limit with which
-the hello test still passes. The tests of each are in languages/tests/, and run by `evalx languages verify`.
-Which names and versions a language answers to is in its file in languages/.
+Written by `sudo ./dev images --all` from what passed on the machine it ran on; not by hand. In milliseconds, each the
+median of seven with a pause before each: "hello" is the hello test's run in a fresh box, from the order to the answer;
+"plain" is the same command in the same image by posix_spawn, as nobody, with nothing around it and nothing made ahead
+(`evalx prepare`, interpreters that wait). "Compile" is what its compiler took, once, in the box. "Smallest" is the
+smallest memory limit with which the hello test still passes, in steps of 1 MiB. The tests of each are in
+languages/tests/, and run by `evalx languages verify`. Which names and versions a language answers to is in its file in
+languages/.
 
-| id | language | version | image | tests passed | compile ms | hello ms | smallest MiB |
-|---|---|---|---|---|---|---|---|
+| id | language | version | image | tests passed | compile ms | hello ms | plain ms | smallest MiB |
+|---|---|---|---|---|---|---|---|---|
 """
 
 
-def keys_of(ident):
-    """The plain keys at the top of a language's file."""
-    with open(os.path.join(ROOT, "languages", ident + ".conf"), encoding="utf-8") as file:
-        top = file.read().split("\n[")[0]
-    return dict(re.findall(r"(?m)^(\w+)\s*=\s*(.*)$", top))
+TAIL = """
+## Not packaged
+
+Neither Debian 12, Debian 13 nor Ubuntu 24.04 (main and universe) has a package of Julia or of Zig, nor of a Smalltalk
+that runs a file: there is squeak-vm, without the image that it would run. Images are made of packages, so evalx has
+none of them. .NET (C#, F#, Visual Basic) is packaged by Ubuntu alone, Swift by Debian 13 alone.
+"""
+
+
+def milliseconds(value):
+    return "" if not value else f"{value:.1f}" if value < 9.95 else f"{value:.0f}"
 
 
 def row(entry):
-    keys = keys_of(entry["id"])
-    smallest = entry["smallest_memory_bytes"] >> 20
-    compiled = f"{entry['compile_seconds'] * 1000:.0f}" if entry["compile_seconds"] else ""
-    return (f"| {entry['id']} | {keys['name']} | {keys['version']} | {keys['image']} | {', '.join(entry['cases'])} "
-            f"| {compiled} | {entry['hello_seconds'] * 1000:.0f} | {smallest or ''} |\n")
+    top = language_file.read(entry["id"])[""]
+    return (f"| {entry['id']} | {top['name']} | {top['version']} | {top['image']} | {', '.join(entry['cases'])} "
+            f"| {milliseconds(entry['compile_seconds'] * 1000)} | {milliseconds(entry['hello_seconds'] * 1000)} "
+            f"| {milliseconds(entry.get('plain_ms'))} | {entry['smallest_memory_bytes'] >> 20 or ''} |\n")
+
+
+def name_of(ident):
+    return language_file.read(ident)[""]["name"]
+
+
+def summary(passed):
+    both = [entry for entry in passed if entry.get("plain_ms")]
+    sooner = sum(entry["hello_seconds"] * 1000 < entry["plain_ms"] for entry in both)
+    names = {name_of(entry["id"]) for entry in passed}
+    return (f"\n{len(passed)} versions of {len(names)} languages passed; in {sooner} of {len(both)} hello takes less "
+            f"time than started plainly.\n")
 
 
 def main(paths):
@@ -46,13 +66,14 @@ def main(paths):
     failed = [entry for _, entry in sorted(entries.items()) if not entry["works"]]
     known = sorted(name[:-5] for name in os.listdir(os.path.join(ROOT, "languages")) if name.endswith(".conf"))
     text = HEAD + "".join(map(row, passed))
-    text += f"\n{len(passed)} versions of {len({keys_of(e['id'])['name'] for e in passed})} languages passed.\n"
+    text += summary(passed)
     if failed:
         text += "\n## Did not pass\n\n"
         text += "".join(f"- {entry['id']}: {' '.join(entry['reason'].split())[:200]}\n" for entry in failed)
     missing = [ident for ident in known if ident not in entries]
     if missing:
         text += "\n## Not tried\n\n" + ", ".join(missing) + "\n"
+    text += TAIL
     with open(os.path.join(ROOT, "docs", "LANGUAGES.md"), "w", encoding="utf-8") as file:
         file.write(text)
     print(f"docs/LANGUAGES.md: {len(passed)} passed, {len(failed)} did not, {len(missing)} not tried")

@@ -15,7 +15,7 @@ enum { OPTION_JSON, OPTION_MEASURE };
 
 static const struct option_spec options[] = {
     [OPTION_JSON] = { "json", OPTION_ALONE, NULL, "as JSON" },
-    [OPTION_MEASURE] = { "measure", OPTION_ALONE, NULL, "verify: find the smallest memory limit too" },
+    [OPTION_MEASURE] = { "measure", OPTION_ALONE, NULL, "verify: also hello's usual time and smallest memory" },
 };
 
 /* Why it cannot be run here, in words for the operator; "" where it can. */
@@ -134,52 +134,74 @@ static int run_proofs(struct verifying *verifying, const struct language *langua
     return outcome;
 }
 
-static void tell(struct verifying *verifying, const struct language *language, json_t *cases,
-                 const struct proof_facts *hello, uint64_t smallest, uint64_t took_us, const char *reason)
+/* What became of one language. */
+struct finding {
+    const char *reason; /* why it does not work; NULL if it does */
+    json_t *cases;
+    struct proof_facts hello;
+    struct proof_measures measures; /* 0 where nothing was measured */
+    uint64_t took_us;
+};
+
+static void report_json(json_t *report, const struct language *language, const struct finding *found)
 {
-    if (verifying->report != NULL) {
-        (void)json_array_append_new(
-            verifying->report,
-            json_pack("{s:s, s:b, s:f, s:s?, s:f, s:f, s:I, s:I, s:O}", "id", language->id.at, "works", reason == NULL,
-                      "seconds", (double)took_us / 1e6, "reason", reason, "hello_seconds", (double)hello->wall_us / 1e6,
-                      "compile_seconds", (double)hello->compile_us / 1e6, "memory_bytes",
-                      (json_int_t)hello->memory_bytes, "smallest_memory_bytes", (json_int_t)smallest, "cases", cases));
-    } else if (reason == NULL) {
-        (void)printf("%-18s works (%zu of %zu, hello %.0f ms", language->id.at, json_object_size(cases),
-                     json_object_size(cases), (double)hello->wall_us / 1e3);
-        if (smallest > 0)
-            (void)printf(", from %" PRIu64 " MiB", smallest >> 20);
+    (void)json_array_append_new(
+        report, json_pack("{s:s, s:b, s:f, s:s?, s:f, s:f, s:I, s:I, s:O}", "id", language->id.at, "works",
+                          found->reason == NULL, "seconds", (double)found->took_us / 1e6, "reason", found->reason,
+                          "hello_seconds", (double)found->hello.wall_us / 1e6, "compile_seconds",
+                          (double)found->hello.compile_us / 1e6, "memory_bytes",
+                          (json_int_t)found->hello.memory_bytes, "smallest_memory_bytes",
+                          (json_int_t)found->measures.smallest_bytes, "cases", found->cases));
+}
+
+static void print_finding(const struct language *language, const struct finding *found)
+{
+    const char *name;
+    json_t *passed;
+    size_t len = json_object_size(found->cases);
+
+    if (found->reason == NULL) {
+        (void)printf("%-18s works (%zu of %zu, hello %.0f ms", language->id.at, len, len,
+                     (double)found->hello.wall_us / 1e3);
+        if (found->measures.smallest_bytes > 0)
+            (void)printf(", from %" PRIu64 " MiB", found->measures.smallest_bytes >> 20);
         (void)printf(")\n");
-    } else {
-        const char *name;
-        json_t *passed;
-        (void)printf("%-18s FAILS\n", language->id.at);
-        json_object_foreach(cases, name, passed) if (json_is_string(passed))(void)
-            printf("    %s\n", json_string_value(passed));
-        if (json_object_size(cases) == 0)
-            (void)printf("    %s\n", reason);
+        return;
     }
-    (void)fflush(stdout);
+    (void)printf("%-18s FAILS\n", language->id.at);
+    json_object_foreach(found->cases, name, passed)
+    {
+        if (json_is_string(passed))
+            (void)printf("    %s\n", json_string_value(passed));
+    }
+    if (len == 0)
+        (void)printf("    %s\n", found->reason);
 }
 
 /* true if everything that proves it passed. */
 static bool verify_one(struct verifying *verifying, const struct language *language)
 {
     struct proofs proofs = { 0 };
-    struct proof_facts hello = { 0 };
+    struct finding found = { .cases = json_object() };
     struct error err = { 0 };
-    json_t *cases = json_object();
-    uint64_t begin_us = clock_mono_us(), smallest = 0;
+    uint64_t begin_us = clock_mono_us();
 
     bool works = proofs_read(verifying->config, language, &proofs, &err) == 0 &&
-                 run_proofs(verifying, language, &proofs, cases, &hello, &err) == 0;
-    uint64_t took_us = clock_mono_us() - begin_us;
-    if (works && verifying->measures)
-        smallest = proof_smallest_memory(&verifying->local, verifying->config, verifying->languages, language,
-                                         &proofs.list[0]);
-    tell(verifying, language, cases, &hello, smallest, took_us, works ? NULL : err.text);
+                 run_proofs(verifying, language, &proofs, found.cases, &found.hello, &err) == 0;
+    found.took_us = clock_mono_us() - begin_us;
+    if (works && verifying->measures) {
+        works = proof_measure(&verifying->local, verifying->config, verifying->languages, language, &proofs.list[0],
+                              &found.measures, &err) == 0;
+        found.hello.wall_us = found.measures.hello_us;
+    }
+    found.reason = works ? NULL : err.text;
+    if (verifying->report != NULL)
+        report_json(verifying->report, language, &found);
+    else
+        print_finding(language, &found);
+    (void)fflush(stdout);
     proofs_done(&proofs);
-    json_decref(cases);
+    json_decref(found.cases);
     return works;
 }
 

@@ -26,6 +26,10 @@ struct local_result {
 int local_run(struct local *local, const struct submission *submission, struct local_result *ret, struct error *err);
 void local_result_done(struct local_result *result);
 
+/* The same test again, from what was compiled for it; *ret_us is the time from the order to the answer, box and all. */
+int local_again(struct local *local, const struct submission *submission, const struct local_result *first,
+                uint64_t *ret_us, enum verdict *ret_verdict, struct error *err);
+
 /* The language's hello test; 0 if it printed what it should, else *err says what it did instead. */
 int local_hello(struct local *local, const struct config *config, const struct languages *languages,
                 const struct language *language, uint64_t *ret_us, struct error *err);

@@ -13,6 +13,8 @@
 
 #define FIELD_BYTES_MAX (64u << 10)
 #define QUOTED 200 /* bytes of a program's output that a failure quotes */
+#define TIMED_RUNS 7
+#define PAUSE_US 200000u
 
 static const struct {
     const char *name;
@@ -210,23 +212,32 @@ static int compare(const struct proof *proof, const struct result *what, struct 
     return 0;
 }
 
+/* What the server would make of the request; the caller's. */
+static int submission_of(const struct config *config, const struct languages *languages,
+                         const struct language *language, const struct proof *proof, struct submission *ret,
+                         struct error *err)
+{
+    json_t *request = request_of(language, proof);
+    char *text = request == NULL ? NULL : json_dumps(request, JSON_COMPACT);
+
+    json_decref(request);
+    if (text == NULL)
+        return error_set(err, ERROR_SETUP, 0, "%s: it is no UTF-8 text", proof->name);
+    int outcome = request_decode(text_of(text), REQUEST_SINGLE, languages, config, ret, err);
+    free(text);
+    return outcome < 0 ? error_within(err, "%s", proof->name) : 0;
+}
+
 int proof_run(struct local *local, const struct config *config, const struct languages *languages,
               const struct language *language, const struct proof *proof, struct proof_facts *ret, struct error *err)
 {
     struct submission submission;
     struct local_result result;
-    json_t *request = request_of(language, proof);
-    char *text = request == NULL ? NULL : json_dumps(request, JSON_COMPACT);
 
     *ret = (struct proof_facts){ 0 };
-    json_decref(request);
-    if (text == NULL)
-        return error_set(err, ERROR_SETUP, 0, "%s: it is no UTF-8 text", proof->name);
-    int outcome = request_decode(text_of(text), REQUEST_SINGLE, languages, config, &submission, err);
-    free(text);
-    if (outcome < 0)
-        return error_within(err, "%s", proof->name);
-    outcome = local_run(local, &submission, &result, err);
+    if (submission_of(config, languages, language, proof, &submission, err) < 0)
+        return -1;
+    int outcome = local_run(local, &submission, &result, err);
     if (outcome == 0) {
         outcome = compare(proof, &result.result, err);
         if (result.has_outcome)
@@ -239,25 +250,69 @@ int proof_run(struct local *local, const struct config *config, const struct lan
     return outcome;
 }
 
-uint64_t proof_smallest_memory(struct local *local, const struct config *config, const struct languages *languages,
-                               const struct language *language, const struct proof *hello)
+static int compare_times(const void *a, const void *b)
 {
-    uint64_t enough = language->limits.memory_bytes >> 20, too_little = 0;
-    struct proof limited = *hello; /* its texts are hello's */
+    uint64_t one = *(const uint64_t *)a, other = *(const uint64_t *)b;
 
-    limited.has[PROOF_MEMORY] = true;
-    for (uint64_t limit = enough; too_little + 1 < enough; limit = (too_little + enough) / 2) {
-        char text[32];
-        struct proof_facts facts;
+    return (one > other) - (one < other);
+}
+
+static int take_times(struct local *local, const struct submission *submission, const struct local_result *first,
+                      uint64_t times[static TIMED_RUNS], struct error *err)
+{
+    uint64_t pause_us = PAUSE_US;
+
+    for (size_t i = 0; i < TIMED_RUNS; i++) {
+        enum verdict verdict;
+        (void)usleep((useconds_t)pause_us);
+        if (local_again(local, submission, first, &times[i], &verdict, err) < 0)
+            return -1;
+        if (verdict != VERDICT_ACCEPTED)
+            return error_set(err, ERROR_SANDBOX, 0, "hello: the same run again ended as %s", verdict_name(verdict));
+        pause_us = times[i] > PAUSE_US ? times[i] : PAUSE_US;
+    }
+    qsort(times, TIMED_RUNS, sizeof times[0], compare_times);
+    return 0;
+}
+
+/* Halves the span in which the smallest limit lies, from the language's own limit on, which is enough. */
+static uint64_t find_smallest(struct local *local, struct submission *submission, const struct local_result *first)
+{
+    uint64_t *limit = &submission->tests[0].limits.memory_bytes, enough = *limit >> 20, too_little = 0;
+
+    while (too_little + 1 < enough) {
+        uint64_t tried = (too_little + enough) / 2, took_us;
+        enum verdict verdict;
         struct error err;
-        int len = snprintf(text, sizeof text, "%" PRIu64 "m", limit);
-        limited.fields[PROOF_MEMORY] = (struct buf){ .at = text, .len = (size_t)len };
-        if (proof_run(local, config, languages, language, &limited, &facts, &err) == 0)
-            enough = limit;
-        else if (limit == enough)
-            return 0;
+        *limit = tried << 20;
+        if (local_again(local, submission, first, &took_us, &verdict, &err) == 0 && verdict == VERDICT_ACCEPTED)
+            enough = tried;
         else
-            too_little = limit;
+            too_little = tried;
     }
     return enough << 20;
+}
+
+int proof_measure(struct local *local, const struct config *config, const struct languages *languages,
+                  const struct language *language, const struct proof *hello, struct proof_measures *ret,
+                  struct error *err)
+{
+    struct submission submission;
+    struct local_result first;
+    uint64_t times[TIMED_RUNS];
+
+    if (submission_of(config, languages, language, hello, &submission, err) < 0)
+        return -1;
+    int outcome = local_run(local, &submission, &first, err);
+    if (outcome == 0) {
+        outcome = compare(hello, &first.result, err);
+        if (outcome == 0)
+            outcome = take_times(local, &submission, &first, times, err);
+        if (outcome == 0)
+            *ret = (struct proof_measures){ .hello_us = times[TIMED_RUNS / 2],
+                                            .smallest_bytes = find_smallest(local, &submission, &first) };
+        local_result_done(&first);
+    }
+    submission_done(&submission);
+    return outcome;
 }

@@ -50,6 +50,16 @@ void proofs_done(struct proofs *proofs);
 int proof_run(struct local *local, const struct config *config, const struct languages *languages,
               const struct language *language, const struct proof *proof, struct proof_facts *ret, struct error *err);
 
-/* The smallest memory limit, in steps of 1 MiB, with which the hello test still passes; 0 if it never does. */
-uint64_t proof_smallest_memory(struct local *local, const struct config *config, const struct languages *languages,
-                               const struct language *language, const struct proof *hello);
+/*
+ * What the hello test takes, compiled once.  The time is the median of several runs, from the order to the answer, with
+ * the box and without the compiler; each when the slot has had time to make the next box, as on a server that is not
+ * busy.  The memory is the smallest limit of a run, in steps of 1 MiB, with which the test still passes.
+ */
+struct proof_measures {
+    uint64_t hello_us, smallest_bytes;
+};
+
+/* 0, or -1 with *err where the hello test does not pass. */
+int proof_measure(struct local *local, const struct config *config, const struct languages *languages,
+                  const struct language *language, const struct proof *hello, struct proof_measures *ret,
+                  struct error *err);
