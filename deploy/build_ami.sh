@@ -42,7 +42,7 @@ usage: sudo deploy/build_ami.sh [OPTIONS]
   --images "NAME..."   language images to build: default gcc-14 python-3.13 java-21 node-20 typescript-5.4 go-1.24
                        rust-1.85 (2 GB); "all"; "none"
   --images-tar FILE    images built elsewhere, as a tar of /opt/evalx/chroots; none are built then
-  --mirror URL         where images' packages come from (default: this machine's own; on Ubuntu deb.debian.org)
+  --mirror URL         where images' packages come from (default: this machine's own, else the distribution's)
   --no-prepare         leaves out `evalx prepare` (precompiled headers and the like: faster, not different)
   --isolate            installs isolate from its authors' package repository (for EVALX_DRIVER=isolate)
   --cloudwatch [FROM]  installs the CloudWatch agent, from a .deb file or URL (default: AWS's public bucket)

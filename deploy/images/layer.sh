@@ -36,20 +36,35 @@ machine_mirror()
         awk -v origin="$1" -v pattern="$2" '$1 == origin && $2 ~ pattern && !n++ { sub(/\/$/, "", $2); print $2 }'
 }
 
+# given_mirror Debian|Ubuntu: what --mirror said for it.  A mirror's path ends in "ubuntu" where it is one of Ubuntu.
+given_mirror()
+{
+    local url
+    for url in $mirror; do
+        case $1:${url%/} in
+        Ubuntu:*ubuntu) echo "${url%/}" && return ;;
+        Ubuntu:* | Debian:*ubuntu) ;;
+        *) echo "${url%/}" && return ;;
+        esac
+    done
+}
+
 # Lines for sources.list, with the fixes that came after the release.
 sources_of()
 {
-    local suite=$1 at=$mirror origin=Debian fixes=
+    local suite=$1 at origin=Debian fixes=
     if is_ubuntu "$suite"; then origin=Ubuntu; fi
+    at=$(given_mirror $origin)
     if [ -z "$at" ]; then
         at=$(machine_mirror $origin '/(debian|ubuntu)/?$')
         fixes=$(machine_mirror $origin security)
     fi
-    [ -n "$at" ] || fail "this machine has no mirror of $origin: name one by --mirror"
     if [ $origin = Ubuntu ]; then
+        at=${at:-http://archive.ubuntu.com/ubuntu}
         printf 'deb %s %s main universe\n' "$at" "$suite" "$at" "$suite-updates" "${fixes:-$at}" "$suite-security"
         return
     fi
+    at=${at:-http://deb.debian.org/debian}
     echo "deb $at $suite main"
     case $suite in
     sid | unstable | testing | experimental) ;;
@@ -59,6 +74,30 @@ sources_of()
         echo "deb ${fixes:-${at%/debian}/debian-security} $suite-security main"
         ;;
     esac
+}
+
+# The key that a suite's archive is signed with, where apt here does not trust it already; or nothing.
+# Debian 12 has no package of Ubuntu's keys.  Debian 13 has, so it is Debian's own key that vouches for them.
+keyring_of()
+{
+    local key=/usr/share/keyrings/ubuntu-archive-keyring.gpg kept=$images/.build/ubuntu-archive-keyring.gpg
+    local root=$images/.build/root-trixie new=$images/.build/keyring.new
+    is_ubuntu "$1" || return 0
+    if [ -f $key ]; then
+        echo $key
+        return
+    fi
+    if [ ! -f "$kept" ]; then
+        base_build trixie >&2
+        rm -rf "$new"
+        mkdir -p "$new"
+        (cd "$new" && apt-get -q -o Dir="$root" -o Dir::State::status="$root/var/lib/dpkg/status" \
+            -o APT::Sandbox::User=root download ubuntu-keyring >&2 && dpkg-deb -x ubuntu-keyring_*.deb .) >&2 ||
+            fail "the base of $1: Ubuntu's keys could not be had from Debian 13; install the package ubuntu-keyring"
+        mv "$new$key" "$kept"
+        rm -rf "$new"
+    fi
+    echo "$kept"
 }
 
 # How this machine reaches its mirror (proxies, trust) holds in the images' roots as well.
@@ -74,18 +113,35 @@ base_layer()
     [ ! -f "$images/.build/$1.base" ] || cat "$images/.build/$1.base"
 }
 
+# A base that is there has the mirror it was made from; one that was named since takes its place.
+base_sources()
+{
+    local sources origin=Debian
+    if is_ubuntu "$1"; then origin=Ubuntu; fi
+    [ -n "$(given_mirror $origin)" ] || return 0
+    sources=$(sources_of "$1")
+    [ "$sources" != "$(cat "$2/etc/apt/sources.list" 2>/dev/null)" ] || return 0
+    say "base of $1: packages come from $(given_mirror $origin) now"
+    printf '%s\n' "$sources" >"$2/etc/apt/sources.list"
+    [ ! -f /etc/resolv.conf ] || cat /etc/resolv.conf >"$2/etc/resolv.conf"
+    apt_in "$2" update >&2 || fail "the base of $1: that mirror cannot be used (above: why)"
+}
+
 base_build()
 {
     local suite=$1 root=$images/.build/root-$1 layer stamp
     layer=$(base_layer "$suite")
     if [ -n "$layer" ] && [ -d "$images/.layers/$layer" ] && [ -d "$root" ]; then
+        base_sources "$suite" "$root"
         return
     fi
     command -v mmdebstrap >/dev/null || fail "mmdebstrap is missing: sudo apt-get install mmdebstrap"
     need_disk $((700 << 20)) "the base of $suite"
     say "base of $suite: unpacking"
     rm -rf --one-file-system "$root.new"
-    local options=() path sources
+    local options=() path sources keyring
+    keyring=$(keyring_of "$suite")
+    [ -z "$keyring" ] || options+=("--keyring=$keyring")
     for path in $useless; do
         options+=("--dpkgopt=path-exclude=/$path/*")
     done
@@ -93,7 +149,8 @@ base_build()
         options+=("--aptopt=$path")
     done < <(apt_options)
     sources=$(sources_of "$suite")
-    mmdebstrap --quiet --mode=root --variant=minbase --dpkgopt=force-unsafe-io \
+    # Ubuntu's minimal root has no apt.
+    mmdebstrap --quiet --mode=root --variant=minbase --include=apt --dpkgopt=force-unsafe-io \
         "${options[@]}" --aptopt='Acquire::Languages "none"' --skip=cleanup/apt "$suite" "$root.new" - <<<"$sources" ||
         fail "the base of $suite could not be made (above: why; is its archive reachable, its key installed?)"
     printf '#!/bin/sh\nexit 101\n' >"$root.new/usr/sbin/policy-rc.d" # no service is started
@@ -148,11 +205,15 @@ strip_layer()
 
 # ---- a layer ----
 
+# need_disk BYTES WHAT [BESIDES]: BESIDES is what is needed too, and how much it is cannot be known before.
 need_disk()
 {
-    local have
+    local have needs=()
     have=$(df -B1 --output=avail "$images" | tail -n 1)
-    say "$2: needs up to $(numfmt --to=iec "$1"), $(numfmt --to=iec "$have") are free"
+    [ "$1" -eq 0 ] || needs+=("up to $(numfmt --to=iec "$1")")
+    [ -z "${3:-}" ] || needs+=("$3")
+    [ ${#needs[@]} -gt 0 ] || needs=(nothing)
+    say "$2: needs ${needs[0]}${needs[1]:+ and ${needs[1]}}, $(numfmt --to=iec "$have") are free"
     [ "$1" -le "$have" ] || fail "$2: not enough room in $images"
 }
 
@@ -196,7 +257,8 @@ layer_build()
     if [ -z "$(find "$work/root/var/lib/apt/lists" -name '*Packages*' -mtime -1 2>/dev/null)" ]; then
         logged "$name" apt_in "$work/root" update
     fi
-    need_disk "$(bytes_needed "$name" "$work/root")" "$name from $suite"
+    need_disk "$(bytes_needed "$name" "$work/root")" "$name from $suite" \
+        "$([ -z "$(wanted "$name" npm)" ] || echo "what npm fetches")"
     logged "$name" install_into "$name" "$work/root"
     umount -R "$work/root"
     trap - EXIT
@@ -219,13 +281,15 @@ logged()
     fi
 }
 
-# What apt says that it will fetch and unpack; what npm brings is not known before.
+# What apt says that it will fetch and unpack, and does not do yet (beside apt_in's -y, --assume-no alone would not stop
+# it); what npm brings is not known before.
 bytes_needed()
 {
     local packages
     packages=$(wanted "$1" packages)
     # shellcheck disable=SC2086 # a list of words
-    { [ -z "$packages" ] || apt_in "$2" --assume-no install $packages 2>/dev/null || true; } | awk '
+    { [ -z "$packages" ] || apt_in "$2" -o APT::Get::Assume-Yes=false --assume-no install $packages 2>/dev/null ||
+        true; } | awk '
         function bytes(n, unit) {
             gsub(",", "", n)
             return n * (unit == "kB" ? 1e3 : unit == "MB" ? 1e6 : unit == "GB" ? 1e9 : 1)

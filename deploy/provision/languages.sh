@@ -62,9 +62,6 @@ build_images()
     mapfile -t names < <(image_names)
     if [ -n "$mirror" ]; then
         options=(--mirror "$mirror")
-    elif [ "$(os_value ID)" = ubuntu ]; then
-        # The images are Debian's, whatever the machine is.
-        options=(--mirror http://deb.debian.org/debian)
     fi
     note "building those that are missing or out of date: ${names[*]}"
     run /usr/local/bin/evalx-images build "${options[@]}" "${names[@]}"
