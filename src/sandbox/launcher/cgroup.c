@@ -217,10 +217,19 @@ int cgroup_run_open(const struct cgroup *slot, struct cgroup_runs *runs, uint64_
     return error_within(err, "prepare cgroup %s", ret->group.name);
 }
 
+/* Does the kernel account swap?  It has the file in all groups or in none, so one is asked, once. */
+static bool has_swap_limit(int dir, const char *knob)
+{
+    static int has = -1;
+    if (has < 0)
+        has = faccessat(dir, knob, W_OK, 0) == 0;
+    return has > 0;
+}
+
 static int limit_memory_v1(int dir, uint64_t bytes, struct error *err)
 {
     /* Memory and swap together: the same, so no swap.  Absent where the kernel does not account swap. */
-    bool has_swap = faccessat(dir, "memory.memsw.limit_in_bytes", W_OK, 0) == 0;
+    bool has_swap = has_swap_limit(dir, "memory.memsw.limit_in_bytes");
     if (cgroup_file_write(dir, "memory.limit_in_bytes", bytes, err) < 0) {
         /* Never above the two together, which a limit set before keeps low: then that one goes first. */
         if (err->os != EINVAL || !has_swap || cgroup_file_write(dir, "memory.memsw.limit_in_bytes", bytes, err) < 0)
@@ -259,7 +268,7 @@ int cgroup_run_limit(struct cgroup_run *run, const struct slot_limits *limits, s
             cgroup_file_write(dirs[0], "memory.oom.group", 1, err) < 0 ||
             cgroup_file_write(dirs[0], "pids.max", limits->processes, err) < 0)
             return -1;
-        if (faccessat(dirs[0], "memory.swap.max", W_OK, 0) == 0)
+        if (has_swap_limit(dirs[0], "memory.swap.max"))
             return cgroup_file_write(dirs[0], "memory.swap.max", 0, err);
     }
     return 0;
