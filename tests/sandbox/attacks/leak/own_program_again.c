@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 /* Large enough to be worth sharing. */
-static const char bulk[100000] = { 1, 2, 3 };
+static const char bulk[400000] = { 1, 2, 3 };
 static const volatile char *const kept = bulk;
 
 static void leave_lock_in_flight(int fd)
