@@ -19,8 +19,8 @@
 
 #define SHELF_FOLDER "/.shelf"
 /*
- * A box with the wrong program in it is lost: 1.2 ms of a processor.  Of twenty tests over two slots that happens to one
- * run in ten; so the copy it saves (0.4 us a KiB and more) must take more than a tenth of that.
+ * A box with the wrong program in it is lost: 1.2 ms of a processor.  Of twenty tests over two slots that happens to
+ * one run in ten; so the copy that is saved (0.4 us a KiB and more) must take more than a tenth of that.
  */
 #define SHELF_FILE_BYTES_MIN (256u << 10)
 /* Two of these fit: the one before may still be in a box. */
