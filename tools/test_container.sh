@@ -44,7 +44,7 @@ begin=$(date +%s)
 quietly "$folder/log" buildah bud --isolation chroot --network host --pull-never -t evalx \
     -f "$folder/clone/deploy/Dockerfile" "$folder/clone" || fail "the image could not be built"
 say "built in $(($(date +%s) - begin)) s"
-/usr/bin/python3 tools/test_container.py "$folder" &
+/usr/bin/python3 tools/compose_services.py "$folder" &
 inside=$!
 wait "$inside" || fail "the services of compose.yaml do not work"
 inside=

@@ -37,8 +37,8 @@ stop_surprises()
     done
 }
 
-# evalx makes its user namespaces as root (docs/SANDBOX.md, step 6 of the program's process), so Ubuntu 24.04's rule
-# against unprivileged ones does not touch it.  The profile says so to that rule, for the day the order changes.
+# evalx makes its user namespaces with privilege (docs/SANDBOX.md, init's steps 7 and 8), so Ubuntu 24.04's rule against
+# unprivileged ones does not touch it.  The profile says so to that rule, for the day the order changes.
 install_apparmor()
 {
     if [ ! -e /etc/apparmor.d/abi/4.0 ]; then

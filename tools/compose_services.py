@@ -1,4 +1,4 @@
-"""test_container: the services of deploy/compose.yaml as containers of runc's, and a batch through them.
+"""compose_services: the services of deploy/compose.yaml as containers of runc's, and a batch through them.
 
 Called by test_container.sh with the folder that holds its images.
 """
