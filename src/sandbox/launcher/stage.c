@@ -317,9 +317,10 @@ static void pass_order_on(const struct stage_plan *plan, const int streams[SLOT_
     size_t len = STAGE_ORDER_HEAD_BYTES + order.strings_len;
     if (message_send(plan->inner[0], &order, len, streams, SLOT_FD_BASE_COUNT_) < 0)
         fail(plan, STEP_PASS_ORDER, errno);
+    /* The worker reads the streams until nobody has them.  (The line is left open: closing it takes as long as all of
+     * this, and the program may be waiting for this very processor.) */
     for (int i = 0; i < SLOT_FD_BASE_COUNT_; i++)
         (void)close(streams[i]);
-    (void)close(plan->inner[0]);
 }
 
 /*
