@@ -17,7 +17,8 @@ root_cleanup()
 {
     trap '' INT TERM
     if [ -n "$inside" ]; then
-        kill "$inside" 2>/dev/null || true
+        # -9: unshare(1) does not hear SIGTERM while it waits; its end is that of all that runs in its namespaces.
+        kill -9 "$inside" 2>/dev/null || true
         wait "$inside" 2>/dev/null || true
     fi
     # Its mounts were in a namespace that ended with it; should one be left, rm must not go through it.

@@ -51,7 +51,8 @@ REFUSED_HEADS = {
     "signed length": (b"POST /execute HTTP/1.1\r\n" + HOST + b"Content-Length: +2\r\n\r\n{}", 400),
     "list of lengths": (b"POST /execute HTTP/1.1\r\n" + HOST + b"Content-Length: 2, 2\r\n\r\n{}", 400),
     "blank before colon": (b"POST /execute HTTP/1.1\r\n" + HOST + b"Content-Length : 2\r\n\r\n{}", 400),
-    "unknown coding": (b"POST /execute HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: xchunked\r\n\r\n", 501),
+    # 400: libmicrohttpd 1.0 and newer refuse it before they ask us.
+    "unknown coding": (b"POST /execute HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: xchunked\r\n\r\n", (501, 400)),
     "no host": (b"GET /healthz HTTP/1.1\r\n\r\n", 400),
     "two hosts": (get(b"/healthz", b"Host: y\r\n"), 400),
     "odd header name": (get(b"/healthz", b"X(Y): z\r\n"), 400),
@@ -68,7 +69,7 @@ REFUSED_HEADS = {
 def test_a_doubtful_head_is_refused_and_the_connection_closed(server, why):
     request, status = REFUSED_HEADS[why]
     reply = ask(server.port, request)
-    assert reply.status == status
+    assert reply.status in (status if isinstance(status, tuple) else (status,))
     assert reply.closed
     assert reply.headers["connection"].lower() == "close"
 

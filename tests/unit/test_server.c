@@ -7,6 +7,7 @@
 #include <arpa/inet.h>
 #include <cmocka.h>
 #include <errno.h>
+#include <microhttpd.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
@@ -188,6 +189,8 @@ static int status_of(const char *answer)
 }
 
 #define HEAD "Host: x\r\n"
+/* libmicrohttpd 1.0 refuses them itself, before it asks us. */
+#define OTHER_CODING (MHD_VERSION >= 0x01000000 ? 400 : 501)
 static void each_rule_of_a_head_is_kept(void **state)
 {
     (void)state;
@@ -210,8 +213,8 @@ static void each_rule_of_a_head_is_kept(void **state)
         { "blank before colon", "POST /echo HTTP/1.1\r\n" HEAD "Content-Length : 2\r\n\r\nhi", 400, true },
         { "odd name", "GET /things/a HTTP/1.1\r\n" HEAD "X(Y): 2\r\n\r\n", 400, true },
         { "unknown coding",
-          "POST /echo HTTP/1.1\r\n" HEAD "Transfer-Encoding: xchunked\r\n\r\n", 501, true },
-        { "two codings", "POST /echo HTTP/1.1\r\n" HEAD "Transfer-Encoding: gzip, chunked\r\n\r\n", 501, true },
+          "POST /echo HTTP/1.1\r\n" HEAD "Transfer-Encoding: xchunked\r\n\r\n", OTHER_CODING, true },
+        { "two codings", "POST /echo HTTP/1.1\r\n" HEAD "Transfer-Encoding: gzip, chunked\r\n\r\n", OTHER_CODING, true },
         { "coding in 1.0", "POST /echo HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400, true },
         { "no host", "GET /things/a HTTP/1.1\r\n\r\n", 400, true },
         { "two hosts", "GET /things/a HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n", 400, true },
