@@ -458,16 +458,6 @@ static void on_log(void *context, const char *fmt, va_list args)
     log_debug("libmicrohttpd: %s", line);
 }
 
-/*
- * Before 1.0 the library lets a doubtful head through and header_check.c refuses it.  From then on it looks for itself,
- * and unless told to be strict answers a blank in the target with a redirect to what was perhaps meant.
- */
-#if MHD_VERSION >= 0x01000000
-#define STRICTNESS MHD_OPTION_CLIENT_DISCIPLINE_LVL, 1,
-#else
-#define STRICTNESS
-#endif
-
 static int start_daemon(struct server *server, struct error *err)
 {
     const struct server_settings *settings = &server->settings;
@@ -479,7 +469,9 @@ static int start_daemon(struct server *server, struct error *err)
         MHD_OPTION_URI_LOG_CALLBACK, on_target, server, MHD_OPTION_UNESCAPE_CALLBACK, unescape, NULL,
         MHD_OPTION_CONNECTION_LIMIT, (unsigned)settings->connections_max, MHD_OPTION_PER_IP_CONNECTION_LIMIT,
         (unsigned)settings->connections_ip_max, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY_BYTES,
-        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)settings->idle_s, STRICTNESS MHD_OPTION_END);
+        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)settings->idle_s,
+        /* From 1.0 on it judges heads itself; unless strict it redirects a target with a blank to what may be meant. */
+        MHD_OPTION_STRICT_FOR_CLIENT, (int)(MHD_VERSION >= 0x01000000), MHD_OPTION_END);
     if (server->daemon == NULL)
         return error_set(err, ERROR_SETUP, errno, "start the HTTP server on %s", settings->listen);
     return 0;
