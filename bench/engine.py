@@ -37,7 +37,8 @@ class Bench:
         self.harness = harness
         self.folder = harness.make_folder()
         self.floor_program = os.path.join(self.folder, "floor")
-        self.compile("gcc", os.path.join(ROOT, "bench", "floor.c"), self.floor_program, "-D_GNU_SOURCE")
+        self.compile("gcc", os.path.join(ROOT, "bench", "floor.c"), self.floor_program, "-D_GNU_SOURCE",
+                     os.path.join(ROOT, "bench", "floor_walls.c"))
 
     def close(self):
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -64,10 +65,10 @@ class Bench:
         out = subprocess.run([self.floor_program, str(count), "1", *argv], check=True, capture_output=True, text=True)
         return [float(line) / 1000 for line in out.stdout.split()]
 
-    def floor_rate(self, each, jobs, *argv):
-        """Runs a second of so many processes that start the command again and again."""
-        out = subprocess.run([self.floor_program, str(each), str(max(2, jobs)), *argv], check=True,
-                             capture_output=True, text=True)
+    def floor_rate(self, each, jobs, *argv, walls=False):
+        """Runs a second of so many processes that start the command again and again; each run behind fresh walls?"""
+        out = subprocess.run([self.floor_program, *(["--walls"] if walls else []), str(each), str(max(2, jobs)), *argv],
+                             check=True, capture_output=True, text=True)
         return float(out.stdout)
 
     def settings(self, extra=None):

@@ -2,20 +2,24 @@
  * floor: what a program costs without evalx: posix_spawn and wait4 of ARGV, stdin from /dev/null, stdout to a pipe
  * that is read to its end.
  *
- *   floor COUNT JOBS ARGV...
+ *   floor [--walls] COUNT JOBS ARGV...
  *
  * JOBS processes do COUNT runs each.  With JOBS 1 every run's microseconds are printed, one a line; with more only the
- * runs per second of all together.
+ * runs per second of all together.  --walls: each in fresh namespaces and a fresh memory group (floor_walls.c).
  */
 #include <fcntl.h>
 #include <inttypes.h>
 #include <spawn.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "floor_walls.h"
 
 extern char **environ;
 
@@ -27,21 +31,31 @@ static uint64_t now_ns(void)
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
+static bool has_walls;
+
+static pid_t spawn(char *const argv[], int output)
+{
+    posix_spawn_file_actions_t actions;
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
+    posix_spawn_file_actions_adddup2(&actions, output, 1);
+    pid_t pid = -1;
+    if (posix_spawn(&pid, argv[0], &actions, NULL, argv, environ) != 0)
+        pid = -1;
+    posix_spawn_file_actions_destroy(&actions);
+    return pid;
+}
+
 static void run_once(char *const argv[])
 {
     int ends[2];
     if (pipe2(ends, O_CLOEXEC) != 0)
         exit(1);
-    posix_spawn_file_actions_t actions;
-    posix_spawn_file_actions_init(&actions);
-    posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
-    posix_spawn_file_actions_adddup2(&actions, ends[1], 1);
-    pid_t pid;
-    if (posix_spawn(&pid, argv[0], &actions, NULL, argv, environ) != 0) {
+    pid_t pid = has_walls ? walls_start(argv, ends[1]) : spawn(argv, ends[1]);
+    if (pid < 0) {
         perror(argv[0]);
         exit(1);
     }
-    posix_spawn_file_actions_destroy(&actions);
     close(ends[1]);
     char output[4096];
     while (read(ends[0], output, sizeof output) > 0)
@@ -52,16 +66,23 @@ static void run_once(char *const argv[])
         fprintf(stderr, "%s: wait status %d\n", argv[0], status);
         exit(1);
     }
+    if (has_walls)
+        walls_end();
 }
 
 int main(int argc, char *argv[])
 {
+    has_walls = argc > 1 && strcmp(argv[1], "--walls") == 0;
+    argv += has_walls;
+    argc -= has_walls;
     if (argc < 4) {
-        fprintf(stderr, "usage: floor COUNT JOBS ARGV...\n");
+        fprintf(stderr, "usage: floor [--walls] COUNT JOBS ARGV...\n");
         return 2;
     }
     long count = strtol(argv[1], NULL, 10), jobs = strtol(argv[2], NULL, 10);
     if (jobs == 1) {
+        if (has_walls)
+            walls_prepare();
         for (long i = 0; i < count; i++) {
             uint64_t begin = now_ns();
             run_once(argv + 3);
@@ -75,6 +96,8 @@ int main(int argc, char *argv[])
         if (pid < 0)
             return 1;
         if (pid == 0) {
+            if (has_walls)
+                walls_prepare();
             for (long i = 0; i < count; i++)
                 run_once(argv + 3);
             _exit(0);
