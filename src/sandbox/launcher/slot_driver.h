@@ -39,6 +39,7 @@ struct slot {
     struct cgroup_runs cgroup_runs;
     struct cgroup_run next;     /* made ahead; then of the run */
     int network, sockets;       /* native: the namespace of all its runs, and how many sockets are in it */
+    unsigned sockets_at_first;  /* native: counted there before the first run */
     int threshold;              /* native: the executable */
     bool stands;                /* native: the standing filter is loaded (seccomp_filter.h) */
     struct slot_limits limited; /* what has been set on it: memory and processes */

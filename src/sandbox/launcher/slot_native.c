@@ -7,10 +7,12 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -31,6 +33,18 @@
 /* Bundles up to here are unpacked before it matters to the program's clock. */
 #define BUNDLE_QUICK_BYTES (1 << 20)
 
+/* In the network of the slot's runs: "sockets: used N", the first line.  Kernels do not count their own. */
+static unsigned count_sockets(const struct slot *slot)
+{
+    static const char before[] = "sockets: used ";
+    char text[64];
+    ssize_t got = pread(slot->sockets, text, sizeof text - 1, 0);
+    if (got < (ssize_t)sizeof before || memcmp(text, before, sizeof before - 1) != 0)
+        return UINT_MAX;
+    text[got] = '\0';
+    return (unsigned)strtoul(text + sizeof before - 1, NULL, 10);
+}
+
 /*
  * The network of the slot's runs is made by its process, which then goes back to its own: the sockets that the root
  * side and its boxes talk by must not stand where programs are, or be taken for a program's.
@@ -48,18 +62,17 @@ static void settle(struct slot *slot, struct error *err)
         error_set(err, ERROR_SANDBOX, errno, "keep a network namespace");
         return;
     }
+    slot->sockets_at_first = count_sockets(slot);
     shelf_init(&slot->shelf);
     slot->threshold = threshold_open();
     if (slot->threshold < 0)
         error_set(err, ERROR_SANDBOX, errno, "make a file of the threshold");
 }
 
-/* Are there sockets in the network of the slot's runs?  "sockets: used N"; the kernel's own are not among them. */
+/* Are there sockets in the network of the slot's runs? */
 static bool has_sockets(const struct slot *slot)
 {
-    static const char none[] = "sockets: used 0\n";
-    char text[sizeof none - 1];
-    return pread(slot->sockets, text, sizeof text, 0) != (ssize_t)sizeof text || memcmp(text, none, sizeof text) != 0;
+    return count_sockets(slot) != slot->sockets_at_first;
 }
 
 /*
@@ -207,9 +220,9 @@ static int have_box(struct slot *slot, int bundle, struct slot_reply *reply)
 {
     const struct slot_request *r = &slot->request;
     struct ahead_kind kind = { .image = slot->image,
-                                     .disk_bytes = r->limits.disk_bytes,
-                                     .class = r->class,
-                                     .refused_ends = (r->flags & SLOT_REFUSED_ENDS) != 0 };
+                               .disk_bytes = r->limits.disk_bytes,
+                               .class = r->class,
+                               .refused_ends = (r->flags & SLOT_REFUSED_ENDS) != 0 };
     bool tests_itself = (r->flags & SLOT_SELF_TEST) != 0;
     struct error err;
     load_standing_filter(slot);
