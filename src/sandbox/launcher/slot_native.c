@@ -63,6 +63,10 @@ static void settle(struct slot *slot, struct error *err)
         return;
     }
     slot->sockets_at_first = count_sockets(slot);
+    if (slot->sockets_at_first == UINT_MAX) {
+        error_set(err, ERROR_SANDBOX, 0, "/proc/net/sockstat does not say how many sockets are in a network");
+        return;
+    }
     shelf_init(&slot->shelf);
     slot->threshold = threshold_open();
     if (slot->threshold < 0)
