@@ -11,9 +11,11 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -230,6 +232,64 @@ static void hostile_bundles_are_refused(void **state)
     run_with_bundle(sparse);
     expect_refused("a sparse bundle");
     expect_still_good();
+}
+
+/* Descendants of this process: all of the root side's, and of its boxes. */
+static unsigned processes_of_ours(void)
+{
+    static struct {
+        int pid, parent;
+        bool is_ours;
+    } list[32768];
+    size_t len = 0;
+    unsigned ours = 0, before;
+    DIR *proc = opendir("/proc");
+    assert_non_null(proc);
+    for (struct dirent *entry; len < sizeof list / sizeof *list && (entry = readdir(proc)) != NULL;) {
+        char path[300], state;
+        int pid, parent;
+        (void)snprintf(path, sizeof path, "/proc/%s/stat", entry->d_name);
+        FILE *file = entry->d_name[0] < '0' || entry->d_name[0] > '9' ? NULL : fopen(path, "re");
+        if (file == NULL)
+            continue;
+        if (fscanf(file, "%d (%*[^)]) %c %d", &pid, &state, &parent) == 3 && state != 'Z') {
+            list[len].pid = pid;
+            list[len].parent = parent;
+            list[len++].is_ours = pid == getpid();
+        }
+        (void)fclose(file);
+    }
+    (void)closedir(proc);
+    do {
+        before = ours;
+        for (size_t i = 0; i < len; i++)
+            for (size_t k = 0; k < len && !list[i].is_ours; k++)
+                if (list[k].is_ours && list[k].pid == list[i].parent) {
+                    list[i].is_ours = true;
+                    ours++;
+                }
+    } while (ours != before);
+    return ours;
+}
+
+/* The box that waits for the next run is not for a refused one, and must not be lost to it. */
+static void what_is_refused_leaves_no_box_behind(void **state)
+{
+    (void)state;
+    expect_still_good();
+    unsigned before = processes_of_ours();
+    for (int i = 0; i < 50; i++) {
+        good_request("/bin/true", NULL);
+        request.words = 0;
+        run_with_null();
+        expect_refused("no word");
+    }
+    expect_still_good();
+    unsigned now = 0;
+    for (int tries = 0; tries < 50 && (now = processes_of_ours()) > before + 5; tries++)
+        (void)poll(NULL, 0, 20);
+    if (now > before + 5)
+        fail_msg("%u processes before, %u afterwards", before, now);
 }
 
 /* ---- what the root side does with descriptors ---- */
@@ -524,6 +584,7 @@ int main(void)
         cmocka_unit_test(packets_of_another_size_are_dropped),
         cmocka_unit_test(limits_of_nothing_and_of_everything_end),
         cmocka_unit_test(hostile_bundles_are_refused),
+        cmocka_unit_test(what_is_refused_leaves_no_box_behind),
         cmocka_unit_test(strange_streams_harm_nobody),
         cmocka_unit_test(a_named_fifo_keeps_its_owner),
         cmocka_unit_test(no_descriptor_leads_out_of_the_image),

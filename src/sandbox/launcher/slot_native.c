@@ -186,6 +186,7 @@ static void offer_program(struct slot *slot, struct ahead_kind *kind)
 static void prepare(struct slot *slot)
 {
     struct error ignored;
+    drop_ahead(slot); /* one still stands where the request was refused */
     slot->limited = (struct slot_limits){ 0 };
     offer_program(slot, &slot->likely);
     if (slot->likely.image == NULL || limit_group(slot, &slot->likely_limits, &ignored) < 0 ||
