@@ -99,6 +99,8 @@ static int name_host(const struct stage_plan *p)
 static int become_user(const struct stage_plan *p)
 {
     int os = stage_become(p->uid);
+    if (os == 0)
+        os = die_with_slot(p); /* setresuid cleared it; giving up capabilities does not */
     /* Files of /proc/self belong to root while this is off, and the program's process writes three of them. */
     return os != 0 ? os : prctl(PR_SET_DUMPABLE, 1) < 0 ? errno : 0;
 }
@@ -233,8 +235,7 @@ static int give_up_powers(const struct stage_plan *p)
     int os = close_the_rest(p);
     if (os == 0)
         os = stage_drop_capabilities();
-    if (os == 0 && (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || /* setresuid cleared it */
-                    prctl(PR_SET_DUMPABLE, 0) < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0))
+    if (os == 0 && (prctl(PR_SET_DUMPABLE, 0) < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0))
         os = errno;
     return os != 0 ? os : seccomp_filter_load(p->filter);
 }
