@@ -12,13 +12,13 @@ pid_t clone_onto_stack(const struct clone_args *args, void (*child)(const struct
     __asm__ volatile("syscall\n\t"
                      "test %%rax, %%rax\n\t"
                      "jnz 1f\n\t"
-                     "xor %%ebp, %%ebp\n\t"
                      "mov %[plan], %%rdi\n\t"
+                     "xor %%ebp, %%ebp\n\t" /* the last frame; `plan` may have been in it */
                      "call *%[child]\n\t"
                      "ud2\n"
                      "1:"
                      : "=a"(result)
-                     : "a"((long)__NR_clone3), "D"(args), "S"(sizeof *args), [child] "r"(child), [plan] "r"(plan)
+                     : "a"((long)__NR_clone3), "D"(args), "S"(sizeof *args), [child] "b"(child), [plan] "r"(plan)
                      : "rcx", "r11", "memory", "cc");
     if (result < 0) {
         errno = (int)-result;
