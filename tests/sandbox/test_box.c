@@ -151,6 +151,37 @@ static void processes_are_limited_and_none_survives(void **state)
     expect_output("ls /proc > list; grep -c '^[0-9]' list", "2\n"); /* bash and ls; init is not shown */
 }
 
+/* What is counted for a run has nothing of the one before, however that ended and whatever it was allowed. */
+static void figures_are_each_runs_own(void **state)
+{
+    (void)state;
+    static const char bomb[] = "import os, time\ntime.sleep(0.1)\n"
+                               "while True:\n  try: os.fork()\n  except OSError: pass\n";
+    struct limits few = easy, one = easy;
+    few.processes = 12;
+    few.wall_us = slowed(400000);
+    one.processes = 1;
+    for (int round = 0; round < 3; round++) {
+        struct box_outcome o = run_python(bomb, &few);
+        assert_true(o.facts.wall_exceeded && o.facts.process_refusals > 0 && o.facts.cpu_us > 50000);
+        box_outcome_done(&o);
+        o = run_shell_with("for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15; do sleep 0.1 & done; wait", NULL);
+        assert_int_equal(o.facts.exit_code, 0);
+        assert_int_equal(o.facts.process_refusals, 0);
+        assert_true(o.facts.cpu_us < slowed(150000));
+        box_outcome_done(&o);
+        if (!is_native()) /* isolate's keeper is in the group too */
+            continue;
+        o = run_shell_with("echo alone", &one);
+        assert_int_equal(o.facts.exit_code, 0);
+        assert_int_equal(o.facts.process_refusals, 0);
+        box_outcome_done(&o);
+        o = run_python("import os\nos.fork()\n", &one);
+        assert_int_equal(o.facts.process_refusals, 1);
+        box_outcome_done(&o);
+    }
+}
+
 static void disk_and_file_sizes_are_limited(void **state)
 {
     (void)state;
@@ -322,6 +353,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(time_limits_end_a_program),
         cmocka_unit_test(memory_is_limited_and_measured),
         cmocka_unit_test(processes_are_limited_and_none_survives),
+        cmocka_unit_test(figures_are_each_runs_own),
         cmocka_unit_test(disk_and_file_sizes_are_limited),
         cmocka_unit_test(files_go_in_and_come_out),
         cmocka_unit_test(what_cannot_be_executed_is_the_programs_fault),
