@@ -103,12 +103,12 @@ static void shelve(int bundle, int folder)
     shelf_see(&shelf, bundle);
     uint64_t number = shelf_offer(&shelf, &image);
     if (number != 0) {
-        assert(fstatat(folder, "1", &st, AT_SYMLINK_NOFOLLOW) == 0 && (uint64_t)st.st_size == shelf.size);
+        assert(fstatat(folder, SHELF_NAME, &st, AT_SYMLINK_NOFOLLOW) == 0 && (uint64_t)st.st_size == shelf.size);
         assert(number == 1 && shelf.size <= (uint64_t)size_of(bundle) && strchr(shelf.name, '/') == NULL);
         assert(unpack_but(bundle, folder, shelf.name) >= 0);
     }
     shelf_see(&shelf, -1);
-    assert(fstatat(folder, "1", &st, AT_SYMLINK_NOFOLLOW) < 0 || number == 0);
+    assert(fstatat(folder, SHELF_NAME, &st, AT_SYMLINK_NOFOLLOW) < 0 || number == 0);
     assert(entries_outside() == 3);
     (void)empty(inside);
 }

@@ -125,6 +125,38 @@ static void another_kind_of_box_gets_it_too(void **state)
     expect(one, NULL, "one shelf nothing\n");
 }
 
+/* How full each tmpfs is, as a compile sees it, which finds the shelf as the runs before left it. */
+static struct box_outcome look_around(void)
+{
+    static const char *const argv[] = { "/bin/bash", "-c",
+                                        "while read -r _ _ _ root place rest; do case $rest in *' - tmpfs '*) "
+                                        "echo $root $place $(stat -f -c '%f %d' $place 2>/dev/null) ;; esac; "
+                                        "done < /proc/self/mountinfo",
+                                        NULL };
+    struct box_job job = shell_job(argv);
+    job.keep_files = true;
+    struct box_outcome outcome = run_job(&job);
+    assert_int_equal(outcome.facts.exit_code, 0);
+    return outcome;
+}
+
+static void what_lies_there_is_not_for_others_to_know(void **state)
+{
+    (void)state;
+    needs_native("isolate's boxes are made when they are asked for");
+    auto_close int one = artifact("one", NULL);
+    expect_output("echo nothing of it", "nothing of it\n");
+    struct box_outcome before = look_around();
+    for (int i = 0; i < 3; i++)
+        expect(one, NULL, i < 2 ? "one copy nothing\n" : "one shelf nothing\n");
+    struct box_outcome after = look_around();
+    if (before.output.len != after.output.len || memcmp(before.output.at, after.output.at, after.output.len) != 0)
+        fail_msg("before:\n%.*safterwards:\n%.*s", (int)before.output.len, before.output.at, (int)after.output.len,
+                 after.output.at);
+    box_outcome_done(&before);
+    box_outcome_done(&after);
+}
+
 static void a_bundle_cut_short_breaks_only_its_run(void **state)
 {
     (void)state;
@@ -151,6 +183,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(another_program_is_never_taken_for_it),
         cmocka_unit_test(what_has_been_changed_is_another),
         cmocka_unit_test(another_kind_of_box_gets_it_too),
+        cmocka_unit_test(what_lies_there_is_not_for_others_to_know),
         cmocka_unit_test(a_bundle_cut_short_breaks_only_its_run),
     };
     return boxes_main(argc, argv, tests);

@@ -65,7 +65,6 @@ int ahead_make(const struct ahead_kind *kind, const struct cgroup_run *run, cons
                    kind->disk_bytes, BOX_INODES);
     (void)snprintf(plan.id_map, sizeof plan.id_map, "%d %u 1", UID_INSIDE, (unsigned)uid);
     if (kind->shelved != 0) {
-        (void)snprintf(plan.shelved, sizeof plan.shelved, SHELF_FOLDER "/%" PRIu64, kind->shelved);
         (void)snprintf(plan.shelved_at, sizeof plan.shelved_at, "/box/%s", kind->program);
     }
     int pidfd = -1;

@@ -25,6 +25,7 @@
 
 #include "base/layers.h"
 #include "base/scope.h"
+#include "sandbox/launcher/shelf.h"
 #include "sandbox/message.h"
 
 /* Where the new root is put together; any folder will do, and it is hidden only inside the builder's namespace. */
@@ -276,11 +277,13 @@ static int mount_shelf(struct build *b)
     static const char options[] = "mode=0700,size=64m,nr_inodes=16,huge=within_size";
     static const char without[] = "mode=0700,size=64m,nr_inodes=16";
     const unsigned long flags = MS_NOSUID | MS_NODEV;
-    if (mount("tmpfs", STAGE "/.shelf", "tmpfs", flags, options) < 0 &&
-        mount("tmpfs", STAGE "/.shelf", "tmpfs", flags, without) < 0)
-        return fail(b, "mount", "/.shelf");
-    b->shelf = open(STAGE "/.shelf", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    return b->shelf < 0 ? fail(b, "open", "/.shelf") : 0;
+    if (mkdir(STAGE SHELF_CLOSED, 0700) < 0 || mkdir(STAGE SHELF_FOLDER, 0700) < 0)
+        return fail(b, "make", SHELF_FOLDER);
+    if (mount("tmpfs", STAGE SHELF_FOLDER, "tmpfs", flags, options) < 0 &&
+        mount("tmpfs", STAGE SHELF_FOLDER, "tmpfs", flags, without) < 0)
+        return fail(b, "mount", SHELF_FOLDER);
+    b->shelf = open(STAGE SHELF_FOLDER, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return b->shelf < 0 ? fail(b, "open", SHELF_FOLDER) : 0;
 }
 
 static int assemble(struct build *b)
@@ -296,8 +299,7 @@ static int assemble(struct build *b)
         return -1;
     if (b->is_host && fill_etc_of_host(b) < 0)
         return -1;
-    static const char *const folders[] = { STAGE "/proc", STAGE "/box", STAGE "/tmp", STAGE "/.run",
-                                         STAGE "/.shelf" };
+    static const char *const folders[] = { STAGE "/proc", STAGE "/box", STAGE "/tmp", STAGE "/.run" };
     for (size_t i = 0; i < sizeof folders / sizeof *folders; i++)
         if (mkdir(folders[i], 0755) < 0)
             return fail(b, "make", folders[i]);

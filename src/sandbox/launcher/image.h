@@ -9,7 +9,7 @@
  *   /box /tmp /dev/shm           empty mount points; each run brings its own tmpfs
  *   /dev                         null zero full random urandom, and links to /proc/self/fd
  *   /proc                        empty mount point; each run mounts its own
- *   /.run /.shelf                for root alone (stage.c, shelf.h)
+ *   /.run /.closed/shelf         for root alone (stage.c, shelf.h)
  *   /prepared                    where there is one: what `evalx prepare` made for it, read-only, nosuid, nodev
  *
  * "host" is this machine's own /usr with a chosen few files of /etc; any other name is a folder below the images
@@ -22,7 +22,7 @@
 struct image {
     char name[CONTROL_IMAGE_BYTES];
     int mount_ns; /* the slot's namespace of it, kept by this descriptor; -1 until its first run there */
-    int shelf;    /* the folder /.shelf there; -1 as long, or where there is none */
+    int shelf;    /* the folder /.closed/shelf there; -1 as long, or where there is none */
 };
 
 /* Is it there, and root's, with what was prepared for it? */

@@ -19,7 +19,7 @@
 #include "base/scope.h"
 
 /* Top-level names of an image's root that are bound in another way, or are its builder's own (see image.c). */
-static const char *const own_rules[] = { "box", "tmp", "dev", "proc", ".run", ".shelf", ".empty" };
+static const char *const own_rules[] = { "box", "tmp", "dev", "proc", ".run", ".closed", ".empty" };
 
 static int add(struct isolate_arguments *a, const char *word, struct error *err)
 {

@@ -31,6 +31,7 @@
 #include <unistd.h>
 
 #include "base/scope.h"
+#include "sandbox/launcher/shelf.h"
 
 #define UID_INSIDE 1000u
 #define SEEN_BYTES 200
@@ -210,7 +211,7 @@ static bool mount_is_safe(const char *target, const char *options)
 {
     bool writable = strcmp(target, "/box") == 0 || strcmp(target, "/tmp") == 0 || strcmp(target, "/dev/shm") == 0 ||
                     strcmp(target, "/proc") == 0;
-    if (strcmp(target, "/.run") == 0 || strcmp(target, "/.shelf") == 0) /* not for the program */
+    if (strcmp(target, "/.run") == 0 || strcmp(target, SHELF_FOLDER) == 0) /* not for the program */
         writable = access(target, X_OK) < 0 && access(target, R_OK) < 0 && access(target, W_OK) < 0;
     return has_option(options, "nosuid") && (has_option(options, "nodev") || strcmp(target, "/dev") == 0) &&
            (writable || has_option(options, "ro"));

@@ -8,8 +8,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/sendfile.h>
 #include <unistd.h>
@@ -22,17 +20,10 @@ void shelf_init(struct shelf *shelf)
     *shelf = (struct shelf){ .bundle = -1 };
 }
 
-static void name_of(uint64_t number, char ret[24])
-{
-    (void)snprintf(ret, 24, "%" PRIu64, number);
-}
-
 static void clear(struct shelf *shelf)
 {
-    char name[24];
-    name_of(shelf->number, name);
     if (shelf->number != 0) /* a box that has it keeps it */
-        (void)unlinkat(shelf->image->shelf, name, 0);
+        (void)unlinkat(shelf->image->shelf, SHELF_NAME, 0);
     shelf->number = 0;
 }
 
@@ -100,9 +91,9 @@ static bool find_program(struct shelf *shelf, off_t *ret_at)
     return shelf->size > 0;
 }
 
-static bool copy(int from, off_t at, uint64_t size, int folder, const char *name)
+static bool copy(int from, off_t at, uint64_t size, int folder)
 {
-    auto_close int to = openat(folder, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0755);
+    auto_close int to = openat(folder, SHELF_NAME, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0755);
     if (to < 0 || fchmod(to, 0755) < 0)
         return false;
     while (size > 0) {
@@ -127,14 +118,12 @@ uint64_t shelf_offer(struct shelf *shelf, const struct image *image)
     shelf->refused = true; /* until it is there: nothing is tried twice */
     if (!find_program(shelf, &at))
         return 0;
-    char name[24];
-    name_of(++shelf->last, name);
-    if (!copy(shelf->bundle, at, shelf->size, image->shelf, name)) {
-        (void)unlinkat(image->shelf, name, 0);
+    if (!copy(shelf->bundle, at, shelf->size, image->shelf)) {
+        (void)unlinkat(image->shelf, SHELF_NAME, 0);
         return 0;
     }
     shelf->refused = false;
     shelf->image = image;
-    shelf->number = shelf->last;
+    shelf->number = ++shelf->last;
     return shelf->number;
 }

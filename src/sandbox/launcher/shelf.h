@@ -17,7 +17,13 @@
 #include "sandbox/bundle.h"
 #include "sandbox/launcher/image.h"
 
-#define SHELF_FOLDER "/.shelf"
+/*
+ * In a folder that is closed too, so that no run can ask how full it is; and each program has the same name there, as
+ * a box's list of mounts tells it.
+ */
+#define SHELF_CLOSED "/.closed"
+#define SHELF_FOLDER SHELF_CLOSED "/shelf"
+#define SHELF_NAME "program"
 /*
  * A box with the wrong program in it is lost: 1.2 ms of a processor.  Of twenty tests over two slots that happens to
  * one run in ten; so the copy that is saved (0.4 us a KiB and more) must take more than a tenth of that.
@@ -32,7 +38,7 @@ struct shelf {
     struct stat seen;
     bool again;                /* the one before had it too */
     bool refused;              /* it does not go on a shelf */
-    uint64_t number;           /* of the file that is there, its name; 0: none is */
+    uint64_t number;           /* of the file that is there; 0: none is */
     const struct image *image; /* beside this one */
     uint64_t size;
     char name[BUNDLE_NAME_MAX + 1]; /* in the box */

@@ -24,6 +24,7 @@
 #include "base/scope.h"
 #include "sandbox/launcher/clone_onto_stack.h"
 #include "sandbox/launcher/seccomp_filter.h"
+#include "sandbox/launcher/shelf.h"
 #include "sandbox/launcher/stage_program.h"
 #include "sandbox/launcher/threshold.h"
 #include "sandbox/launcher/unpack.h"
@@ -81,10 +82,10 @@ static int mount_box(const struct stage_plan *p)
 
 static int lay_out_program(const struct stage_plan *p)
 {
-    if (p->shelved[0] == '\0')
+    if (p->shelved_at[0] == '\0')
         return 0;
     auto_close int place = open(p->shelved_at, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0755);
-    if (place < 0 || mount(p->shelved, p->shelved_at, NULL, MS_BIND, NULL) < 0)
+    if (place < 0 || mount(SHELF_FOLDER "/" SHELF_NAME, p->shelved_at, NULL, MS_BIND, NULL) < 0)
         return errno;
     unsigned long flags = MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV;
     return mount(NULL, p->shelved_at, NULL, flags, NULL) < 0 ? errno : 0;
@@ -306,7 +307,7 @@ static void await_program(pid_t program, uint64_t begun_us, struct stage_report 
 static void unpack_files(const struct stage_plan *plan, int bundle, int box)
 {
     /* As the program's user, who owns the box, and in which nobody of a client's has run yet. */
-    const char *there = plan->shelved[0] != '\0' ? plan->shelved_at + sizeof "/box/" - 1 : NULL;
+    const char *there = plan->shelved_at[0] != '\0' ? plan->shelved_at + sizeof "/box/" - 1 : NULL;
     int os = unpack_but(bundle, box, there);
     if (os != 0)
         fail(plan, STEP_UNPACK, os);

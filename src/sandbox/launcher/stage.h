@@ -34,8 +34,7 @@ struct stage_plan {
     /* Put in words by the slot: the code that does it is many pages, which each process of a box would have to map. */
     char box_options[96]; /* of the box's tmpfs */
     char id_map[48];      /* of its user namespace */
-    char shelved[32];     /* the program that is laid out ahead (shelf.h), and where; empty: none is */
-    char shelved_at[BUNDLE_NAME_MAX + 8];
+    char shelved_at[BUNDLE_NAME_MAX + 8]; /* where the program on the shelf (shelf.h) is laid out; empty: it is not */
     const struct cgroup_run *run;
     const struct sock_fprog *filter;        /* of init; and of the program, unless `refusals` is there */
     const struct sock_fprog *strict_filter; /* of the program, where `refusals` is there */
