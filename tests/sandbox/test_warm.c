@@ -121,8 +121,9 @@ static void php_sees_what_it_sees_elsewhere(void **state)
         skip();
     }
     static const char *const sources[] = {
-        "<?php echo __FILE__, file_get_contents(__FILE__), filesize(__FILE__), implode(',', get_included_files());\n"
-        "echo getcwd(), implode(',', scandir('.')), implode(',', scandir('/proc/self/fd')), implode(',', $argv);\n",
+        /* in parentheses, for clang would rather have a comma between the two */
+        ("<?php echo __FILE__, file_get_contents(__FILE__), filesize(__FILE__), implode(',', get_included_files());\n"
+         "echo getcwd(), implode(',', scandir('.')), implode(',', scandir('/proc/self/fd')), implode(',', $argv);\n"),
         "<?php echo strtoupper(fgets(STDIN)), php_sapi_name(), ini_get('memory_limit'), getmypid();\n",
         "before <?= 1 + 1 ?> after\n",
         "#!/usr/bin/php\n<?php declare(strict_types=1); echo 2;\n",
