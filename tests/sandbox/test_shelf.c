@@ -39,6 +39,26 @@ static void add_program(int fd, const char *name, const char *word)
     assert_int_equal(munmap(content, (size_t)st.st_size), 0);
 }
 
+/* Makes the bundle's last file `more` bytes larger: what follows an executable is not looked at. */
+static void enlarge_last(int fd, const char *name, size_t more)
+{
+    struct stat st;
+    struct bundle_entry entry;
+    off_t at = sizeof BUNDLE_MAGIC - 1;
+    char found[BUNDLE_NAME_MAX + 1] = "";
+    assert_int_equal(fstat(fd, &st), 0);
+    for (;;) {
+        assert_int_equal(pread(fd, &entry, sizeof entry, at), sizeof entry);
+        assert_int_equal(pread(fd, found, entry.name_len, at + (off_t)sizeof entry), entry.name_len);
+        if (entry.name_len == strlen(name) && memcmp(found, name, entry.name_len) == 0)
+            break;
+        at += (off_t)(sizeof entry + entry.name_len + entry.size);
+    }
+    entry.size += more;
+    assert_int_equal(pwrite(fd, &entry, sizeof entry, at), sizeof entry);
+    assert_int_equal(ftruncate(fd, st.st_size + (off_t)more), 0);
+}
+
 /* As a compile leaves it: the source, the program, and perhaps a file beside it. */
 static int artifact(const char *word, const char *beside)
 {
@@ -125,6 +145,29 @@ static void another_kind_of_box_gets_it_too(void **state)
     expect(one, NULL, "one shelf nothing\n");
 }
 
+/* Of the largest there can be two fit, and the box of the run before may still hold one. */
+static void the_largest_take_turns(void **state)
+{
+    (void)state;
+    needs_native("isolate's boxes are made when they are asked for");
+    static const char *const words[] = { "one", "two" };
+    int bundles[2];
+    struct limits roomy = easy;
+    roomy.disk_bytes = 64 << 20;
+    for (int i = 0; i < 2; i++) {
+        bundles[i] = artifact(words[i], NULL);
+        enlarge_last(bundles[i], "main", 30 << 20);
+    }
+    for (int turn = 0; turn < 8; turn++)
+        for (int i = 0; i < 3; i++) {
+            char expected[32];
+            (void)snprintf(expected, sizeof expected, "%s %s nothing\n", words[turn % 2], i < 2 ? "copy" : "shelf");
+            expect(bundles[turn % 2], &roomy, expected);
+        }
+    for (int i = 0; i < 2; i++)
+        (void)close(bundles[i]);
+}
+
 /* How full each tmpfs is, as a compile sees it, which finds the shelf as the runs before left it. */
 static struct box_outcome look_around(void)
 {
@@ -183,6 +226,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(another_program_is_never_taken_for_it),
         cmocka_unit_test(what_has_been_changed_is_another),
         cmocka_unit_test(another_kind_of_box_gets_it_too),
+        cmocka_unit_test(the_largest_take_turns),
         cmocka_unit_test(what_lies_there_is_not_for_others_to_know),
         cmocka_unit_test(a_bundle_cut_short_breaks_only_its_run),
     };
