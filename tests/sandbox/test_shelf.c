@@ -145,6 +145,51 @@ static void another_kind_of_box_gets_it_too(void **state)
     expect(one, NULL, "one shelf nothing\n");
 }
 
+/* What is on a shelf is mounted by root, at a name that the bundle chooses: in the box, or nowhere. */
+static void strange_names_lead_nowhere_else(void **state)
+{
+    (void)state;
+    needs_native("isolate's boxes are made when they are asked for");
+    static const struct {
+        const char *name;
+        bool may_be;
+    } rows[] = { { "a b\\c\n", true }, { "...", true },      { "\xff\xfe", true },  { "folder/main", true },
+                 { "-rf", true },        { "..", false },      { ".", false },        { "../main", false },
+                 { "/tmp/main", false }, { "a/../b", false },  { "a//b", false },     { "main/", false },
+                 { "proc", true },       { "\\040(deleted)", true } };
+    static const char *const argv[] = { "/bin/bash", "-c",
+                                        "shopt -s dotglob; for f in /box/* /box/*/*; do [ -f \"$f\" ] && "
+                                        "{ wc -c < \"$f\"; head -c 4 \"$f\"; }; done; ls -A / /tmp /dev/shm", NULL };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        auto_close int bundle = memfd_create("artifact", MFD_CLOEXEC);
+        struct box_outcome first = { .bundle_fd = -1 };
+        struct box_job job = shell_job(argv);
+        char content[4096] = "mine";
+        assert_int_equal(write(bundle, BUNDLE_MAGIC, sizeof BUNDLE_MAGIC - 1), sizeof BUNDLE_MAGIC - 1);
+        add_file(bundle, rows[i].name, 0755, content, sizeof content);
+        enlarge_last(bundle, rows[i].name, 400000);
+        job.bundle_fd = bundle;
+        for (int run = 0; run < 4; run++) {
+            struct box_outcome outcome;
+            struct error err;
+            int result = box_run(box, &job, &outcome, &err);
+            assert_int_equal(result < 0, !rows[i].may_be);
+            if (result < 0)
+                continue;
+            assert_non_null(strstr(outcome.output.at, "404096\nmine"));
+            if (run == 0) {
+                first = outcome;
+                continue;
+            }
+            assert_int_equal(outcome.output.len, first.output.len);
+            assert_memory_equal(outcome.output.at, first.output.at, first.output.len);
+            box_outcome_done(&outcome);
+        }
+        if (rows[i].may_be)
+            box_outcome_done(&first);
+    }
+}
+
 /* Of the largest there can be two fit, and the box of the run before may still hold one. */
 static void the_largest_take_turns(void **state)
 {
@@ -226,6 +271,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(another_program_is_never_taken_for_it),
         cmocka_unit_test(what_has_been_changed_is_another),
         cmocka_unit_test(another_kind_of_box_gets_it_too),
+        cmocka_unit_test(strange_names_lead_nowhere_else),
         cmocka_unit_test(the_largest_take_turns),
         cmocka_unit_test(what_lies_there_is_not_for_others_to_know),
         cmocka_unit_test(a_bundle_cut_short_breaks_only_its_run),
