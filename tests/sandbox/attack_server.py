@@ -102,6 +102,9 @@ class Server:
                    EVALX_SLOTS=str(self.slots), EVALX_UID_BASE=str(self.uid_base), EVALX_DISK_BYTES=f"{DISK_MIB}m",
                    EVALX_CPU_MS_MAX=str(int(60000 * self.slow)), EVALX_WALL_MS_MAX=str(int(120000 * self.slow)),
                    EVALX_ATTACKED="secret of the service", EVALX_STORE="")
+        if not self.in_images: # or a version of a request would lead into one that this machine happens to have
+            env["EVALX_IMAGES"] = os.path.join(self.folder, "images")
+            os.mkdir(env["EVALX_IMAGES"], 0o755)
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen([self.binary, "server"], env=env, cwd=self.start_folder,
                                             stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
