@@ -8,6 +8,7 @@ import argparse
 import importlib
 import os
 import platform
+import shutil
 import subprocess
 import sys
 import time
@@ -23,8 +24,11 @@ BY_NAME_ONLY = ["queue"]
 def machine(bench):
     with open("/proc/cpuinfo", encoding="utf-8") as file:
         models = [line.split(":", 1)[1].strip() for line in file if line.startswith("model name")]
-    revision = subprocess.run(["git", "-C", ROOT, "describe", "--always", "--dirty"], capture_output=True, text=True,
-                              check=False).stdout.strip()
+    revision = ""
+    if shutil.which("git") is not None:
+        told = subprocess.run(["git", "-C", ROOT, "describe", "--always", "--dirty"], capture_output=True, text=True,
+                              check=False)
+        revision = told.stdout.strip()
     return {"processor": models[0] if models else platform.machine(), "cores": bench.cores,
             "kernel": platform.release(), "revision": revision or "unknown", "quick": bench.quick,
             "realtime": os.sched_getscheduler(0) != os.SCHED_OTHER,

@@ -92,7 +92,8 @@ class Worker:
     def __init__(self, now, boot_s):
         self.began, self.ready, self.drains, self.ended = now, now + boot_s, None, None
         self.ends = []      # of the submissions it holds
-        self.told = 0       # busy slots, as its last heartbeat said
+        self.told = 0       # busy slots on average between its last two heartbeats
+        self.worked = 0     # slot seconds since the last
 
 
 class Fleet:
@@ -127,8 +128,10 @@ class Fleet:
             while self.queue and (len(worker.ends) + 1) * self.settings.width <= self.settings.slots:
                 self.waits.append(self.now - self.queue.popleft())
                 worker.ends.append(self.now + min(60.0, self.random.expovariate(1 / JOB_S)))
+        for worker in self.workers:
+            worker.worked += len(worker.ends) * self.settings.told_width
             if (self.now - worker.ready) % HEARTBEAT_S == 0:
-                worker.told = len(worker.ends) * self.settings.told_width
+                worker.told, worker.worked = worker.worked / HEARTBEAT_S, 0
         for worker in [w for w in self.workers if w.drains is not None and not w.ends]:
             worker.ended = self.now
             self.workers.remove(worker)

@@ -46,8 +46,9 @@ static int write_depth(const struct store_depth *depth, struct buf *out, struct 
 {
     if (buf_printf(out, err, "{\"waiting\":%llu,\"running\":%llu,\"dead\":%llu", (unsigned long long)depth->waiting,
                    (unsigned long long)depth->running, (unsigned long long)depth->dead) < 0 ||
-        buf_printf(out, err, ",\"workers\":%u,\"slots\":%u,\"slots_busy\":%u,\"oldest_wait_seconds\":",
-                   depth->workers, depth->slots, depth->slots_busy) < 0 ||
+        buf_printf(out, err, ",\"workers\":%u,\"slots\":%u,\"slots_busy\":", depth->workers, depth->slots) < 0 ||
+        json_write_seconds(out, depth->busy_milli * 1000, err) < 0 ||
+        buf_printf(out, err, ",\"oldest_wait_seconds\":") < 0 ||
         json_write_seconds(out, depth->oldest_wait_ms * 1000, err) < 0 || buf_printf(out, err, ",\"languages\":[") < 0)
         return -1;
     for (size_t i = 0; i < depth->lanes_len; i++) {
@@ -111,8 +112,9 @@ static int write_workers(const struct workers_order *order, struct buf *out, str
         const struct store_worker_view *worker = &order->workers[i];
         if (buf_printf(out, err, "%s{\"name\":", i > 0 ? "," : "") < 0 ||
             json_write_string(out, text_of(worker->name), NULL, err) < 0 ||
-            buf_printf(out, err, ",\"slots\":%u,\"slots_busy\":%u,\"running\":%u,\"heartbeat_seconds_ago\":",
-                       worker->slots, worker->slots_busy, worker->running) < 0 ||
+            buf_printf(out, err, ",\"slots\":%u,\"slots_busy\":", worker->slots) < 0 ||
+            json_write_seconds(out, (uint64_t)worker->busy_milli * 1000, err) < 0 ||
+            buf_printf(out, err, ",\"running\":%u,\"heartbeat_seconds_ago\":", worker->running) < 0 ||
             json_write_seconds(out, worker->beat_ago_ms * 1000, err) < 0 || buf_append(out, "}", 1, err) < 0)
             return -1;
     }

@@ -39,8 +39,8 @@ static void print_workers(const json_t *workers)
     }
     (void)printf("\n%-44s %8s %8s %8s %10s\n", "WORKER", "SLOTS", "BUSY", "RUNNING", "HEARTBEAT");
     json_array_foreach(workers, i, worker)
-        (void)printf("%-44s %8lld %8lld %8lld %6.1f s ago\n", json_text(worker, "name"), json_whole(worker, "slots"),
-                     json_whole(worker, "slots_busy"), json_whole(worker, "running"),
+        (void)printf("%-44s %8lld %8.1f %8lld %6.1f s ago\n", json_text(worker, "name"), json_whole(worker, "slots"),
+                     json_number_value(json_object_get(worker, "slots_busy")), json_whole(worker, "running"),
                      json_number_value(json_object_get(worker, "heartbeat_seconds_ago")));
 }
 

@@ -338,12 +338,16 @@ static int write_depth(const struct store_depth *depth, struct buf *out, struct 
         write_gauge("evalx_dead_submissions", "Submissions in the dead-letter list.", depth->dead, out, err) < 0 ||
         write_gauge("evalx_workers", "Workers whose heartbeat is fresh.", depth->workers, out, err) < 0 ||
         write_gauge("evalx_slots", "Slots of those workers.", depth->slots, out, err) < 0 ||
-        write_gauge("evalx_slots_busy", "Slots that compile or run something.", depth->slots_busy, out, err) < 0 ||
         write_head("evalx_oldest_wait_seconds", "gauge", "How long the oldest waiting submission has waited.", out,
                    err) < 0)
         return -1;
-    return buf_printf(out, err, "evalx_oldest_wait_seconds %" PRIu64 ".%03" PRIu64 "\n", depth->oldest_wait_ms / 1000u,
-                      depth->oldest_wait_ms % 1000u);
+    if (buf_printf(out, err, "evalx_oldest_wait_seconds %" PRIu64 ".%03" PRIu64 "\n", depth->oldest_wait_ms / 1000u,
+                   depth->oldest_wait_ms % 1000u) < 0 ||
+        write_head("evalx_slots_busy", "gauge", "Slots with work, on average since the heartbeat before.",
+                   out, err) < 0)
+        return -1;
+    return buf_printf(out, err, "evalx_slots_busy %" PRIu64 ".%03" PRIu64 "\n", depth->busy_milli / 1000u,
+                      depth->busy_milli % 1000u);
 }
 
 static int write_all(const struct store_depth *depth, struct buf *out, struct error *err)

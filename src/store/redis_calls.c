@@ -92,7 +92,7 @@ int redis_heartbeat(struct store *base, const struct store_worker *worker, struc
         return -1;
     redis_args_add(&args, text_of(worker->name));
     redis_args_add_number(&args, worker->slots);
-    redis_args_add_number(&args, worker->slots_busy);
+    redis_args_add_number(&args, worker->busy_milli);
     redis_args_add_number(&args, worker->running);
     redis_args_add_number(&args, store->lease_ms);
     for (size_t i = 0; i < len; i++) {
@@ -293,7 +293,7 @@ int redis_depth(struct store *base, struct store_depth *ret, struct error *err)
     ret->dead = redis_number(reply->element[2]);
     ret->workers = (uint32_t)redis_number(reply->element[3]);
     ret->slots = (uint32_t)redis_number(reply->element[4]);
-    ret->slots_busy = (uint32_t)redis_number(reply->element[5]);
+    ret->busy_milli = redis_number(reply->element[5]);
     return 0;
 }
 

@@ -110,7 +110,7 @@ int redis_workers(struct store *base, struct store_worker_view ret_views[], size
         if (words->type != REDIS_REPLY_ARRAY || words->elements != 5)
             return redis_answer_is_odd(REDIS_WORKERS, err);
         ret_views[i] = (struct store_worker_view){ .slots = (uint32_t)redis_number(words->element[1]),
-                                                   .slots_busy = (uint32_t)redis_number(words->element[2]),
+                                                   .busy_milli = (uint32_t)redis_number(words->element[2]),
                                                    .running = (uint32_t)redis_number(words->element[3]),
                                                    .beat_ago_ms = redis_number(words->element[4]) };
         copy_text(ret_views[i].name, sizeof ret_views[i].name, words->element[0]);

@@ -375,8 +375,8 @@ static void add_depth(struct store_depth *ret, const struct store_depth *one)
         ret->workers = one->workers;
     if (one->slots > ret->slots)
         ret->slots = one->slots;
-    if (one->slots_busy > ret->slots_busy)
-        ret->slots_busy = one->slots_busy;
+    if (one->busy_milli > ret->busy_milli)
+        ret->busy_milli = one->busy_milli;
 }
 
 /* Of the shards that answer: those of one that is away cannot be worked on either. */

@@ -172,7 +172,7 @@ int sqlite_workers(struct store *base, struct store_worker_view ret_views[], siz
             continue;
         struct store_worker_view *view = &ret_views[len++];
         *view = (struct store_worker_view){ .slots = worker->slots,
-                                            .slots_busy = worker->slots_busy,
+                                            .busy_milli = worker->busy_milli,
                                             .running = worker->running,
                                             .beat_ago_ms = now > worker->beat_ms ? now - worker->beat_ms : 0 };
         (void)snprintf(view->name, sizeof view->name, "%s", worker->name);

@@ -171,7 +171,7 @@ struct sqlite_waiter {
 
 struct sqlite_worker {
     char name[80];
-    uint32_t slots, slots_busy, running;
+    uint32_t slots, busy_milli, running;
     uint64_t beat_ms; /* monotonic */
 };
 

@@ -123,7 +123,7 @@ static void note_worker(struct sqlite_store *store, const struct store_worker *w
         store->workers_len++;
     }
     store->workers[i].slots = worker->slots;
-    store->workers[i].slots_busy = worker->slots_busy;
+    store->workers[i].busy_milli = worker->busy_milli;
     store->workers[i].running = worker->running;
     store->workers[i].beat_ms = clock_mono_us() / 1000;
     (void)pthread_mutex_unlock(&store->lock);

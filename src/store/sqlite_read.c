@@ -157,7 +157,7 @@ static void copy_counts(struct sqlite_store *store, struct store_depth *ret)
             continue;
         ret->workers++;
         ret->slots += store->workers[i].slots;
-        ret->slots_busy += store->workers[i].slots_busy;
+        ret->busy_milli += store->workers[i].busy_milli;
     }
     (void)pthread_mutex_unlock(&store->lock);
 }

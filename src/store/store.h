@@ -89,7 +89,7 @@ struct store_lease {
 struct store_worker {
     char name[80];
     uint32_t slots;
-    uint32_t slots_busy;      /* of them, those that compile or run something now */
+    uint32_t busy_milli;      /* thousandths of slots that had work since its last heartbeat, on average */
     uint32_t running;         /* submissions held now */
     const char *const *lanes; /* NULL-terminated; LANE_MIXED among them if it takes those */
 };
@@ -115,13 +115,14 @@ struct store_depth {
     size_t lanes_len;
     uint64_t waiting, running, dead;
     uint64_t oldest_wait_ms; /* of what waits; 0 if nothing does */
-    uint32_t workers, slots, slots_busy; /* of workers whose heartbeat is not older than a lease, as it told */
+    uint32_t workers, slots; /* of workers whose heartbeat is not older than a lease */
+    uint64_t busy_milli;     /* as their heartbeats told */
 };
 
 /* A worker whose heartbeat is not older than a lease. */
 struct store_worker_view {
     char name[80];
-    uint32_t slots, slots_busy, running;
+    uint32_t slots, busy_milli, running;
     uint64_t beat_ago_ms;
 };
 #define STORE_WORKERS_MAX 10000

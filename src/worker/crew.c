@@ -106,11 +106,16 @@ uint64_t crew_backoff_ms(uint32_t try)
     return ceiling / 2 + ceiling / 2 * chance / UINT16_MAX;
 }
 
+void crew_count_busy(struct worker *worker, uint64_t now_us)
+{
+    worker->busy_us += worker->steps_running * (now_us - worker->busy_counted_us);
+    worker->busy_counted_us = now_us;
+}
+
 struct store_worker crew_describe(const struct worker *worker)
 {
     struct store_worker description = {
         .slots = worker->slots_open,
-        .slots_busy = (uint32_t)worker->steps_running,
         .running = (uint32_t)worker->held_len,
         .lanes = worker->lanes,
     };

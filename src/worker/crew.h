@@ -57,6 +57,8 @@ struct worker {
     size_t held_len;
     struct held *finish_first, *finish_last;
     size_t steps_ready, steps_running;
+    uint64_t beat_us;                  /* when the last heartbeat that was heard was sent */
+    uint64_t busy_us, busy_counted_us; /* slots' time with a step since then, and until when it is counted */
     uint64_t step_us; /* what a step takes lately */
     struct slot *slots;
     uint32_t slots_len;
@@ -101,3 +103,5 @@ uint64_t crew_backoff_ms(uint32_t try);
 
 /* Who this worker is, for the store. */
 struct store_worker crew_describe(const struct worker *worker);
+/* Before steps_running changes, and before busy_us is read. */
+void crew_count_busy(struct worker *worker, uint64_t now_us);

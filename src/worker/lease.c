@@ -62,12 +62,23 @@ static void let_go(struct worker *worker, const struct store_lease *lease)
         }
 }
 
+/* With the lock held: on average, as what a heartbeat meets by chance would make scaling restless. */
+static uint32_t busy_milli(struct worker *worker, uint64_t now_us)
+{
+    crew_count_busy(worker, now_us);
+    uint64_t passed_us = now_us - worker->beat_us;
+    return passed_us == 0 ? (uint32_t)worker->steps_running * 1000 : (uint32_t)(worker->busy_us * 1000 / passed_us);
+}
+
 static int heartbeat(struct worker *worker, struct beating *beating)
 {
     struct error err;
 
     (void)pthread_mutex_lock(&worker->lock);
     struct store_worker description = crew_describe(worker);
+    uint64_t now_us = clock_mono_us();
+    description.busy_milli = busy_milli(worker, now_us);
+    uint64_t told_us = worker->busy_us;
     size_t len = list_leases(worker, beating);
     (void)pthread_mutex_unlock(&worker->lock);
 
@@ -82,6 +93,8 @@ static int heartbeat(struct worker *worker, struct beating *beating)
     beating->failing = false;
 
     (void)pthread_mutex_lock(&worker->lock);
+    worker->busy_us -= told_us;
+    worker->beat_us = now_us;
     for (size_t i = 0; i < len; i++)
         if (beating->leases[i].state != LEASE_KEPT)
             let_go(worker, &beating->leases[i]);

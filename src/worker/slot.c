@@ -98,6 +98,7 @@ static bool take_step(struct slot *slot, struct doing *doing)
             if (held_take_step(held, &doing->step)) {
                 doing->held = slot->held = held;
                 worker->steps_ready--;
+                crew_count_busy(worker, clock_mono_us());
                 worker->steps_running++;
                 (void)pthread_mutex_unlock(&worker->lock);
                 return true;
@@ -210,6 +211,7 @@ static void hand_in(struct slot *slot, struct doing *doing, bool done, uint64_t 
         held_ran(held, doing->step.at, &doing->outcome, &doing->result);
     size_t added = held->steps_len - ready_before;
     worker->steps_ready += added;
+    crew_count_busy(worker, clock_mono_us());
     worker->steps_running--;
     worker->step_us = worker->step_us / 8 * 7 + took_us / 8;
     slot->held = NULL;

@@ -168,6 +168,7 @@ int worker_start(const struct config *config, const struct languages *languages,
     worker->sandbox = sandbox;
     worker->store = store;
     worker->step_us = STEP_US_LONG;
+    worker->beat_us = worker->busy_counted_us = clock_mono_us();
     init_conditions(worker);
     name_worker(worker);
     if (name_images_and_lanes(worker, err) < 0)

@@ -36,8 +36,9 @@ def test_an_even_load_does_not_flap():
 
 @pytest.mark.slow
 def test_larger_workers_do_not_flap_either():
-    reversals, changes = unrest([steady(rate, slots=4) for rate in (0.5, 1.5, 3.0, 9.0)])
-    assert reversals == 0 and changes <= 4
+    fleets = [steady(rate, slots=4, seed=seed) for rate in (0.5, 1.5, 3.0, 9.0) for seed in (1, 2, 3)]
+    reversals, changes = unrest(fleets)
+    assert reversals <= 1 and changes <= 1.5 * len(fleets)
 
 
 @pytest.mark.slow

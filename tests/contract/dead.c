@@ -212,7 +212,7 @@ static void workers_are_listed_while_they_live(void **state)
     assert_int_equal(len, 0);
     two.slots = 10;
     two.running = 7;
-    two.slots_busy = 9;
+    two.busy_milli = 9;
     must(store_heartbeat(store, &one, NULL, 0, &err));
     must(store_heartbeat(store, &two, NULL, 0, &err));
     must(store_workers(store, views, 1, &len, &err));
@@ -223,7 +223,7 @@ static void workers_are_listed_while_they_live(void **state)
     assert_string_equal(found->name, "two");
     assert_int_equal(found->slots, 10);
     assert_int_equal(found->running, 7);
-    assert_int_equal(found->slots_busy, 9);
+    assert_int_equal(found->busy_milli, 9);
     assert_true(found->beat_ago_ms < 400);
     must(store_forget_worker(store, "two", &err));
     must(store_workers(store, views, 4, &len, &err));

@@ -238,38 +238,38 @@ static void workers_are_counted_while_they_live(void **state)
     struct store *store = place_open();
     struct store_worker one = worker_named("one"), two = worker_named("two");
     two.slots = 10;
-    two.slots_busy = 7;
-    one.slots_busy = 4;
+    two.busy_milli = 7;
+    one.busy_milli = 4;
     must(store_heartbeat(store, &one, NULL, 0, &err));
     must(store_heartbeat(store, &two, NULL, 0, &err));
     one.slots = 6;
-    one.slots_busy = 1;
+    one.busy_milli = 1;
     must(store_heartbeat(store, &one, NULL, 0, &err));
     struct store_depth *depth = depth_of(store);
     assert_int_equal(depth->workers, 2);
     assert_int_equal(depth->slots, 16);
-    assert_int_equal(depth->slots_busy, 8);
+    assert_int_equal(depth->busy_milli, 8);
     free(depth);
     must(store_forget_worker(store, "two", &err));
     must(store_forget_worker(store, "nobody", &err));
     depth = depth_of(store);
     assert_int_equal(depth->workers, 1);
     assert_int_equal(depth->slots, 6);
-    assert_int_equal(depth->slots_busy, 1);
+    assert_int_equal(depth->busy_milli, 1);
     free(depth);
     nap_ms(500); /* longer than a lease: it counts no more, swept or not */
     depth = depth_of(store);
     assert_int_equal(depth->workers, 0);
     assert_int_equal(depth->slots, 0);
-    assert_int_equal(depth->slots_busy, 0);
+    assert_int_equal(depth->busy_milli, 0);
     free(depth);
     must(store_sweep(store, &err));
-    one.slots_busy = 5;
+    one.busy_milli = 5;
     must(store_heartbeat(store, &one, NULL, 0, &err));
     depth = depth_of(store);
     assert_int_equal(depth->workers, 1);
     assert_int_equal(depth->slots, 6);
-    assert_int_equal(depth->slots_busy, 5); /* the sweep took nothing away twice */
+    assert_int_equal(depth->busy_milli, 5); /* the sweep took nothing away twice */
     free(depth);
     store_close(store);
 }

@@ -485,11 +485,11 @@ def test_a_submission_of_many_tests_counts_as_all_the_slots_it_fills(start_evalx
     server = start_evalx({"EVALX_SLOTS": "3", "EVALX_LEASE_MS": "1000"})  # a heartbeat every third of a second
     client = server.client()
     token = client.submit([SLEEPER] * 8)
-    harness.wait_until("all slots are busy", lambda: samples(client)["evalx_slots_busy"] == 3, step=0.3)
+    harness.wait_until("all slots are busy", lambda: samples(client)["evalx_slots_busy"] > 2.9, step=0.3)
     assert samples(client)["evalx_jobs_running"] == 1
-    assert client.get("/queue").json()["slots_busy"] == 3
+    assert 2.9 < client.get("/queue").json()["slots_busy"] <= 3
     worker, = client.get("/workers").json()
-    assert (worker["slots"], worker["slots_busy"], worker["running"]) == (3, 3, 1)
+    assert (worker["slots"], worker["running"]) == (3, 1) and 2.9 < worker["slots_busy"] <= 3
     client.request("DELETE", f"/submissions/{token}")
     harness.wait_until("no slot is busy", lambda: samples(client)["evalx_slots_busy"] == 0, step=0.3)
 

@@ -76,7 +76,7 @@ static void zeros_are_shown(void **state)
     assert_shows(text, "evalx_queue_depth 0");
     assert_shows(text, "evalx_jobs_running 0");
     assert_shows(text, "evalx_slots 0");
-    assert_shows(text, "evalx_slots_busy 0");
+    assert_shows(text, "evalx_slots_busy 0.000");
     assert_shows(text, "evalx_workers 0");
     assert_shows(text, "evalx_dead_submissions 0");
     assert_shows(text, "evalx_oldest_wait_seconds 0.000");
@@ -91,7 +91,7 @@ static void depths_come_from_the_store(void **state)
     (void)state;
     struct store_depth depth = { .lanes = { { "c", 7, 2 }, { "cobol", 3, 0 } }, .lanes_len = 2, .waiting = 10,
                                  .running = 2, .dead = 1, .oldest_wait_ms = 1234, .workers = 3, .slots = 12,
-                                 .slots_busy = 5 };
+                                 .busy_milli = 5250 };
     const char *text = show(&depth);
     assert_shows(text, "evalx_queue_depth_total{language=\"c\"} 7");
     assert_shows(text, "evalx_queue_depth_total{language=\"cobol\"} 3"); /* only another machine knows it */
@@ -100,7 +100,7 @@ static void depths_come_from_the_store(void **state)
     assert_shows(text, "evalx_dead_submissions 1");
     assert_shows(text, "evalx_workers 3");
     assert_shows(text, "evalx_slots 12");
-    assert_shows(text, "evalx_slots_busy 5");
+    assert_shows(text, "evalx_slots_busy 5.250");
     assert_shows(text, "evalx_oldest_wait_seconds 1.234");
 }
 

@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
--- ARGV: worker, slots, busy ones, running, lease_ms, then token, attempt for each lease.  Returns for each 0 kept,
--- 1 lost, 2 cancelled.
+-- ARGV: worker, slots, thousandths of busy ones, running, lease_ms, then token, attempt for each lease.  Returns for
+-- each 0 kept, 1 lost, 2 cancelled.
 local now = now_ms()
 count_slots(ARGV[1], ARGV[2], ARGV[3])
 redis.call('HSET', SLOTS, ARGV[1], ARGV[2] .. ' ' .. ARGV[4] .. ' ' .. ARGV[3])
