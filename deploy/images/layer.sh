@@ -131,7 +131,8 @@ base_build()
 {
     local suite=$1 root=$images/.build/root-$1 layer stamp
     layer=$(base_layer "$suite")
-    if [ -n "$layer" ] && [ -d "$images/.layers/$layer" ] && [ -d "$root" ]; then
+    if [ -n "$layer" ] && [ -d "$images/.layers/$layer" ] && [ -d "$root" ] &&
+        [ ! -f "$images/.build/$suite.renew" ]; then
         base_sources "$suite" "$root"
         return
     fi
@@ -163,10 +164,13 @@ base_build()
     cp -a --reflink=auto "$root.new" "$images/.build/base.new"
     strip_base "$images/.build/base.new"
     mv "$images/.build/base.new" "$images/.layers/${suite}_$stamp"
+    # Root and layer belong together: ended between here and the last line, none of both counts.
+    rm -f "$images/.build/$suite.base"
     rm -rf --one-file-system "$root"
     mv "$root.new" "$root"
     echo "${suite}_$stamp" >"$images/.build/$suite.base.new"
     mv "$images/.build/$suite.base.new" "$images/.build/$suite.base"
+    rm -f "$images/.build/$suite.renew"
     say "base of $suite: $(du -sh "$images/.layers/${suite}_$stamp" | cut -f 1)"
 }
 

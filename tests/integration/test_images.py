@@ -2,83 +2,25 @@
 import json
 import os
 import shutil
-import subprocess
-import urllib.error
-import urllib.request
 
 import pytest
 
-import harness
+import image_folder
+from image_folder import LANGUAGE, evalx, layer, tool
 
 pytestmark = pytest.mark.slow  # once is enough: nothing of it depends on how evalx was built
-
-TOOL = os.path.join(harness.ROOT, "deploy", "images", "evalx-images")
-LANGUAGE = """id = tiny
-name = Tiny Lua
-version = 5.4
-image = tiny
-source = main.lua
-run = /usr/bin/lua5.4 {source} {args}
-needs = /usr/bin/lua5.4
-[image]
-suite = bookworm
-packages = lua5.4
-setup = echo first >/etc/tiny
-  echo second >>/etc/tiny
-[hello]
-code = print("Hello, " .. io.read())
-stdin = evalx
-stdout = Hello, evalx
-"""
-
-
-def mirror():
-    """This machine's own mirror of Debian, or None."""
-    done = subprocess.run(["apt-get", "indextargets", "--format", "$(ORIGIN) $(REPO_URI)", "Created-By: Packages"],
-                          capture_output=True, text=True, check=False)
-    for line in done.stdout.splitlines():
-        origin, _, uri = line.partition(" ")
-        if origin == "Debian" and uri.rstrip("/").endswith("/debian"):
-            return uri.rstrip("/")
-    return None
 
 
 @pytest.fixture(scope="module")
 def images():
-    if shutil.which("mmdebstrap") is None:
-        pytest.skip("there is no mmdebstrap here")
-    at = mirror()
-    if at is None:
-        pytest.skip("this machine has no mirror of Debian")
-    try:
-        urllib.request.urlopen(at + "/dists/bookworm/InRelease", timeout=10).close()
-    except (urllib.error.URLError, OSError) as error:
-        pytest.skip(f"the mirror cannot be reached: {error}")
-    folder = harness.make_folder()
-    os.makedirs(folder + "/languages/tests")
-    with open(folder + "/languages/tiny.conf", "w", encoding="utf-8") as file:
-        file.write(LANGUAGE)
+    image_folder.reached_mirror()
+    folder = image_folder.make()
     os.makedirs(folder + "/images/.build/work/upper/usr")  # what a build that was ended half-way leaves
     done = tool(folder, "build", "tiny")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "tiny from bookworm: needs up to" in done.stdout
     yield folder
     shutil.rmtree(folder)
-
-
-def tool(folder, *arguments):
-    return subprocess.run(["bash", TOOL, arguments[0], "--images", folder + "/images", "--languages",
-                           folder + "/languages", *arguments[1:]], capture_output=True, text=True, check=False)
-
-
-def evalx(folder, *arguments):
-    env = dict(os.environ, EVALX_IMAGES=folder + "/images", EVALX_LANGUAGES=folder + "/languages")
-    return subprocess.run([harness.BINARY, *arguments], capture_output=True, text=True, env=env, check=False)
-
-
-def layer(folder):
-    with open(folder + "/images/tiny.layers", encoding="utf-8") as file:
-        return os.path.join(folder, "images", ".layers", file.read().split()[-1])
 
 
 def test_a_program_runs_in_it(images):
