@@ -18,6 +18,7 @@ import language_file
 
 RUNS = 7
 PAUSE_S = 0.2
+OWN = {"box": 0o777, "tmp": 0o1777, "dev": 0o755, "proc": 0o755}
 NOBODY = 65534
 CLONE_NEWNS = 0x00020000
 SECONDS_MAX = 300
@@ -42,14 +43,16 @@ def make_root(images, image, at):
         mount("-t", "overlay", "-o", "ro,lowerdir=" + ":".join(reversed(layers_of(images, image))), "overlay", below)
     for name in os.listdir(below):
         source, target = os.path.join(below, name), os.path.join(at, name)
-        if name not in ("bin", "etc", "sbin", "usr") and not name.startswith("lib"):
+        if image == "host" and name not in ("bin", "etc", "sbin", "usr") and not name.startswith("lib"):
+            continue
+        if name in OWN:
             continue
         if os.path.islink(source):
             os.symlink(os.readlink(source), target)
-        else:
+        elif os.path.isdir(source):
             os.mkdir(target)
             mount("--bind", source, target)
-    for name, mode in (("box", 0o777), ("tmp", 0o1777), ("dev", 0o755), ("proc", 0o755)):
+    for name, mode in OWN.items():
         os.mkdir(os.path.join(at, name))
         os.chmod(os.path.join(at, name), mode)
     mount("--rbind", "/dev", at + "/dev")
