@@ -53,7 +53,7 @@ def command(sections, key):
               "{memory_mb}": str(limit), "{heap_mb}": str(limit * HEAP_PERCENT // 100)}
     words = []
     for word in top.get(key, "").split():
-        if word in ("{args}", "{files}") or "{prepared}" in word:
+        if word in ("{args}", "{files}") or "{prepared}" in word or "{if_prepared}" in word:
             continue
         for name, value in values.items():
             word = word.replace(name, value)
