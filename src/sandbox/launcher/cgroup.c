@@ -324,7 +324,8 @@ void cgroup_run_facts(const struct cgroup_run *run, struct slot_facts *facts)
     facts->cpu_us = cgroup_run_cpu_us(run);
     facts->memory_bytes = run->peak < 0 ? 0 : cgroup_fd_number(run->peak, NULL);
     facts->oom_kills = cgroup_run_oom_kills(run);
-    facts->process_refusals = counted_refusals(run) - run->refusals_before;
+    uint32_t refusals = counted_refusals(run);
+    facts->process_refusals = refusals > run->refusals_before ? refusals - run->refusals_before : 0;
 }
 
 int cgroup_run_close(struct cgroup_run *run)
