@@ -82,7 +82,12 @@ keyring_of()
 {
     local key=/usr/share/keyrings/ubuntu-archive-keyring.gpg kept=$images/.build/ubuntu-archive-keyring.gpg
     local root=$images/.build/root-trixie new=$images/.build/keyring.new
-    is_ubuntu "$1" || return 0
+    local debian=/usr/share/keyrings/debian-archive-keyring.gpg
+    if ! is_ubuntu "$1"; then
+        # Ubuntu's package of Debian's keys puts them there, and does not make apt trust them.
+        [ ! -f $debian ] || echo $debian
+        return
+    fi
     if [ -f $key ]; then
         echo $key
         return

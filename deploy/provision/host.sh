@@ -42,7 +42,7 @@ stop_surprises()
 install_apparmor()
 {
     if [ ! -e /etc/apparmor.d/abi/4.0 ]; then
-        note "AppArmor: this release has no rule about user namespaces, no profile is needed"
+        note "AppArmor: there is no rule about user namespaces here, no profile is needed"
         return
     fi
     put "$here/etc/apparmor" /etc/apparmor.d/evalx 644
