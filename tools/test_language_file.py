@@ -11,7 +11,7 @@ source = main.x
 binary = main
 compile = /usr/bin/xc -B{prepared}/ -m{memory_mb}
   -o {binary} {source} {files}
-run = /box/{binary} -h{heap_mb} --class={main} {args}
+run = /box/{binary} -f{if_prepared} -h{heap_mb} --class={main} {args}
 env = PATH=/usr/bin
   HOME=/box
 
