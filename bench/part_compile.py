@@ -10,6 +10,7 @@ import shutil
 
 from engine import ROOT, Client, request, right, submission, write
 from figures import median, p99
+from languages import prepared
 
 CPP = """#include <bits/stdc++.h>
 using namespace std;
