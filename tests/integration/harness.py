@@ -407,13 +407,16 @@ def start_of(pid):
 def cgroups_of(process_ids):
     """Cgroups that launchers with these process ids made and did not remove (named evalx-PIDNS-PID-START).
 
-    One whose launcher lives is somebody else's: process ids come again, start times do not."""
+    One whose launcher lives is somebody else's: process ids come again, start times do not; and they mean something
+    else in another pid namespace."""
     found = []
     names = {str(pid) for pid in process_ids}
+    here = str(os.stat("/proc/self/ns/pid").st_ino)
     for folder, folders, _ in os.walk("/sys/fs/cgroup"):
         for name in folders:
             parts = name.split("-")
-            if parts[0] == "evalx" and len(parts) == 4 and parts[2] in names and start_of(parts[2]) != parts[3]:
+            is_one = len(parts) == 4 and parts[:2] == ["evalx", here] and parts[2] in names
+            if is_one and start_of(parts[2]) != parts[3]:
                 found.append(os.path.join(folder, name))
     return found
 
