@@ -64,9 +64,8 @@ int ahead_make(const struct ahead_kind *kind, const struct cgroup_run *run, cons
     (void)snprintf(plan.box_options, sizeof plan.box_options, "mode=0700,size=%" PRIu64 ",nr_inodes=%d",
                    kind->disk_bytes, BOX_INODES);
     (void)snprintf(plan.id_map, sizeof plan.id_map, "%d %u 1", UID_INSIDE, (unsigned)uid);
-    if (kind->shelved != 0) {
+    if (kind->shelved != 0)
         (void)snprintf(plan.shelved_at, sizeof plan.shelved_at, "/box/%s", kind->program);
-    }
     int pidfd = -1;
     /* CLEAR_SIGHAND: a signal init has no handler for cannot be sent to it from inside; one it has (a sanitizer's)
      * can. */

@@ -6,10 +6,8 @@
  */
 #include "sandbox/launcher/shelf.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <sys/sendfile.h>
 #include <unistd.h>
 
 #include "base/scope.h"
@@ -94,22 +92,17 @@ static bool find_program(struct shelf *shelf, off_t *ret_at)
 static bool copy(int from, off_t at, uint64_t size, int folder)
 {
     auto_close int to = openat(folder, SHELF_NAME, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0755);
-    if (to < 0 || fchmod(to, 0755) < 0)
-        return false;
-    while (size > 0) {
-        ssize_t sent = sendfile(to, from, &at, size);
-        if (sent < 0 && errno == EINTR)
-            continue;
-        if (sent <= 0)
-            return false;
-        size -= (uint64_t)sent;
-    }
-    return true;
+    return to >= 0 && fchmod(to, 0755) == 0 && unpack_copy(from, &at, size, to) == 0;
+}
+
+uint64_t shelf_number(const struct shelf *shelf, const struct image *image)
+{
+    return shelf->image == image ? shelf->number : 0;
 }
 
 uint64_t shelf_offer(struct shelf *shelf, const struct image *image)
 {
-    if (shelf->number != 0 && shelf->image == image)
+    if (shelf_number(shelf, image) != 0)
         return shelf->number;
     clear(shelf);
     off_t at;

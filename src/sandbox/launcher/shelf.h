@@ -48,5 +48,7 @@ struct shelf {
 void shelf_init(struct shelf *shelf);
 /* A request has come, with this bundle or without one (-1); the caller keeps it. */
 void shelf_see(struct shelf *shelf, int bundle);
+/* Of the program that is beside this image, or 0. */
+uint64_t shelf_number(const struct shelf *shelf, const struct image *image);
 /* Puts the program of the last two requests beside this image, if it is not there.  Its number, or 0: there is none. */
 uint64_t shelf_offer(struct shelf *shelf, const struct image *image);

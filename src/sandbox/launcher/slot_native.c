@@ -233,7 +233,7 @@ static int have_box(struct slot *slot, int bundle, struct slot_reply *reply)
     load_standing_filter(slot);
     if (!(r->flags & (SLOT_KEEP_FILES | SLOT_SELF_TEST))) { /* a compile is followed by runs, not by its like */
         shelf_see(&slot->shelf, bundle);
-        kind.shelved = slot->shelf.number != 0 && slot->shelf.image == slot->image ? slot->shelf.number : 0;
+        kind.shelved = shelf_number(&slot->shelf, slot->image);
         kind.program = slot->shelf.name;
         learn(slot, &kind);
     }

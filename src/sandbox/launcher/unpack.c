@@ -97,10 +97,10 @@ bool unpack_name_is_plain(const char *name, size_t len)
     return true;
 }
 
-static int copy_out(int bundle, off_t *at, uint64_t size, int to)
+int unpack_copy(int from, off_t *at, uint64_t size, int to)
 {
     while (size > 0) {
-        ssize_t sent = sendfile(to, bundle, at, size > 1u << 30 ? 1u << 30 : (size_t)size);
+        ssize_t sent = sendfile(to, from, at, size > 1u << 30 ? 1u << 30 : (size_t)size);
         if (sent < 0 && errno == EINTR)
             continue;
         if (sent <= 0)
@@ -119,7 +119,7 @@ static int unpack_content(off_t *at, uint64_t size, int to)
         here = (size_t)size;
     int os = here > 0 ? write_all(to, reader.here + (*at - reader.begin), here) : 0;
     *at += (off_t)here;
-    return os != 0 ? os : copy_out(reader.bundle, at, size - here, to);
+    return os != 0 ? os : unpack_copy(reader.bundle, at, size - here, to);
 }
 
 static int unpack_entry(off_t *at, int folder, const char *there)
@@ -203,7 +203,7 @@ static int pack_file(struct packing *p, int fd, const struct stat *st)
     if (os == 0)
         os = write_all(p->bundle, p->name, entry.name_len);
     off_t at = 0;
-    return os != 0 ? os : copy_out(fd, &at, entry.size, p->bundle);
+    return os != 0 ? os : unpack_copy(fd, &at, entry.size, p->bundle);
 }
 
 /* As the kernel lays it out (getdents64(2)); opendir would allocate. */

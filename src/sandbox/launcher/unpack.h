@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 /*
  * Reads the bundle with pread (its position is shared with other boxes) and makes its files below `folder`, which no
@@ -15,6 +16,9 @@
 int unpack(int bundle, int folder);
 /* As unpack, but for the file of this name, which is there already. */
 int unpack_but(int bundle, int folder, const char *there);
+
+/* So many bytes of `from` at *at, which moves on, to where `to` stands.  0 or errno; EBADMSG where there are fewer. */
+int unpack_copy(int from, off_t *at, uint64_t size, int to);
 
 /* May a file of a bundle be called so: no absolute path, no part of it empty, "." or "..", no NUL? */
 bool unpack_name_is_plain(const char *name, size_t len);
