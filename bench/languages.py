@@ -20,24 +20,19 @@ INTERPRETERS = [
 STATIC_C = "c-static"
 
 
-def language_file(name):
-    with open(os.path.join(ROOT, "languages", name + ".conf"), encoding="utf-8") as file:
-        return file.read()
-
-
 def host_languages(bench):
     """The folder for EVALX_LANGUAGES."""
     folder = os.path.join(bench.folder, "languages")
     if os.path.isdir(folder):
         return folder
     os.mkdir(folder, 0o755)
-    found = language_file("c")
+    with open(os.path.join(ROOT, "languages", "c.conf"), encoding="utf-8") as file:
+        found = file.read()
     write(os.path.join(folder, "c.conf"), found)
     found = re.sub(r"^id = c$", f"id = {STATIC_C}", re.sub(r"^aliases = .*\n", "", found, flags=re.M), flags=re.M)
     write(os.path.join(folder, STATIC_C + ".conf"), found.replace("-O2", "-O2 -static", 1))
     for _, name, _, _, _ in INTERPRETERS:
-        found = re.sub(r"^image = .*$", "image = host", language_file(name), flags=re.M)
-        write(os.path.join(folder, name + ".conf"), re.sub(r"^\[image\]\n(?:.+\n)*\n?", "", found, flags=re.M))
+        write(os.path.join(folder, name + ".conf"), bench.harness.language_on_host(name))
     return folder
 
 

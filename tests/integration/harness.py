@@ -7,6 +7,7 @@ import http.client
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import socket
@@ -419,6 +420,13 @@ def cgroups_of(process_ids):
             if is_one and start_of(parts[2]) != parts[3]:
                 found.append(os.path.join(folder, name))
     return found
+
+
+def language_on_host(name):
+    """The text of a language file whose language runs on the host's own interpreter, in place of an image's."""
+    with open(os.path.join(ROOT, "languages", name + ".conf"), encoding="utf-8") as file:
+        text = re.sub(r"^image = .*$", "image = host", file.read(), flags=re.M)
+    return re.sub(r"^\[image\]\n(?:.+\n)*\n?", "", text, flags=re.M)
 
 
 def make_folder():

@@ -312,11 +312,8 @@ raise "in the end"
 def ruby_of_the_host():
     """A folder of languages with the real file, but on the host's ruby."""
     folder = harness.make_folder()
-    with open(os.path.join(harness.ROOT, "languages", "ruby.conf"), encoding="utf-8") as file:
-        text = re.sub(r"^\[image\]\n(?:.+\n)*", "", re.sub(r"^image = .*$", "image = host", file.read(), flags=re.M),
-                      flags=re.M)
     with open(os.path.join(folder, "ruby.conf"), "w", encoding="utf-8") as file:
-        file.write(text)
+        file.write(harness.language_on_host("ruby"))
     yield folder
     harness.remove_folder(folder)
 
