@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "cutter.h"
 
@@ -429,6 +430,38 @@ static void the_rights_that_are_documented_are_enough(void **state)
     redis_do("ACL DELUSER runner");
 }
 
+/* In a rolling update an older version's sweep takes dead workers away, and knows nothing of busy slots. */
+static void what_an_older_version_takes_away_is_counted_no_more(void **state)
+{
+    (void)state;
+    struct store *store = place_open();
+    struct store_worker dead = worker_named("dead"), alive = worker_named("alive");
+    const char *prefix = place.config.redis_prefix;
+    dead.busy_milli = 3500;
+    alive.busy_milli = 1250;
+    must(store_heartbeat(store, &dead, NULL, 0, &err));
+    must(store_heartbeat(store, &alive, NULL, 0, &err));
+    freeReplyObject(place_redis("HINCRBY {%s}:depth slots -4", prefix));
+    freeReplyObject(place_redis("HDEL {%s}:slots dead", prefix));
+    freeReplyObject(place_redis("ZREM {%s}:workers dead", prefix));
+    struct store_depth *depth = depth_of(store);
+    assert_int_equal(depth->workers, 1);
+    assert_int_equal(depth->slots, 4);
+    assert_int_equal(depth->busy_milli, 1250);
+    free(depth);
+
+    /* Sums that went wrong before this version came are read by nobody, and an older worker tells no busy ones. */
+    freeReplyObject(place_redis("HSET {%s}:depth slots 99 busy 99000", prefix));
+    freeReplyObject(place_redis("HSET {%s}:slots old %s", prefix, "8 2"));
+    freeReplyObject(place_redis("ZADD {%s}:workers %llu old", prefix, (unsigned long long)clock_wall_ms()));
+    depth = depth_of(store);
+    assert_int_equal(depth->workers, 2);
+    assert_int_equal(depth->slots, 12);
+    assert_int_equal(depth->busy_milli, 1250);
+    free(depth);
+    store_close(store);
+}
+
 static void a_server_that_cannot_keep_the_promises_is_refused(void **state)
 {
     (void)state;
@@ -469,6 +502,7 @@ const struct CMUnitTest tests_redis[] = {
     A_TEST(a_submission_costs_the_same_commands_whatever_waits_or_works),
     A_TEST(who_may_not_come_in_is_told_why),
     A_TEST(the_rights_that_are_documented_are_enough),
+    A_TEST(what_an_older_version_takes_away_is_counted_no_more),
     A_TEST(a_server_that_cannot_keep_the_promises_is_refused),
 };
 const size_t tests_redis_len = sizeof tests_redis / sizeof *tests_redis;

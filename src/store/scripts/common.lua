@@ -178,7 +178,8 @@ local function slots_in(told)
     return tonumber(slots) or 0, tonumber(busy) or 0, tonumber(running) or 0
 end
 
--- The sums over all workers, so that asking for them need not read every one.  0 + n, because -0 is no integer to Redis.
+-- The sums over all workers, which servers of an older version read while a fleet is updated; ours read the workers
+-- (depth.lua).  0 + n, because -0 is no integer to Redis.
 local function count_slots(name, slots, busy)
     local slots_before, busy_before = slots_in(redis.call('HGET', SLOTS, name))
     redis.call('HINCRBY', DEPTH, 'slots', 0 + slots - slots_before)

@@ -13,13 +13,15 @@ for priority = 0, 2 do
     note_oldest(member and token_in(member))
 end
 note_oldest(redis.call('ZRANGE', AGES, 0, 0)[1]) -- of clients with a name, whose queues are not by age
-local slots = tonumber(redis.call('HGET', DEPTH, 'slots')) or 0
-local busy = tonumber(redis.call('HGET', DEPTH, 'busy')) or 0
-local workers = redis.call('ZCARD', WORKERS)
-for _, name in ipairs(redis.call('ZRANGEBYSCORE', WORKERS, '-inf', '(' .. (now - ARGV[1]))) do
-    workers = workers - 1 -- dead, but the next sweep has not come yet
-    local its_slots, its_busy = slots_in(redis.call('HGET', SLOTS, name))
-    slots, busy = slots - its_slots, busy - its_busy
+-- Summed up here, from what those that live told last: a sum kept beside it goes wrong for good as soon as somebody who
+-- does not know of it, as a sweep of an older version, takes a worker away.
+local names, slots, busy = redis.call('ZRANGEBYSCORE', WORKERS, now - ARGV[1], '+inf'), 0, 0
+for first = 1, #names, 1000 do
+    local told = redis.call('HMGET', SLOTS, unpack(names, first, math.min(first + 999, #names)))
+    for i = 1, #told do
+        local its_slots, its_busy = slots_in(told[i])
+        slots, busy = slots + its_slots, busy + its_busy
+    end
 end
 local counts, queues = redis.call('HGETALL', DEPTH), {}
 for i = 1, #counts, 2 do
@@ -29,5 +31,5 @@ for i = 1, #counts, 2 do
         for priority = 0, 2 do queues[#queues + 1] = redis.call('ZCARD', queue_key(priority, lane)) end
     end
 end
-return { counts, oldest and math.max(now - oldest, 0) or 0, redis.call('ZCARD', DEAD), workers,
+return { counts, oldest and math.max(now - oldest, 0) or 0, redis.call('ZCARD', DEAD), #names,
     slots, busy, queues }
