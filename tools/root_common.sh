@@ -1,5 +1,6 @@
 # root_common: minimal roots of a distribution, and commands run in them.  Sourced after common.sh.
 # shellcheck shell=sh
+. deploy/images/keys.sh
 
 # root_scratch NAME: $folder for a root, removed at the end together with what runs in it ($inside), also on failure.
 root_scratch()
@@ -59,35 +60,14 @@ keys_of()
         keys_file=/usr/share/keyrings/debian-archive-keyring.gpg
     else
         keys_file=/usr/share/keyrings/ubuntu-archive-keyring.gpg
-        [ -f "$keys_file" ] || fetch_ubuntu_keys "$2"
+        if [ ! -f "$keys_file" ]; then
+            say "fetching Ubuntu's keys (from Debian 13)"
+            ubuntu_keys "$2" "$(host_sources "$(. /etc/os-release && echo "$VERSION_CODENAME")" |
+                awk '$3 !~ /-security|-updates/ { print $2; exit }')" || fail "a root of $1 needs its keys"
+            keys_file=$2/ubuntu-archive-keyring.gpg
+        fi
     fi
     keys=--keyring=$keys_file
-}
-
-# fetch_ubuntu_keys FOLDER: $keys_file.  Debian 12 has no package of Ubuntu's keys.  Debian 13 has, signed by Debian's
-# keys, which are here; nothing of it is installed.
-fetch_ubuntu_keys()
-{
-    [ -f /usr/share/keyrings/debian-archive-keyring.gpg ] || fail "this machine has neither Ubuntu's keys nor Debian's"
-    keys_mirror=$(host_sources "$(. /etc/os-release && echo "$VERSION_CODENAME")" |
-        awk '$3 !~ /-security|-updates/ { print $2; exit }')
-    keys_folder=$(cd "$1" && pwd)/keys
-    rm -rf "$keys_folder"
-    mkdir -p "$keys_folder/lists/partial" "$keys_folder/cache/archives/partial"
-    echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] ${keys_mirror:-http://deb.debian.org/debian}" \
-        "trixie main" >"$keys_folder/sources.list"
-    say "fetching Ubuntu's keys (from Debian 13)"
-    for keys_step in update "download ubuntu-keyring"; do
-        # shellcheck disable=SC2086 # two words
-        (cd "$keys_folder" && quietly apt.log apt-get -o "Dir::Etc::SourceList=$keys_folder/sources.list" \
-            -o Dir::Etc::SourceParts=/dev/null -o "Dir::State::Lists=$keys_folder/lists" \
-            -o "Dir::Cache=$keys_folder/cache" -o APT::Sandbox::User=root -o Acquire::Languages=none $keys_step) ||
-            fail "Ubuntu's keys could not be fetched"
-    done
-    dpkg-deb -x "$keys_folder"/ubuntu-keyring_*.deb "$keys_folder/files"
-    keys_file=$1/ubuntu-archive-keyring.gpg
-    cp "$keys_folder/files/usr/share/keyrings/ubuntu-archive-keyring.gpg" "$keys_file"
-    rm -rf "$keys_folder"
 }
 
 # root_make SUITE MIRROR FOLDER [MMDEBSTRAP OPTIONS]: FOLDER/root.  An empty MIRROR: this machine's.
@@ -121,4 +101,14 @@ root_make()
     say "making a minimal $root_suite"
     quietly "$root_folder/mmdebstrap.log" mmdebstrap "$@" || fail "mmdebstrap failed"
     cp -L /etc/resolv.conf /etc/hosts "$root_folder/root/etc/" 2>/dev/null || true
+}
+
+# root_trust FOLDER: FOLDER/root trusts whom this machine trusts besides, as where a proxy of the network's looks into
+# TLS.  It has to have ca-certificates.  npm brings authorities of its own and is told.
+root_trust()
+{
+    [ -n "$(find /usr/local/share/ca-certificates -name '*.crt' 2>/dev/null)" ] || return 0
+    cp -L /usr/local/share/ca-certificates/*.crt "$1/root/usr/local/share/ca-certificates/"
+    quietly "$1/trust.log" chroot "$1/root" update-ca-certificates || fail "the root's authorities could not be set"
+    echo cafile=/etc/ssl/certs/ca-certificates.crt >"$1/root/root/.npmrc"
 }

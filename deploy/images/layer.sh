@@ -77,32 +77,21 @@ sources_of()
 }
 
 # The key that a suite's archive is signed with, where apt here does not trust it already; or nothing.
-# Debian 12 has no package of Ubuntu's keys.  Debian 13 has, so it is Debian's own key that vouches for them.
 keyring_of()
 {
-    local key=/usr/share/keyrings/ubuntu-archive-keyring.gpg kept=$images/.build/ubuntu-archive-keyring.gpg
-    local root=$images/.build/root-trixie new=$images/.build/keyring.new
+    local key=/usr/share/keyrings/ubuntu-archive-keyring.gpg at
     local debian=/usr/share/keyrings/debian-archive-keyring.gpg
     if ! is_ubuntu "$1"; then
         # Ubuntu's package of Debian's keys puts them there, and does not make apt trust them.
         [ ! -f $debian ] || echo $debian
         return
     fi
-    if [ -f $key ]; then
-        echo $key
-        return
+    if [ ! -f $key ]; then
+        at=$(given_mirror Debian)
+        ubuntu_keys "$images/.build" "${at:-$(machine_mirror Debian '/debian/?$')}" || fail "the base of $1 needs keys"
+        key=$images/.build/ubuntu-archive-keyring.gpg
     fi
-    if [ ! -f "$kept" ]; then
-        base_build trixie >&2
-        rm -rf "$new"
-        mkdir -p "$new"
-        (cd "$new" && apt-get -q -o Dir="$root" -o Dir::State::status="$root/var/lib/dpkg/status" \
-            -o APT::Sandbox::User=root download ubuntu-keyring >&2 && dpkg-deb -x ubuntu-keyring_*.deb .) >&2 ||
-            fail "the base of $1: Ubuntu's keys could not be had from Debian 13; install the package ubuntu-keyring"
-        mv "$new$key" "$kept"
-        rm -rf "$new"
-    fi
-    echo "$kept"
+    echo "$key"
 }
 
 # How this machine reaches its mirror (proxies, trust) holds in the images' roots as well.
