@@ -23,7 +23,12 @@ umask 022
     mirror=
     prepare=yes
     isolate=
+    isolate_repository=http://www.ucw.cz/isolate/debian/
+    isolate_key=https://www.ucw.cz/isolate/debian/signing-key.asc
+    isolate_fingerprint=
     cloudwatch=
+    cloudwatch_key=
+    cloudwatch_fingerprint=937616F3450B7D806CBD9725D58167303B789C72
     keep_build_tools=
     any_system=
     self_test=yes
@@ -45,7 +50,14 @@ usage: sudo deploy/build_ami.sh [OPTIONS]
   --mirror URL         where images' packages come from (default: this machine's own, else the distribution's)
   --no-prepare         leaves out `evalx prepare` (precompiled headers and the like: faster, not different)
   --isolate            installs isolate from its authors' package repository (for EVALX_DRIVER=isolate)
-  --cloudwatch [FROM]  installs the CloudWatch agent, from a .deb file or URL (default: AWS's public bucket)
+  --isolate-repository URL, --isolate-key FILE|URL, --isolate-fingerprint HEX
+                       another such repository, as a mirror (default: http://www.ucw.cz/isolate/debian/), the key that
+                       it is signed with (default: signing-key.asc there, over TLS), and what that key has to be
+  --cloudwatch [FROM]  installs the CloudWatch agent, from a .deb file or URL (default: AWS's public bucket); its
+                       signature lies beside it, as FROM.sig, and of a file may be missing
+  --cloudwatch-key FILE|URL, --cloudwatch-fingerprint HEX
+                       the key of that signature (default: amazon-cloudwatch-agent.gpg, of AWS's bucket or beside the
+                       file), and what it has to be (default: AWS's)
   --offline DIR        takes packages from the .deb files in DIR, and from nowhere else; images.tar and
                        amazon-cloudwatch-agent.deb are found there too
   --keep-build-tools   leaves compilers on the machine that were installed for the build
@@ -84,6 +96,11 @@ while [ $# -gt 0 ]; do
             shift
         fi
         ;;
+    --isolate-repository) isolate_repository=$(value_of "$1" $# "${2:-}"); shift ;;
+    --isolate-key) isolate_key=$(value_of "$1" $# "${2:-}"); shift ;;
+    --isolate-fingerprint) isolate_fingerprint=$(value_of "$1" $# "${2:-}"); shift ;;
+    --cloudwatch-key) cloudwatch_key=$(value_of "$1" $# "${2:-}"); shift ;;
+    --cloudwatch-fingerprint) cloudwatch_fingerprint=$(value_of "$1" $# "${2:-}"); shift ;;
     --no-prepare) prepare= ;;
     --isolate) isolate=yes ;;
     --keep-build-tools) keep_build_tools=yes ;;

@@ -36,7 +36,8 @@ packages_wanted()
             ! needs_npm || echo npm
         fi
         [ -z "$isolate" ] || [ -z "$offline" ] || echo isolate
-        ! fetches_files || echo curl
+        ! fetches_files || echo curl gpg
+        [ -z "$cloudwatch" ] || [ ! -f "$cloudwatch.sig" ] || echo gpg
     } | tr '\n' ' '
 }
 

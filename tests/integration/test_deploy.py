@@ -1,10 +1,13 @@
 """What deploy/ installs, as far as it can be tried without a machine of its own; "./dev test-vm golden" does more."""
+import functools
+import http.server
 import os
 import pathlib
 import re
 import shutil
 import stat
 import subprocess
+import threading
 
 import pytest
 
@@ -156,7 +159,7 @@ def test_build_ami_says_what_it_needs():
 def test_what_cannot_be_fetched_is_told(folder):
     """isolate and the CloudWatch agent come from elsewhere: the run ends there, and says what to do instead."""
     parts = "".join(f". {DEPLOY}/provision/{part}.sh; " for part in ("common", "packages", "extras"))
-    given = f"state={folder} dry_run= offline= keys={folder}/key; "
+    given = f"state={folder} dry_run= offline= keys={folder}/key cloudwatch_key= cloudwatch_fingerprint=; "
     script = given + parts + "fetch http://127.0.0.1:1/key $keys 'leave it out'; echo went on"
     done = call("bash", "-euc", script, status=1)
     assert "http://127.0.0.1:1/key could not be fetched" in done.stderr and "leave it out" in done.stderr
@@ -165,6 +168,62 @@ def test_what_cannot_be_fetched_is_told(folder):
     agent = "cloudwatch=http://127.0.0.1:1/agent.deb; "
     done = call("bash", "-euc", given + parts + agent + "install_cloudwatch", status=1)
     assert "--cloudwatch FILE" in done.stderr
+
+
+@pytest.fixture
+def signed_agents(folder):
+    """Agents that were signed, changed afterwards, signed by another, not signed; and the right key's fingerprint."""
+    place, prints = pathlib.Path(folder), {}
+    for name in ("ours", "other"):
+        home = place / name
+        home.mkdir(mode=0o700)
+        gpg = ["gpg", "--batch", "--quiet", "--homedir", str(home)]
+        call(*gpg, "--passphrase", "", "--quick-generate-key", f"{name} <a@b.invalid>", "rsa2048", "sign", "0")
+        (place / f"{name}.gpg").write_text(call(*gpg, "--armor", "--export").stdout, encoding="ascii")
+        colons = call(*gpg, "--list-keys", "--with-colons").stdout
+        prints[name] = re.search(r"^fpr:+([0-9A-F]+):", colons, re.M)[1]
+        for deb in ("good", "changed") if name == "ours" else ("foreign",):
+            (place / f"{deb}.deb").write_bytes(b"an agent")
+            call(*gpg, "--output", place / f"{deb}.deb.sig", "--detach-sign", place / f"{deb}.deb")
+        subprocess.run(["gpgconf", "--homedir", str(home), "--kill", "all"], check=False)
+    (place / "changed.deb").write_bytes(b"an agenT")
+    (place / "unsigned.deb").write_bytes(b"an agent")
+    return place, prints
+
+
+@pytest.mark.skipif(shutil.which("gpg") is None or shutil.which("gpg-agent") is None or shutil.which("curl") is None,
+                    reason="gpg, its agent or curl is not installed")
+def test_only_what_its_authors_signed_is_installed(signed_agents):
+    place, prints = signed_agents
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(place))
+    parts = "".join(f". {DEPLOY}/provision/{part}.sh; " for part in ("common", "packages", "extras"))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}"
+
+        def install(agent, key="ours", fingerprint=prints["ours"]):
+            given = (f"state={place} dry_run= offline= cloudwatch={agent} cloudwatch_key={url}/{key}.gpg "
+                     f"cloudwatch_fingerprint={fingerprint}; ")
+            stubs = "has_package() { false; }; without_starting() { shift; echo \"installs $*\"; }; "
+            done = subprocess.run(["bash", "-euc", given + parts + stubs + "install_cloudwatch"], capture_output=True,
+                                  text=True, timeout=120, check=False)
+            return done.stdout + done.stderr
+
+        assert "installs dpkg --install" in install(f"{url}/good.deb")
+        assert "installs dpkg --install" in install(f"{place}/good.deb")
+        unsigned = install(f"{place}/unsigned.deb")
+        assert "its signature is not looked at" in unsigned and "installs" in unsigned
+        for agent, key, words in [
+                (f"{url}/changed.deb", "ours", "BAD signature"), (f"{place}/changed.deb", "ours", "BAD signature"),
+                (f"{url}/foreign.deb", "ours", "not what its authors signed"),
+                (f"{url}/foreign.deb", "other", f"is {prints['other']}, expected was {prints['ours']}"),
+                (f"{url}/unsigned.deb", "ours", "unsigned.deb.sig could not be fetched"),
+                (f"{url}/good.deb", "none", "none.gpg could not be fetched"),
+                (f"{url}/good.deb", "unsigned.deb", "could not be fetched")]:
+            told = install(agent, key)
+            assert words in told and "installs" not in told, told
+            assert "--cloudwatch FILE" in told or "signed" in told
+        server.shutdown()
 
 
 def test_build_ami_in_a_dry_run_changes_nothing():
