@@ -54,7 +54,7 @@ packages_of()
     lint) echo "$packages_build" "$packages_lint" ;;
     fuzz) echo "$packages_build" clang ;;
     images) echo "$packages_build" mmdebstrap npm ;;
-    fresh) echo mmdebstrap ;;
+    fresh) echo mmdebstrap gnupg ;;
     test-vm) echo "$packages_build" mmdebstrap qemu-system-x86 e2fsprogs ;;
     test-container) echo mmdebstrap buildah runc iproute2 linux-libc-dev python3 python3-yaml ;;
     test-aws) echo "$packages_build" redis-server openssl iproute2 util-linux mount shellcheck systemd python3-venv \

@@ -6,6 +6,7 @@
 root_scratch()
 {
     folder=$(mktemp -d "${TMPDIR:-/var/tmp}/evalx-$1-XXXXXX")
+    root_scratch_folder=$folder # whatever $folder becomes: this is what is removed
     # shellcheck disable=SC2034 # of who sources this
     root=$folder/root
     inside=
@@ -23,7 +24,7 @@ root_cleanup()
         wait "$inside" 2>/dev/null || true
     fi
     # Its mounts were in a namespace that ended with it; should one be left, rm must not go through it.
-    rm -rf --one-file-system "$folder"
+    rm -rf --one-file-system "$root_scratch_folder"
 }
 
 # How this machine reaches its package mirror (proxies, trust, dates) holds in the new root as well.
