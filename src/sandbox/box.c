@@ -27,6 +27,8 @@
 #define ANSWER_GRACE_US 40000000ull
 /* How long after the end of the streams it is looked for without sleeping. */
 #define ANSWER_NEAR_US 100
+/* What takes longer between two looks was somebody else on this processor. */
+#define YIELDED_US 20
 
 /* The descriptors of a run. */
 struct descriptors {
@@ -266,15 +268,20 @@ static bool take_streams(struct stream streams[2], const struct slot_reply *repl
 
 /*
  * poll(2).  Where the program has closed its streams it has most likely ended, and the answer is some fifty microseconds
- * away: to sleep for so short a time, and on an idle machine to wake a processor of its sleep, takes longer than to ask
- * again, leaving the processor to whoever wants it.
+ * away: to sleep for so short a time, and on an idle machine to wake a processor of its sleep, takes longer than to
+ * ask again.  The processor is left to whoever wants it; where somebody does, sleeping is as good.
  */
 static int await_any(struct pollfd *polled, nfds_t len, int wait_ms, bool is_ending)
 {
-    for (uint64_t until = is_ending ? clock_mono_us() + ANSWER_NEAR_US : 0; clock_mono_us() < until; (void)sched_yield()) {
+    uint64_t begun = clock_mono_us(), now = begun;
+    for (bool alone = is_ending; alone && now - begun < ANSWER_NEAR_US;) {
         int ready = poll(polled, len, 0);
         if (ready != 0)
             return ready;
+        (void)sched_yield();
+        uint64_t before = now;
+        now = clock_mono_us();
+        alone = now - before < YIELDED_US;
     }
     return poll(polled, len, wait_ms);
 }
