@@ -267,9 +267,9 @@ static bool take_streams(struct stream streams[2], const struct slot_reply *repl
 }
 
 /*
- * poll(2).  Where the program has closed its streams it has most likely ended, and the answer is some fifty microseconds
- * away: to sleep for so short a time, and on an idle machine to wake a processor of its sleep, takes longer than to
- * ask again.  The processor is left to whoever wants it; where somebody does, sleeping is as good.
+ * poll(2).  Where the program has closed its streams it has most likely ended, and the answer is some fifty
+ * microseconds away: to sleep for so short a time, and on an idle machine to wake a processor of its sleep, takes
+ * longer than to ask again.  The processor is left to whoever wants it; where somebody does, sleeping is as good.
  */
 static int await_any(struct pollfd *polled, nfds_t len, int wait_ms, bool is_ending)
 {
