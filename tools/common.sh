@@ -84,10 +84,19 @@ install_for()
     if [ -n "$missing" ]; then
         install_packages "$missing"
     fi
+    case $1 in test | bench) install_plugin_headers ;; esac
     if [ "$1" = fuzz ]; then
         # libFuzzer's run-time library carries the version of clang in its package name.
         version=$(clang -dumpversion | cut -d. -f1)
         has_package "libclang-rt-$version-dev" || install_packages "libclang-rt-$version-dev"
+    fi
+}
+
+# What headers of C++ are compiled ahead with (languages/prepare).  Without it C++ compiles more slowly, and no more.
+install_plugin_headers()
+{
+    if [ "$(id -u)" -eq 0 ] && [ ! -f "$(g++ -print-file-name=plugin)/include/gcc-plugin.h" ]; then
+        (install_packages " gcc-$(g++ -dumpversion | cut -d. -f1)-plugin-dev") || say "going on without"
     fi
 }
 
@@ -108,6 +117,7 @@ prepare_languages()
         EVALX_IMAGES=$PWD/$build/images
         export EVALX_IMAGES
     fi
+    install_plugin_headers
     say "preparing languages"
     EVALX_LANGUAGES=${EVALX_LANGUAGES:-$PWD/languages} "$build/evalx" prepare "$@" || say "going on without"
 }

@@ -38,7 +38,7 @@ static const struct option_spec options[] = {
 /* What the child says; with it comes the bundle, if all went well. */
 struct report {
     struct error err;
-    char said[512]; /* the script's last words */
+    char said[512]; /* the script's last words: on stderr if there are any, else on stdout */
 };
 
 static void take_last_words(const struct box_outcome *outcome, struct report *report)
@@ -56,20 +56,25 @@ static int run_script(struct box *box, const struct language *language, int *ret
 {
     struct arena arena;
     struct box_outcome outcome;
-    const char *const words[] = { "/bin/sh", "-euc", language->prepare_script.at, NULL };
-    char **env;
+    const char *const shell[] = { "/bin/sh", "-euc", language->prepare_script.at, "prepare" };
+    const size_t shell_len = sizeof shell / sizeof *shell;
+    char **env, **words;
     struct error *err = &report->err;
 
     arena_init(&arena, 64 << 10);
     env = arena_alloc_array(&arena, language->env_len + 1, sizeof *env, err);
-    if (env == NULL)
+    words = arena_alloc_array(&arena, shell_len + language->compile.words_len + 1, sizeof *words, err);
+    if (env == NULL || words == NULL)
         return -1;
+    memcpy(words, shell, sizeof shell);
+    for (size_t i = 0; i < language->compile.words_len; i++)
+        words[shell_len + i] = (char *)(uintptr_t)language->compile.words[i].at;
     for (size_t i = 0; i < language->env_len; i++)
         env[i] = (char *)(uintptr_t)language->env[i].at;
     struct box_job job = {
         .image = language->image.at,
         .class = LANGUAGE_CLASS_COMPILER,
-        .argv = (char *const *)(uintptr_t)words, /* only read */
+        .argv = words,
         .env = env,
         .limits = language->prepare_limits,
         .bundle_fd = -1,
@@ -142,6 +147,17 @@ static int make_bundle(const struct config *config, const struct language *langu
     return 0;
 }
 
+/* Of a script that did its work only those lines that are meant for people: what the JVM warns of is not. */
+static void print_notes(const char *said)
+{
+    while (*said != '\0') {
+        size_t len = strcspn(said, "\n");
+        if (strncmp(said, "note: ", 6) == 0)
+            (void)printf("%-14s %.*s\n", "", (int)len, said);
+        said += len + (said[len] == '\n' ? 1 : 0);
+    }
+}
+
 static int prepare_one(const struct config *config, const struct language *language, bool again, struct report *report,
                        struct error *err)
 {
@@ -165,6 +181,7 @@ static int prepare_one(const struct config *config, const struct language *langu
         return -1;
     prepared_folder_sweep(folder, language->id, name);
     (void)printf("prepared after %.1f s: %.1f MB\n", (double)(clock_mono_us() - begin_us) / 1e6, (double)bytes / 1e6);
+    print_notes(report->said);
     return 0;
 }
 

@@ -119,9 +119,8 @@ int ini_text_read(struct text text, const char *name, ini_entry_handler *handler
     return 0;
 }
 
-int ini_file_read(const char *path, ini_entry_handler *handler, void *context, struct error *err)
+int ini_file_text(const char *path, struct buf *ret, struct error *err)
 {
-    auto_buf struct buf text = { .max = INI_FILE_BYTES_MAX };
     struct stat about;
 
     /* O_NONBLOCK: a FIFO in the folder must not stop the start. */
@@ -135,17 +134,26 @@ int ini_file_read(const char *path, ini_entry_handler *handler, void *context, s
     if (about.st_size > INI_FILE_BYTES_MAX)
         return error_set(err, ERROR_SETUP, 0, "%s is larger than %u bytes", path, INI_FILE_BYTES_MAX);
 
+    ret->max = INI_FILE_BYTES_MAX;
     for (;;) {
-        if (buf_reserve(&text, 4096 < text.max - text.len ? 4096 : text.max - text.len, err) < 0)
+        if (buf_reserve(ret, 4096 < ret->max - ret->len ? 4096 : ret->max - ret->len, err) < 0)
             return error_within(err, "read %s", path);
-        ssize_t len = read(fd, text.at + text.len, text.cap - 1 - text.len);
+        ssize_t len = read(fd, ret->at + ret->len, ret->cap - 1 - ret->len);
         if (len < 0 && errno == EINTR)
             continue;
         if (len < 0)
             return error_set(err, ERROR_SETUP, errno, "read %s", path);
         if (len == 0)
-            break;
-        text.len += (size_t)len;
+            return 0;
+        ret->len += (size_t)len;
     }
+}
+
+int ini_file_read(const char *path, ini_entry_handler *handler, void *context, struct error *err)
+{
+    auto_buf struct buf text = { 0 };
+
+    if (ini_file_text(path, &text, err) < 0)
+        return -1;
     return ini_text_read(buf_text(&text), path, handler, context, err);
 }

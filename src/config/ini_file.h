@@ -11,6 +11,7 @@
 #pragma once
 #include <stdbool.h>
 
+#include "base/buf.h"
 #include "base/error.h"
 #include "base/text.h"
 
@@ -28,5 +29,7 @@ typedef int ini_entry_handler(void *context, const struct ini_entry *entry, stru
 
 /* All errors are ERROR_SETUP. The first one ends the reading. */
 int ini_file_read(const char *path, ini_entry_handler *handler, void *context, struct error *err);
-/* The same for text that is there already; `name` stands for the path in errors. */
+/* The whole file, a regular one, added to *ret. */
+int ini_file_text(const char *path, struct buf *ret, struct error *err);
+/* The same as ini_file_read for text that is there already; `name` stands for the path in errors. */
 int ini_text_read(struct text text, const char *name, ini_entry_handler *handler, void *context, struct error *err);

@@ -7,7 +7,13 @@
 #include "job/language_file.h"
 
 #include <assert.h>
+#include <errno.h>
+#include <linux/limits.h> /* limits.h would be ours */
+#include <stdio.h>
 
+#include "base/buf.h"
+#include "base/scope.h"
+#include "base/utf8.h"
 #include "config/config.h"
 #include "config/ini_file.h"
 #include "job/submission.h"
@@ -44,6 +50,7 @@ enum shape {
     X("image", setup, SHAPE_LINES)                                                                                     \
     X("prepare", depends, SHAPE_WORDS)                                                                                 \
     X("prepare", script, SHAPE_BLOCK)                                                                                  \
+    X("prepare", script_file, SHAPE_LINE)                                                                              \
     X("hello", code, SHAPE_BLOCK)                                                                                      \
     X("hello", stdin, SHAPE_BLOCK)                                                                                     \
     X("hello", stdout, SHAPE_BLOCK)
@@ -71,6 +78,7 @@ struct value {
 };
 
 struct reading {
+    const char *path; /* NULL: text that is in no folder */
     struct arena *arena;
     struct value values[KEY_COUNT_];
     struct limits limits, compile_limits, prepare_limits;
@@ -211,6 +219,30 @@ static int block_of(struct reading *reading, enum key key, struct text *ret, str
     return 0;
 }
 
+/* [prepare]'s script: in the file itself, or in one of the folder prepare/ beside it, for several languages. */
+static int script_of(struct reading *reading, struct text *ret, struct error *err)
+{
+    auto_buf struct buf content = { 0 };
+    struct text name = line_of(reading, KEY_script_file);
+    char path[PATH_MAX];
+
+    if (!reading->values[KEY_script_file].is_there)
+        return block_of(reading, KEY_script, ret, err);
+    if (reading->values[KEY_script].is_there)
+        return error_set(err, ERROR_SETUP, 0, "script and script_file: expected one of them");
+    if (!file_name_is_valid(name) || memchr(name.at, '/', name.len) || reading->path == NULL)
+        return error_set(err, ERROR_SETUP, 0, "script_file: expected the name of a file in prepare/");
+    const char *slash = strrchr(reading->path, '/');
+    int folder_len = slash == NULL ? 0 : (int)(slash + 1 - reading->path);
+    if (snprintf(path, sizeof path, "%.*sprepare/%s", folder_len, reading->path, name.at) >= (int)sizeof path)
+        return error_set(err, ERROR_SETUP, ENAMETOOLONG, "script_file");
+    if (ini_file_text(path, &content, err) < 0)
+        return error_within(err, "script_file");
+    if (!text_is_utf8(buf_text(&content)) || memchr(content.at, '\0', content.len) != NULL)
+        return error_set(err, ERROR_SETUP, 0, "%s is not UTF-8 text", path);
+    return arena_copy(reading->arena, buf_text(&content), ret, err);
+}
+
 static struct command command_of(const struct reading *reading, enum key key)
 {
     return (struct command){ reading->values[key].parts, reading->values[key].parts_len };
@@ -347,7 +379,7 @@ static int finish(struct reading *reading, struct language *ret, struct error *e
     if (check_names(&language, err) < 0 || check_lists(&language, err) < 0 ||
         class_of(line_of(reading, KEY_class), &language.class, err) < 0 ||
         yes_or_no(line_of(reading, KEY_warm), &language.warm, err) < 0 ||
-        block_of(reading, KEY_script, &language.prepare_script, err) < 0 ||
+        script_of(reading, &language.prepare_script, err) < 0 ||
         check_command(&language.compile, "compile", &language, err) < 0 ||
         check_command(&language.run, "run", &language, err) < 0 ||
         block_of(reading, KEY_code, &language.hello_code, err) < 0 ||
@@ -395,6 +427,7 @@ int language_file_read(const char *path, const struct config *config, struct are
     struct reading reading;
 
     start(&reading, config, arena);
+    reading.path = path;
     if (ini_file_read(path, take_entry, &reading, err) < 0)
         return blame_setup(err);
     if (finish(&reading, ret, err) < 0)

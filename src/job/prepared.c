@@ -10,7 +10,7 @@
 #include "base/layers.h"
 #include "base/scope.h"
 
-#define KEY_VERSION "evalx prepared 1" /* changes when folders of an older evalx must not be used */
+#define KEY_VERSION "evalx prepared 2" /* changes when folders of an older evalx must not be used */
 
 void prepared_name(const struct language *language, const struct layers *layers, char ret[PREPARED_NAME_BYTES])
 {
@@ -21,6 +21,9 @@ void prepared_name(const struct language *language, const struct layers *layers,
     hash_add(&hash, TEXT(KEY_VERSION));
     hash_add(&hash, language->image);
     hash_add(&hash, language->prepare_script);
+    hash_add_u64(&hash, language->compile.words_len);
+    for (size_t i = 0; i < language->compile.words_len; i++)
+        hash_add(&hash, language->compile.words[i]);
     hash_add_u64(&hash, language->env_len);
     for (size_t i = 0; i < language->env_len; i++)
         hash_add(&hash, language->env[i]);

@@ -4,9 +4,10 @@
  *
  * `evalx prepare` runs the [prepare] script of a language file in a box (see languages/README.md) and keeps what it
  * leaves in /box as IMAGES/.prepared/IMAGE/ID-FINGERPRINT, root's and read-only for all others.  Boxes of the image
- * see it as /prepared/ID-FINGERPRINT.  The fingerprint says of what the files were made: the script, the environment,
- * and size and time of each file in `depends`.  So a compiler that was upgraded has another fingerprint, there is no
- * such folder, and words with {prepared} are left out of the commands: a language always works unprepared.
+ * see it as /prepared/ID-FINGERPRINT.  The fingerprint says of what the files were made: the script, the compile
+ * command that it is told, the environment, and size and time of each file in `depends`.  So a compiler that was
+ * upgraded has another fingerprint, there is no such folder, and words with {prepared} are left out of the commands: a
+ * language always works unprepared.
  */
 #pragma once
 #include "job/language.h"

@@ -9,6 +9,8 @@ import subprocess
 
 import pytest
 
+from assembly import pieces
+import cpp_programs
 import harness
 
 TOY = """id = toy
@@ -140,6 +142,23 @@ def test_a_script_that_fails_leaves_nothing_and_says_why(toy):
     assert done.returncode == 1 and "time_limit" in done.stdout and toy.prepared() == []
 
 
+def test_a_script_in_a_file_knows_the_compile_command_and_may_say_something(toy):
+    path = os.path.join(toy.languages, "toy.conf")
+    with open(path, encoding="ascii") as file:
+        text = file.read()
+    with open(path, "w", encoding="ascii") as file:
+        file.write(text.replace("script =\n  |echo made > file\n", "script_file = toy\n")
+                   .replace("run = ", "binary = b\ncompile = /usr/bin/cp -p {source} {binary}\nrun = "))
+    done = toy.evalx("prepare")
+    assert done.returncode != 0 and "prepare/toy" in done.stderr
+    os.mkdir(os.path.join(toy.languages, "prepare"))
+    with open(os.path.join(toy.languages, "prepare", "toy"), "w", encoding="ascii") as file:
+        file.write('echo "$@" > file\necho "note: a word" >&2\necho "another" >&2\n')
+    done = toy.prepare()
+    assert re.search(r"^ +note: a word$", done, re.M) and "another" not in done
+    assert toy.says() == "1 /usr/bin/cp -p {source} {binary}"
+
+
 def test_prepare_refuses_in_words(toy):
     done = toy.evalx("prepare", "klingon")
     assert done.returncode == 1 and "klingon" in done.stderr
@@ -190,6 +209,9 @@ HEADS = {
 }
 
 
+CPP_OPTIONS = ["-std=gnu++20"]
+
+
 def prepared(evalx_binary, language, compiler, languages=os.path.join(harness.ROOT, "languages")):
     """The real language file, prepared: (folder of images, the prepared folder)."""
     if not os.access(compiler, os.X_OK):
@@ -221,24 +243,91 @@ def refused_by_gcc(name):
                                                check=True).stdout.split(".")[0].strip() == "13"
 
 
+def compile_to(folder, name, options, more=()):
+    """(assembly or None, the compiler's words) of main.cpp in the folder; the assembly is NAME.s."""
+    done = subprocess.run(["g++", *more, "-O2", *options, "-S", "-o", name + ".s", "main.cpp"], cwd=folder,
+                          capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        return None, done.stderr
+    with open(os.path.join(folder, name + ".s"), encoding="utf-8") as file:
+        return file.read(), done.stderr
+
+
+def write_main(folder, text):
+    with open(os.path.join(folder, "main.cpp"), "w", encoding="utf-8") as file:
+        file.write(text)
+
+
 @pytest.mark.parametrize("name", sorted(HEADS))
 def test_the_same_program_with_compiled_headers(prepared_cpp, folder, name):
     if refused_by_gcc(name):
         pytest.skip("g++ 13 refuses it without compiled headers, too")
     head, what, taken = HEADS[name]
-    with open(os.path.join(folder, "main.cpp"), "w", encoding="ascii") as file:
-        file.write(head + BODY.replace("WHAT", what))
-
-    def compile_to(output, *more):
-        done = subprocess.run(["g++", *more, "-O2", "-std=gnu++20", "-S", "-o", output, "main.cpp"], cwd=folder,
-                              capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
-        with open(os.path.join(folder, output), "rb") as file:
-            return file.read(), done.stderr
-
-    with_headers, said = compile_to("prepared.s", "-H", "-isystem" + prepared_cpp[1])
+    write_main(folder, head + BODY.replace("WHAT", what))
+    with_headers, said = compile_to(folder, "prepared", CPP_OPTIONS, ["-H", "-isystem" + prepared_cpp[1]])
+    plain, _ = compile_to(folder, "plain", CPP_OPTIONS)
     assert ("\n! " in "\n" + said) == taken, said[:2000]
-    assert with_headers == compile_to("plain.s")[0]
+    assert plain is not None and pieces(with_headers) == pieces(plain)
+    assert taken or with_headers == plain
+
+
+def runs(folder, name):
+    subprocess.run(["g++", "-o", name, name + ".s"], cwd=folder, check=True)
+    done = subprocess.run(["./" + name], cwd=folder, input="a-12 3\nb 4 a\n5 6\n", capture_output=True, text=True,
+                          check=False, timeout=10 * harness.SLOWNESS)
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.mark.parametrize("name", [*sorted(cpp_programs.WELL), *(f"algorithms {name}" for name in cpp_programs.AFTER)])
+def test_the_same_code_whenever_templates_were_instantiated(prepared_cpp, folder, name):
+    """The same functions, of the same instructions.  Their order is another one, and g++'s inlining goes by it: in
+    some programs it decides otherwise about a call, so a few functions may differ."""
+    program, _, after = name.partition(" ")
+    write_main(folder, "#include <bits/stdc++.h>\n" + cpp_programs.AFTER.get(after, "") + cpp_programs.WELL[program])
+    options = [*CPP_OPTIONS, "-DLOCAL=1"] if program == "constants" else CPP_OPTIONS
+    with_headers, said = compile_to(folder, "prepared", options, ["-isystem" + prepared_cpp[1]])
+    plain, said_plain = compile_to(folder, "plain", options)
+    assert plain is not None, said_plain
+    assert with_headers is not None and said == said_plain
+    one, other = pieces(with_headers), pieces(plain)
+    different = (one - other).total() + (other - one).total()
+    print(f"{name}: {different} of {one.total()} pieces differ")
+    assert different <= one.total() / 10, "\n".join([*(one - other), "---", *(other - one)])[:5000]
+    assert runs(folder, "prepared") == runs(folder, "plain")
+
+
+@pytest.mark.parametrize("name", sorted(cpp_programs.ILL))
+def test_the_same_words_about_a_broken_program(prepared_cpp, folder, name):
+    write_main(folder, "#include <bits/stdc++.h>\n" + cpp_programs.ILL[name])
+    with_headers, said = compile_to(folder, "prepared", [*CPP_OPTIONS, "-Wall"], ["-isystem" + prepared_cpp[1]])
+    plain, said_plain = compile_to(folder, "plain", [*CPP_OPTIONS, "-Wall"])
+    assert said == said_plain and "main.cpp:" in said
+    assert (with_headers is None) == (plain is None) == (name != "warned")
+
+
+def test_without_a_plugin_headers_are_compiled_all_the_same(evalx_binary, folder):
+    """A compiler whose plugin cannot be compiled: g++ with a wrapper that says where nothing fitting is."""
+    if not os.access("/usr/bin/g++", os.X_OK):
+        pytest.skip("there is no g++")
+    shutil.copytree(os.path.join(harness.ROOT, "languages", "prepare"), os.path.join(folder, "languages", "prepare"))
+    script = os.path.join(folder, "languages", "prepare", "g++.sh")
+    with open(script, encoding="utf-8") as file:
+        text = file.read()
+    for found, instead in (("include=$(", "include=/none #"), ("int plugin_init(", "int plugin_init(nonsense "),
+                           ("at_eof = 1;", "abort();")):
+        assert text.count(found) == 1
+        with open(script, "w", encoding="utf-8") as file:
+            # Only the small header: this is not about the large one.
+            file.write(text.replace(found, instead).replace("in bits/stdc++.h iostream", "in iostream"))
+        shutil.copy(os.path.join(harness.ROOT, "languages", "cpp.conf"), os.path.join(folder, "languages"))
+        env = {**os.environ, "EVALX_LANGUAGES": os.path.join(folder, "languages"), "EVALX_UID_BASE": str(UID_BASE),
+               "EVALX_IMAGES": os.path.join(folder, "images")}
+        done = subprocess.run([evalx_binary, "prepare", "cpp"], env=env, capture_output=True, text=True, check=False,
+                              timeout=300 * harness.SLOWNESS)
+        assert done.returncode == 0 and "prepared after" in done.stdout, done.stdout + done.stderr
+        assert re.search(r"^ +note: without .*plugin", done.stdout, re.M), done.stdout
+        host = os.path.join(folder, "images", ".prepared", "host")
+        assert sorted(os.listdir(os.path.join(host, os.listdir(host)[0])))[:2] == ["iostream", "iostream.gch"]
 
 
 def test_compiled_headers_in_a_box(prepared_cpp, start_evalx):

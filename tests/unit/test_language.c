@@ -40,6 +40,8 @@ static void a_mistake_is_named(void **state)
         { BASICS "env = =x\n", "env: expected NAME=value" },
         { BASICS "needs = bin/x\n", "needs: expected absolute paths" },
         { BASICS "[prepare]\ndepends = bin/x\n", "depends: expected absolute paths" },
+        { BASICS "[prepare]\nscript = a\nscript_file = b\n", "script and script_file: expected one of them" },
+        { BASICS "[prepare]\nscript_file = ../b\n", "script_file: expected the name of a file in prepare/" },
         { BASICS "compile = /gcc -I{prepared}\n", "{prepared} is used, but nothing is prepared" },
         { BASICS "compile = /gcc -x{if_prepared}\n", "{if_prepared} is used, but nothing is prepared" },
         { BASICS "[prepare_limits]\nspeed = 1\n", "x.conf:8: there is no limit \"speed\"" },
@@ -99,6 +101,22 @@ static void every_key_arrives(void **state)
     assert_text_equal(language.hello_code, "#a\n\n  b\n");
     assert_text_equal(language.hello_stdin, "i\n");
     assert_text_equal(language.hello_stdout, "");
+    arena_done(&arena);
+}
+
+/* A script that several languages share lies in prepare/, beside their files. */
+static void a_script_may_be_a_file(void **state)
+{
+    (void)state;
+    struct arena arena;
+    struct language language, other;
+    struct error err;
+
+    arena_init(&arena, 1 << 20);
+    assert_ok(language_file_read(EVALX_LANGUAGES_FOLDER "/cpp.conf", &config, &arena, &language, &err), err);
+    assert_ok(language_file_read(EVALX_LANGUAGES_FOLDER "/cpp-23.conf", &config, &arena, &other, &err), err);
+    assert_contains(language.prepare_script.at, "-x c++-header");
+    assert_string_equal(language.prepare_script.at, other.prepare_script.at);
     arena_done(&arena);
 }
 
@@ -329,6 +347,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_mistake_is_named),
         cmocka_unit_test(every_key_arrives),
+        cmocka_unit_test(a_script_may_be_a_file),
         cmocka_unit_test(commands_are_filled),
         cmocka_unit_test(names_and_versions),
         cmocka_unit_test(two_files_may_not_claim_one_name),

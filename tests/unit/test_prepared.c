@@ -36,6 +36,8 @@ struct case_of {
     char name[PREPARED_NAME_BYTES];
 };
 
+static const char *compile = "/cc";
+
 static void read_language(struct case_of *c, const char *image, const char *env, const char *script)
 {
     struct error err;
@@ -43,9 +45,9 @@ static void read_language(struct case_of *c, const char *image, const char *env,
     char text[1024];
 
     (void)snprintf(text, sizeof text,
-                   "id = x\nname = X\nversion = 1\nimage = %s\nsource = m\nrun = /x {prepared}\nenv = A=%s\n"
-                   "[prepare]\ndepends = %s/cc /none\nscript = %s\n",
-                   image, env, strcmp(image, "host") == 0 ? images : "", script);
+                   "id = x\nname = X\nversion = 1\nimage = %s\nsource = m\ncompile = %s\n"
+                   "run = /x {prepared}\nenv = A=%s\n[prepare]\ndepends = %s/cc /none\nscript = %s\n",
+                   image, compile, env, strcmp(image, "host") == 0 ? images : "", script);
     arena_init(&c->arena, 1 << 20);
     assert_ok(language_text_read(text_of(text), "x.conf", &config, &c->arena, &c->language, &err), err);
     assert_ok(layers_open(images, image, &layers, &err), err);
@@ -74,6 +76,9 @@ static void the_name_says_what_it_was_made_from(void **state)
     expect_another_name(c.name, "i", "2", "make");
     expect_another_name(c.name, "i", "1", "makes");
     expect_another_name(c.name, "j", "1", "make");
+    compile = "/cc -O3";
+    expect_another_name(c.name, "i", "1", "make");
+    compile = "/cc";
     write_file("i/cc", "compiler", 1001);
     expect_another_name(c.name, "i", "1", "make");
     write_file("i/cc", "compilers", 1000);
