@@ -89,7 +89,7 @@ uint64_t cgroup_fd_number(int fd, const char *key)
     return number_of(content, key);
 }
 
-/* Every process listed in dir/cgroup.procs, but this one unless `with_us`; returns how many. */
+/* Every process listed in dir/cgroup.procs, but this one and process 1 only `with_us`; returns how many. */
 static unsigned each_member(int dir, bool with_us, void (*act)(pid_t pid, int context), int context)
 {
     auto_close int fd = openat(dir, "cgroup.procs", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
@@ -107,7 +107,7 @@ static unsigned each_member(int dir, bool with_us, void (*act)(pid_t pid, int co
                 in_number = true;
             } else if (in_number) {
                 /* 0 is a process of another pid namespace: not ours to name */
-                if (pid > 1 && (with_us || (pid_t)pid != getpid())) {
+                if (pid > 0 && (with_us || (pid > 1 && (pid_t)pid != getpid()))) {
                     act((pid_t)pid, context);
                     met++;
                 }

@@ -7,7 +7,9 @@
  * v2 allows no processes in a group whose children have controllers.  So either the group we were started in
  * holds nobody but us (systemd with Delegate=yes): then we and our parent, the worker, move down into tree/main, and at
  * the end up again: the worker may have more to do, and should end by itself, with its own exit status.  Or it holds
- * others (a login shell): then the tree stands at the top of the hierarchy, which root may do.
+ * others (a login shell): then the tree stands at the top of the hierarchy, which root may do.  Where the top that we
+ * see is our own group and not the hierarchy's (a container, whose process 1 the worker may be), nothing is above,
+ * and all who are in it move down with us.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -140,30 +142,29 @@ static bool only_us(int dir)
     return true;
 }
 
-static int move_us_down(int tree_dir, struct error *err)
+/* The members of `own`, the launcher and the worker among them, into a leaf of the tree. */
+static int move_down(int own, int tree_dir, struct error *err)
 {
     if (mkdirat(tree_dir, CGROUP_MAIN, 0755) < 0 && errno != EEXIST)
         return error_set(err, ERROR_SANDBOX, errno, "make cgroup " CGROUP_MAIN);
     auto_close int dir = openat(tree_dir, CGROUP_MAIN, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (dir < 0)
         return error_set(err, ERROR_SANDBOX, errno, "open cgroup " CGROUP_MAIN);
-    if (cgroup_file_write(dir, "cgroup.procs", (uint64_t)getpid(), err) < 0 ||
-        (getppid() > 1 && cgroup_file_write(dir, "cgroup.procs", (uint64_t)getppid(), err) < 0))
-        return -1;
+    cgroup_move_members(own, dir);
     return 0;
 }
 
 static int open_v2(struct cgroup *tree, int own, int top, bool own_is_top, struct error *err)
 {
     bool is_root = own_is_top && faccessat(top, "cgroup.type", F_OK, 0) < 0;
-    bool below_own = is_root || only_us(own);
+    bool below_own = own_is_top || only_us(own);
     int parent = below_own ? own : top;
 
     remove_stale_trees(parent);
     if (make_group(parent, tree->name, &tree->dirs[0], err) < 0)
         return -1;
     tree->parents[0] = parent;
-    if (!is_root && below_own && move_us_down(tree->dirs[0], err) < 0)
+    if (!is_root && below_own && move_down(own, tree->dirs[0], err) < 0)
         return -1;
     if (cgroup_file_write_text(parent, "cgroup.subtree_control", "+memory +pids", err) < 0 ||
         cgroup_file_write_text(tree->dirs[0], "cgroup.subtree_control", "+memory +pids", err) < 0) {
