@@ -4,7 +4,7 @@
  * A wait is asleep or reading (an order lies at the desk), never both, and only its reader, which runs on the desk's
  * clerk, answers and frees it; a result that the store hands over goes the same way, without the reading.  What happens
  * while it reads is noted in `again`.  The ticker thread starts reads whose time has come: the last one at the
- * deadline, and those of the safety net.
+ * deadline, and those of the safety net.  A wait's timer is set exactly while it is asleep.
  *
  * Locks: watch's before ours; no call to watch or exchange is made under ours.
  */
@@ -13,12 +13,13 @@
 #include <assert.h>
 #include <errno.h>
 #include <pthread.h>
+#include <stddef.h>
 
 #include "api/answer.h"
 #include "api/watch.h"
 #include "base/clock.h"
+#include "base/timer_wheel.h"
 
-#define TICK_MS 20
 #define RETRY_US 100000u     /* the desk was full */
 #define SAFETY_US 1000000u   /* a read again of what the store did not tell about ... */
 #define SAFETY_EACH_US 1000u /* ... and this longer for each that waits: at most 1,000 such reads a second */
@@ -29,10 +30,11 @@ struct wait {
     struct waits *waits;
     struct exchange *exchange;
     enum wait_answer answer;
-    uint64_t deadline_us, next_read_us;
+    uint64_t deadline_us;
+    struct timer timer;
     bool goes, reads, again;
     bool is_first_read; /* nothing is known of the submission yet */
-    struct wait *previous, *next, *due_next;
+    struct wait *previous, *next;
 };
 
 struct waits {
@@ -42,6 +44,8 @@ struct waits {
     pthread_cond_t changed;
     struct wait *first;
     size_t len;
+    struct timer_wheel timers;
+    uint64_t wakes_us; /* until when the ticker sleeps */
     bool is_draining, is_ending;
     pthread_t ticker;
 };
@@ -103,6 +107,33 @@ static void answer(struct wait *wait, struct store_view *view, const struct erro
 
 /* ---- reading -------------------------------------------------------------------------------------------------- */
 
+/* With the lock: at this time it reads. */
+static void sleep_until(struct wait *wait, uint64_t at_us, uint64_t now)
+{
+    struct waits *waits = wait->waits;
+    uint64_t due_us = timer_set(&waits->timers, &wait->timer, at_us, now);
+
+    wait->reads = false;
+    if (due_us >= waits->wakes_us)
+        return;
+    waits->wakes_us = due_us;
+    (void)pthread_cond_signal(&waits->changed);
+}
+
+/* With the lock: it reads after so long as the safety net, or at its deadline. */
+static void sleep_for(struct wait *wait, uint64_t spell_us, uint64_t now)
+{
+    uint64_t at_us = now + spell_us;
+    sleep_until(wait, at_us < wait->deadline_us ? at_us : wait->deadline_us, now);
+}
+
+/* With the lock. */
+static void awake(struct wait *wait)
+{
+    wait->reads = true;
+    timer_clear(&wait->waits->timers, &wait->timer);
+}
+
 static void wait_free(struct wait *wait)
 {
     struct waits *waits = wait->waits;
@@ -116,6 +147,7 @@ static void wait_free(struct wait *wait)
     if (wait->next != NULL)
         wait->next->previous = wait->previous;
     waits->len--;
+    timer_clear(&waits->timers, &wait->timer);
     (void)pthread_mutex_unlock(&waits->lock);
     free(wait);
 }
@@ -134,10 +166,8 @@ static void on_got(void *context, struct store_view *view, const struct error *e
     bool ends = is_over || is_known || (err != NULL && wait->is_first_read);
     wait->is_first_read = false;
     if (!ends) {
-        wait->next_read_us = wait->again ? now : now + SAFETY_US + waits->len * SAFETY_EACH_US;
-        wait->again = wait->reads = false;
-        if (wait->next_read_us <= now)
-            (void)pthread_cond_signal(&waits->changed);
+        sleep_for(wait, wait->again ? 0 : SAFETY_US + waits->len * SAFETY_EACH_US, now);
+        wait->again = false;
     }
     (void)pthread_mutex_unlock(&waits->lock);
     if (ends) {
@@ -155,9 +185,9 @@ static void start_reading(struct wait *wait)
 
     if (desk_get(waits->desk, wait->watcher.token, on_got, wait, &err) == 0)
         return;
+    uint64_t now = clock_mono_us();
     (void)pthread_mutex_lock(&waits->lock);
-    wait->reads = false;
-    wait->next_read_us = clock_mono_us() + RETRY_US;
+    sleep_until(wait, now + RETRY_US, now); /* whatever the deadline: the desk is full */
     (void)pthread_mutex_unlock(&waits->lock);
 }
 
@@ -171,7 +201,7 @@ static void on_changed(struct watcher *watcher, enum submission_state state)
     (void)pthread_mutex_lock(&waits->lock);
     bool starts = wait->goes && !wait->reads;
     if (starts)
-        wait->reads = true;
+        awake(wait);
     else
         wait->again = true;
     (void)pthread_mutex_unlock(&waits->lock);
@@ -201,10 +231,23 @@ static void on_ended(struct watcher *watcher, const struct store_view *end)
     (void)pthread_mutex_lock(&waits->lock);
     bool starts = wait->goes && !wait->reads; /* else on_changed, which comes later, sees to it */
     if (starts)
-        wait->reads = true;
+        awake(wait);
     (void)pthread_mutex_unlock(&waits->lock);
     if (starts && (end == NULL || !hand_over(wait, end)))
         start_reading(wait);
+}
+
+/* With the lock: sleeps until something may be due. */
+static void await_timers(struct waits *waits)
+{
+    waits->wakes_us = timer_wheel_next_us(&waits->timers);
+    if (waits->wakes_us == UINT64_MAX) {
+        (void)pthread_cond_wait(&waits->changed, &waits->lock);
+        return;
+    }
+    struct timespec until = { .tv_sec = (time_t)(waits->wakes_us / 1000000),
+                              .tv_nsec = (long)(waits->wakes_us % 1000000) * 1000 };
+    (void)pthread_cond_timedwait(&waits->changed, &waits->lock, &until);
 }
 
 static void *tick(void *context)
@@ -213,36 +256,16 @@ static void *tick(void *context)
 
     (void)pthread_mutex_lock(&waits->lock);
     while (!waits->is_ending) {
-        uint64_t now = clock_mono_us();
-        struct wait *due = NULL;
-        for (struct wait *at = waits->first; at != NULL; at = at->next) {
-            bool is_due = now >= at->next_read_us || now >= at->deadline_us || waits->is_draining;
-            if (!at->goes || at->reads || !is_due)
-                continue;
-            if (waits->is_draining && now < at->next_read_us && at->next_read_us - now <= RETRY_US)
-                continue; /* the desk was full a moment ago */
-            at->reads = true;
-            at->due_next = due;
-            due = at;
-        }
-        if (due != NULL) {
-            (void)pthread_mutex_unlock(&waits->lock);
-            for (struct wait *next; due != NULL; due = next) {
-                next = due->due_next; /* once it reads, it may be gone */
-                start_reading(due);
-            }
-            (void)pthread_mutex_lock(&waits->lock);
+        struct timer *due = timer_wheel_due(&waits->timers, clock_mono_us());
+        if (due == NULL) {
+            await_timers(waits);
             continue;
         }
-        struct timespec until;
-        (void)clock_gettime(CLOCK_MONOTONIC, &until);
-        until.tv_nsec += TICK_MS * 1000000L;
-        until.tv_sec += until.tv_nsec / 1000000000L;
-        until.tv_nsec %= 1000000000L;
-        if (waits->first == NULL)
-            (void)pthread_cond_wait(&waits->changed, &waits->lock);
-        else
-            (void)pthread_cond_timedwait(&waits->changed, &waits->lock, &until);
+        struct wait *wait = (struct wait *)((char *)due - offsetof(struct wait, timer));
+        wait->reads = true;
+        (void)pthread_mutex_unlock(&waits->lock);
+        start_reading(wait);
+        (void)pthread_mutex_lock(&waits->lock);
     }
     (void)pthread_mutex_unlock(&waits->lock);
     return NULL;
@@ -287,9 +310,10 @@ void wait_go(struct wait *wait, bool reads)
     wait->goes = true;
     wait->is_first_read = reads;
     wait->again = false;
-    wait->reads = starts;
-    wait->next_read_us = clock_mono_us() + SAFETY_US;
-    (void)pthread_cond_signal(&waits->changed);
+    if (starts)
+        wait->reads = true;
+    else
+        sleep_for(wait, waits->is_draining ? 0 : SAFETY_US, clock_mono_us());
     (void)pthread_mutex_unlock(&waits->lock);
     if (starts)
         start_reading(wait);
@@ -310,6 +334,7 @@ int waits_open(struct desk *desk, struct watch *watch, struct waits **ret, struc
         return error_set(err, ERROR_BUSY, ENOMEM, "open the table of waits");
     waits->desk = desk;
     waits->watch = watch;
+    timer_wheel_init(&waits->timers, clock_mono_us());
     (void)pthread_mutex_init(&waits->lock, NULL);
     (void)pthread_condattr_init(&monotonic);
     (void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
@@ -326,9 +351,12 @@ int waits_open(struct desk *desk, struct watch *watch, struct waits **ret, struc
 
 void waits_drain(struct waits *waits)
 {
+    uint64_t now = clock_mono_us();
     (void)pthread_mutex_lock(&waits->lock);
     waits->is_draining = true;
-    (void)pthread_cond_signal(&waits->changed);
+    for (struct wait *at = waits->first; at != NULL; at = at->next)
+        if (at->goes && !at->reads)
+            sleep_for(at, 0, now);
     (void)pthread_mutex_unlock(&waits->lock);
 }
 
