@@ -314,6 +314,39 @@ class Golden:
                            "cat /proc/$pid/attr/current; echo; done 2>/dev/null | tr -d '\\000' | grep ." % unit)
                    .split("\n"))
 
+    def confined(self):
+        """The API server under its profile: it serves, and nothing is refused of what it needs.  What the profile is
+        for is tried with a shell in it, which may be started and nothing else beyond what the API server may."""
+        check("evalx-api (enforce)" in self.sh("cat /sys/kernel/security/apparmor/profiles").split("\n"),
+              "the API server's profile is not loaded")
+        check(self.labels("evalx-api") == {"evalx-api (enforce)"}, f"labelled {self.labels('evalx-api')}")
+        self.run_batch()
+        for path in ("/metrics", "/languages", "/"):
+            check(self.answers(path), f"GET {path}")
+        refused = "journalctl --no-pager -k | grep 'apparmor=\"DENIED\"' | grep 'profile=\"evalx-api\"' || true"
+        check(self.sh(refused, 120) == "", f"the API server was refused: {self.sh(refused, 120)}")
+        more = "/usr/bin/bash mr,\\n/usr/bin/mount mrix,\\n"
+        self.sh(f"sed -e 's/^profile evalx-api /profile evalx-tried /' -e 's#^}}$#{more}}}#' /etc/apparmor.d/evalx-api "
+                ">/run/tried; apparmor_parser --replace /run/tried")
+        tries = [("read x </etc/evalx/languages/bash.conf", True), ("exec 3<>/dev/tcp/127.0.0.1/3000", True),
+                 ("read x </etc/shadow", False), ("read x </etc/evalx/redis-password || [ -n \"$x\" ]", False),
+                 ("read -d . x </proc/1/environ || [ -n \"$x\" ]", False), ("echo >/var/lib/evalx/written", False),
+                 ("echo >/tmp/written", False), ("/usr/bin/true", False), ("kill -0 1", False),
+                 ("mount -t tmpfs none /mnt", False)]
+        for command, expected in tries:
+            worked, output = self.run(f"aa-exec -p evalx-tried -- /bin/bash -c '{command}'")
+            check((worked == 0) == expected, f"{command}: {'worked' if worked == 0 else 'refused'}: {output}")
+            if not expected:
+                check(self.run(f"/bin/bash -c '{command}'")[0] == 0, f"without the profile it should work: {command}")
+        self.sh("umount /mnt; rm -f /var/lib/evalx/written /tmp/written; apparmor_parser --remove /run/tried")
+        # Taken away, the unit starts all the same.
+        self.sh("apparmor_parser --remove /etc/apparmor.d/evalx-api; systemctl restart evalx-api", 240)
+        self.wait_ready()
+        check(self.labels("evalx-api") <= {"unconfined", "evalx (unconfined)"}, f"labelled {self.labels('evalx-api')}")
+        self.sh("apparmor_parser --replace /etc/apparmor.d/evalx-api; systemctl restart evalx-api", 240)
+        self.wait_ready()
+        check(self.labels("evalx-api") == {"evalx-api (enforce)"}, f"labelled {self.labels('evalx-api')}")
+
     def apparmor(self):
         """Ubuntu's rule against unprivileged user namespaces: evalx works under it, with its profile and without."""
         if self.run("test -e /etc/apparmor.d/abi/4.0")[0] != 0:
@@ -326,8 +359,7 @@ class Golden:
         check("evalx (unconfined)" in self.sh("cat /sys/kernel/security/apparmor/profiles").split("\n"),
               "the profile is not loaded")
         check(re.search(r"^ +evalx$", self.sh("aa-status"), re.M), "aa-status does not know the profile")
-        for unit in ROLES.split():
-            check(self.labels(unit) == {"evalx (unconfined)"}, f"{unit} is labelled {self.labels(unit)}")
+        check(self.labels("evalx-worker") == {"evalx (unconfined)"}, f"labelled {self.labels('evalx-worker')}")
         self.run_batch()
         # The rule is about the unprivileged: without the profile too.
         self.sh("apparmor_parser --remove /etc/apparmor.d/evalx; systemctl restart evalx-worker", 240)
@@ -392,7 +424,8 @@ class Golden:
         self.machine.wait_end()
 
 
-STEPS = ("boot", "provision", "roles", "health", "secrets", "killed", "drain", "handed_back", "guard", "apparmor",
+STEPS = ("boot", "provision", "roles", "health", "secrets", "killed", "drain", "handed_back", "guard", "confined",
+         "apparmor",
          "stop_all", "watchdog", "reboot_with_work", "missing_redis", "again", "dry_run", "single", "end")
 
 

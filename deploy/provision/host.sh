@@ -37,17 +37,24 @@ stop_surprises()
     done
 }
 
-# evalx makes its user namespaces with privilege (docs/SANDBOX.md, init's steps 7 and 8), so Ubuntu 24.04's rule against
-# unprivileged ones does not touch it.  The profile says so to that rule, for the day the order changes.
+# The API server's profile is asked for by its unit.  evalx makes its user namespaces with privilege (docs/SANDBOX.md,
+# init's steps 7 and 8), so Ubuntu 24.04's rule against unprivileged ones does not touch it.  The other profile says so
+# to that rule, for the day the order changes.
 install_apparmor()
 {
-    if [ ! -e /etc/apparmor.d/abi/4.0 ]; then
-        note "AppArmor: there is no rule about user namespaces here, no profile is needed"
-        return
+    local profiles=()
+    if [ -e /etc/apparmor.d/abi/3.0 ]; then
+        put "$here/etc/apparmor-api" /etc/apparmor.d/evalx-api 644
+        profiles+=(/etc/apparmor.d/evalx-api)
     fi
-    put "$here/etc/apparmor" /etc/apparmor.d/evalx 644
-    if [ -d /sys/kernel/security/apparmor ] && command -v apparmor_parser >/dev/null; then
-        run apparmor_parser --replace /etc/apparmor.d/evalx
+    if [ -e /etc/apparmor.d/abi/4.0 ]; then
+        put "$here/etc/apparmor" /etc/apparmor.d/evalx 644
+        profiles+=(/etc/apparmor.d/evalx)
+    else
+        note "AppArmor: there is no rule about user namespaces here, no profile is needed for it"
+    fi
+    if [ -d /sys/kernel/security/apparmor ] && command -v apparmor_parser >/dev/null && [ ${#profiles[@]} -gt 0 ]; then
+        run apparmor_parser --replace "${profiles[@]}"
     fi
 }
 

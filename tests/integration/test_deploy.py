@@ -85,6 +85,8 @@ def test_what_the_units_promise():
         assert values(name, "Delegate") == ["yes"] and values(name, "OOMPolicy") == ["continue"]
         assert values(name, "Requires") == ["evalx-guard.service"]
         assert not values(name, "SystemCallFilter"), "every program would inherit it"
+    assert values("evalx-api.service", "AppArmorProfile") == ["-evalx-api"]
+    assert "\nprofile evalx-api flags" in (DEPLOY / "etc" / "apparmor-api").read_text(encoding="ascii")
     assert values("evalx-api.service", "User") == ["evalx"]
     assert values("evalx-api.service", "CapabilityBoundingSet") == [""]
 
