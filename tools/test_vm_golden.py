@@ -12,7 +12,7 @@ import socket
 import sys
 import time
 
-from vm_machine import Failure, Machine
+from vm_machine import PATIENCE, Failure, Machine
 
 PASSWORD = "vm-secret!&#$^<>-0123456789"
 BUILD = "/media/clone/deploy/build_ami.sh --any-system --binary /media/evalx --offline /media/packages"
@@ -52,8 +52,8 @@ class Golden:
     def wait(self, what, condition, seconds=120):
         begin = time.monotonic()
         while not condition():
-            if time.monotonic() - begin > seconds:
-                raise Failure(f"after {seconds} s still not: {what}")
+            if time.monotonic() - begin > seconds * PATIENCE:
+                raise Failure(f"after {seconds * PATIENCE:.0f} s still not: {what}")
             time.sleep(0.3)
         took = time.monotonic() - begin
         self.log(f"{what}: after {took:.1f} s")

@@ -6,7 +6,7 @@
 # The root is a minimal Debian or Ubuntu (EVALX_VM_SUITE) with systemd and nothing of evalx.  What build_ami.sh installs
 # there is downloaded here beforehand, as its --list-packages says; the machine has no network but one port that leads
 # in.  Its image of a language is built here too.  Everything is kept in build-vm/ until it changes, and the log there,
-# in golden.log or golden-SUITE.log.
+# in golden.log or golden-SUITE.log.  EVALX_VM_PATIENCE=3: on a busy machine, waits three times as long for everything.
 set -eu
 . tools/common.sh
 . tools/root_common.sh

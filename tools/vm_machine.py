@@ -9,6 +9,10 @@ import subprocess
 import time
 
 
+# On a machine with much else to do, all patience is multiplied by this.
+PATIENCE = float(os.environ.get("EVALX_VM_PATIENCE", "1"))
+
+
 class Failure(Exception):
     """Something in or about the machine is not as it should be."""
 
@@ -58,7 +62,7 @@ class Machine:
 
     def _read_until(self, mark, seconds):
         """All output before the line that begins with the mark, and the rest of that line."""
-        end = time.monotonic() + seconds
+        end = time.monotonic() + seconds * PATIENCE
         while True:
             at = self.rest.find(mark)
             if at >= 0 and b"\n" in self.rest[at:]:
@@ -66,7 +70,8 @@ class Machine:
                 return before.decode(errors="replace"), word[len(mark):].decode().strip()
             left = end - time.monotonic()
             if left <= 0:
-                raise Failure(f"nothing after {seconds} s; so far: {self.rest[-2000:].decode(errors='replace')}")
+                said = self.rest[-2000:].decode(errors="replace")
+                raise Failure(f"nothing after {seconds * PATIENCE:.0f} s; so far: {said}")
             self.line.settimeout(left)
             try:
                 came = self.line.recv(65536)
@@ -105,9 +110,9 @@ class Machine:
     def wait_end(self, seconds=240):
         """The guest ends by itself (it reboots: qemu leaves there)."""
         try:
-            self.process.wait(seconds)
+            self.process.wait(seconds * PATIENCE)
         except subprocess.TimeoutExpired:
-            raise Failure(f"the machine still runs after {seconds} s") from None
+            raise Failure(f"the machine still runs after {seconds * PATIENCE:.0f} s") from None
         finally:
             self.line.close()
         self.rest = self.unsaid = b""
