@@ -20,7 +20,7 @@ offline="$(in_release bash deploy/build_ami.sh --any-system --binary "$built/eva
 offline="$offline redis-server"
 # Stock images have ca-certificates; setting it up in the machine takes minutes.  Ubuntu's have what disturbs programs'
 # runs too, and has to be found and stopped.
-stock="ca-certificates apparmor"
+stock=ca-certificates
 is_debian "$suite" || stock="$stock ubuntu-minimal unattended-upgrades apport"
 name=$(vm_name golden "$vm_packages_always $stock $offline")
 if [ ! -f "$name.img" ]; then

@@ -42,19 +42,14 @@ stop_surprises()
 # to that rule, for the day the order changes.
 install_apparmor()
 {
-    local profiles=()
-    if [ -e /etc/apparmor.d/abi/3.0 ]; then
-        put "$here/etc/apparmor-api" /etc/apparmor.d/evalx-api 644
-        profiles+=(/etc/apparmor.d/evalx-api)
+    if [ ! -e /etc/apparmor.d/abi/4.0 ]; then
+        note "AppArmor: there is none, or an older one without a rule about user namespaces; no profile is installed"
+        return
     fi
-    if [ -e /etc/apparmor.d/abi/4.0 ]; then
-        put "$here/etc/apparmor" /etc/apparmor.d/evalx 644
-        profiles+=(/etc/apparmor.d/evalx)
-    else
-        note "AppArmor: there is no rule about user namespaces here, no profile is needed for it"
-    fi
-    if [ -d /sys/kernel/security/apparmor ] && command -v apparmor_parser >/dev/null && [ ${#profiles[@]} -gt 0 ]; then
-        run apparmor_parser --replace "${profiles[@]}"
+    put "$here/etc/apparmor" /etc/apparmor.d/evalx 644
+    put "$here/etc/apparmor-api" /etc/apparmor.d/evalx-api 644
+    if [ -d /sys/kernel/security/apparmor ] && command -v apparmor_parser >/dev/null; then
+        run apparmor_parser --replace /etc/apparmor.d/evalx /etc/apparmor.d/evalx-api
     fi
 }
 
