@@ -116,10 +116,18 @@ with_languages()
     grep -v ' not built ' "$folder/output"
     begin=$(date +%s)
     enter "evalx languages verify"
-    wait "$inside" || { cat "$folder/output" >&2; fail "not every language works on $1"; }
+    wait "$inside" || true
     inside=
     cat "$folder/output"
-    works=$(grep -c ' works (' "$folder/output")
+    works=$(grep -c ' works (' "$folder/output" || true)
+    again=$(awk '/ FAILS$/ { print $1 }' "$folder/output" | paste -s -d ' ')
+    if [ -n "$again" ]; then
+        # A machine with much else to do lets compilers run into their limits of time.
+        say "once more: $again"
+        to_the_end "evalx languages verify $again" " works ("
+        cat "$folder/output"
+        works=$((works + $(grep -c ' works (' "$folder/output")))
+    fi
     built=$(find "$root/opt/evalx/chroots" -maxdepth 1 -name '*.layers' | wc -l)
     # Each image is some language's.
     if [ "$built" -eq 0 ] || [ "$works" -lt "$built" ]; then
