@@ -83,7 +83,7 @@ put_text()
 put_folder()
 {
     local file files
-    mapfile -t files < <(cd "$1" && find . -type f -name '*.conf' -printf '%P\n' | sort)
+    mapfile -t files < <(cd "$1" && find . -type f ! -name '*.md' -printf '%P\n' | sort)
     for file in "${files[@]}"; do
         remember_file "$2/$file"
     done
