@@ -31,44 +31,17 @@ if [ ! -f "$name.img" ]; then
     hook="mkdir -p '$archives/partial' && $hook -o Dir::Cache::archives='$archives' install $(printf '%s ' $offline)"
     vm_make_root golden "$stock" --customize-hook="$hook"
     rm -rf "$archives/partial" "$archives/lock"
-    printf '[Match]\nName=e*\n[Network]\nDHCP=yes\n' >"$folder/root/etc/systemd/network/10-vm.network"
-    quietly "$folder/enable.log" chroot "$folder/root" systemctl enable systemd-networkd
-    # Commands come over the second serial line, a line of base64 each; their output goes back, then their exit status.
-    vm_unit evalx-test-shell <<'END'
-exec </dev/ttyS1 >/dev/ttyS1 2>&1
-stty raw -echo
-echo "@@ready"
-while IFS= read -r line; do
-    printf '%s' "$line" | base64 -d >/run/evalx-test-command
-    sh /run/evalx-test-command </dev/null
-    printf '\n@@exit %d\n' $?
-done
-END
+    vm_network
+    vm_shell_unit
     vm_image "$name" 4g
 fi
 
-if [ ! -f "$folder/images/$image.layers" ]; then
-    say "building the image $image"
-    bash deploy/images/evalx-images build --images "$PWD/$folder/images" --languages "$PWD/languages" "$image"
-fi
-
-say "packing what the machine is given"
-job=$(mktemp -d "${TMPDIR:-/var/tmp}/evalx-vm-XXXXXX")
-# EVALX_VM_KEEP=yes: the machine's disk stays, to be looked at.
-trap '[ -n "${EVALX_VM_KEEP:-}" ] && say "kept: $job" || rm -rf "$job"' EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM HUP
-mkdir -p "$job/files/clone"
+vm_language_image "$image"
+vm_job
+mkdir "$job/files/clone"
 tar --exclude='./build*' --exclude=./.git --exclude=./.cache -cf - . | tar -xf - -C "$job/files/clone"
 cp "$binaries/evalx" "$job/files/"
 cp -r "$name.packages" "$job/files/packages"
 tar -C "$folder/images" --exclude=./.build --numeric-owner -cf "$job/files/packages/images.tar" .
-truncate -s "$(($(du -sm "$job/files" | cut -f 1) * 12 / 10 + 64))m" "$job/files.img"
-quietly "$folder/mkfs.log" mkfs.ext4 -q -F -m 0 -d "$job/files" "$job/files.img"
-rm -rf "$job/files"
-cp --sparse=always "$name.img" "$job/disk.img"
-
-# shellcheck disable=SC2086 # a list of words
-/usr/bin/python3 tools/test_vm_golden.py --folder "$job" --log "$log" \
-    --machine "$(vm_start "$name" | paste -sd ' ' -)" --kernel-words "$vm_kernel_words" "$@"
+vm_steps test_vm_golden.py "$log" "$name" "$@"
 say "the golden image passed (log: $log)"

@@ -1,5 +1,5 @@
 # vm_common: virtual machines for tests, of this machine's release or another: their root, their image, and how they are
-# started.  Sourced after common.sh and root_common.sh by test_vm.sh and test_vm_golden.sh.
+# started.  Sourced after common.sh and root_common.sh by test_vm.sh, test_vm_golden.sh and test_vm_compose.sh.
 #
 # EVALX_VM_SUITE (./dev test-vm --suite) names another release: bookworm, trixie, noble.
 # The machine is emulated (tcg): it needs no /dev/kvm, and is some 20 times slower where processes are made.  Its kernel
@@ -113,6 +113,64 @@ ExecStart=/bin/sh /usr/local/sbin/$1
 UNIT
     mkdir -p "$folder/root/etc/systemd/system/multi-user.target.wants"
     ln -sf "../$1.service" "$folder/root/etc/systemd/system/multi-user.target.wants/$1.service"
+}
+
+# vm_shell_unit: for vm_machine.py.  Commands come over the second serial line, a line of base64 each; their output goes
+# back, then their exit status.
+vm_shell_unit()
+{
+    vm_unit evalx-test-shell <<'END'
+exec </dev/ttyS1 >/dev/ttyS1 2>&1
+stty raw -echo
+echo "@@ready"
+while IFS= read -r line; do
+    printf '%s' "$line" | base64 -d >/run/evalx-test-command
+    sh /run/evalx-test-command </dev/null
+    printf '\n@@exit %d\n' $?
+done
+END
+}
+
+# vm_network: the machine's own interface gets its address, and no other is touched.
+vm_network()
+{
+    printf '[Match]\nName=en*\n[Network]\nDHCP=yes\n' >"$folder/root/etc/systemd/network/10-vm.network"
+    quietly "$folder/enable.log" chroot "$folder/root" systemctl enable systemd-networkd
+}
+
+# vm_language_image NAME: $folder/images holds this image of a language, and what it needs.
+vm_language_image()
+{
+    [ ! -f "$folder/images/$1.layers" ] || return 0
+    say "building the image $1"
+    bash deploy/images/evalx-images build --images "$PWD/$folder/images" --languages "$PWD/languages" "$1"
+}
+
+# vm_job: $job, a folder for one machine's disk and what it is given; removed at the end.
+vm_job()
+{
+    say "packing what the machine is given"
+    job=$(mktemp -d "${TMPDIR:-/var/tmp}/evalx-vm-XXXXXX")
+    # EVALX_VM_KEEP=yes: the machine's disk stays, to be looked at.
+    trap '[ -n "${EVALX_VM_KEEP:-}" ] && say "kept: $job" || rm -rf "$job"' EXIT
+    trap 'exit 130' INT
+    trap 'exit 143' TERM HUP
+    mkdir "$job/files"
+}
+
+# vm_steps TEST LOG NAME [STEP...]: the steps of tools/TEST in a machine with the disk of NAME; it is given $job/files.
+vm_steps()
+{
+    vm_test=$1
+    vm_log=$2
+    vm_disk=$3
+    shift 3
+    truncate -s "$(($(du -sm "$job/files" | cut -f 1) * 12 / 10 + 64))m" "$job/files.img"
+    quietly "$folder/mkfs.log" mkfs.ext4 -q -F -m 0 -d "$job/files" "$job/files.img"
+    rm -rf "$job/files"
+    cp --sparse=always "$vm_disk.img" "$job/disk.img"
+    /usr/bin/python3 "tools/$vm_test" --folder "$job" --log "$vm_log" \
+        --machine "$(vm_start "$vm_disk" | paste -sd ' ' -)" --kernel-words "$vm_kernel_words" "$@"
 }
 
 # vm_start NAME: the words that start a machine with the kernel of NAME.

@@ -20,8 +20,9 @@ class Failure(Exception):
 class Machine:
     """Started and stopped any number of times with the same disk: each start is a boot."""
 
-    def __init__(self, command, folder, port, log):
-        self.command, self.folder, self.port, self.log = command, folder, port, log
+    def __init__(self, command, folder, ports, log):
+        """Ports: from the guest's to those of this machine's that lead there."""
+        self.command, self.folder, self.ports, self.log = command, folder, ports, log
         self.process = self.line = None
         self.rest = self.unsaid = b""
         self.boots = 0
@@ -36,8 +37,9 @@ class Machine:
             [*self.command,
              "-drive", f"file={self.folder}/disk.img,if=virtio,format=raw,cache=unsafe",
              "-drive", f"file={self.folder}/files.img,if=virtio,format=raw,readonly=on",
-             # Closed to both sides but for one port that leads in.
-             "-netdev", f"user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:{self.port}-:3000",
+             # Closed to both sides but for the ports that lead in.
+             "-netdev", "user,id=net,restrict=on" + "".join(
+                 f",hostfwd=tcp:127.0.0.1:{here}-:{there}" for there, here in self.ports.items()),
              "-device", "virtio-net-pci,netdev=net,romfile=",
              "-chardev", f"socket,id=control,path={control},server=on,wait=off",
              "-serial", f"file:{console}", "-serial", "chardev:control"],
