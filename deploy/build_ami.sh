@@ -21,6 +21,7 @@ umask 022
     images='gcc-14 python-3.13 java-21 node-20 typescript-5.4 go-1.24 rust-1.85'
     images_tar=
     mirror=
+    images_elsewhere=
     prepare=yes
     isolate=
     isolate_repository=http://www.ucw.cz/isolate/debian/
@@ -48,6 +49,8 @@ usage: sudo deploy/build_ami.sh [OPTIONS]
                        rust-1.85 (2 GB); "all"; "none"
   --images-tar FILE    images built elsewhere, as a tar of /opt/evalx/chroots; none are built then
   --mirror URL         where images' packages come from (default: this machine's own, else the distribution's)
+  --images-elsewhere   the default images are not built here and will be there, as in a container with a volume of them:
+                       languages named without a version (python, c, ...) are those of the images
   --no-prepare         leaves out `evalx prepare` (precompiled headers and the like: faster, not different)
   --isolate            installs isolate from its authors' package repository (for EVALX_DRIVER=isolate)
   --isolate-repository URL, --isolate-key FILE|URL, --isolate-fingerprint HEX
@@ -101,6 +104,7 @@ while [ $# -gt 0 ]; do
     --isolate-fingerprint) isolate_fingerprint=$(value_of "$1" $# "${2:-}"); shift ;;
     --cloudwatch-key) cloudwatch_key=$(value_of "$1" $# "${2:-}"); shift ;;
     --cloudwatch-fingerprint) cloudwatch_fingerprint=$(value_of "$1" $# "${2:-}"); shift ;;
+    --images-elsewhere) images_elsewhere=yes ;;
     --no-prepare) prepare= ;;
     --isolate) isolate=yes ;;
     --keep-build-tools) keep_build_tools=yes ;;

@@ -33,7 +33,8 @@ install_languages()
         file=$clone/languages/${pair#*:}.conf
         image=$(sed -n 's/^image *= *//p' "$file")
         version=$(sed -n 's/^version *= *//p' "$file")
-        if [ -f "/opt/evalx/chroots/$image.layers" ] || image_names | grep -qxF "$image"; then
+        if [ -n "$images_elsewhere" ] || [ -f "/opt/evalx/chroots/$image.layers" ] ||
+            image_names | grep -qxF "$image"; then
             sed -i -e "s/^image *=.*/image = $image/" -e "s/^version *=.*/version = $version/" \
                 "$folder/${pair%%:*}.conf"
         fi
