@@ -31,9 +31,9 @@ def evalx(evalx_binary, folder):
     base.update(EVALX_DATA=os.path.join(folder, "cli-data"), EVALX_LANGUAGES=os.path.join(harness.ROOT, "languages"),
                 EVALX_IMAGES=os.path.join(folder, "no-images"), EVALX_UID_BASE=str(1_900_000_000))
 
-    def call(*words, stdin=b"", env=None, **options):
+    def call(*words, stdin=b"", env=None, seconds=60, **options):
         done = subprocess.run([evalx_binary, *words], input=stdin, env={**base, **(env or {})}, capture_output=True,
-                              timeout=60 * harness.SLOWNESS, cwd=folder, check=False, **options)
+                              timeout=seconds * harness.SLOWNESS, cwd=folder, check=False, **options)
         done.stdout, done.stderr = done.stdout.decode(), done.stderr.decode()
         return done
 
@@ -203,7 +203,7 @@ def test_a_language_that_is_missing_says_which_file(evalx, folder):
 
 
 def test_languages_verify_runs_each_hello(evalx):
-    done = evalx("languages", "verify", "--json")
+    done = evalx("languages", "verify", "--json", seconds=300)  # some seventy programs, most of them compiled
     assert done.returncode == 0, done.stdout + done.stderr
     report = json.loads(done.stdout)
     assert {entry["id"] for entry in report} == available(evalx)
