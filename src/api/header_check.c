@@ -170,20 +170,3 @@ bool header_hex_pair(const char *at, unsigned *ret_value)
     *ret_value = (unsigned)(high * 16 + low);
     return true;
 }
-
-size_t header_percent_decode(char *text)
-{
-    size_t from = 0, to = 0;
-
-    while (text[from] != '\0') {
-        unsigned value = 0;
-        if (text[from] == '%' && header_hex_pair(text + from + 1, &value) && value != 0) {
-            text[to++] = (char)value;
-            from += 3;
-        } else {
-            text[to++] = text[from++];
-        }
-    }
-    text[to] = '\0';
-    return to;
-}

@@ -48,5 +48,3 @@ bool header_target_is_valid(struct text target);
 bool header_has_word(struct text value, struct text word);
 /* Two hexadecimal digits; `at` may end (in a NUL) before the second. */
 bool header_hex_pair(const char *at, unsigned *ret_value);
-/* Decodes %XX in place; returns the new length.  %00 stays: "/a%00b" must not become "/a", where strings end at NUL. */
-size_t header_percent_decode(char *text);

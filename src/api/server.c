@@ -1,8 +1,7 @@
 /*
  * server: our only contact with libmicrohttpd ("MHD" below).
  *
- * Theory of operation.  A few MHD threads run an epoll loop each, and a connection stays with the one that accepted it,
- * called "the HTTP thread" where it is spoken of.  For each request it calls
+ * Theory of operation.  One MHD thread runs an epoll loop.  For each request it calls
  *
  *   on_target   when the request line is there          (phase READING begins)
  *   on_request  first call: the headers are there       -> begin_exchange: every check, route, 413 before the body
@@ -10,7 +9,7 @@
  *   on_request  without bytes: the request is whole     -> handle: the route's handler
  *   on_complete the answer was sent, or the client left (phase IDLE begins)
  *
- * A handler that answers inside its own call never leaves that thread.  One that keeps the exchange has its
+ * A handler that answers inside its own call never leaves the MHD thread.  One that keeps the exchange has its
  * connection suspended; whoever calls exchange_answer, on whatever thread, builds the response there and resumes it,
  * and MHD then calls on_request once more to fetch it.
  *
@@ -39,12 +38,6 @@
 #include "base/scope.h"
 #include "metrics/metrics.h"
 
-/*
- * Whenever one connection is resumed, MHD walks through all of its thread's that are suspended: a result beside 10,000
- * long polls took 1.7 times as long by one thread, 1.2 times by four.  Few connections need no second thread.
- */
-#define THREADS_MAX 4u
-#define THREAD_CONNECTIONS_MIN 64u
 #define CONNECTION_MEMORY_BYTES 32768 /* bounds the head of a request: request line and headers */
 #define IDLE_S_DEFAULT 60
 #define BODIES_BYTES_DEFAULT (256u << 20)
@@ -161,7 +154,7 @@ static void add_common_headers(const struct exchange *exchange, struct MHD_Respo
         add_header(response, "Vary", "Origin");
 }
 
-/* Hands a finished response over to the HTTP thread.  Ends the handler's ownership. */
+/* Hands a finished response over to the MHD thread.  Ends the handler's ownership. */
 static void exchange_finish(struct exchange *exchange, unsigned status, struct MHD_Response *response, uint64_t bytes)
 {
     (void)pthread_mutex_lock(&exchange->lock);
@@ -219,7 +212,7 @@ void exchange_answer_json(struct exchange *exchange, unsigned status, struct buf
     exchange_answer(exchange, status, "application/json", body, NULL);
 }
 
-/* On the HTTP thread, state ANSWERED. */
+/* On the MHD thread, state ANSWERED. */
 static enum MHD_Result queue_answer(struct exchange *exchange)
 {
     struct server *server = exchange->server;
@@ -381,11 +374,24 @@ static void on_connection(void *context, struct MHD_Connection *mhd, void **sock
         connection_remove(server->connections, *socket_context);
 }
 
+/* In place, as MHD wants it.  %00 stays: MHD's own strings end at a NUL, and "/a%00b" must not become "/a". */
 static size_t unescape(void *context, struct MHD_Connection *mhd, char *text)
 {
+    size_t from = 0, to = 0;
     (void)context;
     (void)mhd;
-    return header_percent_decode(text);
+
+    while (text[from] != '\0') {
+        unsigned value = 0;
+        if (text[from] == '%' && header_hex_pair(text + from + 1, &value) && value != 0) {
+            text[to++] = (char)value;
+            from += 3;
+        } else {
+            text[to++] = text[from++];
+        }
+    }
+    text[to] = '\0';
+    return to;
 }
 
 /* ---- leaving HTTP --------------------------------------------------------------------------------------------- */
@@ -456,8 +462,6 @@ static int start_daemon(struct server *server, struct error *err)
 {
     const struct server_settings *settings = &server->settings;
 
-    unsigned threads = settings->connections_max / THREAD_CONNECTIONS_MIN;
-    threads = threads > THREADS_MAX ? THREADS_MAX : threads > 1 ? threads : 0; /* 0: one thread, no pool */
     server->daemon = MHD_start_daemon(
         MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_ALLOW_UPGRADE | MHD_USE_ERROR_LOG, 0, NULL, NULL,
         on_request, server, MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL, MHD_OPTION_LISTEN_SOCKET, server->listen_fd,
@@ -465,7 +469,7 @@ static int start_daemon(struct server *server, struct error *err)
         MHD_OPTION_URI_LOG_CALLBACK, on_target, server, MHD_OPTION_UNESCAPE_CALLBACK, unescape, NULL,
         MHD_OPTION_CONNECTION_LIMIT, (unsigned)settings->connections_max, MHD_OPTION_PER_IP_CONNECTION_LIMIT,
         (unsigned)settings->connections_ip_max, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY_BYTES,
-        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)settings->idle_s, MHD_OPTION_THREAD_POOL_SIZE, threads,
+        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)settings->idle_s,
         /* From 1.0 on it judges heads itself; unless strict it redirects a target with a blank to what may be meant. */
         MHD_OPTION_STRICT_FOR_CLIENT, (int)(MHD_VERSION >= 0x01000000), MHD_OPTION_END);
     if (server->daemon == NULL)
@@ -570,7 +574,7 @@ void server_drain(struct server *server)
     if (atomic_exchange(&server->is_draining, true))
         return;
     (void)MHD_quiesce_daemon(server->daemon);
-    /* Not closed yet: an MHD thread may be about to accept, and the number must not mean another file then. */
+    /* Not closed yet: the MHD thread may be about to accept, and the number must not mean another file then. */
     (void)shutdown(server->listen_fd, SHUT_RDWR);
 }
 
