@@ -4,7 +4,7 @@
  * A wait is asleep or reading (an order lies at the desk), never both, and only its reader, which runs on the desk's
  * clerk, answers and frees it; a result that the store hands over goes the same way, without the reading.  What happens
  * while it reads is noted in `again`.  The ticker thread starts reads whose time has come: the last one at the
- * deadline, and those of the safety net.  A wait's timer is set exactly while it is asleep.
+ * deadline, and those of the safety net.  A wait is asleep exactly while its timer is set.
  *
  * Locks: watch's before ours; no call to watch or exchange is made under ours.
  */
@@ -32,7 +32,7 @@ struct wait {
     enum wait_answer answer;
     uint64_t deadline_us;
     struct timer timer;
-    bool goes, reads, again;
+    bool goes, again;
     bool is_first_read; /* nothing is known of the submission yet */
     struct wait *previous, *next;
 };
@@ -107,13 +107,12 @@ static void answer(struct wait *wait, struct store_view *view, const struct erro
 
 /* ---- reading -------------------------------------------------------------------------------------------------- */
 
-/* With the lock: at this time it reads. */
+/* With the lock: it sleeps, and at this time it reads. */
 static void sleep_until(struct wait *wait, uint64_t at_us, uint64_t now)
 {
     struct waits *waits = wait->waits;
     uint64_t due_us = timer_set(&waits->timers, &wait->timer, at_us, now);
 
-    wait->reads = false;
     if (due_us >= waits->wakes_us)
         return;
     waits->wakes_us = due_us;
@@ -125,13 +124,6 @@ static void sleep_for(struct wait *wait, uint64_t spell_us, uint64_t now)
 {
     uint64_t at_us = now + spell_us;
     sleep_until(wait, at_us < wait->deadline_us ? at_us : wait->deadline_us, now);
-}
-
-/* With the lock. */
-static void awake(struct wait *wait)
-{
-    wait->reads = true;
-    timer_clear(&wait->waits->timers, &wait->timer);
 }
 
 static void wait_free(struct wait *wait)
@@ -177,7 +169,7 @@ static void on_got(void *context, struct store_view *view, const struct error *e
     store_view_done(view);
 }
 
-/* `reads` is set.  Safe under watch's lock. */
+/* It is awake.  Safe under watch's lock. */
 static void start_reading(struct wait *wait)
 {
     struct waits *waits = wait->waits;
@@ -199,9 +191,9 @@ static void on_changed(struct watcher *watcher, enum submission_state state)
     if (!submission_state_is_final(state))
         return;
     (void)pthread_mutex_lock(&waits->lock);
-    bool starts = wait->goes && !wait->reads;
+    bool starts = wait->timer.is_set;
     if (starts)
-        awake(wait);
+        timer_clear(&waits->timers, &wait->timer);
     else
         wait->again = true;
     (void)pthread_mutex_unlock(&waits->lock);
@@ -209,7 +201,7 @@ static void on_changed(struct watcher *watcher, enum submission_state state)
         start_reading(wait);
 }
 
-/* `reads` is set.  false: it is to be read after all. */
+/* It is awake.  false: it is to be read after all. */
 static bool hand_over(struct wait *wait, const struct store_view *end)
 {
     struct store_view copy = *end;
@@ -229,9 +221,8 @@ static void on_ended(struct watcher *watcher, const struct store_view *end)
     struct waits *waits = wait->waits;
 
     (void)pthread_mutex_lock(&waits->lock);
-    bool starts = wait->goes && !wait->reads; /* else on_changed, which comes later, sees to it */
-    if (starts)
-        awake(wait);
+    bool starts = wait->timer.is_set; /* else on_changed, which comes later, sees to it */
+    timer_clear(&waits->timers, &wait->timer);
     (void)pthread_mutex_unlock(&waits->lock);
     if (starts && (end == NULL || !hand_over(wait, end)))
         start_reading(wait);
@@ -262,7 +253,6 @@ static void *tick(void *context)
             continue;
         }
         struct wait *wait = (struct wait *)((char *)due - offsetof(struct wait, timer));
-        wait->reads = true;
         (void)pthread_mutex_unlock(&waits->lock);
         start_reading(wait);
         (void)pthread_mutex_lock(&waits->lock);
@@ -305,14 +295,12 @@ void wait_go(struct wait *wait, bool reads)
     struct waits *waits = wait->waits;
 
     (void)pthread_mutex_lock(&waits->lock);
-    assert(!wait->goes && !wait->reads);
+    assert(!wait->goes);
     bool starts = reads || wait->again;
     wait->goes = true;
     wait->is_first_read = reads;
     wait->again = false;
-    if (starts)
-        wait->reads = true;
-    else
+    if (!starts)
         sleep_for(wait, waits->is_draining ? 0 : SAFETY_US, clock_mono_us());
     (void)pthread_mutex_unlock(&waits->lock);
     if (starts)
@@ -355,7 +343,7 @@ void waits_drain(struct waits *waits)
     (void)pthread_mutex_lock(&waits->lock);
     waits->is_draining = true;
     for (struct wait *at = waits->first; at != NULL; at = at->next)
-        if (at->goes && !at->reads)
+        if (at->timer.is_set)
             sleep_for(at, 0, now);
     (void)pthread_mutex_unlock(&waits->lock);
 }
