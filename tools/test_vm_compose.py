@@ -203,8 +203,7 @@ class Compose(vm_engine.Engine):
 
     def killed(self):
         """Main processes are killed while a job runs; nothing is lost."""
-        token = self.sleeper(20)
-        self.wait_state(token, ("Processing",))
+        token = self.running(20)
         self.kill_main("worker")
         self.kill_main("api")
         self.all_up()
@@ -213,8 +212,7 @@ class Compose(vm_engine.Engine):
         trees = self.sh(f"ls -d /proc/{pid}/root/sys/fs/cgroup/evalx-*").split()
         check(len(trees) == 1, f"control groups were left: {trees}")
         # `docker kill` is the operator's word, which the engine does not undo; the work waits.
-        token = self.sleeper(15)
-        self.wait_state(token, ("Processing",))
+        token = self.running(15)
         self.compose("kill worker")
         time.sleep(20)
         check(self.state("deploy-worker-1")["status"] == "exited", "docker kill: the worker is back by itself")
@@ -236,8 +234,7 @@ class Compose(vm_engine.Engine):
         for token in queued:
             self.expect_outputs(token, ["done\n"])
         # And with a job that runs, whose result has to wait for Redis.
-        token = self.sleeper(10)
-        self.wait_state(token, ("Processing",))
+        token = self.running(10)
         self.compose("restart redis")
         self.all_up()
         self.expect_outputs(token, ["done\n"])
@@ -259,8 +256,7 @@ class Compose(vm_engine.Engine):
 
     def stopped(self):
         """`docker compose stop` drains: running jobs are finished, and everybody ends in order."""
-        token = self.sleeper(15)
-        self.wait_state(token, ("Processing",))
+        token = self.running(15)
         begin = time.monotonic()
         self.compose("stop")
         self.log(f"stop with a running job took {time.monotonic() - begin:.1f} s")
@@ -281,8 +277,7 @@ class Compose(vm_engine.Engine):
         """`down` and `up`: containers and networks are new ones, the volume is the same."""
         done = self.submit([{"language": "bash", "version": "*", "code": "echo kept"}])
         self.expect_outputs(done, ["kept\n"])
-        running = self.sleeper(15)
-        self.wait_state(running, ("Processing",))
+        running = self.running(15)
         self.compose("down")
         check(self.sh("docker ps -aq; docker network ls -q -f name=deploy_") == "", "down left something")
         check("deploy_redis" in self.sh("docker volume ls -q"), "down took the volume")
@@ -305,15 +300,13 @@ class Compose(vm_engine.Engine):
 
     def engine_restarted(self):
         """The engine stops and comes back, first by order, then killed.  It stops all containers at once, Redis too."""
-        running = self.sleeper(20)
-        self.wait_state(running, ("Processing",))
+        running = self.running(20)
         begin = time.monotonic()
         self.sh("systemctl restart docker", 300)
         self.log(f"restarting the engine with a running job took {time.monotonic() - begin:.1f} s")
         self.all_up()
         self.expect_outputs(running, ["done\n"])
-        running = self.sleeper(20)
-        self.wait_state(running, ("Processing",))
+        running = self.running(20)
         self.sh("kill -9 $(systemctl show -P MainPID docker)")
         self.wait("the engine is back", lambda: self.run("docker ps -q")[0] == 0)
         self.all_up()

@@ -123,8 +123,7 @@ class Golden(vm_engine.Engine):
 
     def killed(self):
         """kill -9 of each unit's main process, with a job that runs."""
-        token = self.sleeper(25)
-        self.wait_state(token, ("Processing",))
+        token = self.running(25)
         for unit in ROLES.split():
             before = self.restarts(unit)
             self.sh(f"kill -9 {self.main_pid(unit)}")
@@ -159,8 +158,7 @@ class Golden(vm_engine.Engine):
         self.run_batch()
 
     def drain(self):
-        token = self.sleeper(10)
-        self.wait_state(token, ("Processing",))
+        token = self.running(10)
         begin = time.monotonic()
         self.sh("systemctl stop evalx-worker", 240)
         self.log(f"stop with a running job took {time.monotonic() - begin:.1f} s")
@@ -172,8 +170,7 @@ class Golden(vm_engine.Engine):
         """A drain that is shorter than the job: it goes back to the queue, and to the next worker."""
         self.sh("echo EVALX_DRAIN_SECONDS=2 >>/etc/evalx/evalx.env; systemctl start evalx-worker", 240)
         self.wait_ready()
-        token = self.sleeper(20)
-        self.wait_state(token, ("Processing",))
+        token = self.running(20)
         self.sh("systemctl stop evalx-worker", 240)
         check(self.look(token)["status"] == "Queued", f"not handed back: {self.look(token)}")
         self.sh("sed -i /EVALX_DRAIN_SECONDS/d /etc/evalx/evalx.env; systemctl start evalx-worker", 240)
@@ -181,8 +178,7 @@ class Golden(vm_engine.Engine):
 
     def reboot_with_work(self):
         """What was accepted survives the machine's reboot, queued or running."""
-        running = self.sleeper(40)
-        self.wait_state(running, ("Processing",))
+        running = self.running(40)
         self.sh("echo EVALX_DRAIN_SECONDS=1 >>/etc/evalx/evalx.env; systemctl restart evalx-worker", 240)
         queued = [self.sleeper(1) for _ in range(4)]
         self.reboot()

@@ -94,6 +94,12 @@ class Engine:
         return self.submit([{"language": "bash", "version": "*", "code": f"sleep {seconds}; echo done",
                              "limits": limits}])
 
+    def running(self, seconds):
+        """The same, and it runs by now."""
+        token = self.sleeper(seconds)
+        self.wait_state(token, ("Processing",))
+        return token
+
     # ---- the machine ----
 
     def reboot(self):
