@@ -8,7 +8,7 @@
 #include <stdlib.h>
 
 #include "config/config.h"
-#include "store/store.h"
+#include "queue/queue.h"
 
 #define PAYLOAD_BYTES 1024
 #define BATCH_LEN 100u
@@ -19,7 +19,7 @@ static _Noreturn void die(const char *what, const char *why)
     exit(1);
 }
 
-static void add(struct store *store, const char *lane, size_t len)
+static void add(struct store *store, const char *queue, size_t len)
 {
     static char payload[PAYLOAD_BYTES];
     struct store_new news[BATCH_LEN];
@@ -32,7 +32,7 @@ static void add(struct store *store, const char *lane, size_t len)
         news[i] = (struct store_new){ .priority = (enum submission_priority)(i % PRIORITY_COUNT_),
                                       .payload = { payload, PAYLOAD_BYTES } };
         store_name(store, news[i].token);
-        (void)snprintf(news[i].lane, sizeof news[i].lane, "%s", lane);
+        (void)snprintf(news[i].queue, sizeof news[i].queue, "%s", queue);
     }
     if (store_add(store, news, len, &err) < 0)
         die("add", err.text);

@@ -41,13 +41,13 @@ static int measure_overshoot(struct limits_run *run, const struct overshoot *row
     else
         limits.wall_us = row->limit_us;
     for (size_t i = 0; i < runs; i++) {
-        struct box_outcome outcome;
+        struct run_outcome outcome;
         if (limits_run_program(run, row->what, row->number, &limits, &outcome, err) < 0)
             return -1;
-        const struct facts *facts = &outcome.facts;
-        bool exceeded = row->of_cpu ? facts->cpu_exceeded : facts->wall_exceeded;
-        uint64_t used_us = row->of_cpu ? facts->cpu_us : facts->wall_us;
-        box_outcome_done(&outcome);
+        const struct stats *stats = &outcome.stats;
+        bool exceeded = row->of_cpu ? stats->cpu_exceeded : stats->wall_exceeded;
+        uint64_t used_us = row->of_cpu ? stats->cpu_us : stats->wall_us;
+        run_outcome_done(&outcome);
         if (!exceeded || used_us < row->limit_us)
             return error_set(err, ERROR_BUG, 0, "%s did not end at its limit", row->words);
         samples[i] = used_us - row->limit_us;
@@ -59,11 +59,11 @@ static int measure_overshoot(struct limits_run *run, const struct overshoot *row
 static int measure_spread(struct limits_run *run, const char *words, const char *rounds, size_t runs, struct error *err)
 {
     for (size_t i = 0; i < runs; i++) {
-        struct box_outcome outcome;
+        struct run_outcome outcome;
         if (limits_run_program(run, "work", rounds, &limits_run_easy, &outcome, err) < 0)
             return -1;
-        samples[i] = outcome.facts.cpu_us;
-        box_outcome_done(&outcome);
+        samples[i] = outcome.stats.cpu_us;
+        run_outcome_done(&outcome);
     }
     print_line(words, 0, spread_of(samples, runs));
     return 0;

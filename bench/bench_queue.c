@@ -31,7 +31,7 @@ _Noreturn void die(const char *what, const char *why)
 
 /* ---- our side ---- */
 
-const char *const bench_lanes[] = { "c", "cpp", "python", "javascript", "java", "bash", NULL };
+const char *const bench_queues[] = { "c", "cpp", "python", "javascript", "java", "bash", NULL };
 char bench_payload[PAYLOAD_BYTES], bench_result[RESULT_BYTES];
 
 static void fill(struct store *store, struct store_new news[], size_t len)
@@ -40,8 +40,8 @@ static void fill(struct store *store, struct store_new news[], size_t len)
         news[i] = (struct store_new){ .priority = PRIORITY_NORMAL, .payload = { bench_payload, PAYLOAD_BYTES } };
         store_name(store, news[i].token);
         /* Not the last character: it may name a shard. */
-        (void)snprintf(news[i].lane, sizeof news[i].lane, "%s",
-                       bench_lanes[(unsigned char)news[i].token[TOKEN_LEN - 2] % 6]);
+        (void)snprintf(news[i].queue, sizeof news[i].queue, "%s",
+                       bench_queues[(unsigned char)news[i].token[TOKEN_LEN - 2] % 6]);
     }
 }
 
@@ -109,7 +109,7 @@ static void turn(struct store *store, struct bench_floor *base, struct store_wor
 
 static void register_workers(struct store *store, size_t len)
 {
-    struct store_worker worker = { .slots = 2, .lanes = bench_lanes };
+    struct store_worker worker = { .slots = 2, .queues = bench_queues };
     struct error err;
     for (size_t i = 0; i < len; i++) {
         (void)snprintf(worker.name, sizeof worker.name, "simulated-%zu", i);
@@ -120,7 +120,7 @@ static void register_workers(struct store *store, size_t len)
 
 static void measure(struct store *store, struct bench_floor *base, size_t workers, struct spent spent[BATCHES])
 {
-    struct store_worker worker = { .slots = 2, .lanes = bench_lanes };
+    struct store_worker worker = { .slots = 2, .queues = bench_queues };
     unsigned next = 0;
     for (size_t i = 0; i < BATCHES; i++) {
         spent[i] = (struct spent){ .batch = batches[i] };

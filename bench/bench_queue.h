@@ -3,13 +3,13 @@
 #include <stdint.h>
 
 #include "config/config.h"
-#include "store/store.h"
+#include "queue/queue.h"
 
 #define PAYLOAD_BYTES 1024
 #define RESULT_BYTES 600
 #define BATCH_MAX 100
 
-extern const char *const bench_lanes[];
+extern const char *const bench_queues[];
 extern char bench_payload[PAYLOAD_BYTES], bench_result[RESULT_BYTES];
 _Noreturn void die(const char *what, const char *why);
 

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "store/redis_link.h"
+#include "queue/redis/connection.h"
 
 struct bench_floor {
     redisContext *redis; /* NULL: SQLite */

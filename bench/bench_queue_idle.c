@@ -33,7 +33,7 @@ static void *idle(void *context)
 {
     const struct idler *idler = context;
     struct crowd *crowd = idler->crowd;
-    struct store_worker worker = { .slots = 1, .lanes = bench_lanes };
+    struct store_worker worker = { .slots = 1, .queues = bench_queues };
     (void)snprintf(worker.name, sizeof worker.name, "idler-%zu", idler->number);
     while (!atomic_load(&crowd->is_ending)) {
         struct store_claim claim;

@@ -1,11 +1,11 @@
 /*
- * bench_run: what a box adds to a program: box_run beside posix_spawn and wait4 of the same program, in turn.
+ * bench_run: what a box adds to a program: sandbox_run beside posix_spawn and wait4 of the same program, in turn.
  *
  *   bench_run [--rounds N] [--json] TINY STATIC [CPP [CLASS]]         (as root; meson test --benchmark run runs it)
  *
  * TINY, STATIC and CPP are executables that travel into the box as an artifact does, and so does CLASS, the Main.class
  * of a Java program; dynamic ones and interpreters are the image's.  With both sides the output is read from pipes to
- * its end.  `added` is box_run's median minus posix_spawn's of the same rounds, so that what else the machine does
+ * its end.  `added` is sandbox_run's median minus posix_spawn's of the same rounds, so that what else the machine does
  * falls on both alike.  --json prints every sample.
  */
 #include <errno.h>
@@ -19,9 +19,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/cleanup.h"
 #include "base/clock.h"
-#include "base/scope.h"
-#include "sandbox/bundle.h"
+#include "sandbox/archive.h"
 #include "sandbox/sandbox.h"
 
 #define SAMPLES_MAX 20000
@@ -99,11 +99,11 @@ static uint64_t spawn_once(char *const argv[])
     return clock_mono_us() - begin;
 }
 
-static uint64_t box_once(struct box *box, const struct subject *program, int bundle, uint64_t *ret_own_us)
+static uint64_t box_once(struct sandbox_slot *slot, const struct subject *program, int archive, uint64_t *ret_own_us)
 {
     struct error err;
-    struct box_outcome outcome;
-    struct box_job job = {
+    struct run_outcome outcome;
+    struct run_request job = {
         .image = "host",
         .class = program->class,
         .argv = (char *const *)program->argv,
@@ -117,47 +117,47 @@ static uint64_t box_once(struct box *box, const struct subject *program, int bun
                     .disk_bytes = 64 << 20,
                     .processes = 128,
                     .open_files = 256 },
-        .bundle_fd = bundle,
-        .warm_source = program->is_warm ? program->source_name : NULL,
+        .archive_fd = archive,
+        .prestart_source = program->is_warm ? program->source_name : NULL,
     };
     uint64_t begin = clock_mono_us();
-    if (box_run(box, &job, &outcome, &err) < 0)
+    if (sandbox_run(slot, &job, &outcome, &err) < 0)
         die(program->name, err.text);
     uint64_t spent = clock_mono_us() - begin;
-    if (outcome.facts.exit_code != 0 || outcome.facts.signal != 0)
+    if (outcome.stats.exit_code != 0 || outcome.stats.signal != 0)
         die(program->name, outcome.errors.len > 0 ? outcome.errors.at : "did not end well in the box");
     if (program->source != NULL && (outcome.output.len != 6 || memcmp(outcome.output.at, "hello\n", 6) != 0))
         die(program->name, "did not say hello");
-    *ret_own_us = outcome.facts.wall_us;
-    box_outcome_done(&outcome);
+    *ret_own_us = outcome.stats.wall_us;
+    run_outcome_done(&outcome);
     return spent;
 }
 
-static int bundle_of(const struct subject *program)
+static int archive_of(const struct subject *program)
 {
     struct error err;
     int fd = -1;
     if (program->source == NULL)
         return -1;
     struct file file = { .name = text_of(program->source_name), .content = text_of(program->source) };
-    if (bundle_of_files(&file, 1, &fd, &err) < 0)
+    if (archive_of_files(&file, 1, &fd, &err) < 0)
         die("bundle", err.text);
     return fd;
 }
 
 /* An artifact as a compile leaves it: one executable file. */
-static int bundle_of_executable(const char *path, const char *name)
+static int archive_of_executable(const char *path, const char *name)
 {
     auto_close int from = open(path, O_RDONLY | O_CLOEXEC);
     off_t size = from < 0 ? -1 : lseek(from, 0, SEEK_END);
     int fd = memfd_create("artifact", MFD_CLOEXEC);
     if (size < 0 || fd < 0)
         die(path, strerror(errno));
-    struct bundle_entry entry = { .name_len = (uint16_t)strlen(name), .mode = 0755, .size = (uint64_t)size };
+    struct archive_entry entry = { .name_len = (uint16_t)strlen(name), .mode = 0755, .size = (uint64_t)size };
     char *content = malloc((size_t)size);
     if (content == NULL || pread(from, content, (size_t)size, 0) != size)
         die(path, "cannot be read");
-    if (write(fd, BUNDLE_MAGIC, sizeof BUNDLE_MAGIC - 1) < 0 || write(fd, &entry, sizeof entry) < 0 ||
+    if (write(fd, ARCHIVE_MAGIC, sizeof ARCHIVE_MAGIC - 1) < 0 || write(fd, &entry, sizeof entry) < 0 ||
         write(fd, name, strlen(name)) < 0 || write(fd, content, (size_t)size) != size)
         die(path, strerror(errno));
     free(content);
@@ -216,12 +216,14 @@ static void print_row(const struct subject *program, struct samples *spawn_us, s
     (void)fflush(stdout);
 }
 
-static void measure(struct box *box, const struct subject *program, const char *folder, unsigned rounds, bool json)
+static void measure(struct sandbox_slot *slot, const struct subject *program, const char *folder, unsigned rounds,
+                    bool json)
 {
     static struct samples spawn_us, box_us, own_us;
     char path[4096];
     const char *host_argv[WORDS_MAX];
-    int bundle = program->file != NULL ? bundle_of_executable(program->file, program->file_name) : bundle_of(program);
+    int archive =
+        program->file != NULL ? archive_of_executable(program->file, program->file_name) : archive_of(program);
     find_host_argv(program, folder, path, sizeof path, host_argv);
     spawn_us.len = box_us.len = own_us.len = 0;
     for (unsigned i = 0; i < rounds / program->weight + 5; i++) {
@@ -229,7 +231,7 @@ static void measure(struct box *box, const struct subject *program, const char *
         (void)usleep(PAUSE_US * program->weight);
         uint64_t spawned = spawn_once((char *const *)host_argv);
         (void)usleep(PAUSE_US * program->weight);
-        uint64_t boxed = box_once(box, program, bundle, &own);
+        uint64_t boxed = box_once(slot, program, archive, &own);
         if (i < 5 || box_us.len == SAMPLES_MAX)
             continue; /* the first find nothing made ahead */
         spawn_us.us[spawn_us.len++] = spawned;
@@ -237,8 +239,8 @@ static void measure(struct box *box, const struct subject *program, const char *
         own_us.us[own_us.len++] = own;
     }
     print_row(program, &spawn_us, &box_us, &own_us, json);
-    if (bundle >= 0)
-        (void)close(bundle);
+    if (archive >= 0)
+        (void)close(archive);
 }
 
 static bool is_there(const struct subject *program)
@@ -256,7 +258,7 @@ static void remove_sources(const char *folder)
 }
 
 /* `files`: TINY, STATIC, CPP and CLASS; NULL where not given. */
-static void measure_all(struct box *box, char *const files[4], unsigned rounds, bool json)
+static void measure_all(struct sandbox_slot *slot, char *const files[4], unsigned rounds, bool json)
 {
     const struct subject programs[] = {
         { .name = "tiny static", .file = files[0], .file_name = "main", .argv = { "/box/main" }, .weight = 1 },
@@ -307,7 +309,7 @@ static void measure_all(struct box *box, char *const files[4], unsigned rounds, 
                      "its own", "added", "ratio");
     for (size_t i = 0; i < sizeof programs / sizeof *programs; i++)
         if (is_there(&programs[i]))
-            measure(box, &programs[i], folder, rounds, json);
+            measure(slot, &programs[i], folder, rounds, json);
     remove_sources(folder);
 }
 
@@ -329,14 +331,14 @@ int main(int argc, char **argv)
     for (int i = 0; i < 4 && at + i < argc; i++)
         files[i] = argv[at + i];
     struct sandbox *sandbox;
-    struct box *box;
+    struct sandbox_slot *slot;
     struct error err;
     struct sandbox_settings settings = { .images_folder = "/opt/evalx/chroots", .uid_base = 1900000000, .warm = true };
     if (sandbox_start(&settings, &sandbox, &err) < 0 || sandbox_image(sandbox, "host", &err) < 0 ||
-        box_open(sandbox, 0, &box, &err) < 0)
+        sandbox_slot_open(sandbox, 0, &slot, &err) < 0)
         die("sandbox", err.text);
-    measure_all(box, files, rounds, json);
-    box_close(box);
+    measure_all(slot, files, rounds, json);
+    sandbox_slot_close(slot);
     sandbox_stop(sandbox);
     return 0;
 }

@@ -38,7 +38,7 @@ class Bench:
         self.folder = harness.make_folder()
         self.floor_program = os.path.join(self.folder, "floor")
         self.compile("gcc", os.path.join(ROOT, "bench", "floor.c"), self.floor_program, "-D_GNU_SOURCE",
-                     os.path.join(ROOT, "bench", "floor_walls.c"))
+                     os.path.join(ROOT, "bench", "floor_namespaces.c"))
 
     def close(self):
         shutil.rmtree(self.folder, ignore_errors=True)

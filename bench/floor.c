@@ -5,7 +5,7 @@
  *   floor [--walls] COUNT JOBS ARGV...
  *
  * JOBS processes do COUNT runs each.  With JOBS 1 every run's microseconds are printed, one a line; with more only the
- * runs per second of all together.  --walls: each in fresh namespaces and a fresh memory group (floor_walls.c).
+ * runs per second of all together.  --walls: each in fresh namespaces and a fresh memory group (floor_namespaces.c).
  */
 #include <fcntl.h>
 #include <inttypes.h>
@@ -19,7 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "floor_walls.h"
+#include "floor_namespaces.h"
 
 extern char **environ;
 

@@ -3,7 +3,7 @@ and 20 tests of one submission with one slot and with one a core.
 
 Clients, API server, Redis and worker share the cores with the programs.  `remaining` is the part of the cores' time
 that those four left: the floor of what remains is that part of the floor.  `walls` is the least that fresh namespaces
-and a fresh memory group cost the kernel (floor_walls.c).  What the sandbox spends is ours, so the launcher and the
+and a fresh memory group cost the kernel (floor_namespaces.c).  What the sandbox spends is ours, so the launcher and the
 slots are not among them.
 """
 import contextlib

@@ -18,27 +18,32 @@ LINE_COLUMNS_MAX = 120
 INCLUDES = {
     "base": set(),
     "config": {"base"},
-    "job": {"base", "config"},
-    "sandbox": {"base", "config", "job"},
-    "store": {"base", "config", "job"},
-    "metrics": {"base", "config", "job"},
-    "worker": {"base", "config", "job", "sandbox", "store", "metrics"},
-    "api": {"base", "config", "job", "sandbox", "store", "metrics"},
-    "cli": {"base", "config", "job", "sandbox", "store", "metrics", "worker", "api"},
+    "model": {"base", "config"},
+    "codec": {"base", "config", "model"},
+    "sandbox": {"base", "config", "model"},
+    "sandboxd": {"base"},
+    "queue": {"base", "config", "model"},
+    "metrics": {"base", "config", "model"},
+    "http": {"base", "config", "metrics"},
+    "worker": {"base", "config", "model", "codec", "sandbox", "queue", "metrics"},
+    "api": {"base", "config", "model", "codec", "queue", "metrics", "http"},
+    "daemon": {"base", "config", "model", "codec", "sandbox", "queue", "metrics", "http", "worker", "api"},
+    "cli": {"base", "config", "model", "codec", "sandbox", "queue", "metrics", "http", "worker", "api", "daemon"},
 }
-# Single headers that may be included in spite of the table above.
-INCLUDES_ALSO = {("metrics", "store/store.h")}
+# Single headers that may be included in spite of the table above: the protocol of the root side.
+INCLUDES_ALSO = {("sandboxd", "sandbox/protocol.h"), ("sandboxd", "sandbox/archive.h"),
+                 ("sandboxd", "sandbox/image_layers.h")}
 
 # Which files may know a library: a second file that includes it would spread its types.
 LIBRARIES = {
-    "microhttpd.h": r"api/server\.c",
-    "hiredis/": r"store/redis_\w+\.[ch]",
-    "sqlite3.h": r"store/sqlite_\w+\.[ch]",
+    "microhttpd.h": r"http/server\.c",
+    "hiredis/": r"queue/(redis|shards)/\w+\.[ch]",
+    "sqlite3.h": r"queue/sqlite/\w+\.[ch]",
     "jansson.h": r"(\w+/\w*json\.[ch]|cli/\w+\.[ch])",
-    "openssl/": r"store/redis_tls\.c",
+    "openssl/": r"queue/redis/tls\.c",
     "curl/": r"cli/\w+\.[ch]",
-    "seccomp.h": r"sandbox/((launcher/)?seccomp\w*\.[ch]|box\.c)",
-    "wslay/": r"api/websocket\w*\.[ch]",
+    "seccomp.h": r"(sandboxd/seccomp\w*\.[ch]|daemon/seccomp\w*\.[ch]|sandbox/slot_client\.c)",
+    "wslay/": r"(api|http)/websocket\w*\.[ch]",
 }
 
 BANNED = ("strcpy strcat strncpy strncat sprintf vsprintf strtok gets atoi atol atoll gmtime localtime ctime asctime "

@@ -46,7 +46,7 @@ def memory_mb(sections):
 
 
 def command(sections, key):
-    """The words of `compile` or `run`, as command_expand (src/job/language.c) has them where nothing is prepared."""
+    """The words of `compile` or `run`, as command_expand (src/model/language.c) has them where nothing is prepared."""
     top = sections[""]
     limit = memory_mb(sections)
     values = {"{source}": top["source"], "{binary}": top.get("binary", ""), "{main}": top["source"].rsplit(".", 1)[0],

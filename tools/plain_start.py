@@ -1,6 +1,6 @@
 """plain_start: what a language's hello takes without evalx: its own commands in its own image, by posix_spawn.
 
-The image's folders are put together as evalx does it (src/sandbox/launcher/image.c), in a mount namespace that ends
+The image's folders are put together as evalx does it (src/sandboxd/rootfs.c), in a mount namespace that ends
 with the process that measures; there is a /box and a /tmp, the program is nobody's, and nothing else is around it: no
 limits, no namespaces of its own, no filter, nothing prepared, no interpreter that waits.
 """

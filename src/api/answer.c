@@ -6,19 +6,24 @@
 
 #include "base/clock.h"
 #include "base/json_write.h"
-#include "store/store.h"
+#include "queue/queue.h"
 
 unsigned answer_status(enum error_kind kind)
 {
     switch (kind) {
-    case ERROR_REQUEST: return 400;
-    case ERROR_MISSING: return 404;
-    case ERROR_BUSY: return 503;
-    case ERROR_STORE: return 503;
+    case ERROR_REQUEST:
+        return 400;
+    case ERROR_MISSING:
+        return 404;
+    case ERROR_BUSY:
+        return 503;
+    case ERROR_STORE:
+        return 503;
     case ERROR_NONE:
     case ERROR_SANDBOX:
     case ERROR_SETUP:
-    case ERROR_BUG: return 500;
+    case ERROR_BUG:
+        return 500;
     }
     return 500;
 }
@@ -26,21 +31,36 @@ unsigned answer_status(enum error_kind kind)
 const char *answer_code(unsigned status)
 {
     switch (status) {
-    case 400: return "bad_request";
-    case 401: return "unauthorized";
-    case 403: return "forbidden";
-    case 404: return "not_found";
-    case 405: return "method_not_allowed";
-    case 408: return "request_timeout";
-    case 409: return "conflict";
-    case 413: return "body_too_large";
-    case 417: return "expectation_failed";
-    case 426: return "upgrade_required";
-    case 429: return "too_many_requests";
-    case 501: return "not_implemented";
-    case 503: return "busy";
-    case 505: return "version_not_supported";
-    default: return "internal_error";
+    case 400:
+        return "bad_request";
+    case 401:
+        return "unauthorized";
+    case 403:
+        return "forbidden";
+    case 404:
+        return "not_found";
+    case 405:
+        return "method_not_allowed";
+    case 408:
+        return "request_timeout";
+    case 409:
+        return "conflict";
+    case 413:
+        return "body_too_large";
+    case 417:
+        return "expectation_failed";
+    case 426:
+        return "upgrade_required";
+    case 429:
+        return "too_many_requests";
+    case 501:
+        return "not_implemented";
+    case 503:
+        return "busy";
+    case 505:
+        return "version_not_supported";
+    default:
+        return "internal_error";
     }
 }
 
@@ -49,12 +69,15 @@ const char *answer_message(const struct error *err)
     switch (err->kind) {
     case ERROR_REQUEST:
     case ERROR_MISSING:
-    case ERROR_BUSY: return err->text;
-    case ERROR_STORE: return "the store does not answer; try again in a moment";
+    case ERROR_BUSY:
+        return err->text;
+    case ERROR_STORE:
+        return "the store does not answer; try again in a moment";
     case ERROR_NONE:
     case ERROR_SANDBOX:
     case ERROR_SETUP:
-    case ERROR_BUG: return "internal error; the server's log tells why";
+    case ERROR_BUG:
+        return "internal error; the server's log tells why";
     }
     return "internal error; the server's log tells why";
 }

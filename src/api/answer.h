@@ -3,8 +3,8 @@
  */
 #pragma once
 #include "base/buf.h"
-#include "base/token.h"
-#include "job/submission.h"
+#include "model/submission.h"
+#include "model/token.h"
 
 struct store_view;
 

@@ -9,12 +9,12 @@
 
 #include <errno.h>
 
-#include "api/clients.h"
+#include "api/api_keys.h"
 #include "api/routes.h"
-#include "base/scope.h"
+#include "base/cleanup.h"
 #include "config/config.h"
 
-#define ORDERS_MAX 20000            /* at the desk; more than connections can leave there */
+#define REQUESTS_MAX 20000 /* at the desk; more than connections can leave there */
 
 static struct route *routes_new(uint64_t body_bytes_max, size_t *ret_len)
 {
@@ -27,8 +27,8 @@ static struct route *routes_new(uint64_t body_bytes_max, size_t *ret_len)
         { "GET", "/dead", "/dead", 0, dead_list },
         { "GET", "/dead/*", "/dead/{token}", 0, dead_show },
         { "POST", "/dead/*/retry", "/dead/{token}/retry", 0, dead_retry },
-        { "GET", "/queue", "/queue", 0, queue_show },
-        { "GET", "/workers", "/workers", 0, queue_workers },
+        { "GET", "/queue", "/queue", 0, queue_info_show },
+        { "GET", "/workers", "/workers", 0, queue_info_workers },
         { "GET", "/ws", "/ws", 0, websocket_open },
         { "GET", "/languages", "/languages", 0, about_languages },
         { "GET", "/healthz", "/healthz", 0, health_alive },
@@ -51,13 +51,13 @@ static uint32_t at_most_u32(uint64_t value)
 
 static void api_free(struct api *api)
 {
-    intake_close(api->intake);
-    keeper_close(api->keeper);
-    if (api->desk != NULL)
-        desk_close(api->desk);
-    waits_close(api->waits);
-    hub_close(api->hub);
-    watch_close(api->watch);
+    decode_thread_close(api->decode_thread);
+    depth_cache_close(api->depth_cache);
+    if (api->async_store != NULL)
+        async_store_close(api->async_store);
+    long_polls_close(api->long_polls);
+    ws_server_close(api->ws_server);
+    subscriptions_close(api->subscriptions);
     clients_free(api->clients);
     free(api->routes);
     free(api);
@@ -73,16 +73,18 @@ static int start_parts(struct api *api, struct error *err)
         return error_set(err, ERROR_BUSY, ENOMEM, "start the API");
     if (clients_load(config, &api->clients, err) < 0)
         return -1;
-    if (desk_open(api->store, ORDERS_MAX, &api->desk, err) < 0 || watch_open(&api->watch, err) < 0 ||
-        waits_open(api->desk, api->watch, &api->waits, err) < 0 || keeper_open(api, &api->keeper, err) < 0 ||
-        intake_open(&api->intake, err) < 0 || hub_open(api, &api->hub, err) < 0)
+    if (async_store_open(api->store, REQUESTS_MAX, &api->async_store, err) < 0 ||
+        subscriptions_open(&api->subscriptions, err) < 0 ||
+        long_polls_open(api->async_store, api->subscriptions, &api->long_polls, err) < 0 ||
+        depth_cache_open(api, &api->depth_cache, err) < 0 || decode_thread_open(&api->decode_thread, err) < 0 ||
+        ws_server_open(api, &api->ws_server, err) < 0)
         return -1;
     struct server_settings settings = {
         .listen = config->listen,
         .routes = api->routes,
         .routes_len = routes_len,
         .context = api,
-        .admit = admit,
+        .auth_check = auth_check,
         .connections_max = at_most_u32(config->connections_max),
         .connections_ip_max = at_most_u32(config->connections_ip_max),
         .deadline_s = at_most_u32(config->request_deadline_s),
@@ -100,8 +102,8 @@ int api_start(const struct config *config, const struct languages *languages, st
         return error_set(err, ERROR_BUSY, ENOMEM, "start the API");
     *api = (struct api){ .config = config, .languages = languages, .store = store };
     if (start_parts(api, err) < 0) {
-        if (api->hub != NULL)
-            hub_drain(api->hub);
+        if (api->ws_server != NULL)
+            ws_server_drain(api->ws_server);
         api_free(api);
         return -1;
     }
@@ -121,12 +123,12 @@ bool api_answers(struct api *api, uint32_t wait_ms)
 
 void api_changed(struct api *api, const char token[TOKEN_BYTES], enum submission_state state)
 {
-    watch_tell(api->watch, token, state);
+    subscriptions_notifytell(api->subscriptions, token, state);
 }
 
 void api_ended(struct api *api, const char token[TOKEN_BYTES], const struct store_view *end)
 {
-    watch_tell_end(api->watch, token, end);
+    subscriptions_notifytell_end(api->subscriptions, token, end);
 }
 
 void api_stop(struct api *api, uint64_t drain_ms)
@@ -134,8 +136,8 @@ void api_stop(struct api *api, uint64_t drain_ms)
     if (api == NULL)
         return;
     server_drain(api->server);
-    waits_drain(api->waits);
-    hub_drain(api->hub);
+    long_polls_drain(api->long_polls);
+    ws_server_drain(api->ws_server);
     server_stop(api->server, drain_ms);
     api_free(api);
 }

@@ -2,9 +2,9 @@
  * api: the routes of the HTTP interface (docs/API.md), over a store.
  */
 #pragma once
-#include "api/server.h"
-#include "job/language.h"
-#include "store/store.h"
+#include "http/server.h"
+#include "model/language.h"
+#include "queue/queue.h"
 
 struct api;
 

@@ -16,17 +16,17 @@
 #define DEPTH_FRESH_US 1000000u
 #define METRICS_BYTES_MAX (8u << 20)
 
-struct asker {
+struct waiter {
     struct exchange *exchange;
     bool wants_metrics; /* else readiness */
-    struct asker *next;
+    struct waiter *next;
 };
 
-struct keeper {
+struct depth_cache {
     struct api *api;
     pthread_mutex_t lock; /* askers, is_ending */
     pthread_cond_t asked;
-    struct asker *askers;
+    struct waiter *waiters;
     bool is_ending;
     pthread_t thread;
     /* the keeper's own: */
@@ -81,104 +81,104 @@ static void answer_metrics(struct exchange *exchange, const struct store_depth *
     }
 }
 
-static void serve(struct keeper *keeper, struct asker *askers)
+static void serve(struct depth_cache *depth_cache, struct waiter *waiters)
 {
     uint64_t now = clock_mono_us();
 
-    if (keeper->depth_us == 0 || now - keeper->depth_us >= DEPTH_FRESH_US) {
-        keeper->depth_error = (struct error){ 0 };
-        if (store_depth(keeper->api->store, &keeper->depth, &keeper->depth_error) < 0)
-            log_warn("read the depth of the queue: %s", keeper->depth_error.text);
-        keeper->depth_us = clock_mono_us();
+    if (depth_cache->depth_us == 0 || now - depth_cache->depth_us >= DEPTH_FRESH_US) {
+        depth_cache->depth_error = (struct error){ 0 };
+        if (store_depth(depth_cache->api->store, &depth_cache->depth, &depth_cache->depth_error) < 0)
+            log_warn("read the depth of the queue: %s", depth_cache->depth_error.text);
+        depth_cache->depth_us = clock_mono_us();
     }
-    const struct store_depth *depth = keeper->depth_error.kind == ERROR_NONE ? &keeper->depth : NULL;
-    for (struct asker *next; askers != NULL; askers = next) {
-        next = askers->next;
-        if (askers->wants_metrics)
-            answer_metrics(askers->exchange, depth);
+    const struct store_depth *depth = depth_cache->depth_error.kind == ERROR_NONE ? &depth_cache->depth : NULL;
+    for (struct waiter *next; waiters != NULL; waiters = next) {
+        next = waiters->next;
+        if (waiters->wants_metrics)
+            answer_metrics(waiters->exchange, depth);
         else
-            answer_ready(askers->exchange, depth);
-        free(askers);
+            answer_ready(waiters->exchange, depth);
+        free(waiters);
     }
 }
 
 static void *keep(void *context)
 {
-    struct keeper *keeper = context;
+    struct depth_cache *depth_cache = context;
 
-    (void)pthread_mutex_lock(&keeper->lock);
-    while (!keeper->is_ending || keeper->askers != NULL) {
-        struct asker *askers = keeper->askers;
-        if (askers == NULL) {
-            (void)pthread_cond_wait(&keeper->asked, &keeper->lock);
+    (void)pthread_mutex_lock(&depth_cache->lock);
+    while (!depth_cache->is_ending || depth_cache->waiters != NULL) {
+        struct waiter *waiters = depth_cache->waiters;
+        if (waiters == NULL) {
+            (void)pthread_cond_wait(&depth_cache->asked, &depth_cache->lock);
             continue;
         }
-        keeper->askers = NULL;
-        (void)pthread_mutex_unlock(&keeper->lock);
-        serve(keeper, askers);
-        (void)pthread_mutex_lock(&keeper->lock);
+        depth_cache->waiters = NULL;
+        (void)pthread_mutex_unlock(&depth_cache->lock);
+        serve(depth_cache, waiters);
+        (void)pthread_mutex_lock(&depth_cache->lock);
     }
-    (void)pthread_mutex_unlock(&keeper->lock);
+    (void)pthread_mutex_unlock(&depth_cache->lock);
     return NULL;
 }
 
-static void ask(struct keeper *keeper, struct exchange *exchange, bool wants_metrics)
+static void ask(struct depth_cache *depth_cache, struct exchange *exchange, bool wants_metrics)
 {
-    struct asker *asker = calloc(1, sizeof *asker);
+    struct waiter *waiter = calloc(1, sizeof *waiter);
     struct error err;
 
-    if (asker == NULL) {
+    if (waiter == NULL) {
         error_set(&err, ERROR_BUSY, ENOMEM, "ask for the state of the queue");
         exchange_answer_error(exchange, &err);
         return;
     }
-    (void)pthread_mutex_lock(&keeper->lock);
-    *asker = (struct asker){ exchange, wants_metrics, keeper->askers };
-    keeper->askers = asker;
-    (void)pthread_cond_signal(&keeper->asked);
-    (void)pthread_mutex_unlock(&keeper->lock);
+    (void)pthread_mutex_lock(&depth_cache->lock);
+    *waiter = (struct waiter){ exchange, wants_metrics, depth_cache->waiters };
+    depth_cache->waiters = waiter;
+    (void)pthread_cond_signal(&depth_cache->asked);
+    (void)pthread_mutex_unlock(&depth_cache->lock);
 }
 
 void health_ready(struct exchange *exchange, void *context)
 {
     struct api *api = context;
-    ask(api->keeper, exchange, false);
+    ask(api->depth_cache, exchange, false);
 }
 
 void health_metrics(struct exchange *exchange, void *context)
 {
     struct api *api = context;
-    ask(api->keeper, exchange, true);
+    ask(api->depth_cache, exchange, true);
 }
 
-int keeper_open(struct api *api, struct keeper **ret, struct error *err)
+int depth_cache_open(struct api *api, struct depth_cache **ret, struct error *err)
 {
-    struct keeper *keeper = calloc(1, sizeof *keeper);
+    struct depth_cache *depth_cache = calloc(1, sizeof *depth_cache);
 
-    if (keeper == NULL)
+    if (depth_cache == NULL)
         return error_set(err, ERROR_BUSY, ENOMEM, "open the keeper");
-    keeper->api = api;
-    (void)pthread_mutex_init(&keeper->lock, NULL);
-    (void)pthread_cond_init(&keeper->asked, NULL);
-    int os = pthread_create(&keeper->thread, NULL, keep, keeper);
+    depth_cache->api = api;
+    (void)pthread_mutex_init(&depth_cache->lock, NULL);
+    (void)pthread_cond_init(&depth_cache->asked, NULL);
+    int os = pthread_create(&depth_cache->thread, NULL, keep, depth_cache);
     if (os != 0) {
-        free(keeper);
+        free(depth_cache);
         return error_set(err, ERROR_SETUP, os, "start the keeper");
     }
-    *ret = keeper;
+    *ret = depth_cache;
     return 0;
 }
 
-void keeper_close(struct keeper *keeper)
+void depth_cache_close(struct depth_cache *depth_cache)
 {
-    if (keeper == NULL)
+    if (depth_cache == NULL)
         return;
-    (void)pthread_mutex_lock(&keeper->lock);
-    keeper->is_ending = true;
-    (void)pthread_cond_signal(&keeper->asked);
-    (void)pthread_mutex_unlock(&keeper->lock);
-    (void)pthread_join(keeper->thread, NULL);
-    (void)pthread_cond_destroy(&keeper->asked);
-    (void)pthread_mutex_destroy(&keeper->lock);
-    free(keeper);
+    (void)pthread_mutex_lock(&depth_cache->lock);
+    depth_cache->is_ending = true;
+    (void)pthread_cond_signal(&depth_cache->asked);
+    (void)pthread_mutex_unlock(&depth_cache->lock);
+    (void)pthread_join(depth_cache->thread, NULL);
+    (void)pthread_cond_destroy(&depth_cache->asked);
+    (void)pthread_mutex_destroy(&depth_cache->lock);
+    free(depth_cache);
 }

@@ -8,7 +8,7 @@
 #include "api/routes.h"
 #include "config/config.h"
 
-struct order {
+struct request {
     struct api *api;
     struct exchange *exchange;
     char token[TOKEN_BYTES];
@@ -34,8 +34,7 @@ static int parse_seconds_us(struct text text, uint64_t *ret_us)
     return 0;
 }
 
-int status_read_wait(const struct exchange *exchange, const struct config *config, uint64_t *ret_us,
-                     struct error *err)
+int status_read_wait(const struct exchange *exchange, const struct config *config, uint64_t *ret_us, struct error *err)
 {
     struct text text;
     uint64_t wait_us;
@@ -51,7 +50,7 @@ int status_read_wait(const struct exchange *exchange, const struct config *confi
     return 0;
 }
 
-static struct order *order_new(struct api *api, struct exchange *exchange, struct error *err)
+static struct request *request_new(struct api *api, struct exchange *exchange, struct error *err)
 {
     struct text token = exchange_segment(exchange);
 
@@ -60,21 +59,21 @@ static struct order *order_new(struct api *api, struct exchange *exchange, struc
                     (int)(token.len < 40 ? token.len : 40), token.at);
         return NULL;
     }
-    struct order *order = calloc(1, sizeof *order);
-    if (order == NULL) {
+    struct request *request = calloc(1, sizeof *request);
+    if (request == NULL) {
         error_set(err, ERROR_BUSY, ENOMEM, "look up a submission");
         return NULL;
     }
-    order->api = api;
-    order->exchange = exchange;
-    memcpy(order->token, token.at, TOKEN_LEN);
-    return order;
+    request->api = api;
+    request->exchange = exchange;
+    memcpy(request->token, token.at, TOKEN_LEN);
+    return request;
 }
 
-static void order_fail(struct order *order, const struct error *err)
+static void request_fail(struct request *request, const struct error *err)
 {
-    exchange_answer_error(order->exchange, err);
-    free(order);
+    exchange_answer_error(request->exchange, err);
+    free(request);
 }
 
 /* ---- GET ------------------------------------------------------------------------------------------------------ */
@@ -82,7 +81,7 @@ static void order_fail(struct order *order, const struct error *err)
 /* GET without ?wait=, and the second half of DELETE. */
 static void on_got(void *context, struct store_view *view, const struct error *err)
 {
-    struct order *order = context;
+    struct request *request = context;
     struct error own = { 0 };
     struct buf body;
 
@@ -90,17 +89,17 @@ static void on_got(void *context, struct store_view *view, const struct error *e
     if (err != NULL)
         own = *err;
     else if (!view->found)
-        (void)error_set(&own, ERROR_MISSING, 0, "no submission %s, or no longer", order->token);
+        (void)error_set(&own, ERROR_MISSING, 0, "no submission %s, or no longer", request->token);
     else
-        (void)answer_view(order->token, view, &body, &own);
+        (void)answer_view(request->token, view, &body, &own);
     store_view_done(view);
     if (own.kind != ERROR_NONE) {
         buf_done(&body);
-        order_fail(order, &own);
+        request_fail(request, &own);
         return;
     }
-    exchange_answer_json(order->exchange, 200, &body);
-    free(order);
+    exchange_answer_json(request->exchange, 200, &body);
+    free(request);
 }
 
 void status_show(struct exchange *exchange, void *context)
@@ -108,28 +107,29 @@ void status_show(struct exchange *exchange, void *context)
     struct api *api = context;
     struct error err = { 0 };
     uint64_t wait_us = 0;
-    struct order *order = order_new(api, exchange, &err);
+    struct request *request = request_new(api, exchange, &err);
 
-    if (order == NULL) {
+    if (request == NULL) {
         exchange_answer_error(exchange, &err);
         return;
     }
     if (status_read_wait(exchange, api->config, &wait_us, &err) < 0) {
-        order_fail(order, &err);
+        request_fail(request, &err);
         return;
     }
     if (wait_us == 0) {
-        if (desk_get(api->desk, order->token, on_got, order, &err) < 0)
-            order_fail(order, &err);
+        if (async_store_get(api->async_store, request->token, on_got, request, &err) < 0)
+            request_fail(request, &err);
         return;
     }
-    struct wait *wait = wait_new(api->waits, order->token, exchange, WAIT_FOR_STATUS, wait_us, &err);
-    if (wait == NULL) {
-        order_fail(order, &err);
+    struct long_poll *long_poll =
+        long_poll_new(api->long_polls, request->token, exchange, LONG_POLL_STATUS, wait_us, &err);
+    if (long_poll == NULL) {
+        request_fail(request, &err);
         return;
     }
-    free(order);
-    wait_go(wait, true);
+    free(request);
+    long_poll_go(long_poll, true);
 }
 
 /* ---- DELETE --------------------------------------------------------------------------------------------------- */
@@ -137,24 +137,24 @@ void status_show(struct exchange *exchange, void *context)
 /* Whether it was cancelled now, had ended before, or never was: the view tells. */
 static void on_cancelled(void *context, bool cancelled, const struct error *err)
 {
-    struct order *order = context;
+    struct request *request = context;
     struct error own = { 0 };
 
     (void)cancelled;
     if (err != NULL)
-        order_fail(order, err);
-    else if (desk_get(order->api->desk, order->token, on_got, order, &own) < 0)
-        order_fail(order, &own);
+        request_fail(request, err);
+    else if (async_store_get(request->api->async_store, request->token, on_got, request, &own) < 0)
+        request_fail(request, &own);
 }
 
 void status_cancel(struct exchange *exchange, void *context)
 {
     struct api *api = context;
     struct error err = { 0 };
-    struct order *order = order_new(api, exchange, &err);
+    struct request *request = request_new(api, exchange, &err);
 
-    if (order == NULL)
+    if (request == NULL)
         exchange_answer_error(exchange, &err);
-    else if (desk_cancel(api->desk, order->token, on_cancelled, order, &err) < 0)
-        order_fail(order, &err);
+    else if (async_store_cancel(api->async_store, request->token, on_cancelled, request, &err) < 0)
+        request_fail(request, &err);
 }

@@ -12,8 +12,8 @@
 #include "api/answer.h"
 #include "api/routes.h"
 #include "base/hash.h"
-#include "job/request_json.h"
-#include "job/submission_json.h"
+#include "codec/request_json.h"
+#include "codec/submission_json.h"
 
 #define INLINE_BYTES_MAX 32768
 #define KEY_BYTES_MAX 255
@@ -26,11 +26,11 @@ struct submit {
     bool fresh;       /* ?fresh=true */
     char token[TOKEN_BYTES];
     char key[HASH_HEX_BYTES]; /* "": no Idempotency-Key */
-    struct wait *wait;
+    struct long_poll *long_poll;
     struct submit *next; /* in the intake */
 };
 
-struct intake {
+struct decode_thread {
     pthread_mutex_t lock;
     pthread_cond_t arrived;
     struct submit *first, **last;
@@ -40,8 +40,8 @@ struct intake {
 
 static void submit_fail(struct submit *submit, const struct error *err)
 {
-    if (submit->wait != NULL)
-        wait_forget(submit->wait);
+    if (submit->long_poll != NULL)
+        long_poll_forget(submit->long_poll);
     exchange_answer_error(submit->exchange, err);
     free(submit);
 }
@@ -69,8 +69,8 @@ static void submit_refuse(struct submit *submit, enum store_outcome outcome)
     };
     static const char *const retry[] = { "Retry-After: 1", NULL };
 
-    if (submit->wait != NULL)
-        wait_forget(submit->wait);
+    if (submit->long_poll != NULL)
+        long_poll_forget(submit->long_poll);
     if (outcome == STORE_CONFLICT)
         exchange_answer_problem(submit->exchange, &conflict, "idempotency_conflict", NULL);
     else
@@ -80,10 +80,11 @@ static void submit_refuse(struct submit *submit, enum store_outcome outcome)
 
 static int submit_wait(struct submit *submit, struct error *err)
 {
-    enum wait_answer answer = submit->kind == REQUEST_PARALLEL ? WAIT_FOR_RESULTS : WAIT_FOR_ACCEPTED;
+    enum long_poll_answer answer = submit->kind == REQUEST_PARALLEL ? LONG_POLL_RESULTS : LONG_POLL_ACCEPTED;
 
-    submit->wait = wait_new(submit->api->waits, submit->token, submit->exchange, answer, submit->wait_us, err);
-    return submit->wait != NULL ? 0 : -1;
+    submit->long_poll =
+        long_poll_new(submit->api->long_polls, submit->token, submit->exchange, answer, submit->wait_us, err);
+    return submit->long_poll != NULL ? 0 : -1;
 }
 
 /* On the desk's clerk: it is kept, or it is not. */
@@ -102,15 +103,15 @@ static void on_added(void *context, const struct store_added *added, const struc
     }
     bool repeated = added->outcome == STORE_REPEATED;
     memcpy(submit->token, added->token, TOKEN_BYTES);
-    if (repeated && submit->wait != NULL) { /* it is the first one that is waited for */
-        wait_forget(submit->wait);
+    if (repeated && submit->long_poll != NULL) { /* it is the first one that is waited for */
+        long_poll_forget(submit->long_poll);
         if (submit_wait(submit, &own) < 0) {
             submit_fail(submit, &own);
             return;
         }
     }
-    if (submit->wait != NULL)
-        wait_go(submit->wait, repeated);
+    if (submit->long_poll != NULL)
+        long_poll_go(submit->long_poll, repeated);
     else
         answer_accepted(submit, repeated);
     free(submit);
@@ -145,11 +146,11 @@ static int encode(struct submit *submit, struct store_new *entry, struct buf *pa
         store_name(submit->api->store, submission.token);
     if (exchange_client(submit->exchange) != NULL)
         memcpy(&entry->client, exchange_client(submit->exchange), sizeof entry->client);
-    struct text lane = submission_lane(&submission);
-    assert(lane.len < sizeof entry->lane);
+    struct text queue = submission_queue(&submission);
+    assert(queue.len < sizeof entry->queue);
     memcpy(entry->token, submission.token, TOKEN_BYTES);
     memcpy(submit->token, submission.token, TOKEN_BYTES);
-    memcpy(entry->lane, lane.at, lane.len);
+    memcpy(entry->queue, queue.at, queue.len);
     entry->priority = submission.priority;
     buf_init(payload, 6 * config->body_bytes_max + (1u << 20));
     int failed = submission_encode(&submission, payload, err);
@@ -172,7 +173,7 @@ static void submit_run(struct submit *submit)
         submit_fail(submit, &err);
         return;
     }
-    if (desk_add(submit->api->desk, &entry, &payload, on_added, submit, &err) < 0)
+    if (async_store_add(submit->api->async_store, &entry, &payload, on_added, submit, &err) < 0)
         submit_fail(submit, &err);
 }
 
@@ -180,65 +181,65 @@ static void submit_run(struct submit *submit)
 
 static void *take_in(void *context)
 {
-    struct intake *intake = context;
+    struct decode_thread *decode_thread = context;
 
-    (void)pthread_mutex_lock(&intake->lock);
-    while (intake->first != NULL || !intake->is_ending) {
-        struct submit *submit = intake->first;
+    (void)pthread_mutex_lock(&decode_thread->lock);
+    while (decode_thread->first != NULL || !decode_thread->is_ending) {
+        struct submit *submit = decode_thread->first;
         if (submit == NULL) {
-            (void)pthread_cond_wait(&intake->arrived, &intake->lock);
+            (void)pthread_cond_wait(&decode_thread->arrived, &decode_thread->lock);
             continue;
         }
-        intake->first = submit->next;
-        if (intake->first == NULL)
-            intake->last = &intake->first;
-        (void)pthread_mutex_unlock(&intake->lock);
+        decode_thread->first = submit->next;
+        if (decode_thread->first == NULL)
+            decode_thread->last = &decode_thread->first;
+        (void)pthread_mutex_unlock(&decode_thread->lock);
         submit_run(submit);
-        (void)pthread_mutex_lock(&intake->lock);
+        (void)pthread_mutex_lock(&decode_thread->lock);
     }
-    (void)pthread_mutex_unlock(&intake->lock);
+    (void)pthread_mutex_unlock(&decode_thread->lock);
     return NULL;
 }
 
-static void intake_add(struct intake *intake, struct submit *submit)
+static void decode_thread_add(struct decode_thread *decode_thread, struct submit *submit)
 {
-    (void)pthread_mutex_lock(&intake->lock);
-    *intake->last = submit;
-    intake->last = &submit->next;
-    (void)pthread_cond_signal(&intake->arrived);
-    (void)pthread_mutex_unlock(&intake->lock);
+    (void)pthread_mutex_lock(&decode_thread->lock);
+    *decode_thread->last = submit;
+    decode_thread->last = &submit->next;
+    (void)pthread_cond_signal(&decode_thread->arrived);
+    (void)pthread_mutex_unlock(&decode_thread->lock);
 }
 
-int intake_open(struct intake **ret, struct error *err)
+int decode_thread_open(struct decode_thread **ret, struct error *err)
 {
-    struct intake *intake = calloc(1, sizeof *intake);
+    struct decode_thread *decode_thread = calloc(1, sizeof *decode_thread);
 
-    if (intake == NULL)
+    if (decode_thread == NULL)
         return error_set(err, ERROR_BUSY, ENOMEM, "open the intake");
-    intake->last = &intake->first;
-    (void)pthread_mutex_init(&intake->lock, NULL);
-    (void)pthread_cond_init(&intake->arrived, NULL);
-    int os = pthread_create(&intake->thread, NULL, take_in, intake);
+    decode_thread->last = &decode_thread->first;
+    (void)pthread_mutex_init(&decode_thread->lock, NULL);
+    (void)pthread_cond_init(&decode_thread->arrived, NULL);
+    int os = pthread_create(&decode_thread->thread, NULL, take_in, decode_thread);
     if (os != 0) {
-        free(intake);
+        free(decode_thread);
         return error_set(err, ERROR_SETUP, os, "start the intake");
     }
-    *ret = intake;
+    *ret = decode_thread;
     return 0;
 }
 
-void intake_close(struct intake *intake)
+void decode_thread_close(struct decode_thread *decode_thread)
 {
-    if (intake == NULL)
+    if (decode_thread == NULL)
         return;
-    (void)pthread_mutex_lock(&intake->lock);
-    intake->is_ending = true;
-    (void)pthread_cond_signal(&intake->arrived);
-    (void)pthread_mutex_unlock(&intake->lock);
-    (void)pthread_join(intake->thread, NULL);
-    (void)pthread_cond_destroy(&intake->arrived);
-    (void)pthread_mutex_destroy(&intake->lock);
-    free(intake);
+    (void)pthread_mutex_lock(&decode_thread->lock);
+    decode_thread->is_ending = true;
+    (void)pthread_cond_signal(&decode_thread->arrived);
+    (void)pthread_mutex_unlock(&decode_thread->lock);
+    (void)pthread_join(decode_thread->thread, NULL);
+    (void)pthread_cond_destroy(&decode_thread->arrived);
+    (void)pthread_mutex_destroy(&decode_thread->lock);
+    free(decode_thread);
 }
 
 /* ---- the routes ----------------------------------------------------------------------------------------------- */
@@ -286,14 +287,14 @@ static void submit_begin(struct exchange *exchange, struct api *api, enum reques
         exchange_answer_error(exchange, &err);
         return;
     }
-    *submit = (struct submit){ .api = api, .exchange = exchange, .kind = kind, .wait_us = WAIT_FOR_EVER };
+    *submit = (struct submit){ .api = api, .exchange = exchange, .kind = kind, .wait_us = LONG_POLL_EVER };
     if (read_key(submit, &err) < 0 || read_fresh(submit, &err) < 0 ||
         (kind != REQUEST_PARALLEL && status_read_wait(exchange, api->config, &submit->wait_us, &err) < 0))
         submit_fail(submit, &err);
     else if (exchange_body(exchange).len <= INLINE_BYTES_MAX)
         submit_run(submit);
     else
-        intake_add(api->intake, submit);
+        decode_thread_add(api->decode_thread, submit);
 }
 
 void submit_batch(struct exchange *exchange, void *api)

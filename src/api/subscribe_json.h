@@ -2,7 +2,7 @@
 #pragma once
 #include "base/error.h"
 #include "base/text.h"
-#include "base/token.h"
+#include "model/token.h"
 
 /* Returns false to stop. */
 typedef bool subscribe_token(void *context, const char token[TOKEN_BYTES]);

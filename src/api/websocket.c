@@ -25,23 +25,23 @@
 
 #include "api/answer.h"
 #include "api/subscribe_json.h"
+#include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/json_write.h"
-#include "base/scope.h"
 
 #define MESSAGE_BYTES_MAX 65536
 #define UNSENT_BYTES_MAX (256u << 10) /* a client that reads too slowly is dropped */
 #define READ_BYTES_ROUND 65536        /* of one client, before the others have their turn */
 #define TICK_MS 250
 #define PING_US 30000000u
-#define SILENCE_US 75000000u          /* two pings without an answer */
-#define CLOSING_US 1000000u           /* for the other side's half of a close */
+#define SILENCE_US 75000000u /* two pings without an answer */
+#define CLOSING_US 1000000u  /* for the other side's half of a close */
 #define SAFETY_US 5000000u
 #define SAFETY_EACH_US 1000u
 
 struct subscription {
-    struct watcher watcher; /* first */
-    struct hub *hub;
+    struct subscriber subscriber; /* first */
+    struct ws_server *ws_server;
     uint64_t client_id;
     int told; /* the state the client knows; -1: none */
     uint64_t read_at_us;
@@ -50,7 +50,7 @@ struct subscription {
 
 struct client {
     uint64_t id;
-    struct hub *hub;
+    struct ws_server *ws_server;
     struct upgraded *upgraded;
     int fd;
     wslay_event_context_ptr frames;
@@ -74,13 +74,13 @@ struct event {
     struct event *next;
 };
 
-struct hub {
+struct ws_server {
     struct api *api;
     pthread_mutex_t lock; /* the inbox, is_draining */
     struct event *events, **events_last;
-    struct newcomer *newcomers;
+    struct ws_handshake *newcomers;
     bool is_draining;
-    int epoll_fd, bell_fd;
+    int epoll_fd, wakeup_fd;
     pthread_t thread;
     bool thread_runs;
     /* the hub's thread only: */
@@ -91,7 +91,7 @@ struct hub {
 
 /* ---- the inbox: other threads --------------------------------------------------------------------------------- */
 
-static void leave_event(struct hub *hub, const struct event *event)
+static void leave_event(struct ws_server *ws_server, const struct event *event)
 {
     struct event *copy = malloc(sizeof *copy);
 
@@ -99,24 +99,24 @@ static void leave_event(struct hub *hub, const struct event *event)
         return; /* the safety net reads again */
     *copy = *event;
     copy->next = NULL;
-    (void)pthread_mutex_lock(&hub->lock);
-    *hub->events_last = copy;
-    hub->events_last = &copy->next;
-    (void)pthread_mutex_unlock(&hub->lock);
-    (void)eventfd_write(hub->bell_fd, 1);
+    (void)pthread_mutex_lock(&ws_server->lock);
+    *ws_server->events_last = copy;
+    ws_server->events_last = &copy->next;
+    (void)pthread_mutex_unlock(&ws_server->lock);
+    (void)eventfd_write(ws_server->wakeup_fd, 1);
 }
 
-static void on_changed(struct watcher *watcher, enum submission_state state)
+static void on_changed(struct subscriber *subscriber, enum submission_state state)
 {
-    struct subscription *subscription = (struct subscription *)watcher;
+    struct subscription *subscription = (struct subscription *)subscriber;
     struct event event = { .client_id = subscription->client_id, .state = state, .found = true };
 
-    memcpy(event.token, watcher->token, TOKEN_BYTES);
-    leave_event(subscription->hub, &event);
+    memcpy(event.token, subscriber->token, TOKEN_BYTES);
+    leave_event(subscription->ws_server, &event);
 }
 
 struct reading {
-    struct hub *hub;
+    struct ws_server *ws_server;
     uint64_t client_id;
     char token[TOKEN_BYTES];
 };
@@ -130,44 +130,44 @@ static void on_got(void *context, struct store_view *view, const struct error *e
         memcpy(event.token, reading->token, TOKEN_BYTES);
         event.state = view->state;
         event.found = view->found;
-        leave_event(reading->hub, &event);
+        leave_event(reading->ws_server, &event);
     }
     store_view_done(view);
     free(reading);
 }
 
-static void newcomer_free(struct newcomer *newcomer)
+static void ws_handshake_free(struct ws_handshake *ws_handshake)
 {
-    free(newcomer->early);
-    free(newcomer);
+    free(ws_handshake->early);
+    free(ws_handshake);
 }
 
 void websocket_taken(void *context, struct upgraded *upgraded, struct text already_read)
 {
-    struct newcomer *newcomer = context;
-    struct hub *hub = newcomer->hub;
+    struct ws_handshake *ws_handshake = context;
+    struct ws_server *ws_server = ws_handshake->ws_server;
 
     if (upgraded == NULL) {
-        newcomer_free(newcomer);
+        ws_handshake_free(ws_handshake);
         return;
     }
-    newcomer->upgraded = upgraded;
-    newcomer->early_len = already_read.len;
-    newcomer->early = malloc(already_read.len + 1);
-    if (newcomer->early != NULL && already_read.len > 0)
-        memcpy(newcomer->early, already_read.at, already_read.len);
-    (void)pthread_mutex_lock(&hub->lock);
-    bool is_refused = hub->is_draining || newcomer->early == NULL;
+    ws_handshake->upgraded = upgraded;
+    ws_handshake->early_len = already_read.len;
+    ws_handshake->early = malloc(already_read.len + 1);
+    if (ws_handshake->early != NULL && already_read.len > 0)
+        memcpy(ws_handshake->early, already_read.at, already_read.len);
+    (void)pthread_mutex_lock(&ws_server->lock);
+    bool is_refused = ws_server->is_draining || ws_handshake->early == NULL;
     if (!is_refused) {
-        newcomer->next = hub->newcomers;
-        hub->newcomers = newcomer;
+        ws_handshake->next = ws_server->newcomers;
+        ws_server->newcomers = ws_handshake;
     }
-    (void)pthread_mutex_unlock(&hub->lock);
+    (void)pthread_mutex_unlock(&ws_server->lock);
     if (is_refused) {
         upgraded_close(upgraded);
-        newcomer_free(newcomer);
+        ws_handshake_free(ws_handshake);
     } else {
-        (void)eventfd_write(hub->bell_fd, 1);
+        (void)eventfd_write(ws_server->wakeup_fd, 1);
     }
 }
 
@@ -205,8 +205,8 @@ static ssize_t transmit(wslay_event_context_ptr frames, const uint8_t *from, siz
     ssize_t sent = send(client->fd, from, len, MSG_DONTWAIT | MSG_NOSIGNAL | (flags & WSLAY_MSG_MORE ? MSG_MORE : 0));
 
     if (sent < 0)
-        wslay_event_set_error(frames, errno == EAGAIN || errno == EINTR ? WSLAY_ERR_WOULDBLOCK
-                                                                       : WSLAY_ERR_CALLBACK_FAILURE);
+        wslay_event_set_error(frames,
+                              errno == EAGAIN || errno == EINTR ? WSLAY_ERR_WOULDBLOCK : WSLAY_ERR_CALLBACK_FAILURE);
     return sent;
 }
 
@@ -234,17 +234,17 @@ static void client_close(struct client *client, uint16_t code, const char *reaso
 
 static void subscription_read(struct subscription *subscription)
 {
-    struct hub *hub = subscription->hub;
+    struct ws_server *ws_server = subscription->ws_server;
     struct reading *reading = malloc(sizeof *reading);
     struct error err;
 
-    subscription->read_at_us = clock_mono_us() + SAFETY_US + hub->subscriptions_len * SAFETY_EACH_US;
+    subscription->read_at_us = clock_mono_us() + SAFETY_US + ws_server->subscriptions_len * SAFETY_EACH_US;
     if (reading == NULL)
         return;
-    reading->hub = hub;
+    reading->ws_server = ws_server;
     reading->client_id = subscription->client_id;
-    memcpy(reading->token, subscription->watcher.token, TOKEN_BYTES);
-    if (desk_get(hub->api->desk, reading->token, on_got, reading, &err) < 0)
+    memcpy(reading->token, subscription->subscriber.token, TOKEN_BYTES);
+    if (async_store_get(ws_server->api->async_store, reading->token, on_got, reading, &err) < 0)
         free(reading);
 }
 
@@ -252,7 +252,7 @@ static struct subscription **subscription_find(struct client *client, const char
 {
     struct subscription **at = &client->subscriptions;
 
-    while (*at != NULL && memcmp((*at)->watcher.token, token, TOKEN_LEN) != 0)
+    while (*at != NULL && memcmp((*at)->subscriber.token, token, TOKEN_LEN) != 0)
         at = &(*at)->next;
     return at;
 }
@@ -262,9 +262,9 @@ static void subscription_end(struct client *client, struct subscription **at)
     struct subscription *gone = *at;
 
     *at = gone->next;
-    watch_remove(client->hub->api->watch, &gone->watcher);
+    subscriptions_remove(client->ws_server->api->subscriptions, &gone->subscriber);
     client->subscriptions_len--;
-    client->hub->subscriptions_len--;
+    client->ws_server->subscriptions_len--;
     free(gone);
 }
 
@@ -281,16 +281,16 @@ static bool subscribe(void *context, const char token[TOKEN_BYTES])
         client_close(client, WSLAY_CODE_POLICY_VIOLATION, "too many tokens");
         return false;
     }
-    memcpy(subscription->watcher.token, token, TOKEN_LEN);
-    subscription->watcher.changed = on_changed;
-    subscription->hub = client->hub;
+    memcpy(subscription->subscriber.token, token, TOKEN_LEN);
+    subscription->subscriber.changed = on_changed;
+    subscription->ws_server = client->ws_server;
     subscription->client_id = client->id;
     subscription->told = -1;
     subscription->next = client->subscriptions;
     client->subscriptions = subscription;
     client->subscriptions_len++;
-    client->hub->subscriptions_len++;
-    watch_add(client->hub->api->watch, &subscription->watcher);
+    client->ws_server->subscriptions_len++;
+    subscriptions_add(client->ws_server->api->subscriptions, &subscription->subscriber);
     subscription_read(subscription);
     return true;
 }
@@ -301,8 +301,10 @@ static void tell_missing(struct client *client, const char *token)
     struct error err;
 
     buf_init(&text, 1024);
-    if (buf_printf(&text, &err, "{\"token\":\"%s\",\"status\":null,\"error\":{\"code\":\"not_found\",\"message\":"
-                                "\"no such submission, or no longer\",\"field\":null}}", token) == 0)
+    if (buf_printf(&text, &err,
+                   "{\"token\":\"%s\",\"status\":null,\"error\":{\"code\":\"not_found\",\"message\":"
+                   "\"no such submission, or no longer\",\"field\":null}}",
+                   token) == 0)
         client_say(client, &text);
 }
 
@@ -332,8 +334,7 @@ static void client_hear(struct client *client, const struct event *event)
 
 /* ---- clients -------------------------------------------------------------------------------------------------- */
 
-static void on_message(wslay_event_context_ptr frames, const struct wslay_event_on_msg_recv_arg *message,
-                       void *context)
+static void on_message(wslay_event_context_ptr frames, const struct wslay_event_on_msg_recv_arg *message, void *context)
 {
     struct client *client = context;
     auto_buf struct buf answer = { 0 };
@@ -357,17 +358,17 @@ static void on_message(wslay_event_context_ptr frames, const struct wslay_event_
 
 static void client_free(struct client *client)
 {
-    struct hub *hub = client->hub;
+    struct ws_server *ws_server = client->ws_server;
 
     while (client->subscriptions != NULL)
         subscription_end(client, &client->subscriptions);
     if (client->previous != NULL)
         client->previous->next = client->next;
     else
-        hub->clients = client->next;
+        ws_server->clients = client->next;
     if (client->next != NULL)
         client->next->previous = client->previous;
-    (void)epoll_ctl(hub->epoll_fd, EPOLL_CTL_DEL, client->fd, NULL);
+    (void)epoll_ctl(ws_server->epoll_fd, EPOLL_CTL_DEL, client->fd, NULL);
     if (client->frames != NULL)
         wslay_event_context_free(client->frames);
     upgraded_close(client->upgraded);
@@ -392,39 +393,39 @@ static void client_step(struct client *client)
     uint32_t events = (wants_read ? (uint32_t)EPOLLIN : 0) | (wants_write ? (uint32_t)EPOLLOUT : 0);
     if (events != client->epoll_events) {
         struct epoll_event event = { .events = events, .data.ptr = client };
-        (void)epoll_ctl(client->hub->epoll_fd, EPOLL_CTL_MOD, client->fd, &event);
+        (void)epoll_ctl(client->ws_server->epoll_fd, EPOLL_CTL_MOD, client->fd, &event);
         client->epoll_events = events;
     }
 }
 
 /* Takes over all that the newcomer has, but for its tokens. */
-static struct client *client_new(struct hub *hub, struct newcomer *newcomer)
+static struct client *client_new(struct ws_server *ws_server, struct ws_handshake *ws_handshake)
 {
-    static const struct wslay_event_callbacks callbacks = {
-        .recv_callback = receive, .send_callback = transmit, .on_msg_recv_callback = on_message
-    };
+    static const struct wslay_event_callbacks callbacks = { .recv_callback = receive,
+                                                            .send_callback = transmit,
+                                                            .on_msg_recv_callback = on_message };
     static const int on = 1;
     struct client *client = calloc(1, sizeof *client);
     if (client == NULL)
         return NULL;
 
-    client->id = ++hub->last_id;
-    client->hub = hub;
-    client->upgraded = newcomer->upgraded;
-    client->fd = upgraded_fd(newcomer->upgraded);
-    client->early = take_ptr(&newcomer->early);
-    client->early_len = newcomer->early_len;
+    client->id = ++ws_server->last_id;
+    client->ws_server = ws_server;
+    client->upgraded = ws_handshake->upgraded;
+    client->fd = upgraded_fd(ws_handshake->upgraded);
+    client->early = take_ptr(&ws_handshake->early);
+    client->early_len = ws_handshake->early_len;
     client->heard_us = clock_mono_us();
     client->ping_us = client->heard_us + PING_US;
     client->epoll_events = EPOLLIN;
-    client->next = hub->clients;
-    if (hub->clients != NULL)
-        hub->clients->previous = client;
-    hub->clients = client;
+    client->next = ws_server->clients;
+    if (ws_server->clients != NULL)
+        ws_server->clients->previous = client;
+    ws_server->clients = client;
     (void)setsockopt(client->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     struct epoll_event event = { .events = EPOLLIN, .data.ptr = client };
     if (wslay_event_context_server_init(&client->frames, &callbacks, client) != 0 ||
-        epoll_ctl(hub->epoll_fd, EPOLL_CTL_ADD, client->fd, &event) < 0) {
+        epoll_ctl(ws_server->epoll_fd, EPOLL_CTL_ADD, client->fd, &event) < 0) {
         client_free(client);
         return NULL;
     }
@@ -432,42 +433,42 @@ static struct client *client_new(struct hub *hub, struct newcomer *newcomer)
     return client;
 }
 
-static void welcome(struct hub *hub, struct newcomer *newcomer)
+static void welcome(struct ws_server *ws_server, struct ws_handshake *ws_handshake)
 {
-    struct upgraded *upgraded = newcomer->upgraded;
-    struct client *client = client_new(hub, newcomer);
+    struct upgraded *upgraded = ws_handshake->upgraded;
+    struct client *client = client_new(ws_server, ws_handshake);
 
-    if (client == NULL && newcomer->early != NULL) /* not even the client could be made */
+    if (client == NULL && ws_handshake->early != NULL) /* not even the client could be made */
         upgraded_close(upgraded);
     if (client != NULL) {
-        for (size_t i = 0; i < newcomer->tokens_len && subscribe(client, newcomer->tokens[i]); i++)
+        for (size_t i = 0; i < ws_handshake->tokens_len && subscribe(client, ws_handshake->tokens[i]); i++)
             continue;
         client_step(client);
     }
-    newcomer_free(newcomer);
+    ws_handshake_free(ws_handshake);
 }
 
 /* ---- the thread ----------------------------------------------------------------------------------------------- */
 
 /* Returns whether the hub drains. */
-static bool empty_inbox(struct hub *hub)
+static bool empty_inbox(struct ws_server *ws_server)
 {
-    (void)pthread_mutex_lock(&hub->lock);
-    struct event *events = hub->events;
-    struct newcomer *newcomers = hub->newcomers;
-    bool drains = hub->is_draining;
-    hub->events = NULL;
-    hub->events_last = &hub->events;
-    hub->newcomers = NULL;
-    (void)pthread_mutex_unlock(&hub->lock);
+    (void)pthread_mutex_lock(&ws_server->lock);
+    struct event *events = ws_server->events;
+    struct ws_handshake *newcomers = ws_server->newcomers;
+    bool drains = ws_server->is_draining;
+    ws_server->events = NULL;
+    ws_server->events_last = &ws_server->events;
+    ws_server->newcomers = NULL;
+    (void)pthread_mutex_unlock(&ws_server->lock);
 
-    for (struct newcomer *next; newcomers != NULL; newcomers = next) {
+    for (struct ws_handshake *next; newcomers != NULL; newcomers = next) {
         next = newcomers->next;
-        welcome(hub, newcomers);
+        welcome(ws_server, newcomers);
     }
     for (struct event *next; events != NULL; events = next) {
         next = events->next;
-        struct client *client = hub->clients;
+        struct client *client = ws_server->clients;
         while (client != NULL && client->id != events->client_id)
             client = client->next;
         if (client != NULL) {
@@ -479,12 +480,12 @@ static bool empty_inbox(struct hub *hub)
     return drains;
 }
 
-static void look_after(struct hub *hub, bool drains)
+static void look_after(struct ws_server *ws_server, bool drains)
 {
     static const struct wslay_event_msg ping = { WSLAY_PING, NULL, 0 };
     uint64_t now = clock_mono_us();
 
-    for (struct client *next, *at = hub->clients; at != NULL; at = next) {
+    for (struct client *next, *at = ws_server->clients; at != NULL; at = next) {
         next = at->next;
         if (drains)
             client_close(at, WSLAY_CODE_GOING_AWAY, "the server is stopping");
@@ -504,76 +505,77 @@ static void look_after(struct hub *hub, bool drains)
 
 static void *run(void *context)
 {
-    struct hub *hub = context;
+    struct ws_server *ws_server = context;
     uint64_t look_us = 0;
 
     for (;;) {
         struct epoll_event events[64];
         eventfd_t rung;
-        int len = epoll_wait(hub->epoll_fd, events, 64, TICK_MS);
+        int len = epoll_wait(ws_server->epoll_fd, events, 64, TICK_MS);
         /* Clients first: a step frees only its own, and the inbox may free any. */
         for (int i = 0; i < len; i++)
             if (events[i].data.ptr != NULL)
                 client_step(events[i].data.ptr);
-        (void)eventfd_read(hub->bell_fd, &rung);
-        bool drains = empty_inbox(hub);
+        (void)eventfd_read(ws_server->wakeup_fd, &rung);
+        bool drains = empty_inbox(ws_server);
         if (drains || clock_mono_us() >= look_us) {
-            look_after(hub, drains);
+            look_after(ws_server, drains);
             look_us = clock_mono_us() + TICK_MS * 1000u;
         }
-        if (drains && hub->clients == NULL)
+        if (drains && ws_server->clients == NULL)
             return NULL;
     }
 }
 
-int hub_open(struct api *api, struct hub **ret, struct error *err)
+int ws_server_open(struct api *api, struct ws_server **ret, struct error *err)
 {
-    struct hub *hub = calloc(1, sizeof *hub);
-    if (hub == NULL)
+    struct ws_server *ws_server = calloc(1, sizeof *ws_server);
+    if (ws_server == NULL)
         return error_set(err, ERROR_BUSY, ENOMEM, "open the hub of WebSockets");
 
-    hub->api = api;
-    hub->events_last = &hub->events;
-    (void)pthread_mutex_init(&hub->lock, NULL);
-    hub->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-    hub->bell_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    ws_server->api = api;
+    ws_server->events_last = &ws_server->events;
+    (void)pthread_mutex_init(&ws_server->lock, NULL);
+    ws_server->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    ws_server->wakeup_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     struct epoll_event event = { .events = EPOLLIN, .data.ptr = NULL };
     int os = 0;
-    if (hub->epoll_fd < 0 || hub->bell_fd < 0 || epoll_ctl(hub->epoll_fd, EPOLL_CTL_ADD, hub->bell_fd, &event) < 0)
+    if (ws_server->epoll_fd < 0 || ws_server->wakeup_fd < 0 ||
+        epoll_ctl(ws_server->epoll_fd, EPOLL_CTL_ADD, ws_server->wakeup_fd, &event) < 0)
         os = errno;
     if (os == 0)
-        os = pthread_create(&hub->thread, NULL, run, hub);
+        os = pthread_create(&ws_server->thread, NULL, run, ws_server);
     if (os != 0) {
         error_set(err, ERROR_SETUP, os, "start the hub of WebSockets");
-        hub_close(hub);
+        ws_server_close(ws_server);
         return -1;
     }
-    hub->thread_runs = true;
-    *ret = hub;
+    ws_server->thread_runs = true;
+    *ret = ws_server;
     return 0;
 }
 
-void hub_drain(struct hub *hub)
+void ws_server_drain(struct ws_server *ws_server)
 {
-    (void)pthread_mutex_lock(&hub->lock);
-    hub->is_draining = true;
-    (void)pthread_mutex_unlock(&hub->lock);
-    (void)eventfd_write(hub->bell_fd, 1);
-    if (hub->thread_runs)
-        (void)pthread_join(hub->thread, NULL);
-    hub->thread_runs = false;
+    (void)pthread_mutex_lock(&ws_server->lock);
+    ws_server->is_draining = true;
+    (void)pthread_mutex_unlock(&ws_server->lock);
+    (void)eventfd_write(ws_server->wakeup_fd, 1);
+    if (ws_server->thread_runs)
+        (void)pthread_join(ws_server->thread, NULL);
+    ws_server->thread_runs = false;
 }
 
-void hub_close(struct hub *hub)
+void ws_server_close(struct ws_server *ws_server)
 {
-    if (hub == NULL)
+    if (ws_server == NULL)
         return;
-    for (struct event *next, *at = hub->events; at != NULL; at = next) {
+    for (struct event *next, *at = ws_server->events; at != NULL; at = next) {
         next = at->next;
         free(at);
     }
-    scope_close(&hub->epoll_fd);
-    scope_close(&hub->bell_fd);
-    (void)pthread_mutex_destroy(&hub->lock);
-    free(hub);
+    cleanup_close(&ws_server->epoll_fd);
+    cleanup_close(&ws_server->wakeup_fd);
+    (void)pthread_mutex_destroy(&ws_server->lock);
+    free(ws_server);
 }

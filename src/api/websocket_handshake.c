@@ -4,10 +4,10 @@
 #include <errno.h>
 #include <nettle/sha1.h>
 
-#include "api/header_check.h"
 #include "api/websocket.h"
 #include "base/base64.h"
 #include "config/config.h"
+#include "http/header_check.h"
 
 static const struct refusal *check_handshake(const struct exchange *exchange, const struct config *config,
                                              struct text *ret_key)
@@ -56,7 +56,7 @@ static int accept_of(struct text key, struct buf *out, struct error *err)
 }
 
 struct token_list {
-    struct newcomer *newcomer; /* NULL: only counted */
+    struct ws_handshake *ws_handshake; /* NULL: only counted */
     size_t len;
     bool is_wrong;
 };
@@ -69,13 +69,14 @@ static bool on_token(void *context, struct text value)
         list->is_wrong = true;
         return false;
     }
-    if (list->newcomer != NULL)
-        memcpy(list->newcomer->tokens[list->len], value.at, TOKEN_LEN);
+    if (list->ws_handshake != NULL)
+        memcpy(list->ws_handshake->tokens[list->len], value.at, TOKEN_LEN);
     list->len++;
     return true;
 }
 
-static struct newcomer *newcomer_new(const struct exchange *exchange, struct hub *hub, struct error *err)
+static struct ws_handshake *ws_handshake_new(const struct exchange *exchange, struct ws_server *ws_server,
+                                             struct error *err)
 {
     struct token_list count = { 0 };
 
@@ -84,16 +85,16 @@ static struct newcomer *newcomer_new(const struct exchange *exchange, struct hub
         error_field(err, "token", "expected at most %d tokens of 26 characters each", WEBSOCKET_TOKENS_MAX);
         return NULL;
     }
-    struct newcomer *newcomer = calloc(1, sizeof *newcomer + count.len * TOKEN_BYTES);
-    if (newcomer == NULL) {
+    struct ws_handshake *ws_handshake = calloc(1, sizeof *ws_handshake + count.len * TOKEN_BYTES);
+    if (ws_handshake == NULL) {
         error_set(err, ERROR_BUSY, ENOMEM, "open a WebSocket");
         return NULL;
     }
-    newcomer->hub = hub;
-    struct token_list list = { .newcomer = newcomer };
+    ws_handshake->ws_server = ws_server;
+    struct token_list list = { .ws_handshake = ws_handshake };
     exchange_query_each(exchange, "token", on_token, &list);
-    newcomer->tokens_len = list.len;
-    return newcomer;
+    ws_handshake->tokens_len = list.len;
+    return ws_handshake;
 }
 
 void websocket_open(struct exchange *exchange, void *context)
@@ -110,11 +111,11 @@ void websocket_open(struct exchange *exchange, void *context)
         exchange_answer_refusal(exchange, refusal, refusal->status == 426 ? version : NULL);
         return;
     }
-    struct newcomer *newcomer = newcomer_new(exchange, api->hub, &err);
-    if (newcomer == NULL || accept_of(key, &accept, &err) < 0) {
-        free(newcomer);
+    struct ws_handshake *ws_handshake = ws_handshake_new(exchange, api->ws_server, &err);
+    if (ws_handshake == NULL || accept_of(key, &accept, &err) < 0) {
+        free(ws_handshake);
         exchange_answer_error(exchange, &err);
         return;
     }
-    exchange_upgrade_websocket(exchange, accept.at, websocket_taken, newcomer);
+    exchange_upgrade_websocket(exchange, accept.at, websocket_taken, ws_handshake);
 }

@@ -13,12 +13,12 @@
 #include <unistd.h>
 
 #include "cli/commands.h"
-#include "cli/local.h"
-#include "cli/privileges.h"
+#include "cli/local_run.h"
 #include "cli/settings.h"
+#include "daemon/privileges.h"
+#include "queue/queue.h"
 #include "sandbox/host_check.h"
 #include "sandbox/self_test.h"
-#include "store/store.h"
 
 enum { OPTION_CONFIG, OPTION_JSON };
 
@@ -69,10 +69,10 @@ static void check_host(struct report *report, const struct config *config)
 {
     struct host_finding findings[HOST_FINDINGS_MAX];
     uint64_t slots = config->slots != 0 ? config->slots : (uint64_t)sysconf(_SC_NPROCESSORS_ONLN);
-    struct host_place place = { .root = "", .data = config->data, .processes = slots * config->processes_max };
+    struct host_environment host = { .root = "", .data = config->data, .processes = slots * config->processes_max };
 
-    host_place_disk(&place);
-    size_t len = host_check(&place, findings);
+    host_environment_disk(&host);
+    size_t len = host_check(&host, findings);
     for (size_t i = 0; i < len; i++)
         tell_state(report, findings[i].state, findings[i].name, findings[i].remedy, findings[i].seen);
 }
@@ -116,7 +116,7 @@ static void check_user(struct report *report, const struct config *config)
 }
 
 /* One program, whole way: the language that is quickest to start among those here. */
-static void check_hello(struct report *report, struct local *local, const struct config *config,
+static void check_hello(struct report *report, struct local_run *local_run, const struct config *config,
                         const struct languages *languages)
 {
     const struct language *chosen = languages_find(languages, TEXT("bash"));
@@ -127,7 +127,7 @@ static void check_hello(struct report *report, struct local *local, const struct
         chosen = &languages->list[i];
     if (chosen == NULL || !chosen->available)
         return; /* said by check_languages */
-    if (local_hello(local, config, languages, chosen, &took_us, &err) < 0)
+    if (local_run_hello(local_run, config, languages, chosen, &took_us, &err) < 0)
         tell(report, false, "run", "`evalx languages verify` tries each language", "%s: %s", chosen->id.at, err.text);
     else
         tell(report, true, "run", NULL, "a program in %s gave the right output after %.1f ms", chosen->name.at,
@@ -135,22 +135,22 @@ static void check_hello(struct report *report, struct local *local, const struct
 }
 
 /* The same self-test as at every start. */
-static void check_walls(struct report *report, struct local *local, const struct languages *languages)
+static void check_walls(struct report *report, struct local_run *local_run, const struct languages *languages)
 {
     struct error err = { 0 };
     uint64_t took_us = 0;
     size_t i = 0;
 
-    if (!sandbox_is_native(local->sandbox))
+    if (!sandbox_is_native(local_run->sandbox))
         return; /* the probe knows the native driver's walls */
     while (i < languages->len && !languages->list[i].available)
         i++;
     if (i == languages->len)
-        return; /* said by check_languages */
-    box_close(local->box); /* the test takes its slot */
-    local->box = NULL;
-    if (self_test_run(local->sandbox, languages->list[i].image.at, &took_us, &err) < 0 ||
-        box_open(local->sandbox, 0, &local->box, &err) < 0)
+        return;                          /* said by check_languages */
+    sandbox_slot_close(local_run->slot); /* the test takes its slot */
+    local_run->slot = NULL;
+    if (self_test_run(local_run->sandbox, languages->list[i].image.at, &took_us, &err) < 0 ||
+        sandbox_slot_open(local_run->sandbox, 0, &local_run->slot, &err) < 0)
         tell(report, false, "walls", "run nothing here before this is found out; evalx refuses to start", "%s",
              err.text);
     else
@@ -160,27 +160,27 @@ static void check_walls(struct report *report, struct local *local, const struct
 
 static void check_sandbox(struct report *report, const struct config *config, const struct languages *languages)
 {
-    struct local local;
+    struct local_run local_run;
     struct error err = { 0 };
 
     if (geteuid() != 0) {
         tell(report, false, "sandbox", "sudo evalx check", "cannot be tried without root");
         return;
     }
-    if (local_open(config, languages, &local, &err) < 0) {
+    if (local_run_open(config, languages, &local_run, &err) < 0) {
         tell(report, false, "sandbox", "the text says what is missing on this host", "%s", err.text);
         return;
     }
-    const char *cgroup = sandbox_cgroup(local.sandbox);
+    const char *cgroup = sandbox_cgroup(local_run.sandbox);
     tell(report, true, "sandbox", NULL, "namespaces, seccomp and a box work");
-    tell(report, true, "driver", NULL, "%s", sandbox_driver(local.sandbox));
-    check_walls(report, &local, languages);
+    tell(report, true, "driver", NULL, "%s", sandbox_backend(local_run.sandbox));
+    check_walls(report, &local_run, languages);
     tell(report, strcmp(cgroup, "none") != 0, "cgroup",
          "mount cgroup v2 and start evalx as a service with Delegate=yes",
          strcmp(cgroup, "none") != 0 ? "%s" : "%s: no limits of memory and processes", cgroup);
-    if (local.box != NULL)
-        check_hello(report, &local, config, languages);
-    local_close(&local);
+    if (local_run.slot != NULL)
+        check_hello(report, &local_run, config, languages);
+    local_run_close(&local_run);
 }
 
 /* Redis is asked for its depth.  SQLite is not opened: it is the running server's alone, and would be made as root. */
@@ -208,9 +208,9 @@ static int print_config(const struct config *config, bool as_json)
 {
     if (!as_json) {
         config_print(config, stdout);
-        return EXIT_FINE;
+        return EVALX_EXIT_OK;
     }
-    return config_print_json(config, stdout) < 0 ? EXIT_ERROR : EXIT_FINE;
+    return config_print_json(config, stdout) < 0 ? EVALX_EXIT_FAILURE : EVALX_EXIT_OK;
 }
 
 static void check_all(struct report *report, const struct config *config)
@@ -260,7 +260,7 @@ static int run(const struct invocation *invocation)
     } else {
         (void)printf("%s\n", report.all_well ? "evalx can run here" : "evalx cannot run here as it is set up");
     }
-    return report.all_well ? EXIT_FINE : EXIT_ERROR;
+    return report.all_well ? EVALX_EXIT_OK : EVALX_EXIT_FAILURE;
 }
 
 const struct subcommand check_command = {

@@ -2,9 +2,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/token.h"
-#include "cli/asking.h"
 #include "cli/commands.h"
+#include "cli/operator_client.h"
+#include "model/token.h"
 
 enum { OPTION_SERVER, OPTION_JSON };
 
@@ -20,7 +20,7 @@ static void print_row(const json_t *dead)
 }
 
 /* One page; `next` becomes that of the page, or empty. */
-static int list_page(struct http *http, bool as_json, char next[64], struct error *err)
+static int list_page(struct http_client *http_client, bool as_json, char next[64], struct error *err)
 {
     auto_buf struct buf body = { 0 };
     char path[128];
@@ -28,9 +28,10 @@ static int list_page(struct http *http, bool as_json, char next[64], struct erro
     size_t i;
 
     (void)snprintf(path, sizeof path, "/dead?limit=100%s%s", next[0] != '\0' ? "&before=" : "", next);
-    if (ask_server(http, path, false, &body, &answer, err) < 0)
+    if (operator_ask(http_client, path, false, &body, &answer, err) < 0)
         return -1;
-    json_array_foreach(json_object_get(answer, "dead"), i, dead) {
+    json_array_foreach(json_object_get(answer, "dead"), i, dead)
+    {
         if (!as_json) {
             print_row(dead);
             continue;
@@ -43,14 +44,14 @@ static int list_page(struct http *http, bool as_json, char next[64], struct erro
     return 0;
 }
 
-static int list(struct http *http, bool as_json, struct error *err)
+static int list(struct http_client *http_client, bool as_json, struct error *err)
 {
     char next[64] = "";
 
     if (!as_json)
         (void)printf("%-26s %-12s %-24s %8s  %s\n", "TOKEN", "LANGUAGE", "DIED", "ATTEMPTS", "REASON");
     do {
-        if (list_page(http, as_json, next, err) < 0)
+        if (list_page(http_client, as_json, next, err) < 0)
             return -1;
     } while (next[0] != '\0');
     return 0;
@@ -70,7 +71,8 @@ static void print_dead(const json_t *dead)
     (void)putchar('\n');
 }
 
-static int show_or_retry(struct http *http, const char *token, bool retries, bool as_json, struct error *err)
+static int show_or_retry(struct http_client *http_client, const char *token, bool retries, bool as_json,
+                         struct error *err)
 {
     auto_buf struct buf body = { 0 };
     char path[64];
@@ -79,7 +81,7 @@ static int show_or_retry(struct http *http, const char *token, bool retries, boo
     if (!token_is_valid(text_of(token)))
         return error_set(err, ERROR_REQUEST, 0, "\"%.40s\" is no token", token);
     (void)snprintf(path, sizeof path, "/dead/%s%s", token, retries ? "/retry" : "");
-    if (ask_server(http, path, retries, &body, &answer, err) < 0)
+    if (operator_ask(http_client, path, retries, &body, &answer, err) < 0)
         return -1;
     if (as_json)
         (void)printf("%.*s\n", TEXT_ARG(buf_text(&body)));
@@ -96,7 +98,7 @@ static int run(const struct invocation *invocation)
     const char *verb = invocation->operands[0];
     bool lists = strcmp(verb, "list") == 0, retries = strcmp(verb, "retry") == 0;
     bool as_json = invocation_has(invocation, OPTION_JSON);
-    struct http *http = NULL;
+    struct http_client *http_client = NULL;
     struct error err = { 0 };
     int failed = 0;
 
@@ -106,14 +108,14 @@ static int run(const struct invocation *invocation)
         return usage_error(invocation->command, "unexpected \"%s\"", invocation->operands[1]);
     if (!lists && invocation->operands_len < 2)
         return usage_error(invocation->command, "%s: the TOKEN is missing", verb);
-    if (http_open(invocation->values[OPTION_SERVER], &http, &err) < 0)
+    if (http_client_open(invocation->values[OPTION_SERVER], &http_client, &err) < 0)
         return command_failed(&err);
     if (lists)
-        failed = list(http, as_json, &err);
+        failed = list(http_client, as_json, &err);
     for (int i = 1; i < invocation->operands_len && failed == 0; i++)
-        failed = show_or_retry(http, invocation->operands[i], retries, as_json, &err);
-    http_close(http);
-    return failed < 0 ? command_failed(&err) : EXIT_FINE;
+        failed = show_or_retry(http_client, invocation->operands[i], retries, as_json, &err);
+    http_client_close(http_client);
+    return failed < 0 ? command_failed(&err) : EVALX_EXIT_OK;
 }
 
 const struct subcommand dead_command = {

@@ -5,10 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/commands.h"
 #include "base/clock.h"
-#include "cli/local.h"
-#include "cli/proof.h"
+#include "cli/commands.h"
+#include "cli/language_test.h"
+#include "cli/local_run.h"
 #include "cli/settings.h"
 
 enum { OPTION_JSON, OPTION_MEASURE };
@@ -56,14 +56,14 @@ static int print_json(json_t *value)
 
     (void)putchar('\n');
     json_decref(value);
-    return outcome < 0 ? EXIT_ERROR : EXIT_FINE;
+    return outcome < 0 ? EVALX_EXIT_FAILURE : EVALX_EXIT_OK;
 }
 
 static int list(const struct languages *languages, bool as_json)
 {
     if (!as_json) {
         print_table(languages);
-        return EXIT_FINE;
+        return EVALX_EXIT_OK;
     }
     json_t *array = json_array();
     for (size_t i = 0; i < languages->len; i++) {
@@ -105,7 +105,7 @@ static int choose(const struct invocation *invocation, const struct languages *l
 }
 
 struct verifying {
-    struct local local;
+    struct local_run local_run;
     const struct config *config;
     const struct languages *languages;
     bool measures;
@@ -113,19 +113,20 @@ struct verifying {
 };
 
 /* The proofs one by one, into `cases`; the first that fails is *err. */
-static int run_proofs(struct verifying *verifying, const struct language *language, const struct proofs *proofs,
-                      json_t *cases, struct proof_facts *ret_hello, struct error *err)
+static int run_language_tests(struct verifying *verifying, const struct language *language,
+                              const struct language_tests *language_tests, json_t *cases,
+                              struct language_test_facts *ret_hello, struct error *err)
 {
     int outcome = 0;
 
-    for (size_t i = 0; i < proofs->len; i++) {
+    for (size_t i = 0; i < language_tests->len; i++) {
         struct error why;
-        struct proof_facts facts;
-        bool passes = proof_run(&verifying->local, verifying->config, verifying->languages, language, &proofs->list[i],
-                                &facts, &why) == 0;
-        (void)json_object_set_new(cases, proofs->list[i].name, passes ? json_true() : json_string(why.text));
+        struct language_test_facts stats;
+        bool passes = language_test_run(&verifying->local_run, verifying->config, verifying->languages, language,
+                                        &language_tests->list[i], &stats, &why) == 0;
+        (void)json_object_set_new(cases, language_tests->list[i].name, passes ? json_true() : json_string(why.text));
         if (i == 0)
-            *ret_hello = facts;
+            *ret_hello = stats;
         if (!passes && outcome == 0) {
             *err = why;
             outcome = -1;
@@ -138,8 +139,8 @@ static int run_proofs(struct verifying *verifying, const struct language *langua
 struct finding {
     const char *reason; /* why it does not work; NULL if it does */
     json_t *cases;
-    struct proof_facts hello;
-    struct proof_measures measures; /* 0 where nothing was measured */
+    struct language_test_facts hello;
+    struct language_test_measures measures; /* 0 where nothing was measured */
     uint64_t took_us;
 };
 
@@ -149,9 +150,8 @@ static void report_json(json_t *report, const struct language *language, const s
         report, json_pack("{s:s, s:b, s:f, s:s?, s:f, s:f, s:I, s:I, s:O}", "id", language->id.at, "works",
                           found->reason == NULL, "seconds", (double)found->took_us / 1e6, "reason", found->reason,
                           "hello_seconds", (double)found->hello.wall_us / 1e6, "compile_seconds",
-                          (double)found->hello.compile_us / 1e6, "memory_bytes",
-                          (json_int_t)found->hello.memory_bytes, "smallest_memory_bytes",
-                          (json_int_t)found->measures.smallest_bytes, "cases", found->cases));
+                          (double)found->hello.compile_us / 1e6, "memory_bytes", (json_int_t)found->hello.memory_bytes,
+                          "smallest_memory_bytes", (json_int_t)found->measures.smallest_bytes, "cases", found->cases));
 }
 
 static void print_finding(const struct language *language, const struct finding *found)
@@ -181,17 +181,17 @@ static void print_finding(const struct language *language, const struct finding 
 /* true if everything that proves it passed. */
 static bool verify_one(struct verifying *verifying, const struct language *language)
 {
-    struct proofs proofs = { 0 };
+    struct language_tests language_tests = { 0 };
     struct finding found = { .cases = json_object() };
     struct error err = { 0 };
     uint64_t begin_us = clock_mono_us();
 
-    bool works = proofs_read(verifying->config, language, &proofs, &err) == 0 &&
-                 run_proofs(verifying, language, &proofs, found.cases, &found.hello, &err) == 0;
+    bool works = language_tests_read(verifying->config, language, &language_tests, &err) == 0 &&
+                 run_language_tests(verifying, language, &language_tests, found.cases, &found.hello, &err) == 0;
     found.took_us = clock_mono_us() - begin_us;
     if (works && verifying->measures) {
-        works = proof_measure(&verifying->local, verifying->config, verifying->languages, language, &proofs.list[0],
-                              &found.measures, &err) == 0;
+        works = language_test_measure(&verifying->local_run, verifying->config, verifying->languages, language,
+                                      &language_tests.list[0], &found.measures, &err) == 0;
         found.hello.wall_us = found.measures.hello_us;
     }
     found.reason = works ? NULL : err.text;
@@ -200,7 +200,7 @@ static bool verify_one(struct verifying *verifying, const struct language *langu
     else
         print_finding(language, &found);
     (void)fflush(stdout);
-    proofs_done(&proofs);
+    language_tests_done(&language_tests);
     json_decref(found.cases);
     return works;
 }
@@ -216,18 +216,18 @@ static int verify(const struct invocation *invocation, const struct config *conf
     size_t len = 0, working = 0;
 
     if (chosen == NULL || choose(invocation, languages, chosen, &len, &err) < 0 ||
-        local_open(config, languages, &verifying.local, &err) < 0) {
+        local_run_open(config, languages, &verifying.local_run, &err) < 0) {
         free(chosen);
         json_decref(verifying.report);
         return command_failed(&err);
     }
     for (size_t i = 0; i < len; i++)
         working += verify_one(&verifying, chosen[i]);
-    local_close(&verifying.local);
+    local_run_close(&verifying.local_run);
     free(chosen);
-    if (verifying.report != NULL && print_json(verifying.report) != EXIT_FINE)
-        return EXIT_ERROR;
-    return working == len ? EXIT_FINE : EXIT_ERROR;
+    if (verifying.report != NULL && print_json(verifying.report) != EVALX_EXIT_OK)
+        return EVALX_EXIT_FAILURE;
+    return working == len ? EVALX_EXIT_OK : EVALX_EXIT_FAILURE;
 }
 
 static int run(const struct invocation *invocation)

@@ -1,9 +1,9 @@
 /*
- * evalx prepare: makes what compilers and runtimes start faster with, once (job/prepared.h).
+ * evalx prepare: makes what compilers and runtimes start faster with, once (model/prepared.h).
  *
  * This process stays root and writes; a child of it gives root up, has the language's script run in a box like any
  * program, and hands over what the box held as one descriptor.  Its content is nobody's to trust: it is unpacked as
- * sources are (sandbox/launcher/unpack.h), into a new folder that gets its name only when it is whole.
+ * sources are (sandboxd/archive_unpack.h), into a new folder that gets its name only when it is whole.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -18,16 +18,16 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/cleanup.h"
 #include "base/clock.h"
-#include "base/layers.h"
-#include "base/scope.h"
+#include "base/image_layers.h"
+#include "base/packet.h"
 #include "cli/commands.h"
-#include "cli/local.h"
+#include "cli/local_run.h"
 #include "cli/prepared_folder.h"
 #include "cli/settings.h"
-#include "job/judge.h"
-#include "job/prepared.h"
-#include "sandbox/message.h"
+#include "model/judge.h"
+#include "model/prepared.h"
 
 enum { OPTION_AGAIN };
 
@@ -41,7 +41,7 @@ struct report {
     char said[512]; /* the script's last words: on stderr if there are any, else on stdout */
 };
 
-static void take_last_words(const struct box_outcome *outcome, struct report *report)
+static void take_last_words(const struct run_outcome *outcome, struct report *report)
 {
     struct text said = buf_text(outcome->errors.len > 0 ? &outcome->errors : &outcome->output);
     size_t len = said.len < sizeof report->said ? said.len : sizeof report->said - 1;
@@ -51,11 +51,12 @@ static void take_last_words(const struct box_outcome *outcome, struct report *re
     report->said[len] = '\0';
 }
 
-/* In a box that is open; *ret_bundle is what the script left. */
-static int run_script(struct box *box, const struct language *language, int *ret_bundle, struct report *report)
+/* In a box that is open; *ret_archive is what the script left. */
+static int run_script(struct sandbox_slot *slot, const struct language *language, int *ret_archive,
+                      struct report *report)
 {
     struct arena arena;
-    struct box_outcome outcome;
+    struct run_outcome outcome;
     const char *const shell[] = { "/bin/sh", "-euc", language->prepare_script.at, "prepare" };
     const size_t shell_len = sizeof shell / sizeof *shell;
     char **env, **words;
@@ -71,30 +72,30 @@ static int run_script(struct box *box, const struct language *language, int *ret
         words[shell_len + i] = (char *)(uintptr_t)language->compile.words[i].at;
     for (size_t i = 0; i < language->env_len; i++)
         env[i] = (char *)(uintptr_t)language->env[i].at;
-    struct box_job job = {
+    struct run_request job = {
         .image = language->image.at,
         .class = LANGUAGE_CLASS_COMPILER,
         .argv = words,
         .env = env,
         .limits = language->prepare_limits,
-        .bundle_fd = -1,
+        .archive_fd = -1,
         .keep_files = true,
     };
-    int result = box_run(box, &job, &outcome, err);
+    int result = sandbox_run(slot, &job, &outcome, err);
     arena_done(&arena);
     if (result < 0)
         return -1;
-    enum verdict verdict = judge_run(&outcome.facts, &job.limits, buf_text(&outcome.output), NULL);
+    enum verdict verdict = judge_run(&outcome.stats, &job.limits, buf_text(&outcome.output), NULL);
     take_last_words(&outcome, report);
     if (verdict != VERDICT_ACCEPTED)
         result = error_set(err, ERROR_SANDBOX, 0, "its script ended as %s (exit code %d)", verdict_name(verdict),
-                           outcome.facts.exit_code);
-    else if (outcome.bundle_fd < 0)
+                           outcome.stats.exit_code);
+    else if (outcome.archive_fd < 0)
         result = error_set(err, ERROR_SANDBOX, 0, "what its script made cannot be kept: more than %" PRIu64 " MiB",
                            job.limits.disk_bytes >> 20);
     else
-        *ret_bundle = take_fd(&outcome.bundle_fd);
-    box_outcome_done(&outcome);
+        *ret_archive = take_fd(&outcome.archive_fd);
+    run_outcome_done(&outcome);
     return result;
 }
 
@@ -102,22 +103,22 @@ static _Noreturn void be_child(const struct config *config, const struct languag
 {
     struct languages only = { .list = (struct language *)(uintptr_t)language, .len = 1 };
     struct report report = { 0 };
-    struct local local;
-    int bundle = -1;
+    struct local_run local_run;
+    int archive = -1;
 
-    if (local_open(config, &only, &local, &report.err) == 0) {
-        (void)run_script(local.box, language, &bundle, &report);
-        local_close(&local);
+    if (local_run_open(config, &only, &local_run, &report.err) == 0) {
+        (void)run_script(local_run.slot, language, &archive, &report);
+        local_run_close(&local_run);
     }
-    (void)message_send(answer, &report, sizeof report, &bundle, bundle >= 0 ? 1 : 0);
+    (void)packet_send(answer, &report, sizeof report, &archive, archive >= 0 ? 1 : 0);
     exit(0);
 }
 
 /* The script's files in one descriptor, the caller's. */
-static int make_bundle(const struct config *config, const struct language *language, int *ret_bundle,
-                       struct report *report, struct error *err)
+static int make_archive(const struct config *config, const struct language *language, int *ret_archive,
+                        struct report *report, struct error *err)
 {
-    int pair[2], bundle = -1;
+    int pair[2], archive = -1;
     size_t fds = 0;
 
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
@@ -132,7 +133,7 @@ static int make_bundle(const struct config *config, const struct language *langu
     auto_close int answer = pair[0];
     if (child < 0)
         return error_set(err, ERROR_SANDBOX, errno, "fork");
-    int got = message_receive(answer, report, sizeof *report, &bundle, 1, &fds, 0);
+    int got = packet_receive(answer, report, sizeof *report, &archive, 1, &fds, 0);
     while (waitpid(child, NULL, 0) < 0 && errno == EINTR)
         ;
     report->said[sizeof report->said - 1] = '\0';
@@ -143,7 +144,7 @@ static int make_bundle(const struct config *config, const struct language *langu
         err->text[sizeof err->text - 1] = '\0';
         return -1;
     }
-    *ret_bundle = bundle;
+    *ret_archive = archive;
     return 0;
 }
 
@@ -161,23 +162,23 @@ static void print_notes(const char *said)
 static int prepare_one(const struct config *config, const struct language *language, bool again, struct report *report,
                        struct error *err)
 {
-    auto_close int folder = -1, bundle = -1;
+    auto_close int folder = -1, archive = -1;
     char name[PREPARED_NAME_BYTES];
     struct layers layers;
     uint64_t begin_us = clock_mono_us(), bytes = 0;
 
     if (prepared_folder_open(config->images, language->image.at, &folder, err) < 0 ||
-        layers_open(config->images, language->image.at, &layers, err) < 0)
+        image_layers_open(config->images, language->image.at, &layers, err) < 0)
         return -1;
     prepared_name(language, &layers, name);
-    layers_close(&layers);
+    image_layers_close(&layers);
     if (!again && prepared_folder_has(folder, name)) {
         (void)printf("%-14s is prepared\n", language->id.at);
         return 0;
     }
     (void)printf("%-14s ", language->id.at);
-    if (make_bundle(config, language, &bundle, report, err) < 0 ||
-        prepared_folder_put(folder, name, bundle, &bytes, err) < 0)
+    if (make_archive(config, language, &archive, report, err) < 0 ||
+        prepared_folder_put(folder, name, archive, &bytes, err) < 0)
         return -1;
     prepared_folder_sweep(folder, language->id, name);
     (void)printf("prepared after %.1f s: %.1f MB\n", (double)(clock_mono_us() - begin_us) / 1e6, (double)bytes / 1e6);
@@ -220,7 +221,7 @@ static int prepare(const struct invocation *invocation, const struct config *con
     for (size_t i = 0; invocation->operands_len == 0 && i < languages->len; i++)
         if (languages->list[i].available && languages->list[i].prepare_script.len > 0)
             well &= prepare_and_tell(config, &languages->list[i], again);
-    return well ? EXIT_FINE : EXIT_ERROR;
+    return well ? EVALX_EXIT_OK : EVALX_EXIT_FAILURE;
 }
 
 static int run(const struct invocation *invocation)

@@ -1,8 +1,8 @@
 /* evalx queue: what waits and runs, and who works on it. */
 #include <stdio.h>
 
-#include "cli/asking.h"
 #include "cli/commands.h"
+#include "cli/operator_client.h"
 
 enum { OPTION_SERVER, OPTION_JSON };
 
@@ -14,7 +14,7 @@ static const struct option_spec options[] = {
 static void print_queue(const json_t *queue)
 {
     size_t i;
-    json_t *lane;
+    json_t *row;
 
     (void)printf("%lld waiting, the oldest for %.1f s; %lld running; %lld dead\n", json_whole(queue, "waiting"),
                  json_number_value(json_object_get(queue, "oldest_wait_seconds")), json_whole(queue, "running"),
@@ -22,10 +22,9 @@ static void print_queue(const json_t *queue)
     if (json_array_size(json_object_get(queue, "languages")) == 0)
         return;
     (void)printf("\n%-14s %8s %8s %8s %8s %8s\n", "LANGUAGE", "WAITING", "HIGH", "NORMAL", "LOW", "RUNNING");
-    json_array_foreach(json_object_get(queue, "languages"), i, lane)
-        (void)printf("%-14s %8lld %8lld %8lld %8lld %8lld\n", json_text(lane, "language"), json_whole(lane, "waiting"),
-                     json_whole(lane, "high"), json_whole(lane, "normal"), json_whole(lane, "low"),
-                     json_whole(lane, "running"));
+    json_array_foreach(json_object_get(queue, "languages"), i, row)(void)
+        printf("%-14s %8lld %8lld %8lld %8lld %8lld\n", json_text(row, "language"), json_whole(row, "waiting"),
+               json_whole(row, "high"), json_whole(row, "normal"), json_whole(row, "low"), json_whole(row, "running"));
 }
 
 static void print_workers(const json_t *workers)
@@ -38,23 +37,23 @@ static void print_workers(const json_t *workers)
         return;
     }
     (void)printf("\n%-44s %8s %8s %8s %10s\n", "WORKER", "SLOTS", "BUSY", "RUNNING", "HEARTBEAT");
-    json_array_foreach(workers, i, worker)
-        (void)printf("%-44s %8lld %8.1f %8lld %6.1f s ago\n", json_text(worker, "name"), json_whole(worker, "slots"),
-                     json_number_value(json_object_get(worker, "slots_busy")), json_whole(worker, "running"),
-                     json_number_value(json_object_get(worker, "heartbeat_seconds_ago")));
+    json_array_foreach(workers, i, worker)(void)
+        printf("%-44s %8lld %8.1f %8lld %6.1f s ago\n", json_text(worker, "name"), json_whole(worker, "slots"),
+               json_number_value(json_object_get(worker, "slots_busy")), json_whole(worker, "running"),
+               json_number_value(json_object_get(worker, "heartbeat_seconds_ago")));
 }
 
 static int run(const struct invocation *invocation)
 {
     auto_buf struct buf queue_body = { 0 }, workers_body = { 0 };
-    struct http *http = NULL;
+    struct http_client *http_client = NULL;
     struct error err = { 0 };
     json_t *queue = NULL, *workers = NULL;
-    int status = EXIT_FINE;
+    int status = EVALX_EXIT_OK;
 
-    if (http_open(invocation->values[OPTION_SERVER], &http, &err) < 0 ||
-        ask_server(http, "/queue", false, &queue_body, &queue, &err) < 0 ||
-        ask_server(http, "/workers", false, &workers_body, &workers, &err) < 0) {
+    if (http_client_open(invocation->values[OPTION_SERVER], &http_client, &err) < 0 ||
+        operator_ask(http_client, "/queue", false, &queue_body, &queue, &err) < 0 ||
+        operator_ask(http_client, "/workers", false, &workers_body, &workers, &err) < 0) {
         status = command_failed(&err);
     } else if (invocation_has(invocation, OPTION_JSON)) {
         (void)printf("{\"queue\":%.*s,\"workers\":%.*s}\n", TEXT_ARG(buf_text(&queue_body)),
@@ -65,7 +64,7 @@ static int run(const struct invocation *invocation)
     }
     json_decref(queue);
     json_decref(workers);
-    http_close(http);
+    http_client_close(http_client);
     return status;
 }
 

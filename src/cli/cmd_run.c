@@ -5,11 +5,11 @@
 #include <unistd.h>
 
 #include "cli/commands.h"
-#include "cli/local.h"
-#include "cli/program.h"
+#include "cli/local_run.h"
+#include "cli/request_builder.h"
 #include "cli/settings.h"
-#include "job/request_json.h"
-#include "job/result_json.h"
+#include "codec/request_json.h"
+#include "codec/result_json.h"
 
 #define RESULT_BYTES_MAX (256u << 20)
 
@@ -45,14 +45,14 @@ static int print_json(const struct result *result, struct error *err)
     if (results_encode(result, 1, &encoded, err) < 0)
         return command_failed(err);
     (void)printf("%.*s\n", (int)encoded.len - 2, encoded.at + 1);
-    return result->verdict == VERDICT_ACCEPTED ? EXIT_FINE : EXIT_NOT_ACCEPTED;
+    return result->verdict == VERDICT_ACCEPTED ? EVALX_EXIT_OK : EVALX_EXIT_NOT_ACCEPTED;
 }
 
 /* Output to stdout, errors to stderr, as if the program had been called; then a line on why, where it is not plain. */
 static int pass_on(const struct result *result)
 {
     if (write_bytes(STDOUT_FILENO, result->output) < 0)
-        return EXIT_ERROR;
+        return EVALX_EXIT_FAILURE;
     if (result->compile_output.len > 0)
         (void)write_bytes(STDERR_FILENO, result->compile_output);
     (void)write_bytes(STDERR_FILENO, result->errors);
@@ -60,16 +60,16 @@ static int pass_on(const struct result *result)
         (void)fprintf(stderr, "evalx: %s%s%.*s\n", verdict_name(result->verdict), result->message.len > 0 ? ": " : "",
                       TEXT_ARG(result->message));
     if (result->verdict == VERDICT_WRONG_ANSWER)
-        return EXIT_NOT_ACCEPTED;
+        return EVALX_EXIT_NOT_ACCEPTED;
     if (result->verdict == VERDICT_INTERNAL_ERROR)
-        return EXIT_ERROR;
+        return EVALX_EXIT_FAILURE;
     return result_exit_code(result);
 }
 
 static int decode(const struct invocation *invocation, const struct config *config, const struct languages *languages,
                   struct submission *ret, struct error *err)
 {
-    struct program_files files = {
+    struct request_files files = {
         .source = invocation->operands[0],
         .language = invocation->values[OPTION_LANGUAGE],
         .input = invocation->values[OPTION_STDIN],
@@ -81,7 +81,7 @@ static int decode(const struct invocation *invocation, const struct config *conf
     };
     json_t *object = NULL;
 
-    if (program_to_json(&files, languages, &object, err) < 0)
+    if (request_from_files(&files, languages, &object, err) < 0)
         return -1;
     char *text = json_dumps(object, JSON_COMPACT);
     json_decref(object);
@@ -95,19 +95,19 @@ static int decode(const struct invocation *invocation, const struct config *conf
 static int run_in_box(const struct invocation *invocation, const struct config *config,
                       const struct languages *languages, const struct submission *submission, struct error *err)
 {
-    struct local local;
+    struct local_run local_run;
     struct local_result result;
-    int status = EXIT_ERROR;
+    int status = EVALX_EXIT_FAILURE;
 
-    if (local_open(config, languages, &local, err) < 0)
+    if (local_run_open(config, languages, &local_run, err) < 0)
         return command_failed(err);
-    if (local_run(&local, submission, &result, err) < 0) {
+    if (local_run_test(&local_run, submission, &result, err) < 0) {
         (void)command_failed(err);
     } else {
         status = invocation_has(invocation, OPTION_JSON) ? print_json(&result.result, err) : pass_on(&result.result);
         local_result_done(&result);
     }
-    local_close(&local);
+    local_run_close(&local_run);
     return status;
 }
 
@@ -121,7 +121,7 @@ static int run(const struct invocation *invocation)
     if (settings_load(invocation, &config, &err) < 0 || settings_languages(&config, &languages, &err) < 0)
         return command_failed(&err);
     languages.require_available = true;
-    int status = EXIT_ERROR;
+    int status = EVALX_EXIT_FAILURE;
     if (decode(invocation, &config, &languages, &submission, &err) < 0) {
         (void)command_failed(&err);
     } else {

@@ -4,8 +4,8 @@
 
 #include "base/log.h"
 #include "cli/commands.h"
-#include "cli/service.h"
 #include "cli/settings.h"
+#include "daemon/service.h"
 
 /* The address with the port that was bound, where "listen" left the choice to the kernel. */
 static void address_of(const struct service *service, char ret_address[CONFIG_STRING_BYTES + 8])
@@ -47,8 +47,8 @@ static int run(const struct invocation *invocation)
         service_say_ready(&service, "listening", address);
         status = service_wait(&service);
     }
-    service_end(&service);
-    if (status == EXIT_FINE)
+    service_stop(&service);
+    if (status == EVALX_EXIT_OK)
         log_info("ended");
     return status;
 }

@@ -2,7 +2,7 @@
 #include <jansson.h>
 
 #include "cli/commands.h"
-#include "cli/waiting.h"
+#include "cli/poll_result.h"
 
 enum { OPTION_WAIT, OPTION_SERVER, OPTION_JSON };
 
@@ -15,22 +15,22 @@ static const struct option_spec options[] = {
 static int run(const struct invocation *invocation)
 {
     auto_buf struct buf body = { 0 };
-    struct http *http = NULL;
+    struct http_client *http_client = NULL;
     struct error err = { 0 };
     json_t *answer = NULL;
     uint32_t wait_s;
     int status;
 
     if (wait_seconds(invocation, OPTION_WAIT, &wait_s) < 0)
-        return EXIT_USAGE;
-    if (http_open(invocation->values[OPTION_SERVER], &http, &err) < 0)
+        return EVALX_EXIT_USAGE;
+    if (http_client_open(invocation->values[OPTION_SERVER], &http_client, &err) < 0)
         return command_failed(&err);
-    if (submission_ask(http, invocation->operands[0], wait_s, &body, &answer, &err) < 0)
+    if (submission_ask(http_client, invocation->operands[0], wait_s, &body, &answer, &err) < 0)
         status = command_failed(&err);
     else
         status = submission_show(answer, &body, invocation_has(invocation, OPTION_JSON), wait_s > 0);
     json_decref(answer);
-    http_close(http);
+    http_client_close(http_client);
     return status;
 }
 

@@ -5,9 +5,9 @@
 #include <string.h>
 
 #include "cli/commands.h"
-#include "cli/program.h"
+#include "cli/poll_result.h"
+#include "cli/request_builder.h"
 #include "cli/settings.h"
-#include "cli/waiting.h"
 
 #define SUBMIT_S 120u
 
@@ -52,7 +52,7 @@ static bool is_batch(const struct invocation *invocation)
 /* A batch of one, of the source file.  The language files of this machine are a help, no need. */
 static int batch_of_source(const struct invocation *invocation, struct buf *ret, struct error *err)
 {
-    struct program_files files = {
+    struct request_files files = {
         .source = invocation->operands[0],
         .language = invocation->values[OPTION_LANGUAGE],
         .input = invocation->values[OPTION_STDIN],
@@ -70,7 +70,7 @@ static int batch_of_source(const struct invocation *invocation, struct buf *ret,
     if (settings_load(invocation, &config, err) < 0)
         return -1;
     bool here = settings_languages(&config, &languages, &no_languages) == 0;
-    int outcome = program_to_json(&files, here ? &languages : NULL, &program, err);
+    int outcome = request_from_files(&files, here ? &languages : NULL, &program, err);
     if (here)
         languages_done(&languages);
     if (outcome < 0)
@@ -87,15 +87,16 @@ static int batch_of_source(const struct invocation *invocation, struct buf *ret,
 }
 
 /* Sends it; *ret_token is the server's. */
-static int send_batch(struct http *http, struct text batch, struct buf *ret_body, char ret_token[64], struct error *err)
+static int send_batch(struct http_client *http_client, struct text batch, struct buf *ret_body, char ret_token[64],
+                      struct error *err)
 {
     struct http_answer answer;
     const char *token = NULL;
 
-    if (http_request(http, "/execute/batch", &batch, SUBMIT_S, &answer, err) < 0)
+    if (http_client_request(http_client, "/execute/batch", &batch, SUBMIT_S, &answer, err) < 0)
         return -1;
     if (answer.status < 200 || answer.status > 299) {
-        (void)http_refused(&answer, err);
+        (void)http_client_refused(&answer, err);
         http_answer_done(&answer);
         return -1;
     }
@@ -108,7 +109,7 @@ static int send_batch(struct http *http, struct text batch, struct buf *ret_body
     return token != NULL ? 0 : error_set(err, ERROR_BUG, 0, "the server's answer has no token");
 }
 
-static int submit(const struct invocation *invocation, struct http *http, uint32_t wait_s)
+static int submit(const struct invocation *invocation, struct http_client *http_client, uint32_t wait_s)
 {
     bool as_json = invocation_has(invocation, OPTION_JSON);
     auto_buf struct buf batch = { 0 };
@@ -119,16 +120,16 @@ static int submit(const struct invocation *invocation, struct http *http, uint32
 
     int outcome = is_batch(invocation) ? read_whole_file(invocation->operands[0], &batch, &err)
                                        : batch_of_source(invocation, &batch, &err);
-    if (outcome < 0 || send_batch(http, buf_text(&batch), &body, token, &err) < 0)
+    if (outcome < 0 || send_batch(http_client, buf_text(&batch), &body, token, &err) < 0)
         return command_failed(&err);
     if (wait_s == 0) {
         if (as_json)
             (void)printf("%.*s\n", TEXT_ARG(buf_text(&body)));
         else
             (void)printf("%s\n", token);
-        return EXIT_FINE;
+        return EVALX_EXIT_OK;
     }
-    if (submission_ask(http, token, wait_s, &body, &answer, &err) < 0) {
+    if (submission_ask(http_client, token, wait_s, &body, &answer, &err) < 0) {
         (void)fprintf(stderr, "evalx: submitted as %s\n", token);
         return command_failed(&err);
     }
@@ -139,22 +140,22 @@ static int submit(const struct invocation *invocation, struct http *http, uint32
 
 static int run(const struct invocation *invocation)
 {
-    struct http *http = NULL;
+    struct http_client *http_client = NULL;
     struct error err = { 0 };
     uint32_t wait_s;
 
     if (wait_seconds(invocation, OPTION_WAIT, &wait_s) < 0)
-        return EXIT_USAGE;
+        return EVALX_EXIT_USAGE;
     for (size_t i = 0; i < invocation->command->options_len; i++)
         if (is_batch(invocation) && is_source_option(i) && invocation_has(invocation, i))
             return usage_error(invocation->command, "--%s is for a source file; a batch says it itself",
                                options[i].name);
     if (is_batch(invocation) && invocation->operands_len > 1)
         return usage_error(invocation->command, "unexpected \"%s\"", invocation->operands[1]);
-    if (http_open(invocation->values[OPTION_SERVER], &http, &err) < 0)
+    if (http_client_open(invocation->values[OPTION_SERVER], &http_client, &err) < 0)
         return command_failed(&err);
-    int status = submit(invocation, http, wait_s);
-    http_close(http);
+    int status = submit(invocation, http_client, wait_s);
+    http_client_close(http_client);
     return status;
 }
 

@@ -15,7 +15,7 @@ static int run(const struct invocation *invocation)
         (void)printf("{\"name\": \"evalx\", \"version\": \"%s\"}\n", EVALX_VERSION);
     else
         (void)printf("evalx %s\n", EVALX_VERSION);
-    return EXIT_FINE;
+    return EVALX_EXIT_OK;
 }
 
 const struct subcommand version_command = {

@@ -2,11 +2,11 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "api/server.h"
 #include "base/log.h"
 #include "cli/commands.h"
-#include "cli/service.h"
 #include "cli/settings.h"
+#include "daemon/service.h"
+#include "http/server.h"
 #include "metrics/metrics.h"
 
 #define METRICS_BYTES_MAX (4u << 20)
@@ -89,8 +89,8 @@ static int run(const struct invocation *invocation)
         service_say_ready(&service, "working", service.config.worker_listen);
         status = service_wait(&service);
     }
-    service_end(&service);
-    if (status == EXIT_FINE)
+    service_stop(&service);
+    if (status == EVALX_EXIT_OK)
         log_info("ended");
     return status;
 }

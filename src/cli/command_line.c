@@ -30,7 +30,7 @@ int usage_error(const struct subcommand *command, const char *fmt, ...)
     else
         (void)fprintf(stderr, "\nusage: evalx %s [OPTIONS]%s%s\nTry 'evalx %s --help'.\n", command->name,
                       command->operands[0] != '\0' ? " " : "", command->operands, command->name);
-    return EXIT_USAGE;
+    return EVALX_EXIT_USAGE;
 }
 
 int command_failed(const struct error *err)
@@ -39,7 +39,7 @@ int command_failed(const struct error *err)
         (void)fprintf(stderr, "evalx: %s: %s\n", err->field, err->text);
     else
         (void)fprintf(stderr, "evalx: %s\n", err->text);
-    return EXIT_ERROR;
+    return EVALX_EXIT_FAILURE;
 }
 
 static void print_option(const char *name, enum option_value kind, const char *value, const char *help)
@@ -82,7 +82,7 @@ static int help_on(const struct subcommand *command)
         print_option(option->name, option->kind, option->value, option->help);
     }
     print_common_options(has_option(command, "config"));
-    return EXIT_FINE;
+    return EVALX_EXIT_OK;
 }
 
 static const struct subcommand *find_command(const struct subcommand *commands, const char *name)
@@ -107,7 +107,7 @@ int command_line_help(const struct subcommand *commands, const char *name)
     (void)printf("\nOptions of every command:\n");
     print_common_options(false);
     (void)printf("\n'evalx COMMAND --help' tells more; so does the manual, evalx(1).\n");
-    return EXIT_FINE;
+    return EVALX_EXIT_OK;
 }
 
 static int add_set(struct invocation *invocation, char *word)
@@ -117,7 +117,7 @@ static int add_set(struct invocation *invocation, char *word)
     if (invocation->sets_len == SETS_MAX)
         return usage_error(invocation->command, "--set: at most %d times", SETS_MAX);
     invocation->sets[invocation->sets_len++] = word;
-    return EXIT_FINE;
+    return EVALX_EXIT_OK;
 }
 
 /* The subcommand's own options, then those of all; its own win where a name is in both (check's --config). */
@@ -154,7 +154,7 @@ static int parse_options(int argc, char **argv, struct invocation *invocation)
     opterr = 0;
     optind = 0; /* glibc: start anew */
     for (int code; (code = getopt_long(argc, argv, ":h", options, NULL)) != -1;) {
-        int status = EXIT_FINE;
+        int status = EVALX_EXIT_OK;
         if (code == 'h' || code == CODE_HELP)
             return help_on(command);
         if (code == CODE_CONFIG)
@@ -171,7 +171,7 @@ static int parse_options(int argc, char **argv, struct invocation *invocation)
             status = usage_error(command, "unknown option -%c", optopt);
         else
             status = usage_error(command, "unknown option %s", argv[optind - 1]);
-        if (status != EXIT_FINE)
+        if (status != EVALX_EXIT_OK)
             return status;
     }
     invocation->operands = argv + optind;
@@ -204,7 +204,7 @@ static int parse_leading(int argc, char **argv, struct invocation *invocation, i
         }
         if (is_config)
             invocation->config_file = value;
-        else if ((*ret_status = add_set(invocation, value)) != EXIT_FINE)
+        else if ((*ret_status = add_set(invocation, value)) != EVALX_EXIT_OK)
             return -1;
     }
     return at - 1;
@@ -214,7 +214,7 @@ int command_line_run(int argc, char **argv, const struct subcommand *commands)
 {
     static char *no_words[] = { (char *)"evalx", NULL };
     struct invocation invocation = { .command = commands };
-    int status = EXIT_FINE;
+    int status = EVALX_EXIT_OK;
 
     if (argc < 1) {
         argc = 1;

@@ -10,10 +10,10 @@
 
 /* Exit statuses of evalx, as evalx(1) says. */
 enum exit_status {
-    EXIT_FINE = 0,
-    EXIT_ERROR = 1,        /* something failed; the reason is on stderr */
-    EXIT_USAGE = 2,        /* the command line is wrong */
-    EXIT_NOT_ACCEPTED = 3, /* all went well, but not every result is "accepted" */
+    EVALX_EXIT_OK = 0,
+    EVALX_EXIT_FAILURE = 1,      /* something failed; the reason is on stderr */
+    EVALX_EXIT_USAGE = 2,        /* the command line is wrong */
+    EVALX_EXIT_NOT_ACCEPTED = 3, /* all went well, but not every result is "accepted" */
 };
 
 #define OPTIONS_MAX 12
@@ -61,10 +61,10 @@ static inline bool invocation_has(const struct invocation *invocation, size_t op
  * evalx does without one. */
 int command_line_run(int argc, char **argv, const struct subcommand *commands);
 
-/* Prints what all subcommands are (name NULL) or one of them; EXIT_FINE, or EXIT_USAGE where there is no such one. */
+/* Prints what all subcommands are (name NULL) or one of them; EVALX_EXIT_OK, or EVALX_EXIT_USAGE where there is no such one. */
 int command_line_help(const struct subcommand *commands, const char *name);
 
-/* "evalx: TEXT" on stderr, with a hint at --help; EXIT_USAGE. */
+/* "evalx: TEXT" on stderr, with a hint at --help; EVALX_EXIT_USAGE. */
 __attribute__((format(printf, 2, 3))) int usage_error(const struct subcommand *command, const char *fmt, ...);
-/* "evalx: TEXT" on stderr; EXIT_ERROR. */
+/* "evalx: TEXT" on stderr; EVALX_EXIT_FAILURE. */
 int command_failed(const struct error *err);

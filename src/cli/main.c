@@ -5,7 +5,7 @@
 #include <stdio.h>
 
 #include "cli/commands.h"
-#include "job/request_json.h"
+#include "codec/request_json.h"
 
 static int help_run(const struct invocation *invocation);
 
@@ -43,9 +43,9 @@ int main(int argc, char **argv)
     request_init(); /* before any thread: the JSON library's hash seed */
     int status = command_line_run(argc, argv, commands);
     /* What was printed to a full disk or a closed pipe was not printed. */
-    if (fflush(stdout) != 0 && status == EXIT_FINE) {
+    if (fflush(stdout) != 0 && status == EVALX_EXIT_OK) {
         (void)fputs("evalx: cannot write the output\n", stderr);
-        return EXIT_ERROR;
+        return EVALX_EXIT_FAILURE;
     }
     return status;
 }

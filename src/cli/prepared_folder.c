@@ -12,19 +12,19 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "base/layers.h"
-#include "base/scope.h"
-#include "job/prepared.h"
-#include "sandbox/launcher/unpack.h"
+#include "base/cleanup.h"
+#include "base/image_layers.h"
+#include "model/prepared.h"
+#include "sandboxd/archive_unpack.h"
 
 #define UNFINISHED ".new"
-#define DEPTH_MAX (PACK_DEPTH_MAX + 1)
+#define DEPTH_MAX (ARCHIVE_DEPTH_MAX + 1)
 
 int prepared_folder_open(const char *images_folder, const char *image, int *ret_folder, struct error *err)
 {
     char path[PATH_MAX];
 
-    if (snprintf(path, sizeof path, "%s/" LAYERS_PREPARED "/%s", images_folder, image) >= (int)sizeof path)
+    if (snprintf(path, sizeof path, "%s/" IMAGE_LAYERS_PREPARED "/%s", images_folder, image) >= (int)sizeof path)
         return error_set(err, ERROR_SETUP, ENAMETOOLONG, "%s", images_folder);
     (void)umask(022);
     for (char *slash = strchr(path + 1, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
@@ -38,7 +38,7 @@ int prepared_folder_open(const char *images_folder, const char *image, int *ret_
         return error_set(err, ERROR_SETUP, errno, "make %s", path);
     /* As the launcher will look at it. */
     auto_close int seen = -1;
-    if (layers_open_prepared(images_folder, image, &seen, err) < 0)
+    if (image_layers_open_prepared(images_folder, image, &seen, err) < 0)
         return -1;
     auto_close int folder = seen < 0 ? -1 : openat(seen, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (folder < 0 || flock(folder, LOCK_EX) < 0)
@@ -70,15 +70,15 @@ static void remove_tree(int folder, const char *name, int depth)
     (void)unlinkat(folder, name, AT_REMOVEDIR);
 }
 
-int prepared_folder_put(int folder, const char *name, int bundle, uint64_t *ret_bytes, struct error *err)
+int prepared_folder_put(int folder, const char *name, int archive, uint64_t *ret_bytes, struct error *err)
 {
     struct stat status;
 
     remove_tree(folder, UNFINISHED, 0);
-    if (fstat(bundle, &status) < 0 || mkdirat(folder, UNFINISHED, 0755) < 0)
+    if (fstat(archive, &status) < 0 || mkdirat(folder, UNFINISHED, 0755) < 0)
         return error_set(err, ERROR_SETUP, errno, "make a folder for it");
     auto_close int made = openat(folder, UNFINISHED, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    int os = made < 0 ? errno : unpack(bundle, made);
+    int os = made < 0 ? errno : archive_unpack(archive, made);
     if (os == 0 && syncfs(made) < 0)
         os = errno;
     if (os == 0)

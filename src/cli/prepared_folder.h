@@ -1,5 +1,5 @@
 /*
- * prepared_folder: IMAGES/.prepared/IMAGE, written by `evalx prepare` alone, as root (job/prepared.h).  What is in it
+ * prepared_folder: IMAGES/.prepared/IMAGE, written by `evalx prepare` alone, as root (model/prepared.h).  What is in it
  * under its name is whole and never changes.
  */
 #pragma once
@@ -16,7 +16,7 @@ int prepared_folder_open(const char *images_folder, const char *image, int *ret_
 bool prepared_folder_has(int folder, const char *name);
 
 /* The bundle's files as the folder `name`, in place of one that is there; all of them or nothing. */
-int prepared_folder_put(int folder, const char *name, int bundle, uint64_t *ret_bytes, struct error *err);
+int prepared_folder_put(int folder, const char *name, int archive, uint64_t *ret_bytes, struct error *err);
 
 /* Removes what an earlier state of the language left, and what was never finished. */
 void prepared_folder_sweep(int folder, struct text id, const char *name);

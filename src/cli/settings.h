@@ -3,7 +3,7 @@
  */
 #pragma once
 #include "cli/command_line.h"
-#include "job/language.h"
+#include "model/language.h"
 
 /*
  * Loads the configuration with --config and --set on top, and applies the log level.  Afterwards no secret is left in

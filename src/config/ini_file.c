@@ -13,7 +13,7 @@
 #include <sys/stat.h>
 
 #include "base/buf.h"
-#include "base/scope.h"
+#include "base/cleanup.h"
 
 #define LINE_BYTES_MAX 198
 

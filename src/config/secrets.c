@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/scope.h"
+#include "base/cleanup.h"
 #include "config/config.h"
 
 #define CREDENTIAL "redis-password"

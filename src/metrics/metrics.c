@@ -10,8 +10,8 @@
 #include <inttypes.h>
 #include <pthread.h>
 
-#include "job/submission.h"
 #include "metrics/process.h"
+#include "model/submission.h"
 
 #define LANGUAGES_MAX 256
 #define LABEL_BYTES 48
@@ -19,9 +19,9 @@
 #define BUCKETS_MAX 16
 
 /* Upper bounds in microseconds, ascending; +Inf follows by itself. */
-static const uint64_t http_bounds[] = { 500,    1000,   2500,   5000,    10000,   25000,    50000,   100000,
+static const uint64_t http_bounds[] = { 500,    1000,   2500,    5000,    10000,   25000,    50000,    100000,
                                         250000, 500000, 1000000, 2500000, 5000000, 10000000, 30000000, 60000000 };
-static const uint64_t run_bounds[] = { 1000,   2500,   5000,    10000,   25000,   50000,    100000,   250000,
+static const uint64_t run_bounds[] = { 1000,   2500,    5000,    10000,   25000,    50000,    100000,   250000,
                                        500000, 1000000, 2500000, 5000000, 10000000, 30000000, 60000000, 120000000 };
 #define BOUNDS_LEN(bounds) (sizeof(bounds) / sizeof *(bounds))
 static_assert(BOUNDS_LEN(http_bounds) <= BUCKETS_MAX, "the buckets have room");
@@ -231,8 +231,8 @@ static int write_http(struct buf *out, struct error *err)
     for (size_t i = 0; i < metrics.http_len; i++)
         if (metrics.http[i].status == 0 &&
             (http_labels(&metrics.http[i], &labels, err) < 0 ||
-             write_histogram("http_request_duration_seconds", buf_text(&labels), &metrics.http[i].duration,
-                             http_bounds, BOUNDS_LEN(http_bounds), out, err) < 0))
+             write_histogram("http_request_duration_seconds", buf_text(&labels), &metrics.http[i].duration, http_bounds,
+                             BOUNDS_LEN(http_bounds), out, err) < 0))
             return -1;
     return 0;
 }
@@ -257,8 +257,7 @@ static int write_language_histogram(const char *name, const char *help, size_t o
     return 0;
 }
 
-static int write_language_counter(const char *name, const char *help, size_t offset, struct buf *out,
-                                  struct error *err)
+static int write_language_counter(const char *name, const char *help, size_t offset, struct buf *out, struct error *err)
 {
     if (write_head(name, "counter", help, out, err) < 0)
         return -1;
@@ -288,25 +287,25 @@ static int write_verdicts(struct buf *out, struct error *err)
 
 /* ---- figures from the store ----------------------------------------------------------------------------------- */
 
-static bool is_announced(const char *lane)
+static bool is_announced(const char *queue)
 {
     for (size_t i = 0; i < metrics.languages_len; i++)
-        if (strcmp(metrics.languages[i].name, lane) == 0)
+        if (strcmp(metrics.languages[i].name, queue) == 0)
             return true;
     return false;
 }
 
-static uint64_t waiting_in(const struct store_depth *depth, const char *lane)
+static uint64_t waiting_in(const struct store_depth *depth, const char *queue)
 {
-    for (size_t i = 0; i < depth->lanes_len; i++)
-        if (strcmp(depth->lanes[i].lane, lane) == 0)
-            return depth->lanes[i].waiting;
+    for (size_t i = 0; i < depth->queues_len; i++)
+        if (strcmp(depth->queues[i].queue, queue) == 0)
+            return depth->queues[i].waiting;
     return 0;
 }
 
-static int write_lane(const char *lane, uint64_t waiting, struct buf *out, struct error *err)
+static int write_queue(const char *queue, uint64_t waiting, struct buf *out, struct error *err)
 {
-    if (write_language_begin("evalx_queue_depth_total", lane, out, err) < 0)
+    if (write_language_begin("evalx_queue_depth_total", queue, out, err) < 0)
         return -1;
     return buf_printf(out, err, "} %" PRIu64 "\n", waiting);
 }
@@ -323,14 +322,14 @@ static int write_depth(const struct store_depth *depth, struct buf *out, struct 
     if (write_head("evalx_queue_depth_total", "gauge", "Submissions waiting, by language.", out, err) < 0)
         return -1;
     for (size_t i = 0; i < metrics.languages_len; i++)
-        if (write_lane(metrics.languages[i].name, waiting_in(depth, metrics.languages[i].name), out, err) < 0)
+        if (write_queue(metrics.languages[i].name, waiting_in(depth, metrics.languages[i].name), out, err) < 0)
             return -1;
-    if (write_lane(LANE_MIXED, waiting_in(depth, LANE_MIXED), out, err) < 0)
+    if (write_queue(QUEUE_MIXED, waiting_in(depth, QUEUE_MIXED), out, err) < 0)
         return -1;
     /* Lanes this process has no language file for, but another one has; without zeros, as nothing says they exist. */
-    for (size_t i = 0; i < depth->lanes_len; i++)
-        if (!is_announced(depth->lanes[i].lane) && strcmp(depth->lanes[i].lane, LANE_MIXED) != 0 &&
-            write_lane(depth->lanes[i].lane, depth->lanes[i].waiting, out, err) < 0)
+    for (size_t i = 0; i < depth->queues_len; i++)
+        if (!is_announced(depth->queues[i].queue) && strcmp(depth->queues[i].queue, QUEUE_MIXED) != 0 &&
+            write_queue(depth->queues[i].queue, depth->queues[i].waiting, out, err) < 0)
             return -1;
 
     if (write_gauge("evalx_queue_depth", "Submissions waiting.", depth->waiting, out, err) < 0 ||
@@ -343,8 +342,8 @@ static int write_depth(const struct store_depth *depth, struct buf *out, struct 
         return -1;
     if (buf_printf(out, err, "evalx_oldest_wait_seconds %" PRIu64 ".%03" PRIu64 "\n", depth->oldest_wait_ms / 1000u,
                    depth->oldest_wait_ms % 1000u) < 0 ||
-        write_head("evalx_slots_busy", "gauge", "Slots with work, on average since the heartbeat before.",
-                   out, err) < 0)
+        write_head("evalx_slots_busy", "gauge", "Slots with work, on average since the heartbeat before.", out, err) <
+            0)
         return -1;
     return buf_printf(out, err, "evalx_slots_busy %" PRIu64 ".%03" PRIu64 "\n", depth->busy_milli / 1000u,
                       depth->busy_milli % 1000u);

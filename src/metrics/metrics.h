@@ -9,8 +9,8 @@
 #include <stdint.h>
 
 #include "base/buf.h"
-#include "job/result.h"
-#include "store/store.h"
+#include "model/result.h"
+#include "queue/queue.h"
 
 /* Must be called once, before threads: `languages` are the lanes shown with zeros while idle. */
 void metrics_init(const char *const *languages, size_t languages_len);

@@ -8,7 +8,7 @@
 #include <inttypes.h>
 #include <sys/resource.h>
 
-#include "base/scope.h"
+#include "base/cleanup.h"
 
 /* Of /proc/self/stat, counted after the name: the 20th is the start (ticks since boot), the 22nd memory (pages). */
 struct stat_figures {

@@ -46,7 +46,7 @@ void host_tell(struct host_list *list, enum host_state state, const char *name, 
 static FILE *open_below(const struct host_list *list, const char *path)
 {
     char whole[PATH_BYTES];
-    if (snprintf(whole, sizeof whole, "%s%s", list->place->root, path) >= (int)sizeof whole)
+    if (snprintf(whole, sizeof whole, "%s%s", list->host->root, path) >= (int)sizeof whole)
         return NULL;
     return fopen(whole, "re");
 }
@@ -80,7 +80,7 @@ int64_t host_number(const struct host_list *list, const char *path)
 bool host_exists(const struct host_list *list, const char *path)
 {
     char whole[PATH_BYTES];
-    return snprintf(whole, sizeof whole, "%s%s", list->place->root, path) < (int)sizeof whole &&
+    return snprintf(whole, sizeof whole, "%s%s", list->host->root, path) < (int)sizeof whole &&
            access(whole, F_OK) == 0;
 }
 
@@ -351,7 +351,7 @@ static void check_pids(struct host_list *list)
         if (value >= 0 && value < least)
             least = value;
     }
-    uint64_t wanted = list->place->processes + 1024; /* and those of the host itself */
+    uint64_t wanted = list->host->processes + 1024; /* and those of the host itself */
     bool enough = least >= 0 && (uint64_t)least >= wanted;
     host_tell(list, enough ? HOST_OK : HOST_WARN, "processes", "sudo sysctl -w kernel.pid_max=4194304",
               "%" PRId64 " at a time on this host; slots may want %" PRIu64, least, wanted);
@@ -359,23 +359,23 @@ static void check_pids(struct host_list *list)
 
 static void check_disk(struct host_list *list)
 {
-    const struct host_place *place = list->place;
-    if (!place->disk_known)
+    const struct host_environment *host = list->host;
+    if (!host->disk_known)
         return;
-    uint64_t mib = place->disk_bytes_free >> 20;
-    bool few_inodes = place->disk_inodes_free < 10000, little = mib < 1024;
-    enum host_state state = mib < 64 || place->disk_inodes_free < 100 ? HOST_MISSING
-                            : few_inodes || little                    ? HOST_WARN
-                                                                      : HOST_OK;
+    uint64_t mib = host->disk_bytes_free >> 20;
+    bool few_inodes = host->disk_inodes_free < 10000, little = mib < 1024;
+    enum host_state state = mib < 64 || host->disk_inodes_free < 100 ? HOST_MISSING
+                            : few_inodes || little                   ? HOST_WARN
+                                                                     : HOST_OK;
     host_tell(list, state, "disk", "free space there, or choose another folder by EVALX_DATA",
-              "%" PRIu64 " MiB and %" PRIu64 " inodes free at %s", mib, place->disk_inodes_free, place->data);
+              "%" PRIu64 " MiB and %" PRIu64 " inodes free at %s", mib, host->disk_inodes_free, host->data);
 }
 
-void host_place_disk(struct host_place *place)
+void host_environment_disk(struct host_environment *host)
 {
     char path[PATH_BYTES];
     struct statvfs status;
-    if (snprintf(path, sizeof path, "%s", place->data) >= (int)sizeof path)
+    if (snprintf(path, sizeof path, "%s", host->data) >= (int)sizeof path)
         return;
     while (statvfs(path, &status) < 0) {
         char *slash = strrchr(path, '/');
@@ -383,19 +383,19 @@ void host_place_disk(struct host_place *place)
             return;
         slash[slash == path] = '\0'; /* "/x" -> "/" */
     }
-    place->disk_known = true;
-    place->disk_bytes_free = (uint64_t)status.f_bavail * status.f_frsize;
-    place->disk_inodes_free = status.f_files == 0 ? UINT64_MAX : status.f_favail; /* btrfs and others count none */
+    host->disk_known = true;
+    host->disk_bytes_free = (uint64_t)status.f_bavail * status.f_frsize;
+    host->disk_inodes_free = status.f_files == 0 ? UINT64_MAX : status.f_favail; /* btrfs and others count none */
 }
 
-size_t host_check(const struct host_place *place, struct host_finding ret[HOST_FINDINGS_MAX])
+size_t host_check(const struct host_environment *host, struct host_finding ret[HOST_FINDINGS_MAX])
 {
     static void (*const checks[])(struct host_list *) = {
         check_kernel,  check_capabilities, check_root,    check_namespaces,   check_apparmor,
         check_seccomp, check_memfd,        check_overlay, host_check_cgroups, check_core_pattern,
         check_sysctls, check_pids,         check_smt,     check_disk,
     };
-    struct host_list list = { .place = place, .findings = ret };
+    struct host_list list = { .host = host, .findings = ret };
     for (size_t i = 0; i < sizeof checks / sizeof *checks; i++)
         checks[i](&list);
     return list.len;

@@ -20,7 +20,7 @@ struct host_finding {
 };
 
 /* Where to look. */
-struct host_place {
+struct host_environment {
     const char *root; /* stands before /proc and /sys: "" for this host, a folder for tests */
     const char *data; /* the data folder's name, for words only */
     bool disk_known;  /* of the file system the data folder is (or will be) on */
@@ -29,8 +29,8 @@ struct host_place {
 };
 
 /* The file system `data` is on, or will be: the nearest folder above it that exists. */
-void host_place_disk(struct host_place *place);
+void host_environment_disk(struct host_environment *host);
 
 #define HOST_FINDINGS_MAX 40
 /* Returns how many there are. */
-size_t host_check(const struct host_place *place, struct host_finding ret[HOST_FINDINGS_MAX]);
+size_t host_check(const struct host_environment *host, struct host_finding ret[HOST_FINDINGS_MAX]);

@@ -57,7 +57,7 @@ static void note_mount(char *line, struct cgroups *all)
 static void find(const struct host_list *list, struct cgroups *all)
 {
     char path[PATH_MAX_HERE], line[2048];
-    (void)snprintf(path, sizeof path, "%s/proc/self/mountinfo", list->place->root);
+    (void)snprintf(path, sizeof path, "%s/proc/self/mountinfo", list->host->root);
     FILE *mounts = fopen(path, "re");
     while (mounts != NULL && fgets(line, sizeof line, mounts) != NULL)
         note_mount(line, all);
@@ -164,7 +164,7 @@ static void check_swap(struct host_list *list, const struct cgroups *all, bool i
 {
     char path[PATH_MAX_HERE], line[256];
     unsigned areas = 0;
-    (void)snprintf(path, sizeof path, "%s/proc/swaps", list->place->root);
+    (void)snprintf(path, sizeof path, "%s/proc/swaps", list->host->root);
     FILE *swaps = fopen(path, "re");
     while (swaps != NULL && fgets(line, sizeof line, swaps) != NULL)
         areas += strncmp(line, "Filename", 8) != 0 && line[0] != '\n';

@@ -3,7 +3,7 @@
 #include "sandbox/host_check.h"
 
 struct host_list {
-    const struct host_place *place;
+    const struct host_environment *host;
     struct host_finding *findings;
     size_t len;
     unsigned kernel_major, kernel_minor; /* 0.0 where it is not known */

@@ -75,12 +75,12 @@ struct slot_limits {
 /* Descriptors of a SLOT_RUN, in this order; the last two only where the flags say so. */
 enum slot_fd { SLOT_FD_STDIN, SLOT_FD_STDOUT, SLOT_FD_STDERR, SLOT_FD_BASE_COUNT_ };
 #define SLOT_FDS_MAX 5
-#define SLOT_HAS_BUNDLE 1u   /* a descriptor to unpack into the box */
-#define SLOT_KEEP_FILES 2u   /* a descriptor to pack the box into */
-#define SLOT_REFUSED_ENDS 4u /* a refused call ends the run, instead of answering EPERM */
-#define SLOT_SELF_TEST 8u    /* the launcher's own probe (probe.h) is executed; the words are ignored */
+#define SLOT_HAS_ARCHIVE 1u /* a descriptor to unpack into the box */
+#define SLOT_KEEP_FILES 2u  /* a descriptor to pack the box into */
+#define SLOT_DENIED_ENDS 4u /* a refused call ends the run, instead of answering EPERM */
+#define SLOT_SELF_TEST 8u   /* the launcher's own probe (probe.h) is executed; the words are ignored */
 /* An interpreter that reads all of its one file `source` before it runs any of it: one that waits may be taken. */
-#define SLOT_MAY_BE_WARM 16u
+#define SLOT_MAY_PRESTART 16u
 #define SLOT_SOURCE_BYTES 64
 
 struct slot_request {
@@ -93,7 +93,7 @@ struct slot_request {
     uint32_t strings_len;
     struct slot_limits limits;
     char image[CONTROL_IMAGE_BYTES];
-    char source[SLOT_SOURCE_BYTES]; /* with SLOT_MAY_BE_WARM: a plain name in the box */
+    char source[SLOT_SOURCE_BYTES]; /* with SLOT_MAY_PRESTART: a plain name in the box */
     char strings[SLOT_STRINGS_BYTES];
 };
 #define SLOT_REQUEST_SHORT_BYTES (offsetof(struct slot_request, strings) + SLOT_STRINGS_SHORT_BYTES)
@@ -104,20 +104,20 @@ static inline size_t slot_request_size(const struct slot_request *request)
     return request->strings_len <= SLOT_STRINGS_SHORT_BYTES ? SLOT_REQUEST_SHORT_BYTES : sizeof *request;
 }
 
-struct slot_facts {
+struct slot_run_stats {
     uint64_t cpu_us, wall_us, memory_bytes;
     int32_t exit_code, signal;
     int32_t exec_os; /* errno of a failed execve, else 0 */
-    uint32_t oom_kills, process_refusals;
+    uint32_t oom_kills, processes_denied;
     uint32_t cpu_exceeded, wall_exceeded, output_exceeded, cancelled;
-    uint32_t files_kept;   /* the bundle was written */
-    uint32_t refused_call; /* 1 + the number of the refused call that ended the run, 0 if none did */
+    uint32_t files_kept;     /* the bundle was written */
+    uint32_t denied_syscall; /* 1 + the number of the refused call that ended the run, 0 if none did */
 };
 
 struct slot_reply {
     uint32_t op;
     uint32_t run;
     int32_t os; /* 0: facts are valid.  Else the box could not be built: text says which step */
-    struct slot_facts facts;
+    struct slot_run_stats stats;
     char text[CONTROL_TEXT_BYTES];
 };

@@ -21,8 +21,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "base/scope.h"
-#include "sandbox/message.h"
+#include "base/cleanup.h"
+#include "base/packet.h"
 #include "sandbox/sandbox_internal.h"
 
 #define ANSWER_MS 20000
@@ -92,7 +92,7 @@ static int receive_reply(int control, struct control_reply *reply, int *ret_fd, 
         return -2;
     }
     size_t fds = 0;
-    int got = message_receive(control, reply, sizeof *reply, ret_fd, 1, &fds, 0);
+    int got = packet_receive(control, reply, sizeof *reply, ret_fd, 1, &fds, 0);
     if (got <= 0) {
         error_set(err, ERROR_SANDBOX, got < 0 ? errno : 0, "the launcher has ended");
         return -2;
@@ -104,7 +104,7 @@ static int receive_reply(int control, struct control_reply *reply, int *ret_fd, 
 int sandbox_start(const struct sandbox_settings *settings, struct sandbox **ret, struct error *err)
 {
     char isolate[SANDBOX_PATH_BYTES];
-    if (sandbox_driver_find(settings, isolate, err) < 0)
+    if (sandbox_backend_find(settings, isolate, err) < 0)
         return -1;
     auto_close int file = open_launcher_file(err);
     if (file < 0)
@@ -120,7 +120,7 @@ int sandbox_start(const struct sandbox_settings *settings, struct sandbox **ret,
     }
     (void)pthread_mutex_init(&sandbox->lock, NULL);
     sandbox->control = pair[0];
-    sandbox->refused_calls_kill = settings->refused_calls_kill;
+    sandbox->denied_syscalls_kill = settings->denied_syscalls_kill;
     sandbox->warm = settings->warm && isolate[0] == '\0';
     sandbox->launcher = fork();
     if (sandbox->launcher == 0)
@@ -149,7 +149,7 @@ int sandbox_start(const struct sandbox_settings *settings, struct sandbox **ret,
 static int ask_once(struct sandbox *sandbox, struct control_request request, int *ret_fd, struct error *err)
 {
     request.sequence = ++sandbox->sequence;
-    if (message_send(sandbox->control, &request, sizeof request, NULL, 0) < 0)
+    if (packet_send(sandbox->control, &request, sizeof request, NULL, 0) < 0)
         return error_set(err, ERROR_SANDBOX, errno, "the launcher has ended");
     for (;;) {
         struct control_reply reply;
@@ -235,7 +235,7 @@ const char *sandbox_cgroup(const struct sandbox *sandbox)
     return sandbox->cgroup_version == 2 ? "v2" : sandbox->cgroup_version == 1 ? "v1" : "none";
 }
 
-const char *sandbox_driver(const struct sandbox *sandbox)
+const char *sandbox_backend(const struct sandbox *sandbox)
 {
     return sandbox->driver;
 }

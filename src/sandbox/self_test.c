@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "sandbox/launcher/probe.h"
+#include "sandboxd/probe.h"
 
 static const struct limits probe_limits = {
     .cpu_us = 10000000, /* it takes milliseconds; in an emulated or overloaded machine, seconds */
@@ -20,16 +20,16 @@ static const struct limits probe_limits = {
 };
 
 /* What the group has counted, as the probe cannot know which group it is in. */
-static int judge_figures(const struct facts *facts, const char *cgroup, struct error *err)
+static int judge_figures(const struct stats *stats, const char *cgroup, struct error *err)
 {
-    bool counts_peak = strcmp(cgroup, "v2") != 0 || facts->memory_bytes > 0; /* memory.peak: Linux 5.19 */
+    bool counts_peak = strcmp(cgroup, "v2") != 0 || stats->memory_bytes > 0; /* memory.peak: Linux 5.19 */
 
-    if (facts->cpu_us == 0)
+    if (stats->cpu_us == 0)
         return error_set(err, ERROR_SETUP, 0, "CPU time: the run's cgroup has counted none");
-    if (counts_peak && facts->memory_bytes < PROBE_MEMORY_BYTES)
+    if (counts_peak && stats->memory_bytes < PROBE_MEMORY_BYTES)
         return error_set(err, ERROR_SETUP, 0, "memory: the run's cgroup has counted %" PRIu64 " of %u bytes",
-                         facts->memory_bytes, PROBE_MEMORY_BYTES);
-    if (facts->process_refusals == 0)
+                         stats->memory_bytes, PROBE_MEMORY_BYTES);
+    if (stats->processes_denied == 0)
         return error_set(err, ERROR_SETUP, 0, "process limit: the run's cgroup has refused no process");
     return 0;
 }
@@ -45,51 +45,51 @@ static const char *join_lines(const struct buf *lines, char ret[400])
     return ret;
 }
 
-int self_test_judge(const struct box_outcome *outcome, const char *cgroup, struct error *err)
+int self_test_judge(const struct run_outcome *outcome, const char *cgroup, struct error *err)
 {
-    const struct facts *facts = &outcome->facts;
+    const struct stats *stats = &outcome->stats;
     struct text errors = buf_text(&outcome->errors);
     char walls[400];
 
     if (outcome->output.len > 0)
         return error_set(err, ERROR_SETUP, 0, "these walls are missing: %s", join_lines(&outcome->output, walls));
-    if (facts->signal != 0 || facts->exit_code != 0)
-        return error_set(err, ERROR_SETUP, 0, "the probe ended with signal %d, exit code %d: %.*s", facts->signal,
-                         facts->exit_code, (int)errors.len, errors.len > 0 ? errors.at : "");
-    return strcmp(cgroup, "none") == 0 ? 0 : judge_figures(facts, cgroup, err);
+    if (stats->signal != 0 || stats->exit_code != 0)
+        return error_set(err, ERROR_SETUP, 0, "the probe ended with signal %d, exit code %d: %.*s", stats->signal,
+                         stats->exit_code, (int)errors.len, errors.len > 0 ? errors.at : "");
+    return strcmp(cgroup, "none") == 0 ? 0 : judge_figures(stats, cgroup, err);
 }
 
-static int run_probe(struct box *box, const char *image, const char *cgroup, struct error *err)
+static int run_probe(struct sandbox_slot *slot, const char *image, const char *cgroup, struct error *err)
 {
     char *const argv[] = { (char *)(uintptr_t) "probe", NULL };
     char *const env[] = { NULL };
-    const struct box_job job = {
+    const struct run_request job = {
         .image = image,
         .class = LANGUAGE_CLASS_NATIVE,
         .argv = argv,
         .env = env,
         .limits = probe_limits,
-        .bundle_fd = -1,
+        .archive_fd = -1,
         .self_test = true,
     };
-    struct box_outcome outcome;
+    struct run_outcome outcome;
 
-    if (box_run(box, &job, &outcome, err) < 0)
+    if (sandbox_run(slot, &job, &outcome, err) < 0)
         return -1;
     int result = self_test_judge(&outcome, cgroup, err);
-    box_outcome_done(&outcome);
+    run_outcome_done(&outcome);
     return result;
 }
 
 int self_test_run(struct sandbox *sandbox, const char *image, uint64_t *ret_us, struct error *err)
 {
     uint64_t begun_us = clock_mono_us();
-    struct box *box = NULL;
+    struct sandbox_slot *slot = NULL;
 
-    int result = box_open(sandbox, 0, &box, err);
+    int result = sandbox_slot_open(sandbox, 0, &slot, err);
     if (result == 0)
-        result = run_probe(box, image, sandbox_cgroup(sandbox), err);
-    box_close(box);
+        result = run_probe(slot, image, sandbox_cgroup(sandbox), err);
+    sandbox_slot_close(slot);
     if (result < 0) {
         err->kind = ERROR_SETUP;
         return error_within(err, "self-test of the sandbox");

@@ -1,5 +1,5 @@
 /*
- * self_test: proves at a start, in a few milliseconds, that the walls stand: the launcher's probe (launcher/probe.h)
+ * self_test: proves at a start, in a few milliseconds, that the walls stand: the launcher's probe (sandboxd/probe.h)
  * runs in a box as any program would, and the run's group must have counted what it used.
  */
 #pragma once
@@ -14,4 +14,4 @@
 int self_test_run(struct sandbox *sandbox, const char *image, uint64_t *ret_us, struct error *err);
 
 /* Pure: what the probe's outcome means.  `cgroup` is sandbox_cgroup's word. */
-int self_test_judge(const struct box_outcome *outcome, const char *cgroup, struct error *err);
+int self_test_judge(const struct run_outcome *outcome, const char *cgroup, struct error *err);

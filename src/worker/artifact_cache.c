@@ -26,11 +26,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "base/scope.h"
+#include "worker/artifact_memory.h"
 #include "worker/artifact_share.h"
-#include "worker/artifact_warm.h"
 
 #define WRITING_MAX 64      /* artifacts in memory that wait for the disk; beyond, they are not kept */
 #define TEMPORARY_AGE_S 600 /* an older temporary file has no writer any more */
@@ -49,13 +49,13 @@ struct artifact_cache {
     int folder_fd;
     uint64_t bytes_max;
     struct artifact_share *share; /* or NULL */
-    pthread_mutex_t lock;  /* all below */
-    pthread_cond_t landed; /* a flight changed or went */
-    pthread_cond_t work;   /* for the keeper */
-    pthread_t keeper;
+    pthread_mutex_t lock;         /* all below */
+    pthread_cond_t landed;        /* a flight changed or went */
+    pthread_cond_t work;          /* for the keeper */
+    pthread_t heartbeat;
     struct flight *flights, **flights_end; /* oldest first */
     size_t writing_len;
-    struct warm warm;
+    struct memory memory;
     bool ending;
     /* The keeper's own. */
     uint64_t bytes;
@@ -64,8 +64,8 @@ struct artifact_cache {
 
 void artifact_done(struct artifact *artifact)
 {
-    scope_close(&artifact->bundle_fd);
-    artifact->bundle_fd = -1;
+    cleanup_close(&artifact->archive_fd);
+    artifact->archive_fd = -1;
     buf_done(&artifact->output);
 }
 
@@ -101,20 +101,20 @@ static struct flight *flight_add(struct artifact_cache *cache, const char *key)
         abort(); /* a small fixed size: the process is lost, its leases run out */
     memcpy(flight->key, key, ARTIFACT_KEY_BYTES);
     flight->state = FLIGHT_LOOKING;
-    flight->artifact.bundle_fd = -1;
+    flight->artifact.archive_fd = -1;
     *cache->flights_end = flight;
     cache->flights_end = &flight->next;
     return flight;
 }
 
 /* A copy with a descriptor of its own; false where descriptors or memory have run out. */
-static bool artifact_copy(struct artifact *to, int bundle_fd, struct text output, bool output_cut)
+static bool artifact_copy(struct artifact *to, int archive_fd, struct text output, bool output_cut)
 {
     struct error ignored;
 
-    *to = (struct artifact){ .bundle_fd = fcntl(bundle_fd, F_DUPFD_CLOEXEC, 3), .output_cut = output_cut };
+    *to = (struct artifact){ .archive_fd = fcntl(archive_fd, F_DUPFD_CLOEXEC, 3), .output_cut = output_cut };
     buf_init(&to->output, ARTIFACT_OUTPUT_BYTES_MAX);
-    if (to->bundle_fd >= 0 && (output.len == 0 || buf_append_text(&to->output, output, &ignored) == 0))
+    if (to->archive_fd >= 0 && (output.len == 0 || buf_append_text(&to->output, output, &ignored) == 0))
         return true;
     artifact_done(to);
     return false;
@@ -124,9 +124,9 @@ static bool look_on_disk(struct artifact_cache *cache, const char *key, struct a
 {
     struct error err;
 
-    *ret = (struct artifact){ .bundle_fd = -1 };
+    *ret = (struct artifact){ .archive_fd = -1 };
     buf_init(&ret->output, ARTIFACT_OUTPUT_BYTES_MAX);
-    int found = artifact_file_load(cache->folder_fd, key, &ret->bundle_fd, &ret->output, &ret->output_cut, &err);
+    int found = artifact_file_load(cache->folder_fd, key, &ret->archive_fd, &ret->output, &ret->output_cut, &err);
     if (found < 0)
         log_warn("artifact cache: %s; compiling instead", err.text);
     if (found <= 0)
@@ -135,21 +135,21 @@ static bool look_on_disk(struct artifact_cache *cache, const char *key, struct a
 }
 
 /* With the lock held. */
-static bool get_warm(struct artifact_cache *cache, const char *key, struct artifact *ret, bool *ret_touch)
+static bool get_from_memory(struct artifact_cache *cache, const char *key, struct artifact *ret, bool *ret_touch)
 {
-    const struct warm_entry *entry = warm_find(&cache->warm, key, clock_mono_us(), ret_touch);
+    const struct artifact_memory_entry *entry = artifact_memory_find(&cache->memory, key, clock_mono_us(), ret_touch);
 
-    return entry != NULL && artifact_copy(ret, entry->bundle_fd, buf_text(&entry->output), entry->output_cut);
+    return entry != NULL && artifact_copy(ret, entry->archive_fd, buf_text(&entry->output), entry->output_cut);
 }
 
 /* It is there now, for all who wait, and for the keeper to write.  With the lock held. */
-static void land(struct artifact_cache *cache, struct flight **at, int bundle_fd, struct text output, bool output_cut,
+static void land(struct artifact_cache *cache, struct flight **at, int archive_fd, struct text output, bool output_cut,
                  bool is_shared)
 {
     struct flight *flight = *at;
 
-    warm_keep(&cache->warm, flight->key, bundle_fd, output, output_cut, clock_mono_us());
-    if (cache->writing_len >= WRITING_MAX || !artifact_copy(&flight->artifact, bundle_fd, output, output_cut)) {
+    artifact_memory_keep(&cache->memory, flight->key, archive_fd, output, output_cut, clock_mono_us());
+    if (cache->writing_len >= WRITING_MAX || !artifact_copy(&flight->artifact, archive_fd, output, output_cut)) {
         flight_remove(cache, at);
         return;
     }
@@ -167,7 +167,7 @@ bool artifact_cache_get(struct artifact_cache *cache, const char key[ARTIFACT_KE
     assert(strlen(key) == ARTIFACT_KEY_LEN);
     (void)pthread_mutex_lock(&cache->lock);
     for (;;) {
-        if (get_warm(cache, key, ret, &touch)) {
+        if (get_from_memory(cache, key, ret, &touch)) {
             (void)pthread_mutex_unlock(&cache->lock);
             if (touch)
                 artifact_file_touch(cache->folder_fd, key);
@@ -177,7 +177,7 @@ bool artifact_cache_get(struct artifact_cache *cache, const char key[ARTIFACT_KE
         if (flight == NULL)
             break;
         if (flight->state == FLIGHT_WRITING &&
-            artifact_copy(ret, flight->artifact.bundle_fd, buf_text(&flight->artifact.output),
+            artifact_copy(ret, flight->artifact.archive_fd, buf_text(&flight->artifact.output),
                           flight->artifact.output_cut)) {
             (void)pthread_mutex_unlock(&cache->lock);
             return true;
@@ -194,9 +194,10 @@ bool artifact_cache_get(struct artifact_cache *cache, const char key[ARTIFACT_KE
     struct flight **at = flight_find(cache, key);
     assert(*at != NULL && (*at)->state == FLIGHT_LOOKING);
     if (is_shared) {
-        land(cache, at, ret->bundle_fd, buf_text(&ret->output), ret->output_cut, true);
+        land(cache, at, ret->archive_fd, buf_text(&ret->output), ret->output_cut, true);
     } else if (found) {
-        warm_keep(&cache->warm, key, ret->bundle_fd, buf_text(&ret->output), ret->output_cut, clock_mono_us());
+        artifact_memory_keep(&cache->memory, key, ret->archive_fd, buf_text(&ret->output), ret->output_cut,
+                             clock_mono_us());
         flight_remove(cache, at);
     } else {
         (*at)->state = FLIGHT_MAKING;
@@ -205,13 +206,13 @@ bool artifact_cache_get(struct artifact_cache *cache, const char key[ARTIFACT_KE
     return found || is_shared;
 }
 
-void artifact_cache_put(struct artifact_cache *cache, const char key[ARTIFACT_KEY_BYTES], int bundle_fd,
+void artifact_cache_put(struct artifact_cache *cache, const char key[ARTIFACT_KEY_BYTES], int archive_fd,
                         struct text output, bool output_cut)
 {
     (void)pthread_mutex_lock(&cache->lock);
     struct flight **at = flight_find(cache, key);
     assert(*at != NULL && (*at)->state == FLIGHT_MAKING);
-    land(cache, at, bundle_fd, output, output_cut, false);
+    land(cache, at, archive_fd, output, output_cut, false);
     (void)pthread_mutex_unlock(&cache->lock);
 }
 
@@ -274,7 +275,7 @@ static void list_group(int folder_fd, const char *group, struct listing *listing
     DIR *entries = fd < 0 ? NULL : fdopendir(fd);
 
     if (entries == NULL) {
-        scope_close(&fd);
+        cleanup_close(&fd);
         return;
     }
     for (const struct dirent *entry; (entry = readdir(entries)) != NULL;)
@@ -325,7 +326,7 @@ static void write_flight(struct artifact_cache *cache, const struct flight *flig
 
     if (cache->share != NULL && !flight->is_shared)
         artifact_share_put(cache->share, flight->key, &flight->artifact);
-    if (artifact_file_store(cache->folder_fd, flight->key, flight->artifact.bundle_fd,
+    if (artifact_file_store(cache->folder_fd, flight->key, flight->artifact.archive_fd,
                             buf_text(&flight->artifact.output), flight->artifact.output_cut, &bytes, &err) < 0) {
         if (!cache->failing)
             log_warn("artifact cache: %s; programs are compiled anew until that is better", err.text);
@@ -397,13 +398,13 @@ int artifact_cache_open(const char *folder, uint64_t bytes_max, struct artifact_
     cache->bytes_max = bytes_max;
     cache->share = share;
     cache->flights_end = &cache->flights;
-    warm_init(&cache->warm, bytes_max);
+    artifact_memory_init(&cache->memory, bytes_max);
     (void)pthread_mutex_init(&cache->lock, NULL);
     (void)pthread_cond_init(&cache->landed, NULL);
     (void)pthread_cond_init(&cache->work, NULL);
-    int os = pthread_create(&cache->keeper, NULL, keep, cache);
+    int os = pthread_create(&cache->heartbeat, NULL, keep, cache);
     if (os != 0) {
-        scope_close(&cache->folder_fd);
+        cleanup_close(&cache->folder_fd);
         free(cache);
         return error_set(err, ERROR_SETUP, os, "start the artifact cache's thread");
     }
@@ -419,12 +420,12 @@ void artifact_cache_close(struct artifact_cache *cache)
     cache->ending = true;
     (void)pthread_cond_signal(&cache->work);
     (void)pthread_mutex_unlock(&cache->lock);
-    (void)pthread_join(cache->keeper, NULL);
+    (void)pthread_join(cache->heartbeat, NULL);
     assert(cache->flights == NULL);
-    warm_done(&cache->warm);
+    artifact_memory_done(&cache->memory);
     (void)pthread_cond_destroy(&cache->work);
     (void)pthread_cond_destroy(&cache->landed);
     (void)pthread_mutex_destroy(&cache->lock);
-    scope_close(&cache->folder_fd);
+    cleanup_close(&cache->folder_fd);
     free(cache);
 }

@@ -32,7 +32,7 @@ int artifact_cache_open(const char *folder, uint64_t bytes_max, struct artifact_
 void artifact_cache_close(struct artifact_cache *cache);
 
 struct artifact {
-    int bundle_fd;     /* a sealed memfd, position 0; the holder closes it */
+    int archive_fd;    /* a sealed memfd, position 0; the holder closes it */
     struct buf output; /* what the compiler printed (warnings) */
     bool output_cut;
 };
@@ -45,6 +45,6 @@ void artifact_done(struct artifact *artifact);
 bool artifact_cache_get(struct artifact_cache *cache, const char key[ARTIFACT_KEY_BYTES], struct artifact *ret);
 
 /* Returns at once; all is copied.  The disk is written later, by the cache's own thread. */
-void artifact_cache_put(struct artifact_cache *cache, const char key[ARTIFACT_KEY_BYTES], int bundle_fd,
+void artifact_cache_put(struct artifact_cache *cache, const char key[ARTIFACT_KEY_BYTES], int archive_fd,
                         struct text output, bool output_cut);
 void artifact_cache_abandon(struct artifact_cache *cache, const char key[ARTIFACT_KEY_BYTES]);

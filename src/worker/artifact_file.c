@@ -18,7 +18,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/scope.h"
+#include "base/cleanup.h"
 
 #define MAGIC "EVXARTF1"
 #define HASHED_BYTES_MAX (4u << 20)
@@ -26,7 +26,7 @@
 
 struct header {
     char magic[8];
-    uint64_t bundle_bytes;
+    uint64_t archive_bytes;
     uint32_t output_bytes;
     uint32_t output_cut;
     uint8_t sum[SHA256_DIGEST_SIZE]; /* of output and bundle; zeros where the bundle is larger than HASHED_BYTES_MAX */
@@ -67,20 +67,20 @@ static int write_fully(int fd, const void *at, size_t len, struct error *err)
 }
 
 /* The sum of the output and of the bundle's bytes in `fd` from `offset`; false if they cannot be read. */
-static bool sum_of(int fd, uint64_t offset, uint64_t bundle_bytes, struct text output,
+static bool sum_of(int fd, uint64_t offset, uint64_t archive_bytes, struct text output,
                    uint8_t ret_sum[SHA256_DIGEST_SIZE])
 {
     struct sha256_ctx sha;
     uint8_t chunk[16384];
 
-    if (bundle_bytes > HASHED_BYTES_MAX) {
+    if (archive_bytes > HASHED_BYTES_MAX) {
         memset(ret_sum, 0, SHA256_DIGEST_SIZE);
         return true;
     }
     sha256_init(&sha);
     sha256_update(&sha, output.len, (const uint8_t *)output.at);
-    for (uint64_t done = 0; done < bundle_bytes;) {
-        size_t len = bundle_bytes - done < sizeof chunk ? (size_t)(bundle_bytes - done) : sizeof chunk;
+    for (uint64_t done = 0; done < archive_bytes;) {
+        size_t len = archive_bytes - done < sizeof chunk ? (size_t)(archive_bytes - done) : sizeof chunk;
         if (read_fully(fd, chunk, len, offset + done) < 0)
             return false;
         sha256_update(&sha, len, chunk);
@@ -131,8 +131,8 @@ static bool file_is_whole(int fd, struct header *header, struct buf *output)
     if (fstat(fd, &status) < 0 || !S_ISREG(status.st_mode) || read_fully(fd, header, sizeof *header, 0) < 0)
         return false;
     if (memcmp(header->magic, MAGIC, sizeof header->magic) != 0 || header->output_bytes > ARTIFACT_OUTPUT_BYTES_MAX ||
-        header->bundle_bytes > INT64_MAX / 2 ||
-        (uint64_t)status.st_size != sizeof *header + header->output_bytes + header->bundle_bytes)
+        header->archive_bytes > INT64_MAX / 2 ||
+        (uint64_t)status.st_size != sizeof *header + header->output_bytes + header->archive_bytes)
         return false;
     if (header->output_bytes > 0) {
         if (buf_reserve(output, header->output_bytes, &ignored) < 0 ||
@@ -141,12 +141,12 @@ static bool file_is_whole(int fd, struct header *header, struct buf *output)
         output->len += header->output_bytes;
         output->at[output->len] = '\0';
     }
-    return sum_of(fd, sizeof *header + header->output_bytes, header->bundle_bytes, buf_text(output), sum) &&
+    return sum_of(fd, sizeof *header + header->output_bytes, header->archive_bytes, buf_text(output), sum) &&
            memcmp(sum, header->sum, sizeof sum) == 0;
 }
 
 /* What artifact_file_load gives, of an open file in this form; 0 where it is not whole. */
-static int take_artifact(int fd, int *ret_bundle_fd, struct buf *output, bool *ret_output_cut, struct error *err)
+static int take_artifact(int fd, int *ret_archive_fd, struct buf *output, bool *ret_output_cut, struct error *err)
 {
     struct header header;
 
@@ -154,7 +154,7 @@ static int take_artifact(int fd, int *ret_bundle_fd, struct buf *output, bool *r
         buf_clear(output);
         return 0;
     }
-    if (artifact_memfd_copy(fd, sizeof header + header.output_bytes, header.bundle_bytes, ret_bundle_fd, err) < 0) {
+    if (artifact_memfd_copy(fd, sizeof header + header.output_bytes, header.archive_bytes, ret_archive_fd, err) < 0) {
         buf_clear(output);
         return -1;
     }
@@ -162,7 +162,7 @@ static int take_artifact(int fd, int *ret_bundle_fd, struct buf *output, bool *r
     return 1;
 }
 
-int artifact_file_load(int folder_fd, const char *key, int *ret_bundle_fd, struct buf *output, bool *ret_output_cut,
+int artifact_file_load(int folder_fd, const char *key, int *ret_archive_fd, struct buf *output, bool *ret_output_cut,
                        struct error *err)
 {
     char path[ARTIFACT_KEY_BYTES + 1];
@@ -172,7 +172,7 @@ int artifact_file_load(int folder_fd, const char *key, int *ret_bundle_fd, struc
     if (fd < 0)
         return errno == ENOENT ? 0 : error_set(err, ERROR_SETUP, errno, "open artifact %.8s", key);
     assert(output->len == 0);
-    int found = take_artifact(fd, ret_bundle_fd, output, ret_output_cut, err);
+    int found = take_artifact(fd, ret_archive_fd, output, ret_output_cut, err);
     if (found == 0)
         (void)unlinkat(folder_fd, path, 0);
     else if (found > 0)
@@ -188,23 +188,23 @@ void artifact_file_touch(int folder_fd, const char *key)
     (void)utimensat(folder_fd, path, NULL, AT_SYMLINK_NOFOLLOW);
 }
 
-static int write_artifact(int fd, int bundle_fd, uint64_t bundle_bytes, struct text output, bool output_cut,
+static int write_artifact(int fd, int archive_fd, uint64_t archive_bytes, struct text output, bool output_cut,
                           struct error *err)
 {
-    struct header header = { .bundle_bytes = bundle_bytes,
+    struct header header = { .archive_bytes = archive_bytes,
                              .output_bytes = (uint32_t)output.len,
                              .output_cut = output_cut };
 
     memcpy(header.magic, MAGIC, sizeof header.magic);
-    if (!sum_of(bundle_fd, 0, bundle_bytes, output, header.sum))
+    if (!sum_of(archive_fd, 0, archive_bytes, output, header.sum))
         return error_set(err, ERROR_SETUP, 0, "read a bundle");
     if (write_fully(fd, &header, sizeof header, err) < 0 || write_fully(fd, output.at, output.len, err) < 0 ||
-        copy_bytes(fd, bundle_fd, 0, bundle_bytes, err) < 0)
+        copy_bytes(fd, archive_fd, 0, archive_bytes, err) < 0)
         return -1;
     return fsync(fd) < 0 ? error_set(err, ERROR_SETUP, errno, "flush artifact") : 0;
 }
 
-int artifact_file_store(int folder_fd, const char *key, int bundle_fd, struct text output, bool output_cut,
+int artifact_file_store(int folder_fd, const char *key, int archive_fd, struct text output, bool output_cut,
                         uint64_t *ret_bytes, struct error *err)
 {
     static _Atomic unsigned made; /* two threads may store at once */
@@ -213,7 +213,7 @@ int artifact_file_store(int folder_fd, const char *key, int bundle_fd, struct te
 
     assert(output.len <= ARTIFACT_OUTPUT_BYTES_MAX);
     path_of(key, path);
-    if (fstat(bundle_fd, &status) < 0)
+    if (fstat(archive_fd, &status) < 0)
         return error_set(err, ERROR_SETUP, errno, "look at a bundle");
     if (mkdirat(folder_fd, group, 0700) < 0 && errno != EEXIST)
         return error_set(err, ERROR_SETUP, errno, "make artifact folder");
@@ -222,7 +222,7 @@ int artifact_file_store(int folder_fd, const char *key, int bundle_fd, struct te
     auto_close int fd = openat(folder_fd, temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (fd < 0)
         return error_set(err, ERROR_SETUP, errno, "make artifact file");
-    if (write_artifact(fd, bundle_fd, (uint64_t)status.st_size, output, output_cut, err) < 0)
+    if (write_artifact(fd, archive_fd, (uint64_t)status.st_size, output, output_cut, err) < 0)
         goto undo;
     if (renameat(folder_fd, temporary, folder_fd, path) < 0) {
         (void)error_set(err, ERROR_SETUP, errno, "name artifact");
@@ -237,15 +237,15 @@ undo:
     return -1;
 }
 
-int artifact_file_pack(int bundle_fd, struct text output, bool output_cut, struct buf *ret, struct error *err)
+int artifact_file_pack(int archive_fd, struct text output, bool output_cut, struct buf *ret, struct error *err)
 {
     struct stat status;
     auto_close int fd = memfd_create("packed", MFD_CLOEXEC);
-    if (fd < 0 || fstat(bundle_fd, &status) < 0)
+    if (fd < 0 || fstat(archive_fd, &status) < 0)
         return error_set(err, ERROR_SETUP, errno, "make memory file for an artifact");
     size_t size = sizeof(struct header) + output.len + (size_t)status.st_size;
     if (buf_reserve(ret, size, err) < 0 ||
-        write_artifact(fd, bundle_fd, (uint64_t)status.st_size, output, output_cut, err) < 0)
+        write_artifact(fd, archive_fd, (uint64_t)status.st_size, output, output_cut, err) < 0)
         return -1;
     if (read_fully(fd, ret->at + ret->len, size, 0) < 0)
         return error_set(err, ERROR_SETUP, 0, "read a packed artifact");
@@ -254,7 +254,7 @@ int artifact_file_pack(int bundle_fd, struct text output, bool output_cut, struc
     return 0;
 }
 
-int artifact_file_unpack(struct text bytes, int *ret_bundle_fd, struct buf *output, bool *ret_output_cut,
+int artifact_file_unpack(struct text bytes, int *ret_archive_fd, struct buf *output, bool *ret_output_cut,
                          struct error *err)
 {
     auto_close int fd = memfd_create("packed", MFD_CLOEXEC);
@@ -262,5 +262,5 @@ int artifact_file_unpack(struct text bytes, int *ret_bundle_fd, struct buf *outp
         return error_set(err, ERROR_SETUP, errno, "make memory file for an artifact");
     if (write_fully(fd, bytes.at, bytes.len, err) < 0)
         return -1;
-    return take_artifact(fd, ret_bundle_fd, output, ret_output_cut, err);
+    return take_artifact(fd, ret_archive_fd, output, ret_output_cut, err);
 }

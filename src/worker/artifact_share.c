@@ -30,9 +30,9 @@ bool artifact_share_get(struct artifact_share *share, const char key[ARTIFACT_KE
     tell(share, NULL);
     if (!found)
         return false;
-    *ret = (struct artifact){ .bundle_fd = -1 };
+    *ret = (struct artifact){ .archive_fd = -1 };
     buf_init(&ret->output, ARTIFACT_OUTPUT_BYTES_MAX);
-    int whole = artifact_file_unpack(buf_text(&bytes), &ret->bundle_fd, &ret->output, &ret->output_cut, &err);
+    int whole = artifact_file_unpack(buf_text(&bytes), &ret->archive_fd, &ret->output, &ret->output_cut, &err);
     if (whole < 0)
         tell(share, &err);
     if (whole <= 0)
@@ -48,11 +48,10 @@ void artifact_share_put(struct artifact_share *share, const char key[ARTIFACT_KE
     auto_buf struct buf bytes = { .max = SHARED_ARTIFACT_BYTES_MAX + 1 };
     uint64_t others = ARTIFACT_OUTPUT_BYTES_MAX + 4096;
 
-    if (fstat(artifact->bundle_fd, &status) < 0 ||
-        (uint64_t)status.st_size + others > SHARED_ARTIFACT_BYTES_MAX)
+    if (fstat(artifact->archive_fd, &status) < 0 || (uint64_t)status.st_size + others > SHARED_ARTIFACT_BYTES_MAX)
         return;
-    bool failed = artifact_file_pack(artifact->bundle_fd, buf_text(&artifact->output), artifact->output_cut, &bytes,
-                                     &err) < 0 ||
-                  store_shared_put(share->store, key, buf_text(&bytes), share->bytes_max, &err) < 0;
+    bool failed =
+        artifact_file_pack(artifact->archive_fd, buf_text(&artifact->output), artifact->output_cut, &bytes, &err) < 0 ||
+        store_shared_put(share->store, key, buf_text(&bytes), share->bytes_max, &err) < 0;
     tell(share, failed ? &err : NULL);
 }

@@ -7,7 +7,7 @@
  * Any thread.
  */
 #pragma once
-#include "store/store.h"
+#include "queue/queue.h"
 #include "worker/artifact_cache.h"
 
 /* One larger than this is not shared: sending it would hold up the store's other callers. */

@@ -16,7 +16,7 @@
 
 struct entry {
     char key[HASH_HEX_BYTES];
-    struct box_outcome outcome;
+    struct run_outcome outcome;
     size_t bytes;
     uint64_t until_us;
     struct entry *chain_next;
@@ -76,7 +76,7 @@ static void drop(struct result_cache *cache, struct entry **at)
     *at = entry->chain_next;
     unlink_used(entry);
     cache->bytes -= entry->bytes;
-    box_outcome_done(&entry->outcome);
+    run_outcome_done(&entry->outcome);
     free(entry);
 }
 
@@ -90,31 +90,31 @@ void result_cache_close(struct result_cache *cache)
     free(cache);
 }
 
-bool result_cache_may_keep(const struct box_outcome *outcome)
+bool result_cache_may_keep(const struct run_outcome *outcome)
 {
-    const struct facts *facts = &outcome->facts;
+    const struct stats *stats = &outcome->stats;
 
-    return !facts->cancelled && !facts->cpu_exceeded && !facts->wall_exceeded && !facts->output_exceeded &&
-           facts->oom_kills == 0 && facts->process_refusals == 0 && facts->refused_call == 0 &&
-           facts->signal != SIGKILL && /* somebody's, not the program's */
-           outcome->bundle_fd < 0 && !outcome->output_cut && !outcome->errors_cut;
+    return !stats->cancelled && !stats->cpu_exceeded && !stats->wall_exceeded && !stats->output_exceeded &&
+           stats->oom_kills == 0 && stats->processes_denied == 0 && stats->denied_syscall == 0 &&
+           stats->signal != SIGKILL && /* somebody's, not the program's */
+           outcome->archive_fd < 0 && !outcome->output_cut && !outcome->errors_cut;
 }
 
-static bool copy_outcome(const struct box_outcome *from, struct box_outcome *to)
+static bool copy_outcome(const struct run_outcome *from, struct run_outcome *to)
 {
     struct error ignored; /* no memory: as if it were not here */
 
-    *to = (struct box_outcome){ .facts = from->facts, .bundle_fd = -1 };
+    *to = (struct run_outcome){ .stats = from->stats, .archive_fd = -1 };
     buf_init(&to->output, from->output.len + 1);
     buf_init(&to->errors, from->errors.len + 1);
     if ((from->output.len == 0 || buf_append_text(&to->output, buf_text(&from->output), &ignored) == 0) &&
         (from->errors.len == 0 || buf_append_text(&to->errors, buf_text(&from->errors), &ignored) == 0))
         return true;
-    box_outcome_done(to);
+    run_outcome_done(to);
     return false;
 }
 
-bool result_cache_get(struct result_cache *cache, const char key[HASH_HEX_BYTES], struct box_outcome *ret)
+bool result_cache_get(struct result_cache *cache, const char key[HASH_HEX_BYTES], struct run_outcome *ret)
 {
     (void)pthread_mutex_lock(&cache->lock);
     struct entry **at = find(cache, key);
@@ -130,7 +130,7 @@ bool result_cache_get(struct result_cache *cache, const char key[HASH_HEX_BYTES]
     return found;
 }
 
-void result_cache_put(struct result_cache *cache, const char key[HASH_HEX_BYTES], const struct box_outcome *outcome)
+void result_cache_put(struct result_cache *cache, const char key[HASH_HEX_BYTES], const struct run_outcome *outcome)
 {
     size_t bytes = sizeof(struct entry) + outcome->output.len + outcome->errors.len;
     struct entry *entry = bytes <= cache->bytes_max / EACH_PART_MAX ? calloc(1, sizeof *entry) : NULL;

@@ -21,9 +21,9 @@ struct result_cache;
 struct result_cache *result_cache_open(uint64_t bytes_max, uint64_t ttl_s);
 void result_cache_close(struct result_cache *cache); /* NULL is fine */
 
-bool result_cache_may_keep(const struct box_outcome *outcome);
+bool result_cache_may_keep(const struct run_outcome *outcome);
 
-/* true: *ret is a copy of the outcome, which the caller ends with box_outcome_done. */
-bool result_cache_get(struct result_cache *cache, const char key[HASH_HEX_BYTES], struct box_outcome *ret);
+/* true: *ret is a copy of the outcome, which the caller ends with run_outcome_done. */
+bool result_cache_get(struct result_cache *cache, const char key[HASH_HEX_BYTES], struct run_outcome *ret);
 /* Keeps a copy; one that is too large is left out. */
-void result_cache_put(struct result_cache *cache, const char key[HASH_HEX_BYTES], const struct box_outcome *outcome);
+void result_cache_put(struct result_cache *cache, const char key[HASH_HEX_BYTES], const struct run_outcome *outcome);

@@ -11,11 +11,11 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
+#include "base/cleanup.h"
 #include "base/hash.h"
-#include "base/scope.h"
-#include "job/judge.h"
-#include "job/prepared.h"
-#include "sandbox/bundle.h"
+#include "model/judge.h"
+#include "model/prepared.h"
+#include "sandbox/archive.h"
 #include "worker/artifact_cache.h"
 #include "worker/result_cache.h"
 
@@ -23,21 +23,21 @@
 #define KEY_VERSION "evalx artifact 1"   /* changes when artifacts of an older evalx must not be used */
 #define RESULT_VERSION "evalx result 1"
 
-#define WARM_SOURCE_BYTES_MAX (60u << 10)
+#define PRESTART_SOURCE_BYTES_MAX (60u << 10)
 
 static_assert(RUNNER_COMPILE_TEXT_MAX == ARTIFACT_OUTPUT_BYTES_MAX,
               "a compiler's text is kept whole with its artifact");
 
 void compiled_init(struct compiled *compiled)
 {
-    *compiled = (struct compiled){ .bundle_fd = -1, .verdict = VERDICT_INTERNAL_ERROR };
+    *compiled = (struct compiled){ .archive_fd = -1, .verdict = VERDICT_INTERNAL_ERROR };
     buf_init(&compiled->output, RUNNER_COMPILE_TEXT_MAX);
 }
 
 void compiled_done(struct compiled *compiled)
 {
-    scope_close(&compiled->bundle_fd);
-    compiled->bundle_fd = -1;
+    cleanup_close(&compiled->archive_fd);
+    compiled->archive_fd = -1;
     buf_done(&compiled->output);
 }
 
@@ -125,7 +125,7 @@ static void key_of(const struct program *program, char *const *argv, char ret_ke
 }
 
 /* All that goes into a run: how its program was compiled, and the job itself. */
-static int result_key(const struct program *program, const struct box_job *job, struct arena *arena,
+static int result_key(const struct program *program, const struct run_request *job, struct arena *arena,
                       char ret_key[HASH_HEX_BYTES], struct error *err)
 {
     const struct language *language = program->language;
@@ -155,21 +155,21 @@ static int result_key(const struct program *program, const struct box_job *job, 
 }
 
 /* Runs the job, or finds what it gave before. */
-static int run_or_find(struct box *box, struct result_cache *results, const struct program *program,
-                       const struct box_job *job, struct arena *arena, struct box_outcome *ret, bool *ret_found,
+static int run_or_find(struct sandbox_slot *slot, struct result_cache *results, const struct program *program,
+                       const struct run_request *job, struct arena *arena, struct run_outcome *ret, bool *ret_found,
                        struct error *err)
 {
     char key[HASH_HEX_BYTES];
 
     *ret_found = false;
     if (results == NULL)
-        return box_run(box, job, ret, err);
+        return sandbox_run(slot, job, ret, err);
     if (result_key(program, job, arena, key, err) < 0)
         return -1;
     *ret_found = result_cache_get(results, key, ret);
     if (*ret_found)
         return 0;
-    if (box_run(box, job, ret, err) < 0)
+    if (sandbox_run(slot, job, ret, err) < 0)
         return -1;
     if (result_cache_may_keep(ret))
         result_cache_put(results, key, ret);
@@ -177,7 +177,7 @@ static int run_or_find(struct box *box, struct result_cache *results, const stru
 }
 
 /* What the compiler printed: errors first, because that is what its reader looks for; cut at the maximum. */
-static void take_compiler_text(struct compiled *compiled, const struct box_outcome *outcome)
+static void take_compiler_text(struct compiled *compiled, const struct run_outcome *outcome)
 {
     struct text parts[] = { buf_text(&outcome->errors), buf_text(&outcome->output) };
     struct error ignored; /* the lengths were cut to fit: only memory can be short, and then the text is left out */
@@ -208,7 +208,7 @@ static void explain_failure(struct compiled *compiled, enum verdict cause, const
     compiled->verdict = VERDICT_COMPILE_ERROR;
     switch (cause) {
     case VERDICT_TIME_LIMIT:
-        if (compiled->facts.cpu_exceeded)
+        if (compiled->stats.cpu_exceeded)
             (void)snprintf(message, size, "compilation used more than its %g s of CPU time", seconds(limits->cpu_us));
         else
             (void)snprintf(message, size, "compilation took longer than %g s", seconds(limits->wall_us));
@@ -220,7 +220,7 @@ static void explain_failure(struct compiled *compiled, enum verdict cause, const
     case VERDICT_OUTPUT_LIMIT:
         (void)snprintf(message, size, "the compiler printed more than its %" PRIu64 " bytes", limits->output_bytes);
         break;
-    case VERDICT_REFUSED_CALL:
+    case VERDICT_DENIED_SYSCALL:
         (void)snprintf(message, size, "the compiler made a system call that programs may not make");
         break;
     case VERDICT_CANCELLED:
@@ -232,83 +232,83 @@ static void explain_failure(struct compiled *compiled, enum verdict cause, const
     case VERDICT_RUNTIME_ERROR:
     case VERDICT_INTERNAL_ERROR:
     case VERDICT_COUNT_:
-        if (compiled->facts.signal != 0)
-            (void)snprintf(message, size, "the compiler was ended by signal %d", compiled->facts.signal);
+        if (compiled->stats.signal != 0)
+            (void)snprintf(message, size, "the compiler was ended by signal %d", compiled->stats.signal);
         else if (compiled->output.len == 0)
-            (void)snprintf(message, size, "the compiler ended with exit code %d", compiled->facts.exit_code);
+            (void)snprintf(message, size, "the compiler ended with exit code %d", compiled->stats.exit_code);
         break;
     }
 }
 
 /* Nobody may change what later runs start from: sealed, or copied and then sealed. */
-static int seal(int *bundle_fd, struct error *err)
+static int seal(int *archive_fd, struct error *err)
 {
     const int seals = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE;
     struct stat status;
     int copy_fd = -1;
 
-    if (fcntl(*bundle_fd, F_ADD_SEALS, seals) == 0 || (fcntl(*bundle_fd, F_GET_SEALS) & seals) == seals)
-        return lseek(*bundle_fd, 0, SEEK_SET) < 0 ? error_set(err, ERROR_SANDBOX, errno, "rewind bundle") : 0;
-    if (fstat(*bundle_fd, &status) < 0)
+    if (fcntl(*archive_fd, F_ADD_SEALS, seals) == 0 || (fcntl(*archive_fd, F_GET_SEALS) & seals) == seals)
+        return lseek(*archive_fd, 0, SEEK_SET) < 0 ? error_set(err, ERROR_SANDBOX, errno, "rewind bundle") : 0;
+    if (fstat(*archive_fd, &status) < 0)
         return error_set(err, ERROR_SANDBOX, errno, "look at bundle");
-    if (artifact_memfd_copy(*bundle_fd, 0, (uint64_t)status.st_size, &copy_fd, err) < 0) {
+    if (artifact_memfd_copy(*archive_fd, 0, (uint64_t)status.st_size, &copy_fd, err) < 0) {
         err->kind = ERROR_SANDBOX;
         return -1;
     }
-    scope_close(bundle_fd);
-    *bundle_fd = copy_fd;
+    cleanup_close(archive_fd);
+    *archive_fd = copy_fd;
     return 0;
 }
 
-static int compile_in(struct box *box, const struct program *program, char *const *argv, char *const *env,
+static int compile_in(struct sandbox_slot *slot, const struct program *program, char *const *argv, char *const *env,
                       struct compiled *ret, struct error *err)
 {
     const struct language *language = program->language;
     auto_close int sources_fd = -1;
-    struct box_outcome outcome;
+    struct run_outcome outcome;
 
-    if (bundle_of_files(program->files, program->files_len, &sources_fd, err) < 0)
+    if (archive_of_files(program->files, program->files_len, &sources_fd, err) < 0)
         return -1;
-    struct box_job job = {
+    struct run_request job = {
         .image = language->image.at,
         .class = LANGUAGE_CLASS_COMPILER,
         .argv = argv,
         .env = env,
         .limits = language->compile_limits,
-        .bundle_fd = sources_fd,
+        .archive_fd = sources_fd,
         .keep_files = true,
     };
-    if (box_run(box, &job, &outcome, err) < 0)
+    if (sandbox_run(slot, &job, &outcome, err) < 0)
         return -1;
 
-    enum verdict cause = judge_run(&outcome.facts, &job.limits, buf_text(&outcome.output), NULL);
-    ret->facts = outcome.facts;
-    ret->compile_us = outcome.facts.wall_us;
+    enum verdict cause = judge_run(&outcome.stats, &job.limits, buf_text(&outcome.output), NULL);
+    ret->stats = outcome.stats;
+    ret->compile_us = outcome.stats.wall_us;
     take_compiler_text(ret, &outcome);
-    if (cause == VERDICT_ACCEPTED && outcome.bundle_fd < 0) { /* too much of it, which is the program's doing */
+    if (cause == VERDICT_ACCEPTED && outcome.archive_fd < 0) { /* too much of it, which is the program's doing */
         ret->verdict = VERDICT_COMPILE_ERROR;
         (void)snprintf(ret->message, sizeof ret->message,
                        "what the compiler made cannot be kept: more than %d files or %" PRIu64
                        " MiB, or a name of more than %d bytes",
-                       BUNDLE_FILES_MAX, job.limits.disk_bytes >> 20, BUNDLE_NAME_MAX);
-        box_outcome_done(&outcome);
+                       ARCHIVE_FILES_MAX, job.limits.disk_bytes >> 20, ARCHIVE_NAME_MAX);
+        run_outcome_done(&outcome);
         return 0;
     }
     if (cause != VERDICT_ACCEPTED) {
         explain_failure(ret, cause, &job.limits);
-        box_outcome_done(&outcome);
+        run_outcome_done(&outcome);
         return 0;
     }
-    ret->bundle_fd = take_fd(&outcome.bundle_fd);
-    box_outcome_done(&outcome);
-    if (seal(&ret->bundle_fd, err) < 0)
+    ret->archive_fd = take_fd(&outcome.archive_fd);
+    run_outcome_done(&outcome);
+    if (seal(&ret->archive_fd, err) < 0)
         return -1;
     ret->ok = true;
     ret->verdict = VERDICT_ACCEPTED;
     return 0;
 }
 
-static int compile_cached(struct box *box, struct artifact_cache *cache, const struct program *program,
+static int compile_cached(struct sandbox_slot *slot, struct artifact_cache *cache, const struct program *program,
                           struct compiled *ret, struct error *err)
 {
     char key[HASH_HEX_BYTES];
@@ -324,7 +324,7 @@ static int compile_cached(struct box *box, struct artifact_cache *cache, const s
     key_of(program, argv, key);
     if (cache != NULL && artifact_cache_get(cache, key, &artifact)) {
         buf_done(&ret->output);
-        ret->bundle_fd = artifact.bundle_fd;
+        ret->archive_fd = artifact.archive_fd;
         ret->output = artifact.output;
         ret->output_cut = artifact.output_cut;
         ret->ok = ret->cached = true;
@@ -332,9 +332,9 @@ static int compile_cached(struct box *box, struct artifact_cache *cache, const s
         outcome = 0;
         goto done;
     }
-    outcome = compile_in(box, program, argv, env, ret, err);
+    outcome = compile_in(slot, program, argv, env, ret, err);
     if (cache != NULL && outcome == 0 && ret->ok)
-        artifact_cache_put(cache, key, ret->bundle_fd, buf_text(&ret->output), ret->output_cut);
+        artifact_cache_put(cache, key, ret->archive_fd, buf_text(&ret->output), ret->output_cut);
     else if (cache != NULL)
         artifact_cache_abandon(cache, key);
 done:
@@ -342,18 +342,18 @@ done:
     return outcome;
 }
 
-int runner_compile(struct box *box, struct artifact_cache *cache, const struct program *program, struct compiled *ret,
-                   struct error *err)
+int runner_compile(struct sandbox_slot *slot, struct artifact_cache *cache, const struct program *program,
+                   struct compiled *ret, struct error *err)
 {
     struct compiled compiled;
 
     assert(program->files_len > 0);
     compiled_init(&compiled);
     if (program->language->compile.words_len > 0) {
-        if (compile_cached(box, cache, program, &compiled, err) < 0)
+        if (compile_cached(slot, cache, program, &compiled, err) < 0)
             goto undo;
     } else {
-        if (bundle_of_files(program->files, program->files_len, &compiled.bundle_fd, err) < 0)
+        if (archive_of_files(program->files, program->files_len, &compiled.archive_fd, err) < 0)
             goto undo;
         compiled.ok = true;
         compiled.verdict = VERDICT_ACCEPTED;
@@ -367,21 +367,21 @@ undo:
 }
 
 /* For people; what a program did by itself (exit code, signal, output) needs no words of ours. */
-static struct text message_of(enum verdict verdict, const struct facts *facts)
+static struct text message_of(enum verdict verdict, const struct stats *stats)
 {
     switch (verdict) {
     case VERDICT_TIME_LIMIT:
-        return facts->cpu_exceeded ? TEXT("the CPU time limit was reached") : TEXT("the wall time limit was reached");
+        return stats->cpu_exceeded ? TEXT("the CPU time limit was reached") : TEXT("the wall time limit was reached");
     case VERDICT_MEMORY_LIMIT:
         return TEXT("the memory limit was reached");
     case VERDICT_OUTPUT_LIMIT:
         return TEXT("the output limit was reached; what came after it was cut");
-    case VERDICT_REFUSED_CALL:
+    case VERDICT_DENIED_SYSCALL:
         return TEXT("a system call that programs may not make");
     case VERDICT_CANCELLED:
         return TEXT("the submission was cancelled");
     case VERDICT_RUNTIME_ERROR:
-        if (facts->process_refusals > 0)
+        if (stats->processes_denied > 0)
             return TEXT("the limit of processes was reached");
         break;
     case VERDICT_ACCEPTED:
@@ -412,11 +412,11 @@ static struct result result_of(const struct submission *submission, const struct
 }
 
 /* The source that an interpreter may wait for, or NULL: it must go through a pipe's buffer at once. */
-static const char *warm_source_of(const struct program *program)
+static const char *prestart_source_of(const struct program *program)
 {
     const struct language *language = program->language;
     const struct file *file = &program->files[0];
-    if (!language->warm || program->files_len != 1 || file->content.len > WARM_SOURCE_BYTES_MAX ||
+    if (!language->warm || program->files_len != 1 || file->content.len > PRESTART_SOURCE_BYTES_MAX ||
         memchr(file->name.at, '/', file->name.len) != NULL)
         return NULL;
     for (size_t i = 0; i < language->cold_if_len; i++)
@@ -425,8 +425,8 @@ static const char *warm_source_of(const struct program *program)
     return file->name.at;
 }
 
-int runner_run(struct box *box, struct result_cache *results, const struct submission *submission,
-               const struct test *test, const struct compiled *compiled, struct box_outcome *ret_outcome,
+int runner_run(struct sandbox_slot *slot, struct result_cache *results, const struct submission *submission,
+               const struct test *test, const struct compiled *compiled, struct run_outcome *ret_outcome,
                struct result *ret, struct error *err)
 {
     const struct program *program = &submission->programs[test->program];
@@ -436,34 +436,34 @@ int runner_run(struct box *box, struct result_cache *results, const struct submi
     bool found = false;
     int outcome = -1;
 
-    assert(compiled->ok && compiled->bundle_fd >= 0);
+    assert(compiled->ok && compiled->archive_fd >= 0);
     arena_init(&arena, ARGUMENTS_BYTES_MAX);
     if (expand(program, &language->run, test->limits.memory_bytes, test, &arena, &argv, &env, err) < 0)
         goto done;
-    struct box_job job = {
+    struct run_request job = {
         .image = language->image.at,
         .class = language->class,
         .argv = argv,
         .env = env,
         .limits = test->limits,
         .input = test->input,
-        .bundle_fd = compiled->bundle_fd,
-        .warm_source = warm_source_of(program),
+        .archive_fd = compiled->archive_fd,
+        .prestart_source = prestart_source_of(program),
     };
-    if (run_or_find(box, results, program, &job, &arena, ret_outcome, &found, err) < 0)
+    if (run_or_find(slot, results, program, &job, &arena, ret_outcome, &found, err) < 0)
         goto done;
 
     *ret = result_of(submission, test, compiled);
     ret->cached = found;
-    ret->facts = ret_outcome->facts;
+    ret->stats = ret_outcome->stats;
     ret->output = buf_text(&ret_outcome->output);
     ret->errors = buf_text(&ret_outcome->errors);
     ret->output_cut = ret_outcome->output_cut;
     ret->errors_cut = ret_outcome->errors_cut;
     ret->compile_output = buf_text(&compiled->output);
-    ret->verdict = judge_run(&ret->facts, &test->limits, ret->output, test->has_expected ? &test->expected : NULL);
+    ret->verdict = judge_run(&ret->stats, &test->limits, ret->output, test->has_expected ? &test->expected : NULL);
     ret->verdict = judge_heap(ret->verdict, ret->errors, language->heap_full);
-    ret->message = message_of(ret->verdict, &ret->facts);
+    ret->message = message_of(ret->verdict, &ret->stats);
     outcome = 0;
 done:
     arena_done(&arena);
@@ -476,13 +476,13 @@ void runner_not_compiled(const struct submission *submission, const struct test 
     assert(!compiled->ok);
     *ret = result_of(submission, test, compiled);
     ret->verdict = compiled->verdict;
-    ret->facts = compiled->facts;
+    ret->stats = compiled->stats;
     ret->errors = buf_text(&compiled->output);
     ret->errors_cut = compiled->output_cut;
     ret->message = text_of(compiled->message);
     /* Clients that know nothing of verdicts take an empty stderr and exit code 0 as passed. */
     if (ret->errors.len == 0)
         ret->errors = ret->message;
-    if (ret->facts.exit_code == 0 && ret->facts.signal == 0)
-        ret->facts.exit_code = 1;
+    if (ret->stats.exit_code == 0 && ret->stats.signal == 0)
+        ret->stats.exit_code = 1;
 }

@@ -11,10 +11,10 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "base/scope.h"
-#include "worker/crew.h"
+#include "worker/worker_internal.h"
 
 #define SLOTS_MAX_BY_CONFIG 1024u
 #define BROKEN_US 30000000u
@@ -42,12 +42,12 @@ static void name_worker(struct worker *worker)
 }
 
 /* The images of the languages that are here, and the queues they wait in. */
-static int name_images_and_lanes(struct worker *worker, struct error *err)
+static int name_images_and_queues(struct worker *worker, struct error *err)
 {
-    size_t lanes_len = 0;
+    size_t queues_len = 0;
 
-    worker->lanes = calloc(worker->languages->len + 2, sizeof *worker->lanes);
-    if (worker->lanes == NULL)
+    worker->queues = calloc(worker->languages->len + 2, sizeof *worker->queues);
+    if (worker->queues == NULL)
         abort();
     for (size_t i = 0; i < worker->languages->len; i++) {
         const struct language *language = &worker->languages->list[i];
@@ -55,11 +55,11 @@ static int name_images_and_lanes(struct worker *worker, struct error *err)
             continue;
         if (sandbox_image(worker->sandbox, language->image.at, err) < 0)
             return error_within(err, "image of language %s", language->id.at);
-        worker->lanes[lanes_len++] = language->id.at;
+        worker->queues[queues_len++] = language->id.at;
     }
-    if (lanes_len == 0)
+    if (queues_len == 0)
         return error_set(err, ERROR_SETUP, 0, "no language is installed: `evalx languages` says what is missing");
-    worker->lanes[lanes_len] = LANE_MIXED;
+    worker->queues[queues_len] = QUEUE_MIXED;
     return 0;
 }
 
@@ -131,7 +131,7 @@ static void free_worker(struct worker *worker)
     artifact_cache_close(worker->cache);
     result_cache_close(worker->results);
     free(worker->slots);
-    free(worker->lanes);
+    free(worker->queues);
     free(worker);
 }
 
@@ -143,8 +143,8 @@ static int start_slots(struct worker *worker, struct error *err)
     if (worker->slots == NULL)
         abort();
     for (uint32_t i = 0; i < worker->slots_len; i++) {
-        worker->slots[i] = (struct slot){ .worker = worker, .number = i };
-        start_thread(&worker->slots[i].thread, slot_main, &worker->slots[i]);
+        worker->slots[i] = (struct executor){ .worker = worker, .number = i };
+        start_thread(&worker->slots[i].thread, executor_main, &worker->slots[i]);
     }
     (void)pthread_mutex_lock(&worker->lock);
     while (worker->slots_tried < worker->slots_len)
@@ -171,22 +171,22 @@ int worker_start(const struct config *config, const struct languages *languages,
     worker->beat_us = worker->busy_counted_us = clock_mono_us();
     init_conditions(worker);
     name_worker(worker);
-    if (name_images_and_lanes(worker, err) < 0)
+    if (name_images_and_queues(worker, err) < 0)
         goto undo;
     open_caches(worker);
     if (start_slots(worker, err) < 0) {
         end_slots(worker);
         goto undo;
     }
-    worker->finishers_len = worker->slots_len < 2 ? 2 : worker->slots_len;
-    if (worker->finishers_len > FINISHERS_MAX)
-        worker->finishers_len = FINISHERS_MAX;
-    for (uint32_t i = 0; i < worker->finishers_len; i++)
-        start_thread(&worker->finishers[i], finisher_main, worker);
-    worker->keeper_pulse_us = clock_mono_us();
-    start_thread(&worker->keeper, keeper_main, worker);
-    start_thread(&worker->warden, warden_main, worker);
-    start_thread(&worker->claimer, claimer_main, worker);
+    worker->reporters_len = worker->slots_len < 2 ? 2 : worker->slots_len;
+    if (worker->reporters_len > REPORTERS_MAX)
+        worker->reporters_len = REPORTERS_MAX;
+    for (uint32_t i = 0; i < worker->reporters_len; i++)
+        start_thread(&worker->reporters[i], reporter_main, worker);
+    worker->heartbeat_pulse_us = clock_mono_us();
+    start_thread(&worker->heartbeat, heartbeat_main, worker);
+    start_thread(&worker->canceller, canceller_main, worker);
+    start_thread(&worker->fetcher, fetcher_main, worker);
     *ret = worker;
     return 0;
 
@@ -202,8 +202,8 @@ uint32_t worker_slots(const struct worker *worker)
 
 uint64_t worker_stalled_us(const struct worker *worker)
 {
-    uint64_t claimer_us = worker->claimer_pulse_us, keeper_us = worker->keeper_pulse_us, now_us = clock_mono_us();
-    uint64_t oldest_us = claimer_us != 0 && claimer_us < keeper_us ? claimer_us : keeper_us;
+    uint64_t fetcher_us = worker->fetcher_pulse_us, heartbeat_us = worker->heartbeat_pulse_us, now_us = clock_mono_us();
+    uint64_t oldest_us = fetcher_us != 0 && fetcher_us < heartbeat_us ? fetcher_us : heartbeat_us;
 
     return oldest_us < now_us ? now_us - oldest_us : 0;
 }
@@ -219,9 +219,9 @@ bool worker_is_broken(struct worker *worker)
 void worker_cancelled(struct worker *worker, const char token[TOKEN_BYTES])
 {
     (void)pthread_mutex_lock(&worker->lock);
-    for (struct held *held = worker->held; held != NULL; held = held->next)
-        if (strcmp(held->token, token) == 0 && held->end != HELD_FORGET)
-            crew_give_up(worker, held, HELD_FORGET);
+    for (struct job *job = worker->job; job != NULL; job = job->next)
+        if (strcmp(job->token, token) == 0 && job->end != JOB_ABANDON)
+            worker_abort_job(worker, job, JOB_ABANDON);
     (void)pthread_mutex_unlock(&worker->lock);
 }
 
@@ -231,15 +231,15 @@ static void stop_claiming(struct worker *worker)
     (void)pthread_mutex_lock(&worker->lock);
     worker->stopping = true;
     (void)pthread_cond_broadcast(&worker->room);
-    while (!worker->claimer_ended) {
+    while (!worker->fetcher_ended) {
         (void)pthread_mutex_unlock(&worker->lock);
         store_wake(worker->store);
         (void)pthread_mutex_lock(&worker->lock);
-        if (!worker->claimer_ended)
-            (void)crew_wait(worker, &worker->changed, WAKE_AGAIN_MS);
+        if (!worker->fetcher_ended)
+            (void)worker_wait(worker, &worker->changed, WAKE_AGAIN_MS);
     }
     (void)pthread_mutex_unlock(&worker->lock);
-    (void)pthread_join(worker->claimer, NULL);
+    (void)pthread_join(worker->fetcher, NULL);
 }
 
 static void drain(struct worker *worker, uint64_t drain_ms)
@@ -247,15 +247,15 @@ static void drain(struct worker *worker, uint64_t drain_ms)
     uint64_t deadline_us = clock_mono_us() + drain_ms * 1000;
 
     (void)pthread_mutex_lock(&worker->lock);
-    for (uint64_t now_us; worker->held_len > 0 && (now_us = clock_mono_us()) < deadline_us;)
-        (void)crew_wait(worker, &worker->changed, (deadline_us - now_us) / 1000 + 1);
-    if (worker->held_len > 0)
-        log_warn("%zu submissions still run after %" PRIu64 " ms; handing them back", worker->held_len, drain_ms);
+    for (uint64_t now_us; worker->job_len > 0 && (now_us = clock_mono_us()) < deadline_us;)
+        (void)worker_wait(worker, &worker->changed, (deadline_us - now_us) / 1000 + 1);
+    if (worker->job_len > 0)
+        log_warn("%zu submissions still run after %" PRIu64 " ms; handing them back", worker->job_len, drain_ms);
     worker->impatient = true;
-    crew_give_up_all(worker, HELD_HAND_BACK);
+    worker_abort_all(worker, JOB_RELEASE);
     (void)pthread_cond_broadcast(&worker->retry);
-    while (worker->held_len > 0)
-        (void)crew_wait(worker, &worker->changed, 0);
+    while (worker->job_len > 0)
+        (void)worker_wait(worker, &worker->changed, 0);
     (void)pthread_mutex_unlock(&worker->lock);
 }
 
@@ -268,10 +268,10 @@ void worker_stop(struct worker *worker, uint64_t drain_ms)
     stop_claiming(worker);
     drain(worker, drain_ms);
     end_slots(worker);
-    for (uint32_t i = 0; i < worker->finishers_len; i++)
-        (void)pthread_join(worker->finishers[i], NULL);
-    (void)pthread_join(worker->keeper, NULL);
-    (void)pthread_join(worker->warden, NULL);
+    for (uint32_t i = 0; i < worker->reporters_len; i++)
+        (void)pthread_join(worker->reporters[i], NULL);
+    (void)pthread_join(worker->heartbeat, NULL);
+    (void)pthread_join(worker->canceller, NULL);
     if (store_forget_worker(worker->store, worker->name, &err) < 0)
         log_warn("forget this worker: %s", err.text);
     free_worker(worker);

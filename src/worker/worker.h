@@ -11,9 +11,9 @@
 
 #include "base/error.h"
 #include "config/config.h"
-#include "job/language.h"
+#include "model/language.h"
+#include "queue/queue.h"
 #include "sandbox/sandbox.h"
-#include "store/store.h"
 
 struct worker;
 

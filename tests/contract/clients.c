@@ -1,5 +1,5 @@
 /* clients: turns, limits and idempotency keys; promises 11 and 12. */
-#include "place.h"
+#include "store_fixture.h"
 
 #include <pthread.h>
 #include <stdio.h>
@@ -8,19 +8,19 @@
 
 #include "base/error.h"
 
-static struct store_new entry_of(struct store *store, const char *client, const char *lane,
+static struct store_new entry_of(struct store *store, const char *client, const char *queue,
                                  enum submission_priority priority)
 {
     struct store_new entry = { .priority = priority, .payload = TEXT("work") };
-    place_name(store, entry.token);
-    (void)snprintf(entry.lane, sizeof entry.lane, "%s", lane);
+    fixture_name(store, entry.token);
+    (void)snprintf(entry.queue, sizeof entry.queue, "%s", queue);
     (void)snprintf(entry.client.name, sizeof entry.client.name, "%s", client);
     return entry;
 }
 
-static void add_of(struct store *store, const char *client, const char *lane, char ret_token[TOKEN_BYTES])
+static void add_of(struct store *store, const char *client, const char *queue, char ret_token[TOKEN_BYTES])
 {
-    struct store_new entry = entry_of(store, client, lane, PRIORITY_NORMAL);
+    struct store_new entry = entry_of(store, client, queue, PRIORITY_NORMAL);
     must(store_add(store, &entry, 1, &err));
     if (ret_token != NULL)
         memcpy(ret_token, entry.token, TOKEN_BYTES);
@@ -54,8 +54,8 @@ static size_t claims_until(struct store *store, const char *token, size_t most)
 static void one_with_many_waiting_does_not_hold_up_another(void **state)
 {
     (void)state;
-    place.is_pinned = true; /* turns are each shard's own */
-    struct store *store = place_open();
+    store_fixture.is_pinned = true; /* turns are each shard's own */
+    struct store *store = fixture_open();
     char token[TOKEN_BYTES];
     add_many_of(store, "many", 5000);
     for (int round = 0; round < 3; round++) {
@@ -75,7 +75,7 @@ static void one_with_many_waiting_does_not_hold_up_another(void **state)
     assert_true(claims_until(store, token, 5000) <= 3 * 5 + 2);
     struct store_depth *depth = depth_of(store);
     assert_true(depth->waiting > 4900);
-    assert_true(depth->lanes_len == 1 && depth->lanes[0].waiting_by[PRIORITY_NORMAL] == depth->waiting);
+    assert_true(depth->queues_len == 1 && depth->queues[0].waiting_by[PRIORITY_NORMAL] == depth->waiting);
     assert_true(depth->oldest_wait_ms > 0);
     free(depth);
     store_close(store);
@@ -84,14 +84,14 @@ static void one_with_many_waiting_does_not_hold_up_another(void **state)
 static void turns_go_on_after_a_restart_and_when_leases_are_lost(void **state)
 {
     (void)state;
-    place.is_pinned = true;
-    place.config.lease_ms = 100;
-    struct store *store = place_open();
+    store_fixture.is_pinned = true;
+    store_fixture.config.lease_ms = 100;
+    struct store *store = fixture_open();
     char token[TOKEN_BYTES], claimed[TOKEN_BYTES];
     uint32_t attempt;
     add_many_of(store, "many", 100);
     store_close(store);
-    store = place_open();
+    store = fixture_open();
     add_of(store, "few", "c", token);
     assert_true(claims_until(store, token, 100) <= 3);
     add_of(store, "few", "c", token);
@@ -99,7 +99,7 @@ static void turns_go_on_after_a_restart_and_when_leases_are_lost(void **state)
         assert_true(claim_one(store, claimed, &attempt));
     while (strcmp(claimed, token) != 0);
     nap_ms(150);
-    must(store_sweep(store, &err)); /* back, to the place it had */
+    must(store_reap_expired(store, &err)); /* back, to the place it had */
     assert_true(claims_until(store, token, 100) <= 5);
     store_close(store);
 }
@@ -107,8 +107,8 @@ static void turns_go_on_after_a_restart_and_when_leases_are_lost(void **state)
 static void of_one_client_the_oldest_comes_first(void **state)
 {
     (void)state;
-    place.is_pinned = true;
-    struct store *store = place_open();
+    store_fixture.is_pinned = true;
+    struct store *store = fixture_open();
     char tokens[6][TOKEN_BYTES], claimed[TOKEN_BYTES];
     for (size_t i = 0; i < 6; i++)
         add_of(store, "one", i % 3 == 0 ? "python" : "c", tokens[i]);
@@ -133,9 +133,9 @@ static enum store_outcome try_add(struct store *store, struct store_new *entry, 
 static void a_client_has_no_more_waiting_than_it_may(void **state)
 {
     (void)state;
-    place.is_pinned = true;
-    uint32_t most = place.is_shards ? 6 : 3; /* a limit is shared out */
-    struct store *store = place_open();
+    store_fixture.is_pinned = true;
+    uint32_t most = store_fixture.is_shards ? 6 : 3; /* a limit is shared out */
+    struct store *store = fixture_open();
     struct store_new news[5];
     struct store_added added[5];
     for (size_t i = 0; i < 5; i++) {
@@ -156,7 +156,7 @@ static void a_client_has_no_more_waiting_than_it_may(void **state)
     assert_int_equal(try_add(store, &news[4], NULL), STORE_ADDED);
     bool cancelled;
     struct store_new another = news[4];
-    place_name(store, another.token);
+    fixture_name(store, another.token);
     must(store_cancel(store, news[4].token, &cancelled, &err)); /* nor what is cancelled */
     assert_int_equal(try_add(store, &another, NULL), STORE_ADDED);
     struct store_depth *depth = depth_of(store);
@@ -168,9 +168,9 @@ static void a_client_has_no_more_waiting_than_it_may(void **state)
 static void a_client_runs_no_more_than_it_may(void **state)
 {
     (void)state;
-    place.is_pinned = true;
-    uint32_t most = place.is_shards ? 4 : 2;
-    struct store *store = place_open();
+    store_fixture.is_pinned = true;
+    uint32_t most = store_fixture.is_shards ? 4 : 2;
+    struct store *store = fixture_open();
     struct store_new entry;
     char tokens[6][TOKEN_BYTES], running[2][TOKEN_BYTES], other[TOKEN_BYTES], claimed[TOKEN_BYTES];
     for (size_t i = 0; i < 6; i++) {
@@ -181,7 +181,7 @@ static void a_client_runs_no_more_than_it_may(void **state)
     }
     struct store_depth *depth = depth_of(store);
     assert_int_equal(depth->waiting, 6); /* also what waits aside */
-    assert_int_equal(depth->lanes[0].waiting_by[PRIORITY_HIGH], 1);
+    assert_int_equal(depth->queues[0].waiting_by[PRIORITY_HIGH], 1);
     free(depth);
     assert_true(claim_one(store, running[0], NULL));
     assert_true(claim_one(store, running[1], NULL));
@@ -189,7 +189,7 @@ static void a_client_runs_no_more_than_it_may(void **state)
     add_of(store, "two", "c", other);
     assert_true(claim_one(store, claimed, NULL));
     assert_string_equal(claimed, other); /* and hold up nobody */
-    must(store_hand_back(store, running[0], 1, &err));
+    must(store_release(store, running[0], 1, &err));
     assert_true(claim_one(store, claimed, NULL));
     assert_string_equal(claimed, running[0]); /* handed back it is still one of the two */
     assert_false(claim_one(store, NULL, NULL));
@@ -205,8 +205,8 @@ static void a_client_runs_no_more_than_it_may(void **state)
     assert_true(claim_one(store, claimed, NULL));
     assert_string_equal(claimed, tokens[3]);
     store_close(store);
-    if (!place.is_redis) { /* the rows tell who runs; a dead process's leases are taken back */
-        store = place_open();
+    if (!store_fixture.is_redis) { /* the rows tell who runs; a dead process's leases are taken back */
+        store = fixture_open();
         assert_true(claim_one(store, NULL, NULL));
         assert_true(claim_one(store, NULL, NULL));
         assert_true(claim_one(store, NULL, NULL)); /* the other client's */
@@ -218,8 +218,8 @@ static void a_client_runs_no_more_than_it_may(void **state)
 static void a_limit_leaves_nothing_behind(void **state)
 {
     (void)state;
-    place.config.result_ttl_s = 1;
-    struct store *store = place_open();
+    store_fixture.config.result_ttl_s = 1;
+    struct store *store = fixture_open();
     char token[TOKEN_BYTES];
     uint32_t attempt;
     for (size_t i = 0; i < 20; i++) {
@@ -236,8 +236,8 @@ static void a_limit_leaves_nothing_behind(void **state)
     assert_int_equal(depth->waiting + depth->running + depth->oldest_wait_ms, 0);
     free(depth);
     static const char *const kinds[] = { "client:*", "parked:*", "tags:*", "ages", "queue:*" };
-    for (size_t i = 0; place.is_redis && i < sizeof kinds / sizeof *kinds; i++) {
-        redisReply *keys = place_redis("KEYS {%s}:%s", place.config.redis_prefix, kinds[i]);
+    for (size_t i = 0; store_fixture.is_redis && i < sizeof kinds / sizeof *kinds; i++) {
+        redisReply *keys = fixture_redis("KEYS {%s}:%s", store_fixture.config.redis_prefix, kinds[i]);
         assert_int_equal(keys->elements, 0);
         freeReplyObject(keys);
     }
@@ -265,7 +265,7 @@ static struct store_new keyed(struct store *store, char key, char body)
 static void the_same_key_and_body_are_the_same_submission(void **state)
 {
     (void)state;
-    struct store *store = place_open();
+    struct store *store = fixture_open();
     struct store_new first = keyed(store, 'a', '1'), again = keyed(store, 'a', '1'), other = keyed(store, 'a', '2');
     struct store_new second = keyed(store, 'b', '1');
     char token[TOKEN_BYTES];
@@ -285,7 +285,7 @@ static void the_same_key_and_body_are_the_same_submission(void **state)
         assert_true(finish_one(store, token, attempt, "[]"));
     }
     store_close(store);
-    store = place_open();
+    store = fixture_open();
     assert_int_equal(try_add(store, &again, token), STORE_REPEATED); /* also when it has ended, also after a restart */
     assert_string_equal(token, first.token);
     assert_false(claim_one(store, NULL, NULL));
@@ -295,7 +295,7 @@ static void the_same_key_and_body_are_the_same_submission(void **state)
 static void keys_in_one_group_are_told_apart(void **state)
 {
     (void)state;
-    struct store *store = place_open();
+    struct store *store = fixture_open();
     struct store_new news[] = { keyed(store, 'a', '1'), keyed(store, 'a', '1'), keyed(store, 'a', '2'),
                                 entry_of(store, "", "c", PRIORITY_NORMAL), keyed(store, 'c', '2') };
     static const enum store_outcome outcomes[] = { STORE_ADDED, STORE_REPEATED, STORE_CONFLICT, STORE_ADDED,
@@ -315,8 +315,8 @@ static void keys_in_one_group_are_told_apart(void **state)
 static void what_was_refused_leaves_no_key(void **state)
 {
     (void)state;
-    place.config.queue_max = 2;
-    struct store *store = place_open();
+    store_fixture.config.queue_max = 2;
+    struct store *store = fixture_open();
     struct store_new entry = keyed(store, 'a', '1'), retried = keyed(store, 'a', '2'), fill;
     struct error err = { 0 };
     struct store_added added;
@@ -335,17 +335,17 @@ static void what_was_refused_leaves_no_key(void **state)
 static void keys_are_forgotten_after_their_time(void **state)
 {
     (void)state;
-    place.config.idempotency_s = 1;
-    struct store *store = place_open();
+    store_fixture.config.idempotency_s = 1;
+    struct store *store = fixture_open();
     struct store_new first = keyed(store, 'a', '1'), other = keyed(store, 'a', '2');
     assert_int_equal(try_add(store, &first, NULL), STORE_ADDED);
     assert_int_equal(try_add(store, &other, NULL), STORE_CONFLICT);
     nap_ms(1100);
     assert_int_equal(try_add(store, &other, NULL), STORE_ADDED);
     nap_ms(1100);
-    must(store_sweep(store, &err));
-    if (place.is_redis) {
-        redisReply *keys = place_redis("KEYS {%s}:key:*", place.config.redis_prefix);
+    must(store_reap_expired(store, &err));
+    if (store_fixture.is_redis) {
+        redisReply *keys = fixture_redis("KEYS {%s}:key:*", store_fixture.config.redis_prefix);
         assert_int_equal(keys->elements, 0);
         freeReplyObject(keys);
     }
@@ -372,8 +372,8 @@ static void the_same_key_at_the_same_time_is_added_once(void **state)
 {
     (void)state;
     enum { MANY = 12 };
-    struct store *stores[2] = { place_open(), NULL };
-    stores[1] = place.is_redis ? place_open() : stores[0];
+    struct store *stores[2] = { fixture_open(), NULL };
+    stores[1] = store_fixture.is_redis ? fixture_open() : stores[0];
     for (int round = 0; round < 10; round++) {
         struct repeat repeats[MANY];
         pthread_t threads[MANY];

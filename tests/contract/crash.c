@@ -1,5 +1,5 @@
 /* crash: what was acknowledged outlives the process that acknowledged it; promises 1 and 3. */
-#include "place.h"
+#include "store_fixture.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -27,14 +27,14 @@ static _Noreturn void live(int fd)
     struct error err;
     struct store *store;
     struct store_worker worker = worker_named("child");
-    if (store_open(&place.config, &store, &err) < 0) {
+    if (store_open(&store_fixture.config, &store, &err) < 0) {
         (void)fprintf(stderr, "%s\n", err.text);
         _exit(2);
     }
     for (unsigned i = 0;; i++) {
         struct store_new news[3];
         for (size_t j = 0; j < 3; j++) {
-            news[j] = (struct store_new){ .priority = PRIORITY_NORMAL, .lane = "c", .payload = TEXT("work") };
+            news[j] = (struct store_new){ .priority = PRIORITY_NORMAL, .queue = "c", .payload = TEXT("work") };
             store_name(store, news[j].token);
         }
         if (store_add(store, news, 3, &err) < 0)
@@ -109,7 +109,7 @@ static void what_was_acknowledged_survives_kill_9_at_any_instant(void **state)
         assert_int_equal(waitpid(child, &status, 0), child);
         assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
         rewind(kept);
-        struct store *store = place_open();
+        struct store *store = fixture_open();
         check_acknowledged(store, kept, &added, &finished);
         store_close(store);
         (void)fclose(kept);
@@ -121,9 +121,10 @@ static void what_was_acknowledged_survives_kill_9_at_any_instant(void **state)
 static void what_a_dead_process_held_is_handed_out_again(void **state)
 {
     (void)state;
-    place.config.lease_ms = place.is_redis ? 300 : 3600000; /* SQLite: at once, as nobody else can have it */
+    store_fixture.config.lease_ms =
+        store_fixture.is_redis ? 300 : 3600000; /* SQLite: at once, as nobody else can have it */
     char token[TOKEN_BYTES], claimed[TOKEN_BYTES];
-    struct store *store = place_open();
+    struct store *store = fixture_open();
     add_one(store, "c", PRIORITY_NORMAL, token);
     store_close(store);
     for (uint32_t attempt = 1; attempt <= 3; attempt++) {
@@ -134,10 +135,10 @@ static void what_a_dead_process_held_is_handed_out_again(void **state)
             struct store_worker worker = worker_named("child");
             struct store_claim claim;
             size_t len = 0;
-            if (store_open(&place.config, &store, &err) < 0)
+            if (store_open(&store_fixture.config, &store, &err) < 0)
                 _exit(2);
             for (int i = 0; i < 500 && len == 0; i++)
-                if (store_sweep(store, &err) < 0 || store_claim(store, &worker, 1, 20, &claim, &len, &err) < 0)
+                if (store_reap_expired(store, &err) < 0 || store_claim(store, &worker, 1, 20, &claim, &len, &err) < 0)
                     _exit(3);
             _exit(len == 1 && claim.attempt == attempt ? 0 : 4); /* without a word to the store */
         }
@@ -146,12 +147,12 @@ static void what_a_dead_process_held_is_handed_out_again(void **state)
         assert_true(WIFEXITED(status));
         assert_int_equal(WEXITSTATUS(status), 0);
     }
-    store = place_open();
+    store = fixture_open();
     uint64_t until = now_ms() + 10000;
     struct store_view view = view_of(store, token);
     while (view.state != SUBMISSION_FAILED && now_ms() < until) {
         store_view_done(&view);
-        must(store_sweep(store, &err));
+        must(store_reap_expired(store, &err));
         nap_ms(20);
         view = view_of(store, token);
     }

@@ -1,5 +1,5 @@
 /* dead: dead letters and the list of workers. */
-#include "place.h"
+#include "store_fixture.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,19 +10,19 @@
 /* Adds one and loses every lease it gets; its last attempt. */
 static uint32_t let_die(struct store *store, const char *client, char ret_token[TOKEN_BYTES])
 {
-    struct store_new entry = { .priority = PRIORITY_LOW, .lane = "c", .payload = TEXT("work") };
-    place_name(store, entry.token);
+    struct store_new entry = { .priority = PRIORITY_LOW, .queue = "c", .payload = TEXT("work") };
+    fixture_name(store, entry.token);
     (void)snprintf(entry.client.name, sizeof entry.client.name, "%s", client);
     must(store_add(store, &entry, 1, &err));
     memcpy(ret_token, entry.token, TOKEN_BYTES);
     uint32_t attempt = 0;
-    for (uint64_t i = 0; i < place.config.attempts_max; i++)
+    for (uint64_t i = 0; i < store_fixture.config.attempts_max; i++)
         claim_after_sweeps(store, NULL, &attempt);
     uint64_t until = now_ms() + 10000;
     struct store_view view = { 0 };
     while (view.state != SUBMISSION_FAILED && now_ms() < until) {
         nap_ms(20);
-        must(store_sweep(store, &err));
+        must(store_reap_expired(store, &err));
         view = view_of(store, ret_token);
         store_view_done(&view);
     }
@@ -32,20 +32,20 @@ static uint32_t let_die(struct store *store, const char *client, char ret_token[
 
 static void set_short_leases(void)
 {
-    place.config.lease_ms = 60;
-    place.config.attempts_max = 2;
+    store_fixture.config.lease_ms = 60;
+    store_fixture.config.attempts_max = 2;
 }
 
 static void a_dead_letter_tells_what_it_was(void **state)
 {
     (void)state;
     set_short_leases();
-    struct store *store = place_open();
+    struct store *store = fixture_open();
     char token[TOKEN_BYTES], unknown[TOKEN_BYTES];
     struct store_dead dead = { 0 }, list[10];
     bool found = true;
     size_t len = 9;
-    place_name(store, unknown);
+    fixture_name(store, unknown);
     must(store_dead_list(store, 0, "", list, 10, &len, &err));
     assert_int_equal(len, 0);
     must(store_dead_get(store, unknown, &dead, &found, &err));
@@ -59,7 +59,7 @@ static void a_dead_letter_tells_what_it_was(void **state)
     assert_true(found);
     assert_string_equal(dead.token, token);
     assert_string_equal(list[0].token, token);
-    assert_string_equal(dead.lane, "c");
+    assert_string_equal(dead.queue, "c");
     assert_string_equal(dead.client, "somebody");
     assert_int_equal(dead.priority, PRIORITY_LOW);
     assert_int_equal(dead.attempt, 2);
@@ -74,10 +74,10 @@ static void a_dead_letter_tells_what_it_was(void **state)
 static void the_list_is_read_in_pages(void **state)
 {
     (void)state;
-    place.config.lease_ms = 1;
-    place.config.attempts_max = 1;
+    store_fixture.config.lease_ms = 1;
+    store_fixture.config.attempts_max = 1;
     enum { MANY = 23 };
-    struct store *store = place_open();
+    struct store *store = fixture_open();
     struct store_worker worker = worker_named("one");
     for (size_t i = 0; i < MANY; i++) {
         struct store_claim claim;
@@ -88,7 +88,7 @@ static void the_list_is_read_in_pages(void **state)
         store_claim_done(&claim);
     }
     nap_ms(20);
-    must(store_sweep(store, &err)); /* many in the same millisecond */
+    must(store_reap_expired(store, &err)); /* many in the same millisecond */
     char seen[MANY][TOKEN_BYTES], before_token[TOKEN_BYTES] = "";
     uint64_t before_ms = 0;
     size_t seen_len = 0, len = 5;
@@ -113,7 +113,7 @@ static void retried_it_has_all_its_attempts_again(void **state)
 {
     (void)state;
     set_short_leases();
-    struct store *store = place_open();
+    struct store *store = fixture_open();
     char token[TOKEN_BYTES], claimed[TOKEN_BYTES];
     uint32_t attempt = 0;
     bool retried = false, found = true;
@@ -146,10 +146,10 @@ static void retried_it_has_all_its_attempts_again(void **state)
 static void only_the_dead_are_retried(void **state)
 {
     (void)state;
-    struct store *store = place_open();
+    struct store *store = fixture_open();
     char token[TOKEN_BYTES], unknown[TOKEN_BYTES];
     bool retried = true;
-    place_name(store, unknown);
+    fixture_name(store, unknown);
     must(store_dead_retry(store, unknown, &retried, &err));
     assert_false(retried);
     add_one(store, "c", PRIORITY_NORMAL, token);
@@ -169,22 +169,22 @@ static void retried_when_its_results_are_gone_or_the_queue_is_full(void **state)
 {
     (void)state;
     set_short_leases();
-    place.config.result_ttl_s = 1;
-    place.config.queue_max = 2;
-    place.is_pinned = true;
-    struct store *store = place_open();
+    store_fixture.config.result_ttl_s = 1;
+    store_fixture.config.queue_max = 2;
+    store_fixture.is_pinned = true;
+    struct store *store = fixture_open();
     char token[TOKEN_BYTES];
     bool retried = false;
     struct error why = { 0 };
-    struct store_new entry = { .priority = PRIORITY_NORMAL, .lane = "python", .payload = TEXT("work") };
+    struct store_new entry = { .priority = PRIORITY_NORMAL, .queue = "python", .payload = TEXT("work") };
     uint32_t last = let_die(store, "", token), attempt = 0;
     nap_ms(1100);
-    must(store_sweep(store, &err));
+    must(store_reap_expired(store, &err));
     struct store_view view = view_of(store, token);
     assert_false(view.found);
     store_view_done(&view);
     do
-        place_name(store, entry.token);
+        fixture_name(store, entry.token);
     while (store_add(store, &entry, 1, &why) == 0);
     assert_int_equal(store_dead_retry(store, token, &retried, &why), -1);
     assert_int_equal(why.kind, ERROR_BUSY);
@@ -203,8 +203,8 @@ static void retried_when_its_results_are_gone_or_the_queue_is_full(void **state)
 static void workers_are_listed_while_they_live(void **state)
 {
     (void)state;
-    place.config.lease_ms = 400;
-    struct store *store = place_open();
+    store_fixture.config.lease_ms = 400;
+    struct store *store = fixture_open();
     struct store_worker one = worker_named("one"), two = worker_named("two");
     struct store_worker_view views[4];
     size_t len = 9;

@@ -1,5 +1,5 @@
 /* queue: many submissions; promises 2, 5, 7, 10. */
-#include "place.h"
+#include "store_fixture.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -9,22 +9,22 @@
 
 #include "base/error.h"
 
-static void the_oldest_of_the_asked_lanes_comes_first(void **state)
+static void the_oldest_of_the_asked_queues_comes_first(void **state)
 {
     (void)state;
-    place.is_pinned = true; /* order is each shard's own */
-    struct store *store = place_open();
+    store_fixture.is_pinned = true; /* order is each shard's own */
+    struct store *store = fixture_open();
     static const char *const order[] = { "python", "c", "bash", "c", "python", "java", "c" };
     char tokens[7][TOKEN_BYTES];
     for (size_t i = 0; i < 7; i++)
         add_one(store, order[i], PRIORITY_NORMAL, tokens[i]);
 
-    static const char *const lanes[] = { "c", "python", NULL };
+    static const char *const queues[] = { "c", "python", NULL };
     static const size_t expected[] = { 0, 1, 3, 4, 6 };
     struct store_worker worker = worker_named("one");
     struct store_claim claims[10];
     size_t len = 0;
-    worker.lanes = lanes;
+    worker.queues = queues;
     must(store_claim(store, &worker, 3, 0, claims, &len, &err));
     assert_int_equal(len, 3); /* not more than asked for */
     size_t more = 0;
@@ -53,8 +53,8 @@ static void high_comes_first_and_low_does_not_starve(void **state)
 {
     (void)state;
     enum { EACH = 40 };
-    place.is_pinned = true; /* order is each shard's own */
-    struct store *store = place_open();
+    store_fixture.is_pinned = true; /* order is each shard's own */
+    struct store *store = fixture_open();
     static char tokens[3 * EACH][TOKEN_BYTES];
     static enum submission_priority priorities[3 * EACH];
     for (size_t i = 0; i < 3 * EACH; i++) {
@@ -76,15 +76,15 @@ static void high_comes_first_and_low_does_not_starve(void **state)
     store_close(store);
 }
 
-static void workers_of_other_lanes_do_not_take_the_turns_of_these(void **state)
+static void workers_of_other_queues_do_not_take_the_turns_of_these(void **state)
 {
     (void)state;
-    place.is_pinned = true; /* order is each shard's own */
-    struct store *store = place_open();
+    store_fixture.is_pinned = true; /* order is each shard's own */
+    struct store *store = fixture_open();
     static const char *const only_c[] = { "c", NULL }, *const only_python[] = { "python", NULL };
     struct store_worker workers[] = { worker_named("one"), worker_named("two") };
-    workers[0].lanes = only_c;
-    workers[1].lanes = only_python;
+    workers[0].queues = only_c;
+    workers[1].queues = only_python;
     for (size_t i = 0; i < 40; i++)
         add_one(store, i % 2 == 0 ? "c" : "python", PRIORITY_HIGH, NULL);
     char low[TOKEN_BYTES];
@@ -105,15 +105,15 @@ static void workers_of_other_lanes_do_not_take_the_turns_of_these(void **state)
 static void a_full_queue_refuses_and_keeps_nothing(void **state)
 {
     (void)state;
-    place.config.queue_max = place.is_shards ? 10 : 5; /* the cap is shared out */
-    place.is_pinned = true;
-    struct store *store = place_open();
+    store_fixture.config.queue_max = store_fixture.is_shards ? 10 : 5; /* the cap is shared out */
+    store_fixture.is_pinned = true;
+    struct store *store = fixture_open();
     struct store_new news[3];
     for (size_t i = 0; i < 3; i++)
         add_one(store, "c", PRIORITY_NORMAL, NULL);
     for (size_t i = 0; i < 3; i++) {
-        news[i] = (struct store_new){ .priority = PRIORITY_NORMAL, .lane = "c", .payload = TEXT("work") };
-        place_name(store, news[i].token);
+        news[i] = (struct store_new){ .priority = PRIORITY_NORMAL, .queue = "c", .payload = TEXT("work") };
+        fixture_name(store, news[i].token);
     }
     struct error why = { 0 };
     assert_int_equal(store_add(store, news, 3, &why), -1);
@@ -142,9 +142,9 @@ static void a_full_queue_refuses_and_keeps_nothing(void **state)
 static void the_same_token_is_added_once(void **state)
 {
     (void)state;
-    struct store *store = place_open();
-    struct store_new news[2] = { { .priority = PRIORITY_NORMAL, .lane = "c", .payload = TEXT("work") } };
-    place_name(store, news[0].token);
+    struct store *store = fixture_open();
+    struct store_new news[2] = { { .priority = PRIORITY_NORMAL, .queue = "c", .payload = TEXT("work") } };
+    fixture_name(store, news[0].token);
     news[1] = news[0];
     must(store_add(store, news, 2, &err));
     must(store_add(store, news, 1, &err));
@@ -158,24 +158,24 @@ static void the_same_token_is_added_once(void **state)
     store_close(store);
 }
 
-static void expect_lane(const struct store_depth *depth, const char *lane, uint64_t waiting, uint64_t running)
+static void expect_queue(const struct store_depth *depth, const char *queue, uint64_t waiting, uint64_t running)
 {
-    for (size_t i = 0; i < depth->lanes_len; i++)
-        if (strcmp(depth->lanes[i].lane, lane) == 0) {
-            assert_int_equal(depth->lanes[i].waiting, waiting);
-            assert_int_equal(depth->lanes[i].running, running);
+    for (size_t i = 0; i < depth->queues_len; i++)
+        if (strcmp(depth->queues[i].queue, queue) == 0) {
+            assert_int_equal(depth->queues[i].waiting, waiting);
+            assert_int_equal(depth->queues[i].running, running);
             return;
         }
     assert_true(waiting + running == 0);
 }
 
-static void depths_are_told_by_lane(void **state)
+static void depths_are_told_by_queue(void **state)
 {
     (void)state;
-    place.is_pinned = true; /* order is each shard's own */
-    struct store *store = place_open();
+    store_fixture.is_pinned = true; /* order is each shard's own */
+    struct store *store = fixture_open();
     struct store_depth *depth = depth_of(store);
-    assert_int_equal(depth->waiting + depth->running + depth->dead + depth->oldest_wait_ms + depth->lanes_len, 0);
+    assert_int_equal(depth->waiting + depth->running + depth->dead + depth->oldest_wait_ms + depth->queues_len, 0);
     free(depth);
     char token[TOKEN_BYTES];
     add_one(store, "python", PRIORITY_LOW, NULL);
@@ -186,9 +186,9 @@ static void depths_are_told_by_lane(void **state)
     depth = depth_of(store);
     assert_int_equal(depth->waiting, 2);
     assert_int_equal(depth->running, 1);
-    expect_lane(depth, "c", 1, 1);
-    expect_lane(depth, "python", 1, 0);
-    expect_lane(depth, "bash", 0, 0);
+    expect_queue(depth, "c", 1, 1);
+    expect_queue(depth, "python", 1, 0);
+    expect_queue(depth, "bash", 0, 0);
     assert_true(depth->oldest_wait_ms >= 30 && depth->oldest_wait_ms < 60000);
     free(depth);
     assert_true(finish_one(store, token, 1, "[]"));
@@ -196,7 +196,7 @@ static void depths_are_told_by_lane(void **state)
         assert_true(finish_one(store, token, 1, "[]"));
     depth = depth_of(store);
     assert_int_equal(depth->waiting + depth->running + depth->oldest_wait_ms, 0);
-    expect_lane(depth, "c", 0, 0);
+    expect_queue(depth, "c", 0, 0);
     free(depth);
     store_close(store);
 }
@@ -204,21 +204,21 @@ static void depths_are_told_by_lane(void **state)
 static void depth_costs_the_same_however_many_wait(void **state)
 {
     (void)state;
-    struct store *store = place_open();
+    struct store *store = fixture_open();
     enum { MANY = 3000 };
     struct store_new *news = calloc(MANY, sizeof *news);
     assert_non_null(news);
     for (size_t i = 0; i < MANY; i++) {
-        news[i] = (struct store_new){ .priority = PRIORITY_NORMAL, .lane = "c", .payload = TEXT("work") };
-        place_name(store, news[i].token);
+        news[i] = (struct store_new){ .priority = PRIORITY_NORMAL, .queue = "c", .payload = TEXT("work") };
+        fixture_name(store, news[i].token);
     }
     uint64_t calls[2] = { 0 };
     static const char *const commands[] = { "hgetall", "zrange", "hget", "zcard", "zrangebyscore" };
     for (int round = 0; round < 2; round++) {
         must(store_add(store, news + (round == 0 ? 0 : 10), round == 0 ? 10 : MANY - 10, &err));
         for (int sign = -1; sign <= 1; sign += 2) {
-            for (size_t i = 0; place.is_redis && i < sizeof commands / sizeof *commands; i++)
-                calls[round] += (uint64_t)sign * place_redis_calls(commands[i]);
+            for (size_t i = 0; store_fixture.is_redis && i < sizeof commands / sizeof *commands; i++)
+                calls[round] += (uint64_t)sign * fixture_redis_calls(commands[i]);
             if (sign < 0)
                 free(depth_of(store));
         }
@@ -234,8 +234,8 @@ static void depth_costs_the_same_however_many_wait(void **state)
 static void workers_are_counted_while_they_live(void **state)
 {
     (void)state;
-    place.config.lease_ms = 300;
-    struct store *store = place_open();
+    store_fixture.config.lease_ms = 300;
+    struct store *store = fixture_open();
     struct store_worker one = worker_named("one"), two = worker_named("two");
     two.slots = 10;
     two.busy_milli = 7;
@@ -263,7 +263,7 @@ static void workers_are_counted_while_they_live(void **state)
     assert_int_equal(depth->slots, 0);
     assert_int_equal(depth->busy_milli, 0);
     free(depth);
-    must(store_sweep(store, &err));
+    must(store_reap_expired(store, &err));
     one.busy_milli = 5;
     must(store_heartbeat(store, &one, NULL, 0, &err));
     depth = depth_of(store);
@@ -294,7 +294,7 @@ static void *add_many(void *context)
         struct store_new news[BATCH];
         for (size_t i = 0; i < BATCH; i++) {
             news[i] = (struct store_new){ .priority = (enum submission_priority)(i % PRIORITY_COUNT_) };
-            (void)snprintf(news[i].lane, sizeof news[i].lane, "%s", lanes_all[i % 3]);
+            (void)snprintf(news[i].queue, sizeof news[i].queue, "%s", queues_all[i % 3]);
             memcpy(news[i].token, crowd->tokens[first + i], TOKEN_BYTES);
             news[i].payload = (struct text){ crowd->tokens[first + i], TOKEN_LEN };
         }
@@ -344,9 +344,9 @@ static void eight_threads_run_each_submission_exactly_once(void **state)
     (void)state;
     struct crowd *crowd = calloc(1, sizeof *crowd);
     assert_non_null(crowd);
-    crowd->store = place_open();
+    crowd->store = fixture_open();
     for (size_t i = 0; i < SUBMISSIONS; i++)
-        place_name(crowd->store, crowd->tokens[i]);
+        fixture_name(crowd->store, crowd->tokens[i]);
     qsort(crowd->tokens, SUBMISSIONS, TOKEN_BYTES, compare_tokens);
     pthread_t threads[ADDERS + CLAIMERS];
     for (size_t i = 0; i < ADDERS + CLAIMERS; i++)
@@ -366,12 +366,12 @@ static void eight_threads_run_each_submission_exactly_once(void **state)
 }
 
 const struct CMUnitTest tests_queue[] = {
-    A_TEST(the_oldest_of_the_asked_lanes_comes_first),
+    A_TEST(the_oldest_of_the_asked_queues_comes_first),
     A_TEST(high_comes_first_and_low_does_not_starve),
-    A_TEST(workers_of_other_lanes_do_not_take_the_turns_of_these),
+    A_TEST(workers_of_other_queues_do_not_take_the_turns_of_these),
     A_TEST(a_full_queue_refuses_and_keeps_nothing),
     A_TEST(the_same_token_is_added_once),
-    A_TEST(depths_are_told_by_lane),
+    A_TEST(depths_are_told_by_queue),
     A_TEST(depth_costs_the_same_however_many_wait),
     A_TEST(workers_are_counted_while_they_live),
     A_TEST(eight_threads_run_each_submission_exactly_once),

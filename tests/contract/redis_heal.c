@@ -2,7 +2,7 @@
  * redis_heal: a server that has moved, is not ready, or does not let us in any more: what a call says meanwhile, and
  * that the same store goes on when it is over, with everything that was accepted.  All by real servers.
  */
-#include "place.h"
+#include "store_fixture.h"
 
 #include <pthread.h>
 #include <stdio.h>
@@ -42,7 +42,7 @@ static void wait_for(int port, const char *section, const char *expected)
 
 static int try_add(struct store *store, char ret_token[TOKEN_BYTES], struct error *err)
 {
-    struct store_new entry = { .priority = PRIORITY_NORMAL, .lane = "c", .payload = TEXT("work") };
+    struct store_new entry = { .priority = PRIORITY_NORMAL, .queue = "c", .payload = TEXT("work") };
     store_name(store, entry.token);
     memcpy(ret_token, entry.token, TOKEN_BYTES);
     return store_add(store, &entry, 1, err);
@@ -67,7 +67,7 @@ static void wait_until_back(struct store *store)
 {
     struct error err = { 0 };
     uint64_t until = now_ms() + 10000;
-    while (store_sweep(store, &err) < 0) {
+    while (store_reap_expired(store, &err) < 0) {
         if (now_ms() > until)
             fail_msg("not back after 10 s: %s", err.text);
         nap_ms(20);
@@ -104,24 +104,24 @@ static void a_failover_keeps_everything(void **state)
     (void)state;
     static struct cutter name; /* its thread outlives this function */
     char old_address[48];
-    int new_port = place_free_port();
+    int new_port = fixture_free_port();
     struct waiting_claim waiting = { 0 };
     pthread_t thread;
-    (void)snprintf(old_address, sizeof old_address, "127.0.0.1 %d", place.port);
-    pid_t new_pid = place_server_start(new_port, (const char *const[]){ "--replicaof", old_address, NULL });
+    (void)snprintf(old_address, sizeof old_address, "127.0.0.1 %d", store_fixture.port);
+    pid_t new_pid = fixture_server_start(new_port, (const char *const[]){ "--replicaof", old_address, NULL });
     wait_for(new_port, "replication", "master_link_status:up");
-    cutter_start(&name, place.port);
-    (void)snprintf(place.config.store, sizeof place.config.store, "redis://127.0.0.1:%d", name.port);
-    struct store *store = place_open();
+    cutter_start(&name, store_fixture.port);
+    (void)snprintf(store_fixture.config.store, sizeof store_fixture.config.store, "redis://127.0.0.1:%d", name.port);
+    struct store *store = fixture_open();
     char tokens[20][TOKEN_BYTES], claimed[TOKEN_BYTES];
     for (size_t i = 0; i < 20; i++)
         add_one(store, "c", PRIORITY_NORMAL, tokens[i]);
     assert_true(claim_one(store, claimed, NULL));
-    waiting.store = place_open();
+    waiting.store = fixture_open();
 
-    (void)ask(place.port, "WAIT 1 5000");
+    (void)ask(store_fixture.port, "WAIT 1 5000");
     (void)ask(new_port, "REPLICAOF NO ONE");
-    (void)ask(place.port, "REPLICAOF 127.0.0.1 %d", new_port);
+    (void)ask(store_fixture.port, "REPLICAOF 127.0.0.1 %d", new_port);
     expect_refused(store, "it is a replica; its primary has moved");
     name.server_port = new_port;
     wait_until_back(store);
@@ -132,13 +132,13 @@ static void a_failover_keeps_everything(void **state)
     assert_int_equal(left, 19);
 
     /* And back again, under a claim that sleeps: it is told, and the next one gets what comes. */
-    wait_for(place.port, "replication", "master_link_status:up");
+    wait_for(store_fixture.port, "replication", "master_link_status:up");
     assert_int_equal(pthread_create(&thread, NULL, claim_and_wait, &waiting), 0);
     nap_ms(300);
     (void)ask(new_port, "WAIT 1 5000");
-    (void)ask(place.port, "REPLICAOF NO ONE");
-    name.server_port = place.port;
-    (void)ask(new_port, "REPLICAOF 127.0.0.1 %d", place.port);
+    (void)ask(store_fixture.port, "REPLICAOF NO ONE");
+    name.server_port = store_fixture.port;
+    (void)ask(new_port, "REPLICAOF 127.0.0.1 %d", store_fixture.port);
     char token[TOKEN_BYTES];
     struct error err = { 0 };
     uint64_t until = now_ms() + 10000;
@@ -153,28 +153,28 @@ static void a_failover_keeps_everything(void **state)
     assert_true(waiting.took_ms < 5000);
     store_close(waiting.store);
     store_close(store);
-    place_server_kill(&new_pid);
+    fixture_server_kill(&new_pid);
 }
 
 static void a_server_that_loads_its_data_is_waited_for(void **state)
 {
     enum { BATCH = 100, BATCHES = 30 };
     (void)state;
-    int port = place_free_port();
-    pid_t pid = place_server_start(port, NULL);
-    (void)snprintf(place.config.store, sizeof place.config.store, "redis://127.0.0.1:%d", port);
-    struct store *store = place_open();
+    int port = fixture_free_port();
+    pid_t pid = fixture_server_start(port, NULL);
+    (void)snprintf(store_fixture.config.store, sizeof store_fixture.config.store, "redis://127.0.0.1:%d", port);
+    struct store *store = fixture_open();
     for (int i = 0; i < BATCHES; i++) {
         struct store_new news[BATCH];
         for (int j = 0; j < BATCH; j++) {
-            news[j] = (struct store_new){ .priority = PRIORITY_NORMAL, .lane = "c", .payload = TEXT("work") };
+            news[j] = (struct store_new){ .priority = PRIORITY_NORMAL, .queue = "c", .payload = TEXT("work") };
             store_name(store, news[j].token);
         }
         must(store_add(store, news, BATCH, &err));
     }
-    place_server_kill(&pid);
+    fixture_server_kill(&pid);
     /* Killed, and started by somebody who does not wait for it; it looks at its connections every 1,024 commands. */
-    pid = place_server_begin(port, (const char *const[]){ "--key-load-delay", "100", NULL });
+    pid = fixture_server_begin(port, (const char *const[]){ "--key-load-delay", "100", NULL });
     struct error err = { 0 };
     char token[TOKEN_BYTES];
     bool seen = false;
@@ -188,24 +188,24 @@ static void a_server_that_loads_its_data_is_waited_for(void **state)
     assert_int_equal(depth->waiting, BATCH * BATCHES + 1);
     free(depth);
     store_close(store);
-    place_server_kill(&pid);
+    fixture_server_kill(&pid);
 }
 
 /* A node of a cluster that does not serve our keys, and one that does not know who does. */
 static void a_cluster_names_the_node_that_serves(void **state)
 {
     (void)state;
-    int ports[2] = { place_free_port(), place_free_port() };
+    int ports[2] = { fixture_free_port(), fixture_free_port() };
     pid_t pids[2];
     for (int i = 0; i < 2; i++) {
         char bus[16], nodes[32];
-        (void)snprintf(bus, sizeof bus, "%d", place_free_port());
+        (void)snprintf(bus, sizeof bus, "%d", fixture_free_port());
         (void)snprintf(nodes, sizeof nodes, "nodes-%d.conf", ports[i]);
-        pids[i] = place_server_start(ports[i], (const char *const[]){ "--cluster-enabled", "yes", "--cluster-port", bus,
-                                                                      "--cluster-config-file", nodes, NULL });
+        pids[i] = fixture_server_start(ports[i], (const char *const[]){ "--cluster-enabled", "yes", "--cluster-port",
+                                                                        bus, "--cluster-config-file", nodes, NULL });
     }
-    (void)snprintf(place.config.store, sizeof place.config.store, "redis://127.0.0.1:%d", ports[0]);
-    struct store *store = place_open();
+    (void)snprintf(store_fixture.config.store, sizeof store_fixture.config.store, "redis://127.0.0.1:%d", ports[0]);
+    struct store *store = fixture_open();
     expect_refused(store, "its cluster is down");
     (void)ask(ports[0], "CLUSTER ADDSLOTSRANGE 0 16383");
     wait_for(ports[0], "CLUSTER", "cluster_state:ok");
@@ -221,33 +221,34 @@ static void a_cluster_names_the_node_that_serves(void **state)
     (void)snprintf(bus, sizeof bus, "%.*s", (int)strspn(line + 1, "0123456789"), line + 1);
     (void)ask(ports[1], "CLUSTER MEET 127.0.0.1 %d %s", ports[0], bus);
     wait_for(ports[1], "CLUSTER", "cluster_state:ok");
-    (void)snprintf(place.config.store, sizeof place.config.store, "redis://127.0.0.1:%d", ports[1]);
-    store = place_open();
+    (void)snprintf(store_fixture.config.store, sizeof store_fixture.config.store, "redis://127.0.0.1:%d", ports[1]);
+    store = fixture_open();
     expect_refused(store, "it is part of a cluster; name the node that serves the keys");
     store_close(store);
     for (int i = 0; i < 2; i++)
-        place_server_kill(&pids[i]);
+        fixture_server_kill(&pids[i]);
 }
 
 static void a_password_that_changes_shuts_us_out_and_lets_us_in_again(void **state)
 {
     (void)state;
-    (void)ask(place.port, "ACL SETUSER runner on allkeys allchannels +@all >s3cret");
-    (void)snprintf(place.config.store, sizeof place.config.store, "redis://runner:s3cret@127.0.0.1:%d", place.port);
-    struct store *store = place_open();
+    (void)ask(store_fixture.port, "ACL SETUSER runner on allkeys allchannels +@all >s3cret");
+    (void)snprintf(store_fixture.config.store, sizeof store_fixture.config.store, "redis://runner:s3cret@127.0.0.1:%d",
+                   store_fixture.port);
+    struct store *store = fixture_open();
     add_one(store, "c", PRIORITY_NORMAL, NULL);
-    (void)ask(place.port, "ACL SETUSER runner resetpass >other");
+    (void)ask(store_fixture.port, "ACL SETUSER runner resetpass >other");
     free(depth_of(store)); /* who is inside stays */
-    (void)ask(place.port, "CLIENT KILL USER runner");
+    (void)ask(store_fixture.port, "CLIENT KILL USER runner");
     expect_refused(store, "it refuses the user or password");
     expect_refused(store, "it refuses the user or password"); /* also while no connect is tried */
-    (void)ask(place.port, "ACL SETUSER runner resetpass >s3cret");
+    (void)ask(store_fixture.port, "ACL SETUSER runner resetpass >s3cret");
     wait_until_back(store);
-    (void)ask(place.port, "ACL SETUSER runner -@all");
+    (void)ask(store_fixture.port, "ACL SETUSER runner -@all");
     expect_refused(store, "its user may not do this (ACL)");
-    (void)ask(place.port, "ACL SETUSER runner +@all");
+    (void)ask(store_fixture.port, "ACL SETUSER runner +@all");
     add_one(store, "c", PRIORITY_NORMAL, NULL);
-    (void)ask(place.port, "ACL DELUSER runner");
+    (void)ask(store_fixture.port, "ACL DELUSER runner");
     store_close(store);
 }
 

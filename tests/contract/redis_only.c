@@ -1,5 +1,5 @@
 /* redis_only: what can go wrong between us and a Redis server, and what must not come of it. */
-#include "place.h"
+#include "store_fixture.h"
 
 #include <pthread.h>
 #include <signal.h>
@@ -13,23 +13,23 @@
 
 static void redis_do(const char *command)
 {
-    freeReplyObject(place_redis(command));
+    freeReplyObject(fixture_redis(command));
 }
 
 static void a_lost_answer_changes_nothing(void **state)
 {
     (void)state;
     static struct cutter cutter; /* its thread outlives this function */
-    cutter_start(&cutter, place.port);
-    struct store *direct = place_open();
+    cutter_start(&cutter, store_fixture.port);
+    struct store *direct = fixture_open();
     char warm[TOKEN_BYTES];
     bool done = false;
     add_one(direct, "bash", PRIORITY_NORMAL, warm); /* the server learns each script before answers get lost */
     assert_true(claim_one(direct, NULL, NULL));
     must(store_cancel(direct, warm, &done, &err));
     assert_false(finish_one(direct, warm, 1, "[]"));
-    (void)snprintf(place.config.store, sizeof place.config.store, "redis://127.0.0.1:%d", cutter.port);
-    struct store *store = place_open();
+    (void)snprintf(store_fixture.config.store, sizeof store_fixture.config.store, "redis://127.0.0.1:%d", cutter.port);
+    struct store *store = fixture_open();
 
     for (int round = 0; round < 10; round++) {
         char token[TOKEN_BYTES], claimed[TOKEN_BYTES];
@@ -69,7 +69,7 @@ static void a_lost_answer_changes_nothing(void **state)
 static void a_server_that_forgot_the_scripts_gets_them_again(void **state)
 {
     (void)state;
-    struct store *store = place_open();
+    struct store *store = fixture_open();
     char token[TOKEN_BYTES];
     for (int round = 0; round < 2; round++) {
         add_one(store, "c", PRIORITY_NORMAL, token);
@@ -84,7 +84,7 @@ static void a_server_that_forgot_the_scripts_gets_them_again(void **state)
 static void expect_all_fail(struct store *store, const char *token)
 {
     struct store_worker worker = worker_named("one");
-    struct store_new entry = { .priority = PRIORITY_NORMAL, .lane = "c", .payload = TEXT("work") };
+    struct store_new entry = { .priority = PRIORITY_NORMAL, .queue = "c", .payload = TEXT("work") };
     struct store_claim claim;
     struct store_view view;
     struct store_depth *depth = malloc(sizeof *depth);
@@ -101,7 +101,7 @@ static void expect_all_fail(struct store *store, const char *token)
                      : call == 4 ? store_cancel(store, token, &done, &err)
                      : call == 5 ? store_get(store, &token, 1, &view, &err)
                      : call == 6 ? store_depth(store, depth, &err)
-                                 : store_sweep(store, &err);
+                                 : store_reap_expired(store, &err);
         assert_int_equal(result, -1);
         assert_int_equal(err.kind, ERROR_STORE);
         assert_true(err.text[0] != '\0');
@@ -115,7 +115,7 @@ static void wait_until_back(struct store *store)
 {
     struct error err = { 0 };
     uint64_t until = now_ms() + 10000;
-    while (store_sweep(store, &err) < 0) {
+    while (store_reap_expired(store, &err) < 0) {
         if (now_ms() > until)
             fail_msg("not back after 10 s: %s", err.text);
         nap_ms(20);
@@ -146,7 +146,7 @@ static void *claim_and_wait(void *context)
 static void a_server_that_hangs_is_an_error_soon(void **state)
 {
     (void)state;
-    struct store *store = place_open();
+    struct store *store = fixture_open();
     struct waiting_claim waiting = { .store = store };
     pthread_t thread;
     char token[TOKEN_BYTES];
@@ -154,7 +154,7 @@ static void a_server_that_hangs_is_an_error_soon(void **state)
     assert_true(claim_one(store, NULL, NULL));
     assert_int_equal(pthread_create(&thread, NULL, claim_and_wait, &waiting), 0);
     nap_ms(100);
-    assert_int_equal(kill(place.redis, SIGSTOP), 0);
+    assert_int_equal(kill(store_fixture.redis, SIGSTOP), 0);
     uint64_t from = now_ms();
     expect_all_fail(store, token);
     print_message("  eight calls failed within %llu ms together\n", (unsigned long long)(now_ms() - from));
@@ -162,7 +162,7 @@ static void a_server_that_hangs_is_an_error_soon(void **state)
     assert_int_equal(waiting.result, -1);
     assert_int_equal(waiting.err.kind, ERROR_STORE);
     assert_true(waiting.took_ms < 6000);
-    assert_int_equal(kill(place.redis, SIGCONT), 0);
+    assert_int_equal(kill(store_fixture.redis, SIGCONT), 0);
     wait_until_back(store);
     assert_true(finish_one(store, token, 1, "[]"));
     store_close(store);
@@ -171,16 +171,16 @@ static void a_server_that_hangs_is_an_error_soon(void **state)
 static void a_server_that_was_killed_comes_back_with_everything(void **state)
 {
     (void)state;
-    struct store *store = place_open();
+    struct store *store = fixture_open();
     char tokens[100][TOKEN_BYTES], claimed[TOKEN_BYTES];
     for (size_t i = 0; i < 100; i++)
         add_one(store, "c", PRIORITY_NORMAL, tokens[i]);
     assert_true(claim_one(store, claimed, NULL));
-    place_redis_kill();
+    fixture_redis_kill();
     uint64_t from = now_ms();
     expect_all_fail(store, tokens[0]);
     assert_true(now_ms() - from < 5000); /* nobody listens: no call waits for a time-out */
-    place_redis_start();
+    fixture_redis_start();
     wait_until_back(store);
     for (size_t i = 0; i < 100; i++)
         expect_state(store, tokens[i], i == 0 ? SUBMISSION_PROCESSING : SUBMISSION_QUEUED, "");
@@ -195,16 +195,16 @@ static void a_server_that_was_killed_comes_back_with_everything(void **state)
 static void a_claimer_that_waits_outlives_a_restart(void **state)
 {
     (void)state;
-    struct store *store = place_open();
+    struct store *store = fixture_open();
     struct waiting_claim waiting = { .store = store };
     pthread_t thread;
     assert_int_equal(pthread_create(&thread, NULL, claim_and_wait, &waiting), 0);
     nap_ms(200);
-    place_redis_kill();
+    fixture_redis_kill();
     assert_int_equal(pthread_join(thread, NULL), 0); /* nobody listens: told at once, not after 30 s */
     assert_int_equal(waiting.result, -1);
     assert_int_equal(waiting.err.kind, ERROR_STORE);
-    place_redis_start();
+    fixture_redis_start();
     wait_until_back(store);
     assert_int_equal(pthread_create(&thread, NULL, claim_and_wait, &waiting), 0);
     nap_ms(200);
@@ -227,10 +227,10 @@ static void a_watcher_hears_again_after_a_restart(void **state)
 {
     (void)state;
     static _Atomic int events;
-    struct store *store = place_open();
+    struct store *store = fixture_open();
     must(store_watch(store, count_event, &events, &err));
-    place_redis_kill();
-    place_redis_start();
+    fixture_redis_kill();
+    fixture_redis_start();
     wait_until_back(store);
     uint64_t until = now_ms() + 15000;
     while (atomic_load(&events) == 0 && now_ms() < until) {
@@ -245,11 +245,11 @@ static void a_watcher_hears_again_after_a_restart(void **state)
 static void a_bell_lost_with_its_claimer_is_rung_again(void **state)
 {
     (void)state;
-    struct store *store = place_open();
+    struct store *store = fixture_open();
     struct waiting_claim waiting = { .store = store };
     pthread_t thread;
-    redisContext *dying = redisConnect("127.0.0.1", place.port);
-    assert_int_equal(redisAppendCommand(dying, "BLPOP {%s}:bell:c 30", place.config.redis_prefix), REDIS_OK);
+    redisContext *dying = redisConnect("127.0.0.1", store_fixture.port);
+    assert_int_equal(redisAppendCommand(dying, "BLPOP {%s}:bell:c 30", store_fixture.config.redis_prefix), REDIS_OK);
     int flushed = 0;
     assert_int_equal(redisBufferWrite(dying, &flushed), REDIS_OK);
     nap_ms(100); /* first in line */
@@ -265,7 +265,7 @@ static void a_bell_lost_with_its_claimer_is_rung_again(void **state)
     struct store_depth *depth = depth_of(store);
     assert_int_equal(depth->waiting, 1); /* the bell was heard by the dead one only */
     while (depth->waiting > 0 && now_ms() < until) {
-        must(store_sweep(store, &err));
+        must(store_reap_expired(store, &err));
         nap_ms(50);
         free(depth);
         depth = depth_of(store);
@@ -280,9 +280,9 @@ static void a_bell_lost_with_its_claimer_is_rung_again(void **state)
 static void without_memory_nothing_is_accepted_and_work_still_ends(void **state)
 {
     (void)state;
-    struct store *store = place_open();
+    struct store *store = fixture_open();
     char token[TOKEN_BYTES];
-    struct store_new entry = { .priority = PRIORITY_NORMAL, .lane = "c", .payload = TEXT("work") };
+    struct store_new entry = { .priority = PRIORITY_NORMAL, .queue = "c", .payload = TEXT("work") };
     struct error err = { 0 };
     add_one(store, "c", PRIORITY_NORMAL, token);
     redis_do("CONFIG SET maxmemory 1");
@@ -311,7 +311,7 @@ static uint64_t commands_of_rounds(struct store *store, size_t waiting, size_t w
         struct store_new news[BATCH];
         for (size_t j = 0; j < BATCH; j++) {
             news[j] = (struct store_new){ .priority = PRIORITY_NORMAL, .payload = TEXT("work") };
-            (void)snprintf(news[j].lane, sizeof news[j].lane, "%s", lanes_all[j % 3]);
+            (void)snprintf(news[j].queue, sizeof news[j].queue, "%s", queues_all[j % 3]);
             store_name(store, news[j].token);
         }
         must(store_add(store, news, BATCH, &err));
@@ -322,22 +322,22 @@ static uint64_t commands_of_rounds(struct store *store, size_t waiting, size_t w
         struct store_worker worker = worker_named(name);
         must(store_heartbeat(store, &worker, NULL, 0, &err));
     }
-    uint64_t before = place_redis_calls(NULL), sent = place_redis_calls("evalsha");
+    uint64_t before = fixture_redis_calls(NULL), sent = fixture_redis_calls("evalsha");
     for (int i = 0; i < ROUNDS; i++) {
         char token[TOKEN_BYTES];
         uint32_t attempt = 0;
-        add_one(store, lanes_all[i % 3], PRIORITY_NORMAL, NULL);
+        add_one(store, queues_all[i % 3], PRIORITY_NORMAL, NULL);
         assert_true(claim_one(store, token, &attempt));
         assert_true(finish_one(store, token, attempt, "[]"));
     }
-    assert_int_equal(place_redis_calls("evalsha") - sent, 3 * ROUNDS); /* add, claim, finish: one script each */
-    return place_redis_calls(NULL) - before;
+    assert_int_equal(fixture_redis_calls("evalsha") - sent, 3 * ROUNDS); /* add, claim, finish: one script each */
+    return fixture_redis_calls(NULL) - before;
 }
 
 static void a_submission_costs_the_same_commands_whatever_waits_or_works(void **state)
 {
     (void)state;
-    struct store *store = place_open();
+    struct store *store = fixture_open();
     (void)commands_of_rounds(store, 100, 1); /* the server learns the scripts */
     uint64_t few = commands_of_rounds(store, 0, 0), many = commands_of_rounds(store, 5000, 300);
     print_message("  %llu commands for 24 submissions, most of them inside their scripts\n", (unsigned long long)few);
@@ -349,7 +349,7 @@ static void open_fails(const char *expected)
 {
     struct store *store = NULL;
     struct error err = { 0 };
-    assert_int_equal(store_open(&place.config, &store, &err), -1);
+    assert_int_equal(store_open(&store_fixture.config, &store, &err), -1);
     if (strstr(err.text, expected) == NULL)
         fail_msg("expected \"%s\" in: %s", expected, err.text);
     assert_null(strstr(err.text, "s3cret"));
@@ -359,21 +359,24 @@ static void who_may_not_come_in_is_told_why(void **state)
 {
     (void)state;
     struct store *store = NULL;
-    freeReplyObject(place_redis("ACL SETUSER runner on %s ~* &* +@all -info", ">s3cret/%"));
-    (void)snprintf(place.config.store, sizeof place.config.store, "redis://runner:s3cret@127.0.0.1:%d/2", place.port);
+    freeReplyObject(fixture_redis("ACL SETUSER runner on %s ~* &* +@all -info", ">s3cret/%"));
+    (void)snprintf(store_fixture.config.store, sizeof store_fixture.config.store,
+                   "redis://runner:s3cret@127.0.0.1:%d/2", store_fixture.port);
     open_fails("refuses the user or password");
-    (void)snprintf(place.config.store, sizeof place.config.store, "redis://runner:s3cret%%2f%%25@127.0.0.1:%d/2",
-                   place.port);
-    store = place_open(); /* also without the right to INFO */
+    (void)snprintf(store_fixture.config.store, sizeof store_fixture.config.store,
+                   "redis://runner:s3cret%%2f%%25@127.0.0.1:%d/2", store_fixture.port);
+    store = fixture_open(); /* also without the right to INFO */
     add_one(store, "c", PRIORITY_NORMAL, NULL);
     store_close(store);
-    (void)snprintf(place.config.redis_password, sizeof place.config.redis_password, "%s", "s3cret/%");
-    (void)snprintf(place.config.store, sizeof place.config.store, "redis://runner@127.0.0.1:%d/2", place.port);
-    store = place_open();
+    (void)snprintf(store_fixture.config.redis_password, sizeof store_fixture.config.redis_password, "%s", "s3cret/%");
+    (void)snprintf(store_fixture.config.store, sizeof store_fixture.config.store, "redis://runner@127.0.0.1:%d/2",
+                   store_fixture.port);
+    store = fixture_open();
     assert_true(claim_one(store, NULL, NULL)); /* in the same database */
     store_close(store);
-    place.config.redis_password[0] = '\0';
-    (void)snprintf(place.config.store, sizeof place.config.store, "redis://127.0.0.1:%d/9999", place.port);
+    store_fixture.config.redis_password[0] = '\0';
+    (void)snprintf(store_fixture.config.store, sizeof store_fixture.config.store, "redis://127.0.0.1:%d/9999",
+                   store_fixture.port);
     open_fails("database");
     redis_do("ACL DELUSER runner");
 }
@@ -387,16 +390,17 @@ static void the_rights_that_are_documented_are_enough(void **state)
         "+get +del +pexpire +incrby +zadd +zrem +zrange +zrangebyscore +zremrangebyscore +zmscore +zpopmin +zcard "
         "+rpush +llen +ltrim +publish +time";
     char command[1024];
-    const char *prefix = place.config.redis_prefix;
+    const char *prefix = store_fixture.config.redis_prefix;
     (void)snprintf(command, sizeof command,
                    "ACL SETUSER runner on >pw resetkeys ~{%s}:* resetchannels &{%s}:* -@all %s", prefix, prefix,
                    commands);
     redis_do(command);
-    (void)snprintf(place.config.store, sizeof place.config.store, "redis://runner:pw@127.0.0.1:%d", place.port);
-    place.config.lease_ms = 100;
-    place.config.attempts_max = 1;
+    (void)snprintf(store_fixture.config.store, sizeof store_fixture.config.store, "redis://runner:pw@127.0.0.1:%d",
+                   store_fixture.port);
+    store_fixture.config.lease_ms = 100;
+    store_fixture.config.attempts_max = 1;
     static _Atomic int events;
-    struct store *store = place_open();
+    struct store *store = fixture_open();
     struct store_worker worker = worker_named("one");
     struct waiting_claim waiting = { .store = store };
     pthread_t thread;
@@ -408,10 +412,10 @@ static void the_rights_that_are_documented_are_enough(void **state)
     add_one(store, "c", PRIORITY_NORMAL, token);
     assert_int_equal(pthread_join(thread, NULL), 0);
     assert_int_equal(waiting.len, 1);
-    must(store_hand_back(store, token, 1, &err));
+    must(store_release(store, token, 1, &err));
     assert_true(claim_one(store, NULL, NULL));
     nap_ms(150);
-    must(store_sweep(store, &err)); /* given up */
+    must(store_reap_expired(store, &err)); /* given up */
     add_one(store, "c", PRIORITY_NORMAL, token);
     must(store_cancel(store, token, &done, &err));
     add_one(store, "c", PRIORITY_NORMAL, token);
@@ -434,16 +438,16 @@ static void the_rights_that_are_documented_are_enough(void **state)
 static void what_an_older_version_takes_away_is_counted_no_more(void **state)
 {
     (void)state;
-    struct store *store = place_open();
+    struct store *store = fixture_open();
     struct store_worker dead = worker_named("dead"), alive = worker_named("alive");
-    const char *prefix = place.config.redis_prefix;
+    const char *prefix = store_fixture.config.redis_prefix;
     dead.busy_milli = 3500;
     alive.busy_milli = 1250;
     must(store_heartbeat(store, &dead, NULL, 0, &err));
     must(store_heartbeat(store, &alive, NULL, 0, &err));
-    freeReplyObject(place_redis("HINCRBY {%s}:depth slots -4", prefix));
-    freeReplyObject(place_redis("HDEL {%s}:slots dead", prefix));
-    freeReplyObject(place_redis("ZREM {%s}:workers dead", prefix));
+    freeReplyObject(fixture_redis("HINCRBY {%s}:depth slots -4", prefix));
+    freeReplyObject(fixture_redis("HDEL {%s}:slots dead", prefix));
+    freeReplyObject(fixture_redis("ZREM {%s}:workers dead", prefix));
     struct store_depth *depth = depth_of(store);
     assert_int_equal(depth->workers, 1);
     assert_int_equal(depth->slots, 4);
@@ -451,9 +455,9 @@ static void what_an_older_version_takes_away_is_counted_no_more(void **state)
     free(depth);
 
     /* Sums that went wrong before this version came are read by nobody, and an older worker tells no busy ones. */
-    freeReplyObject(place_redis("HSET {%s}:depth slots 99 busy 99000", prefix));
-    freeReplyObject(place_redis("HSET {%s}:slots old %s", prefix, "8 2"));
-    freeReplyObject(place_redis("ZADD {%s}:workers %llu old", prefix, (unsigned long long)clock_wall_ms()));
+    freeReplyObject(fixture_redis("HSET {%s}:depth slots 99 busy 99000", prefix));
+    freeReplyObject(fixture_redis("HSET {%s}:slots old %s", prefix, "8 2"));
+    freeReplyObject(fixture_redis("ZADD {%s}:workers %llu old", prefix, (unsigned long long)clock_wall_ms()));
     depth = depth_of(store);
     assert_int_equal(depth->workers, 2);
     assert_int_equal(depth->slots, 12);
@@ -485,7 +489,7 @@ static void a_server_that_cannot_keep_the_promises_is_refused(void **state)
         { "sqlite:", "sqlite:FILE" },
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        (void)snprintf(place.config.store, sizeof place.config.store, "%s", rows[i].url);
+        (void)snprintf(store_fixture.config.store, sizeof store_fixture.config.store, "%s", rows[i].url);
         open_fails(rows[i].expected);
     }
 }

@@ -2,7 +2,7 @@
  * redis_tls: rediss:// with a real redis-server, and certificates made here by openssl(1): who is let in, and who is
  * refused with which words.
  */
-#include "place.h"
+#include "store_fixture.h"
 
 #include <pthread.h>
 #include <signal.h>
@@ -18,7 +18,7 @@ static void use(const char *format, ...)
 {
     va_list args;
     va_start(args, format);
-    (void)vsnprintf(place.config.store, sizeof place.config.store, format, args);
+    (void)vsnprintf(store_fixture.config.store, sizeof store_fixture.config.store, format, args);
     va_end(args);
 }
 
@@ -27,7 +27,7 @@ static void open_fails(const char *expected)
     struct store *store = NULL;
     struct error err = { 0 };
     uint64_t from = now_ms();
-    assert_int_equal(store_open(&place.config, &store, &err), -1);
+    assert_int_equal(store_open(&store_fixture.config, &store, &err), -1);
     assert_true(now_ms() - from < 5000);
     if (strstr(err.text, expected) == NULL)
         fail_msg("expected \"%s\" in: %s", expected, err.text);
@@ -55,10 +55,10 @@ static void make_certificates(void)
         "}\n"
         "{ make good DNS:localhost,IP:127.0.0.1 2; make elsewhere DNS:redis.example 2\n"
         "  make old DNS:localhost,IP:127.0.0.1 -1; } 2>openssl.log\n";
-    char command[sizeof script + sizeof place.folder];
+    char command[sizeof script + sizeof store_fixture.folder];
     if (are_made)
         return;
-    (void)snprintf(command, sizeof command, script, place.folder);
+    (void)snprintf(command, sizeof command, script, store_fixture.folder);
     assert_int_equal(system(command), 0); /* NOLINT(cert-env33-c): a fixed script */
     are_made = true;
 }
@@ -74,8 +74,8 @@ static void server_start(struct tls_server *server, const char *certificate)
     char port[16], crt[64], key[64];
     make_certificates();
     if (server->port == 0) {
-        server->port = place_free_port();
-        server->plain_port = place_free_port();
+        server->port = fixture_free_port();
+        server->plain_port = fixture_free_port();
     }
     (void)snprintf(port, sizeof port, "%d", server->port);
     (void)snprintf(crt, sizeof crt, "%s.crt", certificate);
@@ -91,12 +91,13 @@ static void server_start(struct tls_server *server, const char *certificate)
                                  "--tls-auth-clients",
                                  "no",
                                  NULL };
-    server->pid = place_server_start(server->plain_port, more);
+    server->pid = fixture_server_start(server->plain_port, more);
 }
 
 static void trust(const char *authority)
 {
-    (void)snprintf(place.config.redis_ca, sizeof place.config.redis_ca, "%s/%s", place.folder, authority);
+    (void)snprintf(store_fixture.config.redis_ca, sizeof store_fixture.config.redis_ca, "%s/%s", store_fixture.folder,
+                   authority);
 }
 
 static void plain_do(int port, const char *format, const char *argument)
@@ -143,7 +144,7 @@ static void use_it(struct store *store)
 {
     enum { LARGE = 3000000 };
     struct waiting waiting = { .store = store };
-    struct store_new entry = { .priority = PRIORITY_NORMAL, .lane = "c" };
+    struct store_new entry = { .priority = PRIORITY_NORMAL, .queue = "c" };
     pthread_t thread;
     char *large = malloc(LARGE);
     assert_non_null(large);
@@ -177,7 +178,7 @@ static void the_right_certificate_lets_us_in(void **state)
     use("rediss://runner:wrong@localhost:%d", server.port);
     open_fails("refuses the user or password");
     use("rediss://runner:s3cret@localhost:%d", server.port);
-    struct store *store = place_open();
+    struct store *store = fixture_open();
     atomic_store(&events, 0);
     must(store_watch(store, count_event, NULL, &err));
     nap_ms(100);
@@ -188,31 +189,31 @@ static void the_right_certificate_lets_us_in(void **state)
     assert_true(atomic_load(&events) > 0);
 
     /* Killed and started again (without the user): refused, then let in, by the same store. */
-    place_server_kill(&server.pid);
-    assert_int_equal(store_sweep(store, &why), -1);
+    fixture_server_kill(&server.pid);
+    assert_int_equal(store_reap_expired(store, &why), -1);
     server_start(&server, "good");
     until = now_ms() + 5000;
-    while (store_sweep(store, &why) < 0 && strstr(why.text, "refuses the user") == NULL && now_ms() < until)
+    while (store_reap_expired(store, &why) < 0 && strstr(why.text, "refuses the user") == NULL && now_ms() < until)
         nap_ms(20);
     assert_non_null(strstr(why.text, "refuses the user or password"));
     plain_do(server.plain_port, "ACL SETUSER runner on allkeys allchannels +@all %s", ">s3cret");
-    while (store_sweep(store, &why) < 0 && now_ms() < until)
+    while (store_reap_expired(store, &why) < 0 && now_ms() < until)
         nap_ms(20);
     use_it(store);
     store_close(store);
 
     /* By address; and with the system's list, which SSL_CERT_FILE names. */
-    place.config.redis_ca[0] = '\0';
+    store_fixture.config.redis_ca[0] = '\0';
     use("rediss://runner:s3cret@127.0.0.1:%d", server.port);
     open_fails("certificate of 127.0.0.1 is refused");
-    char ours[sizeof place.folder + 16];
-    (void)snprintf(ours, sizeof ours, "%s/ours.pem", place.folder);
+    char ours[sizeof store_fixture.folder + 16];
+    (void)snprintf(ours, sizeof ours, "%s/ours.pem", store_fixture.folder);
     assert_int_equal(setenv("SSL_CERT_FILE", ours, 1), 0);
-    store = place_open();
+    store = fixture_open();
     assert_int_equal(unsetenv("SSL_CERT_FILE"), 0);
     use_it(store);
     store_close(store);
-    place_server_kill(&server.pid);
+    fixture_server_kill(&server.pid);
 }
 
 static void whom_we_do_not_know_is_refused(void **state)
@@ -249,9 +250,9 @@ static void whom_we_do_not_know_is_refused(void **state)
     assert_int_equal(kill(good.pid, SIGSTOP), 0);
     use("rediss://localhost:%d", good.port);
     open_fails("TLS with localhost");
-    place_server_kill(&good.pid);
-    place_server_kill(&old.pid);
-    place_server_kill(&elsewhere.pid);
+    fixture_server_kill(&good.pid);
+    fixture_server_kill(&old.pid);
+    fixture_server_kill(&elsewhere.pid);
 }
 
 static void each_of_several_may_speak_tls(void **state)
@@ -261,12 +262,12 @@ static void each_of_several_may_speak_tls(void **state)
     server_start(&one, "good");
     server_start(&two, "good");
     trust("ours.pem");
-    use("rediss://localhost:%d,redis://127.0.0.1:%d,rediss://127.0.0.1:%d", one.port, place.port, two.port);
-    struct store *store = place_open();
+    use("rediss://localhost:%d,redis://127.0.0.1:%d,rediss://127.0.0.1:%d", one.port, store_fixture.port, two.port);
+    struct store *store = fixture_open();
     for (int i = 0; i < 9; i++)
         use_it(store);
     use("rediss://localhost:%d", two.port);
-    struct store *last = place_open();
+    struct store *last = fixture_open();
     char token[TOKEN_BYTES];
     for (int i = 0; i < 3; i++)
         add_one(store, "c", PRIORITY_NORMAL, token);
@@ -274,8 +275,8 @@ static void each_of_several_may_speak_tls(void **state)
     assert_false(claim_one(last, NULL, NULL));
     store_close(last);
     store_close(store);
-    place_server_kill(&one.pid);
-    place_server_kill(&two.pid);
+    fixture_server_kill(&one.pid);
+    fixture_server_kill(&two.pid);
 }
 
 #else
@@ -283,9 +284,9 @@ static void each_of_several_may_speak_tls(void **state)
 static void without_openssl_tls_is_refused(void **state)
 {
     (void)state;
-    use("rediss://:s3cret@localhost:%d", place.port);
+    use("rediss://:s3cret@localhost:%d", store_fixture.port);
     open_fails("this evalx is built without TLS for Redis (rediss://)");
-    use("redis://127.0.0.1:%d,rediss://:s3cret@localhost:%d", place.port, place.port);
+    use("redis://127.0.0.1:%d,rediss://:s3cret@localhost:%d", store_fixture.port, store_fixture.port);
     open_fails("this evalx is built without TLS for Redis (rediss://)");
 }
 

@@ -1,5 +1,5 @@
 /* shards_only: several Redis as one store: who lives where, one that dies, one that joins, one that is gone. */
-#include "place.h"
+#include "store_fixture.h"
 
 #include <pthread.h>
 #include <signal.h>
@@ -11,9 +11,9 @@
 
 static void add_at(struct store *store, unsigned shard, char ret_token[TOKEN_BYTES])
 {
-    struct store_new entry = { .priority = PRIORITY_NORMAL, .lane = "c", .payload = TEXT("work") };
+    struct store_new entry = { .priority = PRIORITY_NORMAL, .queue = "c", .payload = TEXT("work") };
     store_name(store, entry.token);
-    token_set_place(entry.token, shard);
+    token_set_shard(entry.token, shard);
     must(store_add(store, &entry, 1, &err));
     memcpy(ret_token, entry.token, TOKEN_BYTES);
 }
@@ -21,21 +21,21 @@ static void add_at(struct store *store, unsigned shard, char ret_token[TOKEN_BYT
 static void new_submissions_are_spread_evenly(void **state)
 {
     (void)state;
-    struct store *store = place_open();
+    struct store *store = fixture_open();
     size_t counts[2] = { 0 };
     for (size_t i = 0; i < 100; i++) {
         char token[TOKEN_BYTES];
         add_one(store, "c", PRIORITY_NORMAL, token);
         assert_true(token_is_valid(text_of(token)));
-        assert_true(token_place(token) < 2);
-        counts[token_place(token)]++;
+        assert_true(token_shard(token) < 2);
+        counts[token_shard(token)]++;
     }
     assert_int_equal(counts[0], 50);
     assert_int_equal(counts[1], 50);
     char only_one[64];
-    (void)snprintf(only_one, sizeof only_one, "redis://127.0.0.1:%d", place.more[0].port);
-    (void)snprintf(place.config.store, sizeof place.config.store, "%s", only_one);
-    struct store *second = place_open();
+    (void)snprintf(only_one, sizeof only_one, "redis://127.0.0.1:%d", store_fixture.more[0].port);
+    (void)snprintf(store_fixture.config.store, sizeof store_fixture.config.store, "%s", only_one);
+    struct store *second = fixture_open();
     struct store_depth *depth = depth_of(second);
     assert_int_equal(depth->waiting, 50); /* behind the store too */
     free(depth);
@@ -46,14 +46,14 @@ static void new_submissions_are_spread_evenly(void **state)
 static void claims_take_turns(void **state)
 {
     (void)state;
-    struct store *store = place_open();
+    struct store *store = fixture_open();
     for (size_t i = 0; i < 40; i++)
         add_one(store, "c", PRIORITY_NORMAL, NULL);
     size_t counts[2] = { 0 };
     for (size_t i = 0; i < 20; i++) {
         char token[TOKEN_BYTES];
         assert_true(claim_one(store, token, NULL));
-        counts[token_place(token)]++;
+        counts[token_shard(token)]++;
     }
     assert_int_equal(counts[0], 10);
     assert_int_equal(counts[1], 10);
@@ -94,7 +94,7 @@ static void start(struct sleeper *sleeper, struct store *store)
 static void one_sleeper_hears_every_shard_and_leaves_no_bell_behind(void **state)
 {
     (void)state;
-    struct store *store = place_open();
+    struct store *store = fixture_open();
     for (unsigned round = 0; round < 20; round++) {
         struct sleeper sleeper;
         char token[TOKEN_BYTES];
@@ -107,13 +107,13 @@ static void one_sleeper_hears_every_shard_and_leaves_no_bell_behind(void **state
         assert_string_equal(sleeper.token, token);
         assert_true(sleeper.returned_ms - added_ms < 1000); /* woken, not at the end of a slice */
     }
-    uint64_t connections = place_redis_calls("client|setname");
+    uint64_t connections = fixture_redis_calls("client|setname");
     struct sleeper sleeper;
     char token[TOKEN_BYTES];
     start(&sleeper, store);
     add_at(store, 1, token);
     assert_int_equal(pthread_join(sleeper.thread, NULL), 0);
-    assert_int_equal(place_redis_calls("client|setname"), connections); /* the wait was ended, not its connection */
+    assert_int_equal(fixture_redis_calls("client|setname"), connections); /* the wait was ended, not its connection */
     store_close(store);
 }
 
@@ -121,7 +121,7 @@ static void one_sleeper_hears_every_shard_and_leaves_no_bell_behind(void **state
 static void two_bells_wake_two(void **state)
 {
     (void)state;
-    struct store *store = place_open();
+    struct store *store = fixture_open();
     for (int round = 0; round < 20; round++) {
         struct sleeper sleepers[2];
         char tokens[2][TOKEN_BYTES];
@@ -129,9 +129,9 @@ static void two_bells_wake_two(void **state)
         for (unsigned i = 0; i < 2; i++) {
             sleepers[i] = (struct sleeper){ .store = store };
             assert_int_equal(pthread_create(&sleepers[i].thread, NULL, sleep_until_claimed, &sleepers[i]), 0);
-            news[i] = (struct store_new){ .priority = PRIORITY_NORMAL, .lane = "c", .payload = TEXT("work") };
+            news[i] = (struct store_new){ .priority = PRIORITY_NORMAL, .queue = "c", .payload = TEXT("work") };
             store_name(store, news[i].token);
-            token_set_place(news[i].token, i);
+            token_set_shard(news[i].token, i);
             memcpy(tokens[i], news[i].token, TOKEN_BYTES);
         }
         nap_ms(round % 2 == 0 ? 50 : 0);
@@ -166,13 +166,13 @@ static void expect_the_living_go_on(struct store *store, const char *held)
     for (size_t i = 0; i < 50; i++) {
         char token[TOKEN_BYTES], claimed[TOKEN_BYTES];
         add_one(store, "c", PRIORITY_NORMAL, token);
-        assert_int_equal(token_place(token), 0);
+        assert_int_equal(token_shard(token), 0);
         assert_true(claim_one(store, claimed, NULL));
         assert_string_equal(claimed, token);
         assert_int_equal(beat_one(store, token, 1), LEASE_KEPT);
         assert_true(finish_one(store, token, 1, "[]"));
         expect_state(store, token, SUBMISSION_COMPLETED, "[]");
-        must(store_sweep(store, &err));
+        must(store_reap_expired(store, &err));
         free(depth_of(store));
     }
     assert_int_equal(beat_one(store, held, 1), LEASE_KEPT); /* nobody else can get it */
@@ -213,30 +213,30 @@ static void expect_back(struct store *store, const char *held, char tokens[2][TO
 
 static void a_shard_goes_and_comes_back(bool hangs)
 {
-    struct store *store = place_open();
+    struct store *store = fixture_open();
     char held[TOKEN_BYTES], tokens[2][TOKEN_BYTES];
     add_at(store, 1, held);
     assert_true(claim_one(store, NULL, NULL));
     for (size_t i = 0; i < 2; i++)
         add_at(store, 1, tokens[i]);
     if (hangs)
-        assert_int_equal(kill(place.more[0].pid, SIGSTOP), 0);
+        assert_int_equal(kill(store_fixture.more[0].pid, SIGSTOP), 0);
     else
-        place_more_kill(0);
+        fixture_more_kill(0);
     expect_dead(store, held);
     expect_the_living_go_on(store, held);
     expect_dead(store, held);
     struct sleeper sleeper; /* it sleeps on the living one only, and hears of the other's return */
     start(&sleeper, store);
     if (hangs)
-        assert_int_equal(kill(place.more[0].pid, SIGCONT), 0);
+        assert_int_equal(kill(store_fixture.more[0].pid, SIGCONT), 0);
     else
-        place_more_start(0);
+        fixture_more_start(0);
     assert_int_equal(pthread_join(sleeper.thread, NULL), 0);
     assert_int_equal(sleeper.result, 0);
     if (sleeper.len == 1) {
         assert_string_equal(sleeper.token, tokens[0]);
-        must(store_hand_back(store, tokens[0], 1, &err));
+        must(store_release(store, tokens[0], 1, &err));
     }
     char first[TOKEN_BYTES];
     uint32_t attempt = 0;
@@ -265,27 +265,27 @@ static void a_shard_that_hangs_takes_only_its_own(void **state)
 static void one_that_is_away_at_the_start_joins_later(void **state)
 {
     (void)state;
-    struct store *store = place_open();
+    struct store *store = fixture_open();
     char held[TOKEN_BYTES], tokens[2][TOKEN_BYTES];
     add_at(store, 1, held);
     assert_true(claim_one(store, NULL, NULL));
     for (size_t i = 0; i < 2; i++)
         add_at(store, 1, tokens[i]);
     store_close(store);
-    place_more_kill(0);
-    store = place_open();
+    fixture_more_kill(0);
+    store = fixture_open();
     expect_dead(store, held);
     expect_the_living_go_on(store, held);
-    place_more_start(0);
+    fixture_more_start(0);
     expect_back(store, held, tokens);
     store_close(store);
-    place_more_kill(0);
-    place_redis_kill();
+    fixture_more_kill(0);
+    fixture_redis_kill();
     struct error err = { 0 };
-    assert_int_equal(store_open(&place.config, &store, &err), -1); /* none is there */
+    assert_int_equal(store_open(&store_fixture.config, &store, &err), -1); /* none is there */
     assert_int_equal(err.kind, ERROR_STORE);
-    place_redis_start();
-    place_more_start(0);
+    fixture_redis_start();
+    fixture_more_start(0);
 }
 
 /* One Redis, then two, then three: what was accepted before is found, claimed and finished, and nothing is copied. */
@@ -293,18 +293,18 @@ static void the_list_grows_and_every_token_stays_valid(void **state)
 {
     (void)state;
     char tokens[3][10][TOKEN_BYTES];
-    char *list = place.config.store;
-    if (place.more[1].pid == 0)
-        place_more_start(1);
-    const int ports[] = { place.port, place.more[0].port, place.more[1].port };
+    char *list = store_fixture.config.store;
+    if (store_fixture.more[1].pid == 0)
+        fixture_more_start(1);
+    const int ports[] = { store_fixture.port, store_fixture.more[0].port, store_fixture.more[1].port };
     for (size_t len = 1; len <= 3; len++) {
         list[0] = '\0';
         for (size_t i = 0; i < len; i++) {
             size_t at = strlen(list);
-            (void)snprintf(list + at, sizeof place.config.store - at, "%sredis://127.0.0.1:%d", i > 0 ? "," : "",
-                           ports[i]);
+            (void)snprintf(list + at, sizeof store_fixture.config.store - at, "%sredis://127.0.0.1:%d",
+                           i > 0 ? "," : "", ports[i]);
         }
-        struct store *store = place_open();
+        struct store *store = fixture_open();
         for (size_t i = 0; i < 10; i++)
             add_one(store, "c", PRIORITY_NORMAL, tokens[len - 1][i]);
         for (size_t had = 0; had < len; had++)
@@ -315,7 +315,7 @@ static void the_list_grows_and_every_token_stays_valid(void **state)
         free(depth);
         store_close(store);
     }
-    struct store *store = place_open();
+    struct store *store = fixture_open();
     size_t done = 0;
     char token[TOKEN_BYTES];
     while (claim_one(store, token, NULL)) {
@@ -324,21 +324,22 @@ static void the_list_grows_and_every_token_stays_valid(void **state)
     }
     assert_int_equal(done, 30);
     store_close(store);
-    place_more_kill(1);
+    fixture_more_kill(1);
 }
 
 /* "-" keeps the place of one that was taken away: its tokens are unknown, the others' are where they were. */
 static void a_place_can_be_left_empty(void **state)
 {
     (void)state;
-    struct store *store = place_open();
+    struct store *store = fixture_open();
     char gone[TOKEN_BYTES], kept[TOKEN_BYTES];
     bool done = true;
     add_at(store, 0, gone);
     add_at(store, 1, kept);
     store_close(store);
-    (void)snprintf(place.config.store, sizeof place.config.store, "redis://127.0.0.1:%d,-", place.port);
-    store = place_open();
+    (void)snprintf(store_fixture.config.store, sizeof store_fixture.config.store, "redis://127.0.0.1:%d,-",
+                   store_fixture.port);
+    store = fixture_open();
     struct store_view view = view_of(store, kept); /* lived in the second place */
     assert_false(view.found);
     store_view_done(&view);
@@ -348,11 +349,12 @@ static void a_place_can_be_left_empty(void **state)
     expect_state(store, gone, SUBMISSION_QUEUED, "");
     char token[TOKEN_BYTES];
     add_one(store, "c", PRIORITY_NORMAL, token);
-    assert_int_equal(token_place(token), 0);
+    assert_int_equal(token_shard(token), 0);
     store_close(store);
 
-    (void)snprintf(place.config.store, sizeof place.config.store, "-,redis://127.0.0.1:%d", place.more[0].port);
-    store = place_open();
+    (void)snprintf(store_fixture.config.store, sizeof store_fixture.config.store, "-,redis://127.0.0.1:%d",
+                   store_fixture.more[0].port);
+    store = fixture_open();
     expect_state(store, kept, SUBMISSION_QUEUED, "");
     assert_true(claim_one(store, token, NULL)); /* also sleeps and wakes without the first place */
     assert_string_equal(token, kept);
@@ -367,14 +369,14 @@ static void a_place_can_be_left_empty(void **state)
 static void a_full_shard_leaves_the_next_ones_to_others(void **state)
 {
     (void)state;
-    place.config.queue_max = 20;
-    struct store *store = place_open();
+    store_fixture.config.queue_max = 20;
+    struct store *store = fixture_open();
     char token[TOKEN_BYTES];
     for (size_t i = 0; i < 10; i++)
         add_at(store, 1, token);
     size_t accepted = 0, refused = 0;
     for (size_t i = 0; i < 12; i++) {
-        struct store_new entry = { .priority = PRIORITY_NORMAL, .lane = "c", .payload = TEXT("work") };
+        struct store_new entry = { .priority = PRIORITY_NORMAL, .queue = "c", .payload = TEXT("work") };
         struct error err = { 0 };
         store_name(store, entry.token);
         if (store_add(store, &entry, 1, &err) == 0) {

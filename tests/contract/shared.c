@@ -1,5 +1,5 @@
 /* shared: what workers keep for each other. */
-#include "place.h"
+#include "store_fixture.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,9 +28,9 @@ static void put(struct store *store, const char *key, const char *bytes, uint64_
 static void what_is_shared_is_found_or_gone(void **state)
 {
     (void)state;
-    struct store *store = place_open();
+    struct store *store = fixture_open();
     if (!store_shares(store)) { /* SQLite: one machine has nobody to share with */
-        assert_false(place.is_redis);
+        assert_false(store_fixture.is_redis);
         store_close(store);
         return;
     }
@@ -40,7 +40,7 @@ static void what_is_shared_is_found_or_gone(void **state)
     assert_string_equal(shared_at(store, "a"), "first");
     put(store, "large", "more than there may be of all", 20);
     assert_string_equal(shared_at(store, "large"), "");
-    struct store *second = place_open();
+    struct store *second = fixture_open();
     assert_string_equal(shared_at(second, "a"), "first");
     store_close(second);
     store_close(store);
@@ -49,13 +49,13 @@ static void what_is_shared_is_found_or_gone(void **state)
 static void those_used_longest_ago_leave_first(void **state)
 {
     (void)state;
-    struct store *store = place_open();
+    struct store *store = fixture_open();
     char key[8];
     if (store_shares(store)) {
         put(store, "key0", "0123456789", 40);
         for (int i = 1; i < 20; i++) {
-            nap_ms(2); /* the clock counts milliseconds */
-            if (place.is_shards) /* several places, each with its own maximum */
+            nap_ms(2);                   /* the clock counts milliseconds */
+            if (store_fixture.is_shards) /* several places, each with its own maximum */
                 break;
             assert_string_equal(shared_at(store, "key0"), "0123456789"); /* used, so it stays */
             nap_ms(2);

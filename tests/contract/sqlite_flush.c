@@ -2,7 +2,7 @@
  * sqlite_flush: what is told before it is on the disk, and what is not.  fdatasync is ours here, for SQLite as well,
  * and can be held up or made to fail, as a disk would.
  */
-#include "place.h"
+#include "store_fixture.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -81,7 +81,7 @@ static void on_told(void *context, const char token[TOKEN_BYTES], enum submissio
 static void a_run_may_begin_while_its_add_is_flushed(void **state)
 {
     (void)state;
-    struct store *store = place_open();
+    struct store *store = fixture_open();
     struct call add = { .store = store };
     struct store_worker worker = worker_named("early");
     struct store_claim claim;
@@ -112,7 +112,7 @@ static void on_end(void *context, const char token[TOKEN_BYTES], const struct st
 static void an_end_is_shown_when_it_is_flushed(void **state)
 {
     (void)state;
-    struct store *store = place_open();
+    struct store *store = fixture_open();
     struct call finish = { .store = store }, view = { .store = store };
     store_watch_ends(store, on_end, NULL);
     must(store_watch(store, on_told, NULL, &err));
@@ -143,7 +143,7 @@ static void one_flush_serves_many(void **state)
 {
     (void)state;
     enum { MANY = 16 };
-    struct store *store = place_open();
+    struct store *store = fixture_open();
     struct call adds[MANY];
     atomic_store(&flushes_held, 1);
     unsigned before = atomic_load(&flushes);
@@ -168,27 +168,27 @@ static void one_flush_serves_many(void **state)
 static void nothing_is_promised_after_a_failed_flush(void **state)
 {
     (void)state;
-    struct store *store = place_open();
-    struct store_new entry = { .priority = PRIORITY_NORMAL, .lane = "c", .payload = TEXT("work") };
+    struct store *store = fixture_open();
+    struct store_new entry = { .priority = PRIORITY_NORMAL, .queue = "c", .payload = TEXT("work") };
     struct error refusal = { 0 };
     char early[TOKEN_BYTES];
     add_one(store, "c", PRIORITY_NORMAL, early);
 
     atomic_store(&flushes_fail, 1);
-    place_name(store, entry.token);
+    fixture_name(store, entry.token);
     assert_int_equal(store_add(store, &entry, 1, &refusal), -1);
     assert_int_equal(refusal.kind, ERROR_STORE);
     assert_non_null(strstr(refusal.text, "could not be flushed"));
     atomic_store(&flushes_fail, 0);
 
     /* The kernel would say now that all is well; what it could not write is lost all the same. */
-    place_name(store, entry.token);
+    fixture_name(store, entry.token);
     assert_int_equal(store_add(store, &entry, 1, &refusal), -1);
     assert_int_equal(refusal.kind, ERROR_STORE);
     store_close(store);
 
-    store = place_open();
-    place_name(store, entry.token);
+    store = fixture_open();
+    fixture_name(store, entry.token);
     must(store_add(store, &entry, 1, &err));
     expect_state(store, early, SUBMISSION_QUEUED, "");
     store_close(store);

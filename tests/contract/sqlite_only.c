@@ -1,5 +1,5 @@
 /* sqlite_only: the file itself: who may have it, what it may be, a disk that is full. */
-#include "place.h"
+#include "store_fixture.h"
 
 #include <fcntl.h>
 #include <pthread.h>
@@ -15,18 +15,18 @@
 #include <unistd.h>
 
 #include "base/error.h"
-#include "store/sqlite_internal.h"
+#include "queue/sqlite/internal.h"
 
 static const char *file(void)
 {
-    return place.config.store + strlen("sqlite:");
+    return store_fixture.config.store + strlen("sqlite:");
 }
 
 static void open_fails(const char *expected)
 {
     struct store *store = NULL;
     struct error err = { 0 };
-    assert_int_equal(store_open(&place.config, &store, &err), -1);
+    assert_int_equal(store_open(&store_fixture.config, &store, &err), -1);
     assert_int_equal(err.kind, ERROR_SETUP);
     if (strstr(err.text, expected) == NULL)
         fail_msg("expected \"%s\" in: %s", expected, err.text);
@@ -43,7 +43,7 @@ static void run_sql(const char *sql)
 static void one_process_at_a_time(void **state)
 {
     (void)state;
-    struct store *store = place_open();
+    struct store *store = fixture_open();
     char expected[64];
     (void)snprintf(expected, sizeof expected, "in use by process %ld", (long)getpid());
     open_fails(expected);
@@ -52,22 +52,22 @@ static void one_process_at_a_time(void **state)
     if (child == 0) {
         struct store *second;
         struct error err;
-        _exit(store_open(&place.config, &second, &err) < 0 && err.kind == ERROR_SETUP ? 0 : 1);
+        _exit(store_open(&store_fixture.config, &second, &err) < 0 && err.kind == ERROR_SETUP ? 0 : 1);
     }
     int status = 1;
     assert_int_equal(waitpid(child, &status, 0), child);
     assert_int_equal(status, 0);
     store_close(store);
-    store_close(place_open());
+    store_close(fixture_open());
 }
 
 static void folder_and_files_are_the_owners_alone(void **state)
 {
     (void)state;
     mode_t before = umask(0);
-    (void)snprintf(place.config.store, sizeof place.config.store, "sqlite:%s/%u/a/b/evalx.db", place.folder,
-                   place.tests);
-    struct store *store = place_open();
+    (void)snprintf(store_fixture.config.store, sizeof store_fixture.config.store, "sqlite:%s/%u/a/b/evalx.db",
+                   store_fixture.folder, store_fixture.tests);
+    struct store *store = fixture_open();
     add_one(store, "c", PRIORITY_NORMAL, NULL);
     (void)umask(before);
     static const char *const ends[] = { "", "-wal", "-shm", ".lock" };
@@ -78,7 +78,7 @@ static void folder_and_files_are_the_owners_alone(void **state)
         assert_int_equal(stat(path, &stat_buf), 0);
         assert_int_equal(stat_buf.st_mode & 07777, 0600);
     }
-    (void)snprintf(path, sizeof path, "%s/%u/a/b", place.folder, place.tests);
+    (void)snprintf(path, sizeof path, "%s/%u/a/b", store_fixture.folder, store_fixture.tests);
     assert_int_equal(stat(path, &stat_buf), 0);
     assert_int_equal(stat_buf.st_mode & 07777, 0700);
     store_close(store);
@@ -87,7 +87,7 @@ static void folder_and_files_are_the_owners_alone(void **state)
 static void a_file_that_is_not_ours_is_left_alone(void **state)
 {
     (void)state;
-    store_close(place_open()); /* makes the folder */
+    store_close(fixture_open()); /* makes the folder */
     run_sql("PRAGMA user_version=99");
     open_fails("newer evalx (schema 99");
     assert_int_equal(unlink(file()), 0);
@@ -104,8 +104,8 @@ static void a_file_that_is_not_ours_is_left_alone(void **state)
     assert_int_equal(mkdir(file(), 0700), 0);
     open_fails(file());
     assert_int_equal(rmdir(file()), 0);
-    (void)snprintf(place.config.store, sizeof place.config.store, "sqlite:%s/%u/evalx.db.lock/evalx.db", place.folder,
-                   place.tests);
+    (void)snprintf(store_fixture.config.store, sizeof store_fixture.config.store, "sqlite:%s/%u/evalx.db.lock/evalx.db",
+                   store_fixture.folder, store_fixture.tests);
     open_fails("evalx.db.lock");
 }
 
@@ -113,7 +113,7 @@ static void a_file_that_is_not_ours_is_left_alone(void **state)
 static void an_older_file_is_brought_up_to_date(void **state)
 {
     (void)state;
-    struct store *store = place_open();
+    struct store *store = fixture_open();
     char tokens[2][TOKEN_BYTES], claimed[TOKEN_BYTES];
     add_one(store, "c", PRIORITY_NORMAL, tokens[0]);
     add_one(store, "c", PRIORITY_NORMAL, tokens[1]);
@@ -126,7 +126,7 @@ static void an_older_file_is_brought_up_to_date(void **state)
             "ALTER TABLE submission DROP COLUMN retried; ALTER TABLE dead DROP COLUMN client;"
             "ALTER TABLE dead DROP COLUMN running_max; PRAGMA user_version=1");
     for (size_t i = 0; i < 2; i++) { /* opened twice: once as it was, once as it is now */
-        store = place_open();
+        store = fixture_open();
         assert_true(claim_one(store, claimed, NULL));
         assert_string_equal(claimed, tokens[i]);
         assert_true(finish_one(store, claimed, 1, "[]"));
@@ -137,7 +137,7 @@ static void an_older_file_is_brought_up_to_date(void **state)
 static void a_damaged_file_is_told(void **state)
 {
     (void)state;
-    struct store *store = place_open();
+    struct store *store = fixture_open();
     for (int i = 0; i < 300; i++)
         add_one(store, "c", PRIORITY_NORMAL, NULL);
     store_close(store);
@@ -157,7 +157,7 @@ static void a_damaged_file_is_told(void **state)
 static void a_full_disk_refuses_and_loses_nothing(void **state)
 {
     (void)state;
-    struct store *store = place_open();
+    struct store *store = fixture_open();
     char first[TOKEN_BYTES];
     add_one(store, "c", PRIORITY_NORMAL, first);
     struct rlimit before, small = { 64 << 10, 64 << 10 };
@@ -169,7 +169,7 @@ static void a_full_disk_refuses_and_loses_nothing(void **state)
     size_t refused = 0, kept = 1;
     struct error err = { 0 };
     static char payload[8192];
-    struct store_new entry = { .priority = PRIORITY_NORMAL, .lane = "c", .payload = { payload, sizeof payload } };
+    struct store_new entry = { .priority = PRIORITY_NORMAL, .queue = "c", .payload = { payload, sizeof payload } };
     char tokens[20][TOKEN_BYTES];
     bool accepted[20];
     for (size_t i = 0; i < 20; i++) {
@@ -195,7 +195,7 @@ static void a_full_disk_refuses_and_loses_nothing(void **state)
     assert_true(claim_one(store, NULL, NULL)); /* and it works again */
     add_one(store, "c", PRIORITY_NORMAL, NULL);
     store_close(store);
-    store = place_open();
+    store = fixture_open();
     depth = depth_of(store);
     assert_int_equal(depth->waiting, kept + 1); /* what ran waits again */
     free(depth);
@@ -207,7 +207,7 @@ static void a_full_disk_refuses_and_loses_nothing(void **state)
 static int apply_fail(struct sqlite_store *store, void *what, struct error *err)
 {
     *(bool *)what = true;
-    sqlite_lane_move(store, sqlite_lane(store, "c"), PRIORITY_NORMAL, 1, 0); /* must be taken back */
+    sqlite_queue_move(store, sqlite_queue(store, "c"), PRIORITY_NORMAL, 1, 0); /* must be taken back */
     return error_set(err, ERROR_REQUEST, 0, "this one fails");
 }
 
@@ -216,7 +216,7 @@ static void *fail_many(void *context)
     for (int i = 0; i < 300; i++) {
         struct error err = { 0 };
         bool ran = false;
-        struct sqlite_order order = { .apply = apply_fail, .what = &ran };
+        struct sqlite_op order = { .apply = apply_fail, .what = &ran };
         if (sqlite_commit(context, &order, &err) != -1 || !ran || strcmp(err.text, "this one fails") != 0)
             abort();
     }
@@ -227,7 +227,7 @@ static void *add_some(void *context)
 {
     for (int i = 0; i < 300; i++) {
         struct error err = { 0 };
-        struct store_new entry = { .priority = PRIORITY_NORMAL, .lane = "c", .payload = TEXT("work") };
+        struct store_new entry = { .priority = PRIORITY_NORMAL, .queue = "c", .payload = TEXT("work") };
         token_new(entry.token);
         if (store_add(context, &entry, 1, &err) < 0)
             abort();
@@ -238,7 +238,7 @@ static void *add_some(void *context)
 static void one_failure_does_not_undo_its_neighbours(void **state)
 {
     (void)state;
-    struct store *store = place_open();
+    struct store *store = fixture_open();
     pthread_t threads[6];
     for (size_t i = 0; i < 6; i++)
         assert_int_equal(pthread_create(&threads[i], NULL, i % 2 == 0 ? fail_many : add_some, store), 0);
@@ -248,7 +248,7 @@ static void one_failure_does_not_undo_its_neighbours(void **state)
     assert_int_equal(depth->waiting, 900);
     free(depth);
     store_close(store);
-    store = place_open(); /* counted from the rows */
+    store = fixture_open(); /* counted from the rows */
     depth = depth_of(store);
     assert_int_equal(depth->waiting, 900);
     free(depth);
@@ -259,7 +259,7 @@ static void one_failure_does_not_undo_its_neighbours(void **state)
 static void no_statement_walks_through_the_submissions(void **state)
 {
     (void)state;
-    store_close(place_open());
+    store_close(fixture_open());
     sqlite3 *db = NULL;
     size_t looked = 0;
     assert_int_equal(sqlite3_open(file(), &db), SQLITE_OK);

@@ -1,12 +1,12 @@
 /*
- * store_contract: the promises of store/store.h, one suite for all stores: store_contract sqlite|redis|shards [TEST].
+ * store_contract: the promises of queue/queue.h, one suite for all stores: store_contract sqlite|redis|shards [TEST].
  * A time in a test is an upper bound that catches a hang, or the least that must pass for the test to mean anything.
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "place.h"
+#include "store_fixture.h"
 
 static struct CMUnitTest chosen[128];
 static size_t chosen_len;
@@ -30,19 +30,19 @@ int main(int argc, char **argv)
         return 2;
     }
     const char *only = argc == 3 ? argv[2] : NULL;
-    int started = place_start(argv[1]);
+    int started = fixture_start(argv[1]);
     if (started != 0)
         return started;
-    choose(tests_moves, tests_moves_len, only);
+    choose(tests_transitions, tests_transitions_len, only);
     choose(tests_queue, tests_queue_len, only);
     choose(tests_clients, tests_clients_len, only);
     choose(tests_dead, tests_dead_len, only);
     choose(tests_shared, tests_shared_len, only);
     choose(tests_wake, tests_wake_len, only);
     choose(tests_crash, tests_crash_len, only);
-    if (place.is_shards) {
+    if (store_fixture.is_shards) {
         choose(tests_shards, tests_shards_len, only);
-    } else if (place.is_redis) {
+    } else if (store_fixture.is_redis) {
         choose(tests_redis, tests_redis_len, only);
         choose(tests_heal, tests_heal_len, only);
         choose(tests_tls, tests_tls_len, only);
@@ -52,6 +52,6 @@ int main(int argc, char **argv)
     }
     /* Not cmocka_run_group_tests: that macro takes the length from the array. */
     int failed = _cmocka_run_group_tests(argv[1], chosen, chosen_len, NULL, NULL);
-    place_end();
+    fixture_end();
     return failed;
 }

@@ -1,5 +1,5 @@
 /* wake: who waits is woken, and only who is needed; promise 6, store_wake and store_watch. */
-#include "place.h"
+#include "store_fixture.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -14,7 +14,7 @@ enum { CROWD = 8 };
 /* A claimer that waits on a thread of its own. */
 struct sleeper {
     struct store *store;
-    const char *const *lanes;
+    const char *const *queues;
     pthread_t thread;
     size_t claimed;
     int result;
@@ -29,7 +29,7 @@ static void *sleep_until_claimed(void *context)
     struct store_worker worker = worker_named("sleeper");
     struct store_claim claim;
     struct error err;
-    worker.lanes = sleeper->lanes;
+    worker.queues = sleeper->queues;
     sleeper->result = store_claim(sleeper->store, &worker, 1, 30000, &claim, &sleeper->claimed, &err);
     if (sleeper->result == 0 && sleeper->claimed == 1) {
         memcpy(sleeper->token, claim.token, TOKEN_BYTES);
@@ -40,10 +40,10 @@ static void *sleep_until_claimed(void *context)
     return NULL;
 }
 
-static void sleepers_start(struct sleeper sleepers[], size_t len, struct store *store, const char *const *lanes)
+static void sleepers_start(struct sleeper sleepers[], size_t len, struct store *store, const char *const *queues)
 {
     for (size_t i = 0; i < len; i++) {
-        sleepers[i] = (struct sleeper){ .store = store, .lanes = lanes };
+        sleepers[i] = (struct sleeper){ .store = store, .queues = queues };
         assert_int_equal(pthread_create(&sleepers[i].thread, NULL, sleep_until_claimed, &sleepers[i]), 0);
     }
     nap_ms(300); /* until all of them wait; a slower one makes the test easier, never wrong */
@@ -79,14 +79,14 @@ static void sleepers_end(struct sleeper sleepers[], size_t len)
 static void one_add_wakes_one_claimer_of_many(void **state)
 {
     (void)state;
-    struct store *store = place_open();
+    struct store *store = fixture_open();
     struct sleeper sleepers[CROWD];
-    sleepers_start(sleepers, CROWD, store, lanes_all);
-    uint64_t asked = place.is_redis ? place_redis_calls("evalsha") + place_redis_calls("eval") : 0;
+    sleepers_start(sleepers, CROWD, store, queues_all);
+    uint64_t asked = store_fixture.is_redis ? fixture_redis_calls("evalsha") + fixture_redis_calls("eval") : 0;
     for (size_t i = 1; i <= 3; i++) {
         char token[TOKEN_BYTES];
         uint64_t added_ms = now_ms();
-        add_one(store, lanes_all[i % 3], PRIORITY_NORMAL, token);
+        add_one(store, queues_all[i % 3], PRIORITY_NORMAL, token);
         wait_returned(sleepers, CROWD, i);
         size_t found = 0;
         for (size_t j = 0; j < CROWD; j++) {
@@ -99,8 +99,8 @@ static void one_add_wakes_one_claimer_of_many(void **state)
     }
     nap_ms(200);
     assert_int_equal(returned(sleepers, CROWD), 3);
-    if (place.is_redis) { /* three adds, three claims: nobody else so much as asked */
-        asked = place_redis_calls("evalsha") + place_redis_calls("eval") - asked;
+    if (store_fixture.is_redis) { /* three adds, three claims: nobody else so much as asked */
+        asked = fixture_redis_calls("evalsha") + fixture_redis_calls("eval") - asked;
         assert_in_range(asked, 6, 7); /* one may have had to send the script's text */
     }
     sleepers_end(sleepers, CROWD);
@@ -110,13 +110,13 @@ static void one_add_wakes_one_claimer_of_many(void **state)
 static void a_batch_wakes_as_many_as_it_holds(void **state)
 {
     (void)state;
-    struct store *store = place_open();
+    struct store *store = fixture_open();
     struct sleeper sleepers[CROWD];
     struct store_new news[5];
-    sleepers_start(sleepers, CROWD, store, lanes_all);
+    sleepers_start(sleepers, CROWD, store, queues_all);
     for (size_t i = 0; i < 5; i++) {
-        news[i] = (struct store_new){ .priority = PRIORITY_NORMAL, .lane = "c", .payload = TEXT("work") };
-        place_name(store, news[i].token);
+        news[i] = (struct store_new){ .priority = PRIORITY_NORMAL, .queue = "c", .payload = TEXT("work") };
+        fixture_name(store, news[i].token);
     }
     must(store_add(store, news, 5, &err));
     wait_returned(sleepers, CROWD, 5);
@@ -126,10 +126,10 @@ static void a_batch_wakes_as_many_as_it_holds(void **state)
     store_close(store);
 }
 
-static void other_lanes_sleep_on(void **state)
+static void other_queues_sleep_on(void **state)
 {
     (void)state;
-    struct store *store = place_open();
+    struct store *store = fixture_open();
     static const char *const only_c[] = { "c", NULL }, *const only_python[] = { "python", NULL };
     struct sleeper c, python;
     sleepers_start(&c, 1, store, only_c);
@@ -147,20 +147,20 @@ static void other_lanes_sleep_on(void **state)
 }
 
 /* Woken for one lane, given the older one of another: the bell must ring on for who is left. */
-static void no_wake_up_is_lost_between_lanes(void **state)
+static void no_wake_up_is_lost_between_queues(void **state)
 {
     (void)state;
-    struct store *store = place_open();
+    struct store *store = fixture_open();
     for (int round = 0; round < 20; round++) {
         struct sleeper sleepers[3];
         struct store_new news[3];
         static const char *const mixed[] = { "python", "c", "bash" };
         for (size_t i = 0; i < 3; i++) {
-            sleepers[i] = (struct sleeper){ .store = store, .lanes = lanes_all };
+            sleepers[i] = (struct sleeper){ .store = store, .queues = queues_all };
             assert_int_equal(pthread_create(&sleepers[i].thread, NULL, sleep_until_claimed, &sleepers[i]), 0);
             news[i] = (struct store_new){ .priority = PRIORITY_NORMAL, .payload = TEXT("work") };
-            (void)snprintf(news[i].lane, sizeof news[i].lane, "%s", mixed[i]);
-            place_name(store, news[i].token);
+            (void)snprintf(news[i].queue, sizeof news[i].queue, "%s", mixed[i]);
+            fixture_name(store, news[i].token);
         }
         nap_ms(round % 4 == 0 ? 30 : 0);
         must(store_add(store, news, 3, &err));
@@ -176,23 +176,23 @@ static void no_wake_up_is_lost_between_lanes(void **state)
 static void handed_back_and_lost_submissions_wake_too(void **state)
 {
     (void)state;
-    place.config.lease_ms = 700;
-    struct store *store = place_open();
+    store_fixture.config.lease_ms = 700;
+    struct store *store = fixture_open();
     char token[TOKEN_BYTES];
     add_one(store, "c", PRIORITY_NORMAL, token);
     assert_true(claim_one(store, NULL, NULL));
     struct sleeper sleeper;
-    sleepers_start(&sleeper, 1, store, lanes_all);
+    sleepers_start(&sleeper, 1, store, queues_all);
     assert_int_equal(returned(&sleeper, 1), 0);
-    must(store_hand_back(store, token, 1, &err));
+    must(store_release(store, token, 1, &err));
     wait_returned(&sleeper, 1, 1);
     assert_int_equal(pthread_join(sleeper.thread, NULL), 0);
     assert_string_equal(sleeper.token, token);
 
-    sleepers_start(&sleeper, 1, store, lanes_all); /* the first sleeper never answers again */
+    sleepers_start(&sleeper, 1, store, queues_all); /* the first sleeper never answers again */
     uint64_t until = now_ms() + 10000;
     while (returned(&sleeper, 1) == 0 && now_ms() < until) {
-        must(store_sweep(store, &err));
+        must(store_reap_expired(store, &err));
         nap_ms(20);
     }
     assert_int_equal(pthread_join(sleeper.thread, NULL), 0);
@@ -203,7 +203,7 @@ static void handed_back_and_lost_submissions_wake_too(void **state)
 static void a_wake_just_before_the_wait_is_not_missed(void **state)
 {
     (void)state;
-    struct store *store = place_open();
+    struct store *store = fixture_open();
     struct store_worker worker = worker_named("one");
     struct store_claim claim;
     size_t len = 1;
@@ -252,9 +252,9 @@ static void wait_seen(struct seen *seen, const char *expected)
 static void a_watcher_hears_every_move(void **state)
 {
     (void)state;
-    struct store *store = place_open();
+    struct store *store = fixture_open();
     /* In a fleet the moves are made by another process. */
-    struct store *other = place.is_redis ? place_open() : store;
+    struct store *other = store_fixture.is_redis ? fixture_open() : store;
     static struct seen seen;
     seen = (struct seen){ .lock = PTHREAD_MUTEX_INITIALIZER };
     must(store_watch(store, note_move, &seen, &err));
@@ -266,7 +266,7 @@ static void a_watcher_hears_every_move(void **state)
     add_one(other, "c", PRIORITY_NORMAL, seen.token);
     (void)pthread_mutex_unlock(&seen.lock);
     assert_true(claim_one(other, NULL, NULL));
-    must(store_hand_back(other, seen.token, 1, &err));
+    must(store_release(other, seen.token, 1, &err));
     assert_true(claim_one(other, NULL, NULL));
     assert_true(finish_one(other, seen.token, 2, "[]"));
     wait_seen(&seen, "1012");
@@ -321,8 +321,8 @@ static size_t ends_told(struct ends_seen *seen, size_t at_least)
 static void an_end_is_told_as_store_get_shows_it(void **state)
 {
     (void)state;
-    struct store *store = place_open();
-    struct store *other = place.is_redis ? place_open() : store;
+    struct store *store = fixture_open();
+    struct store *other = store_fixture.is_redis ? fixture_open() : store;
     static struct ends_seen seen;
     static struct seen moves;
     seen = (struct ends_seen){ .lock = PTHREAD_MUTEX_INITIALIZER };
@@ -335,7 +335,7 @@ static void an_end_is_told_as_store_get_shows_it(void **state)
     add_one(other, "c", PRIORITY_NORMAL, seen.token);
     (void)pthread_mutex_unlock(&seen.lock);
     assert_true(claim_one(other, NULL, NULL));
-    must(store_hand_back(other, seen.token, 1, &err));
+    must(store_release(other, seen.token, 1, &err));
     assert_true(claim_one(other, NULL, NULL));
     nap_ms(50);
     (void)pthread_mutex_lock(&seen.lock);
@@ -350,13 +350,13 @@ static void an_end_is_told_as_store_get_shows_it(void **state)
         assert_int_equal(seen.view.state, view.state);
         assert_int_equal(seen.view.cancelled, view.cancelled);
         assert_int_equal(seen.view.attempt, view.attempt);
-        assert_string_equal(seen.view.lane, view.lane);
+        assert_string_equal(seen.view.queue, view.queue);
         assert_true(seen.view.created_ms == view.created_ms && seen.view.started_ms == view.started_ms &&
                     seen.view.finished_ms == view.finished_ms);
         assert_true(text_equal(buf_text(&seen.view.result), buf_text(&view.result)));
         buf_done(&seen.view.result);
     }
-    assert_int_equal(seen.in_full, place.is_redis ? 1 : 0);
+    assert_int_equal(seen.in_full, store_fixture.is_redis ? 1 : 0);
     store_view_done(&view);
     if (other != store)
         store_close(other);
@@ -366,8 +366,8 @@ static void an_end_is_told_as_store_get_shows_it(void **state)
 const struct CMUnitTest tests_wake[] = {
     A_TEST(one_add_wakes_one_claimer_of_many),
     A_TEST(a_batch_wakes_as_many_as_it_holds),
-    A_TEST(other_lanes_sleep_on),
-    A_TEST(no_wake_up_is_lost_between_lanes),
+    A_TEST(other_queues_sleep_on),
+    A_TEST(no_wake_up_is_lost_between_queues),
     A_TEST(handed_back_and_lost_submissions_wake_too),
     A_TEST(a_wake_just_before_the_wait_is_not_missed),
     A_TEST(a_watcher_hears_every_move),

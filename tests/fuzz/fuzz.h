@@ -9,7 +9,7 @@
 
 #include "base/buf.h"
 #include "config/config.h"
-#include "job/language.h"
+#include "model/language.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len);
 

@@ -2,7 +2,7 @@
 #include "fuzz.h"
 
 #include "config/ini_file.h"
-#include "job/language_file.h"
+#include "model/language_file.h"
 
 static int take(void *context, const struct ini_entry *entry, struct error *err)
 {

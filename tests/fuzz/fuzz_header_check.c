@@ -4,7 +4,7 @@
  */
 #include "fuzz.h"
 
-#include "api/header_check.h"
+#include "http/header_check.h"
 
 static struct text cut_at(struct text *rest, char end)
 {

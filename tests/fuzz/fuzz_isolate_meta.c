@@ -4,7 +4,7 @@
  */
 #include "fuzz.h"
 
-#include "sandbox/isolate_meta.h"
+#include "sandboxd/isolate_meta.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 {

@@ -1,8 +1,8 @@
 /* What clients send.  The first byte chooses the route; what is accepted must survive the store unchanged. */
 #include "fuzz.h"
 
-#include "job/request_json.h"
-#include "job/submission_json.h"
+#include "codec/request_json.h"
+#include "codec/submission_json.h"
 
 static void check_promises(const struct submission *submission)
 {

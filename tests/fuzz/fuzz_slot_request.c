@@ -14,8 +14,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "sandbox/launcher/request_check.h"
-#include "sandbox/message.h"
+#include "base/packet.h"
+#include "sandboxd/request_check.h"
 
 #define FDS_SENT_MAX 8
 
@@ -72,7 +72,7 @@ static void check_run(const int fds[], size_t fds_len, unsigned kinds)
         return;
     }
     assert(got.class < SLOT_CLASS_COUNT_);
-    assert(fds_len == 3u + ((got.flags & SLOT_HAS_BUNDLE) != 0) + ((got.flags & SLOT_KEEP_FILES) != 0));
+    assert(fds_len == 3u + ((got.flags & SLOT_HAS_ARCHIVE) != 0) + ((got.flags & SLOT_KEEP_FILES) != 0));
     for (size_t i = 0; i < fds_len; i++)
         assert(kind_of(kinds, i) == pipe_end);
     assert(got.limits.cpu_us <= SLOT_CPU_US_MAX && got.limits.wall_us <= SLOT_WALL_US_MAX);
@@ -108,10 +108,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
         fds[i] = kind_of(bytes[1], i);
     if (size == 0) /* the end of the line, to the other side */
         return 0;
-    if (message_send(ends[0], &sent, size, fds, fds_sent) < 0)
+    if (packet_send(ends[0], &sent, size, fds, fds_sent) < 0)
         abort();
 
-    int result = message_receive(ends[1], &got, sizeof got, fds, SLOT_FDS_MAX, &fds_len, MSG_DONTWAIT);
+    int result = packet_receive(ends[1], &got, sizeof got, fds, SLOT_FDS_MAX, &fds_len, MSG_DONTWAIT);
     assert((result == 1) == (size == sizeof got && fds_sent <= SLOT_FDS_MAX));
     if (result == 1) {
         assert(fds_len == fds_sent);

@@ -1,7 +1,7 @@
 /* What a store gives back.  What is read must be written and read again as the same. */
 #include "fuzz.h"
 
-#include "job/submission_json.h"
+#include "codec/submission_json.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 {
@@ -18,7 +18,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
         submission_encode(&again, &other, &err) < 0)
         __builtin_trap();
     assert(text_equal(buf_text(&one), buf_text(&other)));
-    (void)submission_lane(&submission);
+    (void)submission_queue(&submission);
     submission_done(&submission);
     submission_done(&again);
     return 0;

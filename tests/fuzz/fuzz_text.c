@@ -5,7 +5,7 @@
 
 #include "base/base64.h"
 #include "base/json_write.h"
-#include "job/judge.h"
+#include "model/judge.h"
 
 #define MUST(call)                                                                                                     \
     do {                                                                                                               \

@@ -132,9 +132,9 @@ def test_a_secret_is_fetched_if_one_is_named(folder):
 
 
 def test_the_guard_covers_every_user_of_the_sandbox(evalx_binary):
-    """1024 slots of 1000 ids from uid_base on: sandbox/launcher/slot.h, worker.c."""
+    """1024 slots of 1000 ids from uid_base on: sandboxd/slot.h, worker.c."""
     source = pathlib.Path(harness.ROOT) / "src"
-    ids = int(re.search(r"#define SLOT_UIDS (\d+)u", (source / "sandbox/launcher/slot.h").read_text())[1])
+    ids = int(re.search(r"#define SLOT_UIDS (\d+)u", (source / "sandboxd/slot.h").read_text())[1])
     slots = int(re.search(r"#define SLOTS_MAX_BY_CONFIG (\d+)u", (source / "worker/worker.c").read_text())[1])
     for base in (2000000000, 70000, 4294900000):
         rules = call(LIBEXEC / "guard", "print",

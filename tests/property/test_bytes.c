@@ -2,7 +2,7 @@
 #include "property.h"
 
 #include "base/base64.h"
-#include "job/judge.h"
+#include "model/judge.h"
 
 #define ROUNDS 20000
 

@@ -2,8 +2,8 @@
 #include "property.h"
 
 #include "../unit/fixture.h"
-#include "job/request_json.h"
-#include "job/submission_json.h"
+#include "codec/request_json.h"
+#include "codec/submission_json.h"
 
 #define ROUNDS 1500
 

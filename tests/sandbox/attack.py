@@ -20,7 +20,7 @@ ESCAPED = "ESCAPED"
 TEXT_KEYS = {"attack", "expect", "language", "after", "beside", "host", "needs", "part", "differ"}
 JSON_KEYS = {"limits", "stdin", "args", "files", "copies", "delay"}
 UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
-# As in job/limits.c: what a request gets that says nothing.
+# As in model/limits.c: what a request gets that says nothing.
 TIMES_BY_DEFAULT = {"cpu_time_ms": 5000, "wall_time_ms": 10000}
 
 

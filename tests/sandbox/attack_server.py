@@ -267,7 +267,7 @@ class Server:
     @staticmethod
     def descriptors(pid):
         """How many, without those a slot may have or not: of an interpreter that waits in its next box the input and
-        two pipes, and the bundle of its last run (launcher/shelf.h)."""
+        two pipes, and the bundle of its last run (sandboxd/exec_cache.h)."""
         links = []
         for name in os.listdir(f"/proc/{pid}/fd"):
             try:

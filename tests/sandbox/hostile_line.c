@@ -10,8 +10,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/scope.h"
-#include "sandbox/message.h"
+#include "base/cleanup.h"
+#include "base/packet.h"
 
 #define IMAGES "/nonexistent-images"
 
@@ -46,7 +46,7 @@ int hostile_start(void **state)
 int hostile_stop(void **state)
 {
     (void)state;
-    scope_close(&line);
+    cleanup_close(&line);
     sandbox_stop(sandbox);
     return 0;
 }
@@ -63,9 +63,14 @@ void good_request(const char *program, const char *argument)
     memset(&request, 0, sizeof request);
     request.op = SLOT_RUN;
     request.run = ++runs;
-    request.limits = (struct slot_limits){ .cpu_us = 2000000, .wall_us = 4000000, .memory_bytes = 64 << 20,
-                                           .stack_bytes = 8 << 20, .file_bytes = 8 << 20, .disk_bytes = 8 << 20,
-                                           .processes = 16, .open_files = 64 };
+    request.limits = (struct slot_limits){ .cpu_us = 2000000,
+                                           .wall_us = 4000000,
+                                           .memory_bytes = 64 << 20,
+                                           .stack_bytes = 8 << 20,
+                                           .file_bytes = 8 << 20,
+                                           .disk_bytes = 8 << 20,
+                                           .processes = 16,
+                                           .open_files = 64 };
     memcpy(request.image, "host", 5);
     request.words = argument == NULL ? 1 : 2;
     add_word(program);
@@ -75,7 +80,7 @@ void good_request(const char *program, const char *argument)
 
 void send_request(const int fds[], size_t len)
 {
-    assert_int_equal(message_send(line, &request, sizeof request, fds, len), 0);
+    assert_int_equal(packet_send(line, &request, sizeof request, fds, len), 0);
 }
 
 int null_fd(void)
@@ -91,7 +96,7 @@ void await(uint32_t number)
         struct pollfd polled = { .fd = line, .events = POLLIN };
         if (poll(&polled, 1, ANSWER_MS) != 1)
             fail_msg("no answer to run %u", (unsigned)number);
-        assert_int_equal(message_receive(line, &reply, sizeof reply, NULL, 0, NULL, 0), 1);
+        assert_int_equal(packet_receive(line, &reply, sizeof reply, NULL, 0, NULL, 0), 1);
         assert_int_equal(reply.op, SLOT_DONE);
     } while (reply.run != number);
 }
@@ -110,13 +115,13 @@ void expect_still_good(void)
     run_with_null();
     if (reply.os != 0)
         fail_msg("a good run fails: %s", reply.text);
-    assert_int_equal(reply.facts.exit_code, 0);
-    assert_int_equal(reply.facts.exec_os, 0);
+    assert_int_equal(reply.stats.exit_code, 0);
+    assert_int_equal(reply.stats.exec_os, 0);
 }
 
 void expect_refused(const char *why)
 {
     if (reply.os == 0)
-        fail_msg("%s: was not refused (exit code %d)", why, reply.facts.exit_code);
+        fail_msg("%s: was not refused (exit code %d)", why, reply.stats.exit_code);
     assert_non_null(memchr(reply.text, '\0', sizeof reply.text));
 }

@@ -9,7 +9,7 @@
 
 struct limits_run {
     struct sandbox *sandbox;
-    struct box *box;
+    struct sandbox_slot *slot;
     int program; /* the bundle with limits_program */
 };
 
@@ -20,9 +20,9 @@ void limits_run_close(struct limits_run *run);
 /* 5 s of CPU time, 10 s, 512 MiB, 1200 processes. */
 extern const struct limits limits_run_easy;
 
-/* limits_program WHAT NUMBER (NULL: none).  The caller ends *ret with box_outcome_done. */
+/* limits_program WHAT NUMBER (NULL: none).  The caller ends *ret with run_outcome_done. */
 int limits_run_program(struct limits_run *run, const char *what, const char *number, const struct limits *limits,
-                       struct box_outcome *ret, struct error *err);
+                       struct run_outcome *ret, struct error *err);
 
 struct spread {
     uint64_t least, median, p99, most;

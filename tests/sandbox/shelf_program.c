@@ -1,5 +1,5 @@
 /*
- * shelf_program: static, so large enough for a shelf.  Prints WORD, how it lies in its box ("shelf": read-only, not its
+ * exec_cache_program: static, so large enough for a shelf.  Prints WORD, how it lies in its box ("shelf": read-only, not its
  * own; "copy"), and what beside.txt holds.
  */
 #include <fcntl.h>

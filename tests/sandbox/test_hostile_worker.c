@@ -27,9 +27,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "base/scope.h"
-#include "sandbox/bundle.h"
-#include "sandbox/message.h"
+#include "base/cleanup.h"
+#include "base/packet.h"
+#include "sandbox/archive.h"
 #include "sandbox/sandbox_internal.h"
 
 #include "hostile_line.h"
@@ -115,7 +115,7 @@ static void descriptors_are_counted_and_are_streams(void **state)
             int fds[] = { null, null, null, null, null };
             fds[place] = kind == 0 ? folder : path;
             good_request("/bin/true", NULL);
-            request.flags = SLOT_HAS_BUNDLE | SLOT_KEEP_FILES;
+            request.flags = SLOT_HAS_ARCHIVE | SLOT_KEEP_FILES;
             send_request(fds, 5);
             await(request.run);
             expect_refused("a folder or a path");
@@ -129,11 +129,11 @@ static void packets_of_another_size_are_dropped(void **state)
     auto_close int null = null_fd();
     const int many[] = { null, null, null, null, null, null, null, null };
     good_request("/bin/true", NULL);
-    assert_int_equal(message_send(line, &request, 1, NULL, 0), 0);
-    assert_int_equal(message_send(line, &request, sizeof request - 1, many, 3), 0);
-    assert_int_equal(message_send(line, &request, sizeof request, many, 8), 0); /* more descriptors than any has */
+    assert_int_equal(packet_send(line, &request, 1, NULL, 0), 0);
+    assert_int_equal(packet_send(line, &request, sizeof request - 1, many, 3), 0);
+    assert_int_equal(packet_send(line, &request, sizeof request, many, 8), 0); /* more descriptors than any has */
     static char large[sizeof request + 4096];
-    assert_int_equal(message_send(line, large, sizeof large, many, 8), 0);
+    assert_int_equal(packet_send(line, large, sizeof large, many, 8), 0);
     expect_still_good();
 }
 
@@ -143,16 +143,16 @@ static void limits_of_nothing_and_of_everything_end(void **state)
     good_request("/bin/sleep", "60");
     memset(&request.limits, 0, sizeof request.limits);
     run_with_null();
-    assert_true(reply.os != 0 || reply.facts.exit_code != 0 || reply.facts.signal != 0 || reply.facts.exec_os != 0);
+    assert_true(reply.os != 0 || reply.stats.exit_code != 0 || reply.stats.signal != 0 || reply.stats.exec_os != 0);
     good_request("/bin/true", NULL);
     memset(&request.limits, 0xff, sizeof request.limits);
     run_with_null();
     /* Refused, or run under the ceilings: either way the slot goes on. */
-    assert_true(reply.os != 0 || reply.facts.exit_code == 0);
+    assert_true(reply.os != 0 || reply.stats.exit_code == 0);
     good_request("/bin/sleep", "60");
     request.limits.wall_us = 1;
     run_with_null();
-    assert_true(reply.os != 0 || reply.facts.wall_exceeded);
+    assert_true(reply.os != 0 || reply.stats.wall_exceeded);
     expect_still_good();
 }
 
@@ -165,12 +165,12 @@ struct entry {
     bool with_content;
 };
 
-static int bundle_of(const struct entry *entry, size_t magic_len)
+static int archive_of(const struct entry *entry, size_t magic_len)
 {
     int fd = memfd_create("bundle", MFD_CLOEXEC);
     assert_true(fd >= 0);
-    assert_int_equal(write(fd, BUNDLE_MAGIC, magic_len), (ssize_t)magic_len);
-    struct bundle_entry head = { .name_len = entry->name_len, .mode = entry->mode, .size = entry->size };
+    assert_int_equal(write(fd, ARCHIVE_MAGIC, magic_len), (ssize_t)magic_len);
+    struct archive_entry head = { .name_len = entry->name_len, .mode = entry->mode, .size = entry->size };
     assert_int_equal(write(fd, &head, sizeof head), (ssize_t)sizeof head);
     assert_true(write(fd, entry->name, strlen(entry->name)) >= 0);
     if (entry->with_content)
@@ -178,16 +178,16 @@ static int bundle_of(const struct entry *entry, size_t magic_len)
     return fd;
 }
 
-static void run_with_bundle(int bundle)
+static void run_with_archive(int archive)
 {
     auto_close int null = null_fd();
-    const int fds[] = { null, null, null, bundle };
-    request.flags |= SLOT_HAS_BUNDLE;
+    const int fds[] = { null, null, null, archive };
+    request.flags |= SLOT_HAS_ARCHIVE;
     send_request(fds, 4);
     await(request.run);
 }
 
-static void hostile_bundles_are_refused(void **state)
+static void hostile_archives_are_refused(void **state)
 {
     (void)state;
     static const struct entry rows[] = {
@@ -200,7 +200,7 @@ static void hostile_bundles_are_refused(void **state)
         { "no name", "", 0, 0644, 8, true },
         { "a name with NUL", "a\0b", 3, 0644, 8, true },
         { "a name of 4 GiB", "a", UINT32_MAX, 0644, 8, true },
-        { "a name beyond its place", "a", BUNDLE_NAME_MAX + 1, 0644, 8, true },
+        { "a name beyond its place", "a", ARCHIVE_NAME_MAX + 1, 0644, 8, true },
         { "set-uid", "a", 1, 04755, 8, true },
         { "a device", "a", 1, S_IFCHR | 0644, 8, true },
         { "content that is not there", "a", 1, 0644, 9, false },
@@ -208,28 +208,28 @@ static void hostile_bundles_are_refused(void **state)
         { "content larger than the box", "a", 1, 0644, 1ull << 40, true },
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        auto_close int bundle = bundle_of(&rows[i], sizeof BUNDLE_MAGIC - 1);
+        auto_close int archive = archive_of(&rows[i], sizeof ARCHIVE_MAGIC - 1);
         good_request("/bin/true", NULL);
-        run_with_bundle(bundle);
+        run_with_archive(archive);
         expect_refused(rows[i].why);
     }
-    auto_close int torn = bundle_of(&rows[0], 3);
+    auto_close int torn = archive_of(&rows[0], 3);
     good_request("/bin/true", NULL);
-    run_with_bundle(torn);
+    run_with_archive(torn);
     expect_refused("a torn magic");
     int ends[2];
     assert_int_equal(pipe2(ends, O_CLOEXEC), 0); /* never written to: reading it would wait for ever */
     good_request("/bin/true", NULL);
-    run_with_bundle(ends[0]);
+    run_with_archive(ends[0]);
     expect_refused("a pipe as bundle");
     (void)close(ends[0]);
     (void)close(ends[1]);
     /* A file that sparsely pretends to hold more than the box may: its pages are never all made. */
     auto_close int sparse =
-        bundle_of(&(struct entry){ "", "big", 3, 0644, 1ull << 38, false }, sizeof BUNDLE_MAGIC - 1);
+        archive_of(&(struct entry){ "", "big", 3, 0644, 1ull << 38, false }, sizeof ARCHIVE_MAGIC - 1);
     assert_int_equal(ftruncate(sparse, 1ll << 39), 0);
     good_request("/bin/true", NULL);
-    run_with_bundle(sparse);
+    run_with_archive(sparse);
     expect_refused("a sparse bundle");
     expect_still_good();
 }
@@ -299,10 +299,15 @@ static void strange_streams_harm_nobody(void **state)
     (void)state;
     int pair[2];
     assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
-    const int kinds[] = { pair[0], epoll_create1(EPOLL_CLOEXEC), eventfd(0, EFD_CLOEXEC),
-                          (int)syscall(SYS_pidfd_open, getpid(), 0), open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC),
-                          open("/proc/self/mem", O_RDWR | O_CLOEXEC), open("/proc/self/uid_map", O_RDWR | O_CLOEXEC),
-                          open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC), memfd_create("m", MFD_CLOEXEC),
+    const int kinds[] = { pair[0],
+                          epoll_create1(EPOLL_CLOEXEC),
+                          eventfd(0, EFD_CLOEXEC),
+                          (int)syscall(SYS_pidfd_open, getpid(), 0),
+                          open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC),
+                          open("/proc/self/mem", O_RDWR | O_CLOEXEC),
+                          open("/proc/self/uid_map", O_RDWR | O_CLOEXEC),
+                          open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC),
+                          memfd_create("m", MFD_CLOEXEC),
                           sandbox->control };
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
         assert_true(kinds[i] >= 0);
@@ -313,7 +318,7 @@ static void strange_streams_harm_nobody(void **state)
             send_request(fds, 3u + (flags & 1) + (flags >> 1));
             await(request.run);
             /* Only a plain file may be one; and what the run before kept in it is. */
-            if (flags == SLOT_HAS_BUNDLE)
+            if (flags == SLOT_HAS_ARCHIVE)
                 expect_refused("no bundle");
         }
         if (kinds[i] != sandbox->control)
@@ -324,7 +329,7 @@ static void strange_streams_harm_nobody(void **state)
     struct control_reply answer;
     struct pollfd polled = { .fd = sandbox->control, .events = POLLIN };
     while (poll(&polled, 1, 200) == 1) {
-        assert_int_equal(message_receive(sandbox->control, &answer, sizeof answer, NULL, 0, NULL, 0), 1);
+        assert_int_equal(packet_receive(sandbox->control, &answer, sizeof answer, NULL, 0, NULL, 0), 1);
         assert_int_not_equal(answer.os, 0);
     }
     expect_still_good();
@@ -369,11 +374,11 @@ static void no_descriptor_leads_out_of_the_image(void **state)
             (void)snprintf(path, sizeof path, "/proc/self/fd/%d/../../../../../../../../..%s", fd, outside);
             (void)snprintf(script, sizeof script, "#!%s\n", path);
             const struct entry entry = { "", "main", 4, 0755, strlen(script), false };
-            auto_close int bundle = bundle_of(&entry, sizeof BUNDLE_MAGIC - 1);
-            assert_int_equal(write(bundle, script, strlen(script)), (ssize_t)strlen(script));
+            auto_close int archive = archive_of(&entry, sizeof ARCHIVE_MAGIC - 1);
+            assert_int_equal(write(archive, script, strlen(script)), (ssize_t)strlen(script));
             good_request(by_script ? "/box/main" : path, NULL);
-            run_with_bundle(bundle);
-            if (reply.os == 0 && reply.facts.exec_os == 0)
+            run_with_archive(archive);
+            if (reply.os == 0 && reply.stats.exec_os == 0)
                 fail_msg("descriptor %d led to a file of the host", fd);
         }
     assert_int_equal(unlink(outside), 0);
@@ -401,11 +406,11 @@ static void messages_during_a_run_change_nothing(void **state)
     send_request(NULL, 0);
     request.op = UINT32_MAX;
     send_request(NULL, 0);
-    assert_int_equal(message_send(line, "x", 1, fds, 3), 0);
+    assert_int_equal(packet_send(line, "x", 1, fds, 3), 0);
     await(sleeper);
     assert_int_equal(reply.os, 0);
-    assert_int_equal(reply.facts.exit_code, 0);
-    assert_false(reply.facts.cancelled);
+    assert_int_equal(reply.stats.exit_code, 0);
+    assert_false(reply.stats.cancelled);
     good_request("/bin/sleep", "60");
     send_request(fds, 3);
     for (int i = 0; i < 50; i++) { /* one would do */
@@ -414,7 +419,7 @@ static void messages_during_a_run_change_nothing(void **state)
         send_request(NULL, 0);
     }
     await(request.run);
-    assert_true(reply.facts.cancelled || reply.facts.output_exceeded);
+    assert_true(reply.stats.cancelled || reply.stats.output_exceeded);
     expect_still_good();
 }
 
@@ -423,20 +428,20 @@ static void messages_during_a_run_change_nothing(void **state)
 static void ask_control(const struct control_request *asked, size_t len, const int fds[], size_t fds_len,
                         struct control_reply *ret)
 {
-    assert_int_equal(message_send(sandbox->control, asked, len, fds, fds_len), 0);
+    assert_int_equal(packet_send(sandbox->control, asked, len, fds, fds_len), 0);
     struct pollfd polled = { .fd = sandbox->control, .events = POLLIN };
     assert_int_equal(poll(&polled, 1, ANSWER_MS), 1);
     int got_fd = -1;
     size_t got = 0;
-    assert_int_equal(message_receive(sandbox->control, ret, sizeof *ret, &got_fd, 1, &got, 0), 1);
-    scope_close(&got_fd);
+    assert_int_equal(packet_receive(sandbox->control, ret, sizeof *ret, &got_fd, 1, &got, 0), 1);
+    cleanup_close(&got_fd);
 }
 
 static void control_questions_are_checked(void **state)
 {
     (void)state;
-    static const char *const names[] = { "", ".", "..", "../host", "/", "/etc", "a/b", "HOST", "-x", ".hidden", "a b",
-                                         "host\n", "a\\b", "nothing-of-the-kind" };
+    static const char *const names[] = { "",     ".",  "..",      "../host", "/",      "/etc", "a/b",
+                                         "HOST", "-x", ".hidden", "a b",     "host\n", "a\\b", "nothing-of-the-kind" };
     struct control_reply answer;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         struct control_request asked = { .op = CONTROL_IMAGE, .sequence = 7 };
@@ -476,7 +481,7 @@ static void slots_may_be_opened_again_and_again(void **state)
     for (uint32_t i = 0; i < 16; i++)
         lines[i] = open_line(i + 1);
     for (uint32_t round = 0; round < 40; round++) {
-        scope_close(&lines[round % 16]);
+        cleanup_close(&lines[round % 16]);
         lines[round % 16] = open_line(round % 16 + 1);
     }
     /* In the middle of a run: what it had started is gone with it. */
@@ -491,7 +496,7 @@ static void slots_may_be_opened_again_and_again(void **state)
     }
     expect_still_good();
     for (int i = 0; i < 16; i++)
-        scope_close(&lines[i]);
+        cleanup_close(&lines[i]);
 }
 
 /* ---- chance ---- */
@@ -532,11 +537,11 @@ static void expect_good_soon(void)
         send_request(fds, 3);
         struct pollfd polled = { .fd = line, .events = POLLIN };
         while (poll(&polled, 1, 300) == 1) {
-            assert_int_equal(message_receive(line, &reply, sizeof reply, NULL, 0, NULL, 0), 1);
+            assert_int_equal(packet_receive(line, &reply, sizeof reply, NULL, 0, NULL, 0), 1);
             if (reply.run != request.run)
                 continue;
             assert_int_equal(reply.os, 0);
-            assert_int_equal(reply.facts.exit_code, 0);
+            assert_int_equal(reply.stats.exit_code, 0);
             return;
         }
     }
@@ -562,7 +567,7 @@ static void random_messages_leave_the_slot_whole(void **state)
             fds[k] = kinds[random_below(random_below(4) == 0 ? 7 : 3)];
         random_request();
         size_t bytes = random_below(32) == 0 ? 1 + random_below(sizeof request - 1) : sizeof request;
-        assert_int_equal(message_send(line, &request, bytes, fds, len), 0);
+        assert_int_equal(packet_send(line, &request, bytes, fds, len), 0);
         if (i % 8 == 7)
             expect_good_soon();
     }
@@ -583,7 +588,7 @@ int main(void)
         cmocka_unit_test(descriptors_are_counted_and_are_streams),
         cmocka_unit_test(packets_of_another_size_are_dropped),
         cmocka_unit_test(limits_of_nothing_and_of_everything_end),
-        cmocka_unit_test(hostile_bundles_are_refused),
+        cmocka_unit_test(hostile_archives_are_refused),
         cmocka_unit_test(what_is_refused_leaves_no_box_behind),
         cmocka_unit_test(strange_streams_harm_nobody),
         cmocka_unit_test(a_named_fifo_keeps_its_owner),

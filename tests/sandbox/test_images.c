@@ -17,7 +17,7 @@
 
 static char images[] = "/tmp/evalx-images-XXXXXX";
 static struct sandbox *sandbox;
-static struct box *box;
+static struct sandbox_slot *slot;
 
 static const char *const make =
     "set -e; umask 022; cd %s; mkdir -p .layers/low/usr/share .layers/low/etc .layers/high/usr/share .layers/high/opt\n"
@@ -40,15 +40,15 @@ static const char *const make =
 static void expect_in(const char *image, const char *script, const char *expected)
 {
     struct error err;
-    struct box_outcome o;
+    struct run_outcome o;
     const char *const argv[] = { "/usr/bin/bash", "-c", script, NULL };
     static const char *const env[] = { "PATH=/usr/bin", "LD_LIBRARY_PATH=/usr/all", NULL };
-    const struct box_job job = {
+    const struct run_request job = {
         .image = image,
         .class = LANGUAGE_CLASS_NATIVE,
         .argv = (char *const *)argv,
         .env = (char *const *)env,
-        .bundle_fd = -1,
+        .archive_fd = -1,
         .limits = { .cpu_us = 5000000,
                     .wall_us = 10000000,
                     .memory_bytes = 64 << 20,
@@ -60,12 +60,12 @@ static void expect_in(const char *image, const char *script, const char *expecte
                     .open_files = 64 },
     };
 
-    if (box_run(box, &job, &o, &err) < 0)
+    if (sandbox_run(slot, &job, &o, &err) < 0)
         fail_msg("box_run: %s", err.text);
     if (o.errors.len > 0)
         print_message("  stderr: %s", o.errors.at);
     assert_string_equal(o.output.at != NULL ? o.output.at : "", expected);
-    box_outcome_done(&o);
+    run_outcome_done(&o);
 }
 
 static void layers_lie_over_one_another(void **state)
@@ -124,7 +124,7 @@ static int start(void **state)
     if (mkdtemp(images) == NULL || snprintf(command, sizeof command, make, images) < 0 || system(command) != 0)
         return -1;
     if (sandbox_start(&settings, &sandbox, &err) < 0 || sandbox_image(sandbox, "two", &err) < 0 ||
-        sandbox_image(sandbox, "one", &err) < 0 || box_open(sandbox, 0, &box, &err) < 0) {
+        sandbox_image(sandbox, "one", &err) < 0 || sandbox_slot_open(sandbox, 0, &slot, &err) < 0) {
         print_error("%s\n", err.text);
         return -1;
     }
@@ -136,7 +136,7 @@ static int stop(void **state)
     (void)state;
     char command[64];
 
-    box_close(box);
+    sandbox_slot_close(slot);
     sandbox_stop(sandbox);
     (void)snprintf(command, sizeof command, "rm -r %s", images);
     return system(command);

@@ -28,16 +28,16 @@
 
 static struct limits_run all;
 
-static struct box_outcome run(const char *what, const char *number, const struct limits *limits)
+static struct run_outcome run(const char *what, const char *number, const struct limits *limits)
 {
-    struct box_outcome outcome;
+    struct run_outcome outcome;
     struct error err;
     if (limits_run_program(&all, what, number, limits, &outcome, &err) < 0)
         fail_msg("%s: %s", what, err.text);
     return outcome;
 }
 
-static uint64_t number_of(const struct box_outcome *outcome)
+static uint64_t number_of(const struct run_outcome *outcome)
 {
     assert_non_null(outcome->output.at);
     return strtoull(outcome->output.at, NULL, 10);
@@ -48,15 +48,15 @@ static void cpu_time_agrees_with_the_programs_own(void **state)
     (void)state;
     static const char *const spins_us[] = { "5000", "40000", "150000" };
     for (size_t i = 0; i < sizeof spins_us / sizeof *spins_us; i++) {
-        struct box_outcome o = run("cpu", spins_us[i], &limits_run_easy);
+        struct run_outcome o = run("cpu", spins_us[i], &limits_run_easy);
         uint64_t own = number_of(&o), spun = 4 * strtoull(spins_us[i], NULL, 10);
-        print_message("  spun %" PRIu64 " us, rusage %" PRIu64 ", facts %" PRIu64 "\n", spun, own, o.facts.cpu_us);
-        assert_int_equal(o.facts.exit_code, 0);
+        print_message("  spun %" PRIu64 " us, rusage %" PRIu64 ", facts %" PRIu64 "\n", spun, own, o.stats.cpu_us);
+        assert_int_equal(o.stats.exit_code, 0);
         assert_true(own >= spun);
         /* The facts also hold what comes before main and after the figure was taken. */
-        assert_true(o.facts.cpu_us + 1000 >= own);
-        assert_true(o.facts.cpu_us <= own + own / 20 + 30000);
-        box_outcome_done(&o);
+        assert_true(o.stats.cpu_us + 1000 >= own);
+        assert_true(o.stats.cpu_us <= own + own / 20 + 30000);
+        run_outcome_done(&o);
     }
 }
 
@@ -67,23 +67,23 @@ static void peak_memory_agrees_with_the_kernels_figure(void **state)
     for (size_t i = 0; i < sizeof sizes_mib / sizeof *sizes_mib; i++) {
         char bytes[24];
         (void)snprintf(bytes, sizeof bytes, "%u", sizes_mib[i] * MIB);
-        struct box_outcome o = run("memory", bytes, &limits_run_easy);
+        struct run_outcome o = run("memory", bytes, &limits_run_easy);
         uint64_t own = number_of(&o);
-        print_message("  %u MiB: RssAnon %" PRIu64 ", peak %" PRIu64 "\n", sizes_mib[i], own, o.facts.memory_bytes);
-        assert_int_equal(o.facts.exit_code, 0);
+        print_message("  %u MiB: RssAnon %" PRIu64 ", peak %" PRIu64 "\n", sizes_mib[i], own, o.stats.memory_bytes);
+        assert_int_equal(o.stats.exit_code, 0);
         assert_true(own >= (uint64_t)sizes_mib[i] * MIB);
-        assert_true(o.facts.memory_bytes + 64 * 4096 >= own); /* the controller counts in batches of 64 pages */
-        assert_true(o.facts.memory_bytes <= own + own / 50 + 6 * MIB); /* page tables, the program's file, the box */
-        box_outcome_done(&o);
+        assert_true(o.stats.memory_bytes + 64 * 4096 >= own); /* the controller counts in batches of 64 pages */
+        assert_true(o.stats.memory_bytes <= own + own / 50 + 6 * MIB); /* page tables, the program's file, the box */
+        run_outcome_done(&o);
     }
-    struct box_outcome o = run("memory-of-children", "67108864", &limits_run_easy);
-    assert_int_equal(o.facts.exit_code, 0);
-    assert_true(o.facts.memory_bytes >= 64 * MIB && o.facts.memory_bytes < 80 * MIB);
-    box_outcome_done(&o);
+    struct run_outcome o = run("memory-of-children", "67108864", &limits_run_easy);
+    assert_int_equal(o.stats.exit_code, 0);
+    assert_true(o.stats.memory_bytes >= 64 * MIB && o.stats.memory_bytes < 80 * MIB);
+    run_outcome_done(&o);
     o = run("file", "33554432", &limits_run_easy); /* files of a box are memory */
-    assert_int_equal(o.facts.exit_code, 0);
-    assert_true(o.facts.memory_bytes >= 32 * MIB && o.facts.memory_bytes < 48 * MIB);
-    box_outcome_done(&o);
+    assert_int_equal(o.stats.exit_code, 0);
+    assert_true(o.stats.memory_bytes >= 32 * MIB && o.stats.memory_bytes < 48 * MIB);
+    run_outcome_done(&o);
 }
 
 static void memory_ends_at_its_limit(void **state)
@@ -91,17 +91,17 @@ static void memory_ends_at_its_limit(void **state)
     (void)state;
     struct limits l = limits_run_easy;
     l.memory_bytes = 64 * MIB;
-    struct box_outcome o = run("memory", "50331648", &l);
-    assert_int_equal(o.facts.exit_code, 0);
-    assert_int_equal(o.facts.oom_kills, 0);
-    box_outcome_done(&o);
+    struct run_outcome o = run("memory", "50331648", &l);
+    assert_int_equal(o.stats.exit_code, 0);
+    assert_int_equal(o.stats.oom_kills, 0);
+    run_outcome_done(&o);
     static const char *const ways[] = { "memory", "memory-of-children", "file" };
     for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
         l.file_bytes = l.disk_bytes = 256 * MIB;
         o = run(ways[i], "100663296", &l);
-        assert_true(o.facts.oom_kills > 0);
-        assert_true(o.facts.memory_bytes <= 64 * MIB);
-        box_outcome_done(&o);
+        assert_true(o.stats.oom_kills > 0);
+        assert_true(o.stats.memory_bytes <= 64 * MIB);
+        run_outcome_done(&o);
     }
 }
 
@@ -188,10 +188,10 @@ static bool read_knob(const char *folder, const char *knob, uint64_t *ret)
 
 static void *sleep_in_a_box(void *limits)
 {
-    struct box_outcome outcome;
+    struct run_outcome outcome;
     struct error err;
     if (limits_run_program(&all, "sleep", NULL, limits, &outcome, &err) == 0)
-        box_outcome_done(&outcome);
+        run_outcome_done(&outcome);
     return NULL;
 }
 
@@ -211,7 +211,7 @@ static void the_kernel_was_told_of_memory_and_no_swap(void **state)
     bool has_memory = found && read_knob(folder, is_v2() ? "memory.max" : "memory.limit_in_bytes", &memory);
     bool has_swap = found && read_knob(folder, is_v2() ? "memory.swap.max" : "memory.memsw.limit_in_bytes", &swap);
     bool has_swappiness = found && !has_swap && !is_v2() && read_knob(folder, "memory.swappiness", &swap);
-    box_cancel(all.box);
+    sandbox_cancel(all.slot);
     (void)pthread_join(thread, NULL);
     assert_true(found && has_memory);
     assert_int_equal(memory, 48 * MIB);
@@ -230,26 +230,26 @@ static void files_end_at_their_limits(void **state)
     (void)state;
     struct limits l = limits_run_easy;
     l.file_bytes = MIB;
-    struct box_outcome o = run("file", "1048576", &l);
-    assert_int_equal(o.facts.exit_code, 0);
-    box_outcome_done(&o);
+    struct run_outcome o = run("file", "1048576", &l);
+    assert_int_equal(o.stats.exit_code, 0);
+    run_outcome_done(&o);
     o = run("file", "1048577", &l);
-    assert_int_equal(o.facts.signal, SIGXFSZ);
-    box_outcome_done(&o);
+    assert_int_equal(o.stats.signal, SIGXFSZ);
+    run_outcome_done(&o);
     l = limits_run_easy;
     l.disk_bytes = 8 * MIB;
     o = run("file", "6291456", &l);
-    assert_int_equal(o.facts.exit_code, 0);
-    box_outcome_done(&o);
+    assert_int_equal(o.stats.exit_code, 0);
+    run_outcome_done(&o);
     o = run("file", "9437184", &l);
-    assert_int_equal(o.facts.exit_code, ENOSPC);
-    box_outcome_done(&o);
+    assert_int_equal(o.stats.exit_code, ENOSPC);
+    run_outcome_done(&o);
 
     o = run("inodes", NULL, &limits_run_easy);
     print_message("  files: %s", o.output.at);
     assert_in_range(number_of(&o), 16000, 16384);
     assert_non_null(strstr(o.output.at, "ENOSPC"));
-    box_outcome_done(&o);
+    run_outcome_done(&o);
 
     static const uint32_t open_files[] = { 64, 100, 1024 };
     for (size_t i = 0; i < sizeof open_files / sizeof *open_files; i++) {
@@ -258,7 +258,7 @@ static void files_end_at_their_limits(void **state)
         o = run("open-files", NULL, &l);
         assert_int_equal(number_of(&o), open_files[i]);
         assert_non_null(strstr(o.output.at, "EMFILE"));
-        box_outcome_done(&o);
+        run_outcome_done(&o);
     }
 }
 
@@ -272,28 +272,28 @@ static void the_stack_ends_at_its_limit(void **state)
         l.stack_bytes = (uint64_t)stacks_mib[i] * MIB;
         (void)snprintf(inside, sizeof inside, "%u", stacks_mib[i] * MIB / 10 * 8);
         (void)snprintf(beyond, sizeof beyond, "%u", stacks_mib[i] * MIB / 10 * 11);
-        struct box_outcome o = run("stack", inside, &l);
-        assert_int_equal(o.facts.signal, 0);
-        box_outcome_done(&o);
+        struct run_outcome o = run("stack", inside, &l);
+        assert_int_equal(o.stats.signal, 0);
+        run_outcome_done(&o);
         o = run("stack", beyond, &l);
-        assert_int_equal(o.facts.signal, SIGSEGV);
-        box_outcome_done(&o);
+        assert_int_equal(o.stats.signal, SIGSEGV);
+        run_outcome_done(&o);
     }
 }
 
 static void threads_count_as_processes(void **state)
 {
     (void)state;
-    struct box_outcome o = run("threads", "1000", &limits_run_easy);
+    struct run_outcome o = run("threads", "1000", &limits_run_easy);
     assert_string_equal(o.output.at, "1000\n");
-    assert_int_equal(o.facts.process_refusals, 0);
-    box_outcome_done(&o);
+    assert_int_equal(o.stats.processes_denied, 0);
+    run_outcome_done(&o);
     struct limits l = limits_run_easy;
     l.processes = 100;
     o = run("threads", "1000", &l);
     assert_string_equal(o.output.at, "100\n");
-    assert_true(o.facts.process_refusals > 0);
-    box_outcome_done(&o);
+    assert_true(o.stats.processes_denied > 0);
+    run_outcome_done(&o);
 }
 
 /* ---- time ---- */
@@ -315,12 +315,12 @@ static void wall_time_ends_at_its_limit(void **state)
     uint64_t over[OVERSHOOT_RUNS];
     for (size_t way = 0; way < sizeof ways / sizeof *ways; way++) {
         for (size_t i = 0; i < OVERSHOOT_RUNS; i++) {
-            struct box_outcome o = run(ways[way], NULL, &l);
-            assert_true(o.facts.wall_exceeded && !o.facts.cpu_exceeded);
-            assert_int_equal(o.facts.signal, SIGKILL);
-            assert_true(o.facts.wall_us >= l.wall_us); /* nothing is taken from a program */
-            over[i] = o.facts.wall_us - l.wall_us;
-            box_outcome_done(&o);
+            struct run_outcome o = run(ways[way], NULL, &l);
+            assert_true(o.stats.wall_exceeded && !o.stats.cpu_exceeded);
+            assert_int_equal(o.stats.signal, SIGKILL);
+            assert_true(o.stats.wall_us >= l.wall_us); /* nothing is taken from a program */
+            over[i] = o.stats.wall_us - l.wall_us;
+            run_outcome_done(&o);
         }
         print_overshoot(ways[way], over, OVERSHOOT_RUNS);
     }
@@ -335,11 +335,11 @@ static void cpu_time_ends_at_its_limit(void **state)
     uint64_t over[OVERSHOOT_RUNS];
     for (size_t way = 0; way < sizeof ways / sizeof *ways; way++) {
         for (size_t i = 0; i < OVERSHOOT_RUNS; i++) {
-            struct box_outcome o = run(ways[way][0], ways[way][1], &l);
-            assert_true(o.facts.cpu_exceeded && !o.facts.wall_exceeded);
-            assert_true(o.facts.cpu_us >= l.cpu_us);
-            over[i] = o.facts.cpu_us - l.cpu_us;
-            box_outcome_done(&o);
+            struct run_outcome o = run(ways[way][0], ways[way][1], &l);
+            assert_true(o.stats.cpu_exceeded && !o.stats.wall_exceeded);
+            assert_true(o.stats.cpu_us >= l.cpu_us);
+            over[i] = o.stats.cpu_us - l.cpu_us;
+            run_outcome_done(&o);
         }
         print_overshoot(ways[way][0], over, OVERSHOOT_RUNS);
     }
@@ -351,27 +351,27 @@ static void the_clock_stands_while_the_box_is_made(void **state)
     (void)state;
     struct limits l = limits_run_easy;
     l.wall_us = 3000000;
-    struct box_outcome o = run("spin", "1000", &l);
-    assert_int_equal(o.facts.exit_code, 0);
-    assert_true(o.facts.wall_us >= 1000 && o.facts.wall_us < 2000000);
-    box_outcome_done(&o);
+    struct run_outcome o = run("spin", "1000", &l);
+    assert_int_equal(o.stats.exit_code, 0);
+    assert_true(o.stats.wall_us >= 1000 && o.stats.wall_us < 2000000);
+    run_outcome_done(&o);
     l.wall_us = 1000;
     o = run("sleep", NULL, &l);
-    assert_true(o.facts.wall_exceeded);
-    assert_true(o.facts.wall_us >= 1000);
-    box_outcome_done(&o);
+    assert_true(o.stats.wall_exceeded);
+    assert_true(o.stats.wall_us >= 1000);
+    run_outcome_done(&o);
 }
 
 static void what_forks_past_its_parent_ends_with_it(void **state)
 {
     (void)state;
     for (int i = 0; i < 10; i++) {
-        struct box_outcome o = run("daemon", NULL, &limits_run_easy);
-        assert_int_equal(o.facts.exit_code, 0);
-        assert_int_equal(o.facts.signal, 0);
-        assert_false(o.facts.cpu_exceeded || o.facts.wall_exceeded);
-        assert_true(o.facts.wall_us < 2000000);
-        box_outcome_done(&o);
+        struct run_outcome o = run("daemon", NULL, &limits_run_easy);
+        assert_int_equal(o.stats.exit_code, 0);
+        assert_int_equal(o.stats.signal, 0);
+        assert_false(o.stats.cpu_exceeded || o.stats.wall_exceeded);
+        assert_true(o.stats.wall_us < 2000000);
+        run_outcome_done(&o);
     }
 }
 

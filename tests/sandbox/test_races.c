@@ -19,21 +19,28 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/scope.h"
-#include "sandbox/bundle.h"
+#include "base/cleanup.h"
+#include "sandbox/archive.h"
 #include "sandbox/sandbox.h"
 
 #define LOOPS_DEFAULT 700
 #define SECRET "CANARY-OF-THE-HOST"
 
 static struct sandbox *sandbox;
-static struct box *box;
+static struct sandbox_slot *slot;
 static long loops;
 static char secret_path[] = "/tmp/evalx-races-XXXXXX";
 
 static const struct limits easy = {
-    .cpu_us = 3000000, .wall_us = 6000000, .memory_bytes = 128 << 20, .stack_bytes = 8 << 20, .output_bytes = 1 << 16,
-    .file_bytes = 8 << 20, .disk_bytes = 16 << 20, .processes = 32, .open_files = 128,
+    .cpu_us = 3000000,
+    .wall_us = 6000000,
+    .memory_bytes = 128 << 20,
+    .stack_bytes = 8 << 20,
+    .output_bytes = 1 << 16,
+    .file_bytes = 8 << 20,
+    .disk_bytes = 16 << 20,
+    .processes = 32,
+    .open_files = 128,
 };
 
 static int setup(void **state)
@@ -42,7 +49,7 @@ static int setup(void **state)
     const struct sandbox_settings settings = { .images_folder = "/nonexistent-images", .uid_base = 2020000000 };
     struct error err;
     if (sandbox_start(&settings, &sandbox, &err) < 0 || sandbox_image(sandbox, "host", &err) < 0 ||
-        box_open(sandbox, 0, &box, &err) < 0) {
+        sandbox_slot_open(sandbox, 0, &slot, &err) < 0) {
         print_error("%s\n", err.text);
         return -1;
     }
@@ -56,7 +63,7 @@ static int teardown(void **state)
 {
     (void)state;
     (void)unlink(secret_path);
-    box_close(box);
+    sandbox_slot_close(slot);
     sandbox_stop(sandbox);
     return 0;
 }
@@ -70,68 +77,73 @@ static int memfd_with(const void *bytes, size_t len)
 }
 
 /* Runs a shell script that may leave files; the bundle of what it left, or -1. */
-static int keep_after(const char *script, int bundle)
+static int keep_after(const char *script, int archive)
 {
     const char *const argv[] = { "/usr/bin/bash", "-c", script, secret_path, NULL };
     const char *const env[] = { "PATH=/usr/bin:/bin", NULL };
-    struct box_job job = { .image = "host", .class = LANGUAGE_CLASS_COMPILER, .argv = (char *const *)argv,
-                           .env = (char *const *)env, .limits = easy, .bundle_fd = bundle, .keep_files = true };
-    struct box_outcome outcome;
+    struct run_request job = { .image = "host",
+                               .class = LANGUAGE_CLASS_COMPILER,
+                               .argv = (char *const *)argv,
+                               .env = (char *const *)env,
+                               .limits = easy,
+                               .archive_fd = archive,
+                               .keep_files = true };
+    struct run_outcome outcome;
     struct error err;
-    if (box_run(box, &job, &outcome, &err) < 0)
+    if (sandbox_run(slot, &job, &outcome, &err) < 0)
         fail_msg("box_run: %s", err.text);
-    if (outcome.facts.exit_code != 0)
-        fail_msg("the script ends with %d: %s", outcome.facts.exit_code,
+    if (outcome.stats.exit_code != 0)
+        fail_msg("the script ends with %d: %s", outcome.stats.exit_code,
                  outcome.errors.len > 0 ? outcome.errors.at : "");
-    int kept = outcome.bundle_fd;
-    outcome.bundle_fd = -1;
-    box_outcome_done(&outcome);
+    int kept = outcome.archive_fd;
+    outcome.archive_fd = -1;
+    run_outcome_done(&outcome);
     return kept;
 }
 
 struct kept_file {
-    char name[BUNDLE_NAME_MAX + 1];
+    char name[ARCHIVE_NAME_MAX + 1];
     uint64_t size;
     char content[64]; /* its beginning */
 };
 
 /* Takes the next file of a bundle apart; false at its end.  What is not well-formed fails the test. */
-static bool next_file(int bundle, off_t *at, struct kept_file *ret)
+static bool next_file(int archive, off_t *at, struct kept_file *ret)
 {
-    struct bundle_entry entry;
-    ssize_t got = pread(bundle, &entry, sizeof entry, *at);
+    struct archive_entry entry;
+    ssize_t got = pread(archive, &entry, sizeof entry, *at);
     if (got == 0)
         return false;
     assert_int_equal(got, sizeof entry);
-    assert_true(entry.name_len > 0 && entry.name_len <= BUNDLE_NAME_MAX);
+    assert_true(entry.name_len > 0 && entry.name_len <= ARCHIVE_NAME_MAX);
     assert_true(entry.mode == 0644 || entry.mode == 0755);
     *at += (off_t)sizeof entry;
     memset(ret, 0, sizeof *ret);
-    assert_int_equal(pread(bundle, ret->name, entry.name_len, *at), entry.name_len);
+    assert_int_equal(pread(archive, ret->name, entry.name_len, *at), entry.name_len);
     *at += entry.name_len;
     size_t beginning = entry.size < sizeof ret->content - 1 ? (size_t)entry.size : sizeof ret->content - 1;
-    assert_int_equal(pread(bundle, ret->content, beginning, *at), (ssize_t)beginning);
+    assert_int_equal(pread(archive, ret->content, beginning, *at), (ssize_t)beginning);
     *at += (off_t)entry.size;
     ret->size = entry.size;
     struct stat st;
-    assert_int_equal(fstat(bundle, &st), 0);
+    assert_int_equal(fstat(archive, &st), 0);
     assert_true(*at <= st.st_size);
     return true;
 }
 
-static off_t start_of_files(int bundle)
+static off_t start_of_files(int archive)
 {
-    char magic[sizeof BUNDLE_MAGIC - 1];
-    assert_int_equal(pread(bundle, magic, sizeof magic, 0), sizeof magic);
-    assert_memory_equal(magic, BUNDLE_MAGIC, sizeof magic);
+    char magic[sizeof ARCHIVE_MAGIC - 1];
+    assert_int_equal(pread(archive, magic, sizeof magic, 0), sizeof magic);
+    assert_memory_equal(magic, ARCHIVE_MAGIC, sizeof magic);
     return (off_t)sizeof magic;
 }
 
 /* Every file of a box is its own ("own" something), whatever the race was about. */
-static void expect_only_own(int bundle)
+static void expect_only_own(int archive)
 {
     struct kept_file file;
-    for (off_t at = start_of_files(bundle); next_file(bundle, &at, &file);) {
+    for (off_t at = start_of_files(archive); next_file(archive, &at, &file);) {
         if (file.size > 0 && strncmp(file.content, "own", 3) != 0)
             fail_msg("%s holds \"%.40s\"", file.name, file.content);
         if (strstr(file.name, "..") != NULL || file.name[0] == '/')
@@ -193,11 +205,11 @@ static void unpacking_meets_nothing_of_the_run_before(void **state)
 {
     (void)state;
     static const char content[] = "own source";
-    const struct bundle_entry entry = { .name_len = 6, .mode = 0644, .size = sizeof content - 1 };
+    const struct archive_entry entry = { .name_len = 6, .mode = 0644, .size = sizeof content - 1 };
     char bytes[128];
     size_t len = 0;
-    memcpy(bytes, BUNDLE_MAGIC, sizeof BUNDLE_MAGIC - 1);
-    len += sizeof BUNDLE_MAGIC - 1;
+    memcpy(bytes, ARCHIVE_MAGIC, sizeof ARCHIVE_MAGIC - 1);
+    len += sizeof ARCHIVE_MAGIC - 1;
     memcpy(bytes + len, &entry, sizeof entry);
     len += sizeof entry;
     memcpy(bytes + len, "main.c", 6);
@@ -205,13 +217,13 @@ static void unpacking_meets_nothing_of_the_run_before(void **state)
     memcpy(bytes + len, content, sizeof content - 1);
     len += sizeof content - 1;
     for (long i = 0; i < loops; i++) {
-        auto_close int bundle = memfd_with(bytes, len);
+        auto_close int archive = memfd_with(bytes, len);
         /* The program puts a link where the next run's source will be, in every folder it may write to. */
         auto_close int kept =
             keep_after("test \"$(cat main.c)\" = 'own source' || exit 3; test -z \"$(find /tmp "
                        "/dev/shm -mindepth 1)\" || exit 4; rm main.c; ln -s /etc/passwd main.c; ln -s / /tmp/box; "
                        "mkfifo /dev/shm/main.c; exit 0",
-                       bundle);
+                       archive);
         assert_true(kept >= 0);
         struct kept_file file;
         off_t at = start_of_files(kept);

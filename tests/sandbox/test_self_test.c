@@ -14,8 +14,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "sandbox/launcher/probe.h"
 #include "sandbox/self_test.h"
+#include "sandboxd/probe.h"
 
 static struct sandbox *sandbox;
 
@@ -36,9 +36,20 @@ static void the_walls_of_a_box_stand(void **state)
 static void outside_a_box_every_wall_is_missed(void **state)
 {
     (void)state;
-    static const char *const walls[] = { "user:", "user namespace:", "capabilities:", "no_new_privs:", "seccomp:",
-                                         "system calls:", "descriptors:", "network:", "processes seen:", "mounts:",
-                                         "read-only image:", "devices:", "limits:", "session and host name:",
+    static const char *const walls[] = { "user:",
+                                         "user namespace:",
+                                         "capabilities:",
+                                         "no_new_privs:",
+                                         "seccomp:",
+                                         "system calls:",
+                                         "descriptors:",
+                                         "network:",
+                                         "processes seen:",
+                                         "mounts:",
+                                         "read-only image:",
+                                         "devices:",
+                                         "limits:",
+                                         "session and host name:",
                                          "process limit:" };
     char command[] = "exec 9</dev/null; ulimit -n 4096; " EVALX_LAUNCHER " probe";
     FILE *lines = popen(command, "re");
@@ -60,51 +71,62 @@ static void a_wall_that_is_missing_in_a_box_is_named(void **state)
 {
     (void)state;
     struct error err;
-    struct box *box;
+    struct sandbox_slot *slot;
     char *const argv[] = { (char *)(uintptr_t) "probe", NULL }, *const env[] = { NULL };
-    const struct box_job job = {
-        .image = "host", .class = LANGUAGE_CLASS_NATIVE, .argv = argv, .env = env, .bundle_fd = -1, .self_test = true,
-        .limits = { .cpu_us = 2000000, .wall_us = 5000000, .memory_bytes = 128 << 20, .stack_bytes = 1 << 20,
-                    .output_bytes = 8192, .file_bytes = 1 << 20, .disk_bytes = 1 << 20,
-                    .processes = 4 * PROBE_PROCESSES_MAX, .open_files = 2 * PROBE_OPEN_FILES_MAX },
+    const struct run_request job = {
+        .image = "host",
+        .class = LANGUAGE_CLASS_NATIVE,
+        .argv = argv,
+        .env = env,
+        .archive_fd = -1,
+        .self_test = true,
+        .limits = { .cpu_us = 2000000,
+                    .wall_us = 5000000,
+                    .memory_bytes = 128 << 20,
+                    .stack_bytes = 1 << 20,
+                    .output_bytes = 8192,
+                    .file_bytes = 1 << 20,
+                    .disk_bytes = 1 << 20,
+                    .processes = 4 * PROBE_PROCESSES_MAX,
+                    .open_files = 2 * PROBE_OPEN_FILES_MAX },
     };
-    struct box_outcome outcome;
-    assert_int_equal(box_open(sandbox, 0, &box, &err), 0);
-    if (box_run(box, &job, &outcome, &err) < 0)
+    struct run_outcome outcome;
+    assert_int_equal(sandbox_slot_open(sandbox, 0, &slot, &err), 0);
+    if (sandbox_run(slot, &job, &outcome, &err) < 0)
         fail_msg("%s", err.text);
     assert_int_equal(self_test_judge(&outcome, sandbox_cgroup(sandbox), &err), -1);
     assert_int_equal(err.kind, ERROR_SETUP);
     assert_string_equal(err.text,
                         "these walls are missing: limits: 512 open files;process limit: 8 more processes started");
-    box_outcome_done(&outcome);
-    box_close(box);
+    run_outcome_done(&outcome);
+    sandbox_slot_close(slot);
 }
 
 static void what_the_probe_cannot_see_is_judged_by_figures(void **state)
 {
     (void)state;
-    static const struct facts good = {
-        .cpu_us = 900, .memory_bytes = PROBE_MEMORY_BYTES + 4096, .process_refusals = 1
-    };
+    static const struct stats good = { .cpu_us = 900,
+                                       .memory_bytes = PROBE_MEMORY_BYTES + 4096,
+                                       .processes_denied = 1 };
     const struct {
         const char *cgroup;
-        struct facts facts;
+        struct stats stats;
         const char *complaint; /* NULL: none */
     } rows[] = {
         { "v1", good, NULL },
         { "v2", good, NULL },
         { "none", { 0 }, NULL },
-        { "v1", { .memory_bytes = PROBE_MEMORY_BYTES, .process_refusals = 1 }, "CPU time" },
-        { "v1", { .cpu_us = 900, .process_refusals = 1 }, "memory" },
-        { "v2", { .cpu_us = 900, .process_refusals = 1 }, NULL }, /* a kernel without memory.peak */
-        { "v2", { .cpu_us = 900, .memory_bytes = 4096, .process_refusals = 1 }, "memory" },
+        { "v1", { .memory_bytes = PROBE_MEMORY_BYTES, .processes_denied = 1 }, "CPU time" },
+        { "v1", { .cpu_us = 900, .processes_denied = 1 }, "memory" },
+        { "v2", { .cpu_us = 900, .processes_denied = 1 }, NULL }, /* a kernel without memory.peak */
+        { "v2", { .cpu_us = 900, .memory_bytes = 4096, .processes_denied = 1 }, "memory" },
         { "v2", { .cpu_us = 900, .memory_bytes = PROBE_MEMORY_BYTES }, "process limit" },
         { "none", { .exit_code = 127 }, "exit code 127" },
         { "v2", { .signal = 31 }, "signal 31" },
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct error err = { 0 };
-        const struct box_outcome outcome = { .facts = rows[i].facts };
+        const struct run_outcome outcome = { .stats = rows[i].stats };
         int result = self_test_judge(&outcome, rows[i].cgroup, &err);
         print_message("  %zu %s\n", i, err.text);
         assert_int_equal(result, rows[i].complaint == NULL ? 0 : -1);

@@ -2,7 +2,7 @@
 #pragma once
 #include "cases.h"
 #include "config/config.h"
-#include "job/language.h"
+#include "model/language.h"
 
 /* EVALX_LANGUAGES_FOLDER and EVALX_FIXTURES_FOLDER come from the build. */
 static struct config config;

@@ -16,11 +16,11 @@
 
 #include <cmocka.h>
 
+#include "base/cleanup.h"
 #include "base/log.h"
-#include "base/scope.h"
-#include "worker/artifact_warm.h"
+#include "worker/artifact_memory.h"
 
-struct place {
+struct fixture {
     char folder[64];
     struct artifact_cache *cache;
 };
@@ -30,25 +30,25 @@ static void key_number(unsigned number, char ret_key[ARTIFACT_KEY_BYTES])
     (void)snprintf(ret_key, ARTIFACT_KEY_BYTES, "%02x%062x", number % 256, number);
 }
 
-static struct artifact_cache *open_cache(const struct place *place, uint64_t bytes_max)
+static struct artifact_cache *open_cache(const struct fixture *fixture, uint64_t bytes_max)
 {
     struct artifact_cache *cache = NULL;
     struct error err = { 0 };
 
-    if (artifact_cache_open(place->folder, bytes_max, NULL, &cache, &err) < 0)
+    if (artifact_cache_open(fixture->folder, bytes_max, NULL, &cache, &err) < 0)
         fail_msg("open: %s", err.text);
     return cache;
 }
 
 static int set_up(void **state)
 {
-    static struct place place;
+    static struct fixture fixture;
 
-    (void)snprintf(place.folder, sizeof place.folder, "test-artifacts-XXXXXX");
-    if (mkdtemp(place.folder) == NULL)
+    (void)snprintf(fixture.folder, sizeof fixture.folder, "test-artifacts-XXXXXX");
+    if (mkdtemp(fixture.folder) == NULL)
         return -1;
-    place.cache = open_cache(&place, 1u << 20);
-    *state = &place;
+    fixture.cache = open_cache(&fixture, 1u << 20);
+    *state = &fixture;
     return 0;
 }
 
@@ -72,14 +72,14 @@ static void remove_folder(const char *folder)
 
 static int tear_down(void **state)
 {
-    struct place *place = *state;
+    struct fixture *fixture = *state;
 
-    artifact_cache_close(place->cache);
-    remove_folder(place->folder);
+    artifact_cache_close(fixture->cache);
+    remove_folder(fixture->folder);
     return 0;
 }
 
-static int bundle_with(const void *bytes, size_t len)
+static int archive_with(const void *bytes, size_t len)
 {
     int fd = memfd_create("test", MFD_CLOEXEC);
 
@@ -92,7 +92,7 @@ static int bundle_with(const void *bytes, size_t len)
 static void make(struct artifact_cache *cache, const char *key, const void *bytes, size_t len, const char *output)
 {
     struct artifact artifact;
-    auto_close int fd = bundle_with(bytes, len);
+    auto_close int fd = archive_with(bytes, len);
 
     assert_false(artifact_cache_get(cache, key, &artifact));
     artifact_cache_put(cache, key, fd, text_of(output), false);
@@ -105,9 +105,9 @@ static void assert_has(struct artifact_cache *cache, const char *key, const void
     char *got = malloc(len);
 
     assert_true(artifact_cache_get(cache, key, &artifact));
-    assert_int_equal(fstat(artifact.bundle_fd, &status), 0);
+    assert_int_equal(fstat(artifact.archive_fd, &status), 0);
     assert_int_equal(status.st_size, (off_t)len);
-    assert_int_equal(pread(artifact.bundle_fd, got, len, 0), (ssize_t)len);
+    assert_int_equal(pread(artifact.archive_fd, got, len, 0), (ssize_t)len);
     assert_memory_equal(got, bytes, len);
     assert_true(text_equal(buf_text(&artifact.output), text_of(output)));
     artifact_done(&artifact);
@@ -123,30 +123,30 @@ static void assert_lacks(struct artifact_cache *cache, const char *key)
 }
 
 /* So that all that waits is on the disk. */
-static void reopen(struct place *place, uint64_t bytes_max)
+static void reopen(struct fixture *fixture, uint64_t bytes_max)
 {
-    artifact_cache_close(place->cache);
-    place->cache = open_cache(place, bytes_max);
+    artifact_cache_close(fixture->cache);
+    fixture->cache = open_cache(fixture, bytes_max);
 }
 
 static void gives_back_what_was_put(void **state)
 {
-    struct place *place = *state;
+    struct fixture *fixture = *state;
     char key[ARTIFACT_KEY_BYTES], other[ARTIFACT_KEY_BYTES];
 
     key_number(1, key);
     key_number(2, other);
-    make(place->cache, key, "bundle\0bytes", 12, "a warning");
-    assert_has(place->cache, key, "bundle\0bytes", 12, "a warning"); /* from memory or disk */
-    assert_lacks(place->cache, other);
-    reopen(place, 1u << 20);
-    assert_has(place->cache, key, "bundle\0bytes", 12, "a warning"); /* from the disk */
-    assert_has(place->cache, key, "bundle\0bytes", 12, "a warning");
+    make(fixture->cache, key, "bundle\0bytes", 12, "a warning");
+    assert_has(fixture->cache, key, "bundle\0bytes", 12, "a warning"); /* from memory or disk */
+    assert_lacks(fixture->cache, other);
+    reopen(fixture, 1u << 20);
+    assert_has(fixture->cache, key, "bundle\0bytes", 12, "a warning"); /* from the disk */
+    assert_has(fixture->cache, key, "bundle\0bytes", 12, "a warning");
 }
 
-static void keeps_large_bundles_whole(void **state)
+static void keeps_large_archives_whole(void **state)
 {
-    struct place *place = *state;
+    struct fixture *fixture = *state;
     size_t len = (5u << 20) + 7; /* above what is hashed */
     char *bytes = malloc(len);
     char key[ARTIFACT_KEY_BYTES];
@@ -154,47 +154,47 @@ static void keeps_large_bundles_whole(void **state)
     for (size_t i = 0; i < len; i++)
         bytes[i] = (char)(i * 31 + i / 4096);
     key_number(3, key);
-    reopen(place, 64u << 20);
-    make(place->cache, key, bytes, len, "");
-    reopen(place, 64u << 20);
-    assert_has(place->cache, key, bytes, len, "");
+    reopen(fixture, 64u << 20);
+    make(fixture->cache, key, bytes, len, "");
+    reopen(fixture, 64u << 20);
+    assert_has(fixture->cache, key, bytes, len, "");
     free(bytes);
 }
 
 /* The artifact cannot be changed by whoever holds it: it is what everybody else's run starts from. */
 static void artifacts_are_sealed(void **state)
 {
-    struct place *place = *state;
+    struct fixture *fixture = *state;
     struct artifact artifact;
     char key[ARTIFACT_KEY_BYTES];
 
     key_number(4, key);
-    make(place->cache, key, "bundle", 6, "");
-    reopen(place, 1u << 20);
-    assert_true(artifact_cache_get(place->cache, key, &artifact));
-    assert_int_equal(write(artifact.bundle_fd, "x", 1), -1);
+    make(fixture->cache, key, "bundle", 6, "");
+    reopen(fixture, 1u << 20);
+    assert_true(artifact_cache_get(fixture->cache, key, &artifact));
+    assert_int_equal(write(artifact.archive_fd, "x", 1), -1);
     assert_int_equal(errno, EPERM);
-    assert_int_equal(ftruncate(artifact.bundle_fd, 0), -1);
+    assert_int_equal(ftruncate(artifact.archive_fd, 0), -1);
     artifact_done(&artifact);
 }
 
-static void path_of(const struct place *place, const char *key, char ret_path[160])
+static void path_of(const struct fixture *fixture, const char *key, char ret_path[160])
 {
-    (void)snprintf(ret_path, 160, "%s/%.2s/%s", place->folder, key, key + 2);
+    (void)snprintf(ret_path, 160, "%s/%.2s/%s", fixture->folder, key, key + 2);
 }
 
 /* Every way a file can be torn or changed makes it vanish; it is never given back. */
 static void torn_files_are_not_given_back(void **state)
 {
-    struct place *place = *state;
+    struct fixture *fixture = *state;
     char key[ARTIFACT_KEY_BYTES], path[160];
     struct stat status;
 
     for (unsigned damage = 0; damage < 6; damage++) {
         key_number(100 + damage, key);
-        path_of(place, key, path);
-        make(place->cache, key, "bundle of some length", 21, "warning");
-        reopen(place, 1u << 20);
+        path_of(fixture, key, path);
+        make(fixture->cache, key, "bundle of some length", 21, "warning");
+        reopen(fixture, 1u << 20);
         auto_close int fd = open(path, O_RDWR);
         assert_true(fd >= 0);
         assert_int_equal(fstat(fd, &status), 0);
@@ -218,18 +218,18 @@ static void torn_files_are_not_given_back(void **state)
             assert_int_equal(pwrite(fd, "X", 1, 0), 1);
             break; /* the magic */
         }
-        assert_lacks(place->cache, key);
+        assert_lacks(fixture->cache, key);
         assert_int_equal(access(path, F_OK), -1);
-        make(place->cache, key, "made anew", 9, "");
-        reopen(place, 1u << 20);
-        assert_has(place->cache, key, "made anew", 9, "");
+        make(fixture->cache, key, "made anew", 9, "");
+        reopen(fixture, 1u << 20);
+        assert_has(fixture->cache, key, "made anew", 9, "");
     }
 }
 
-static uint64_t bytes_on_disk(const struct place *place)
+static uint64_t bytes_on_disk(const struct fixture *fixture)
 {
     uint64_t bytes = 0;
-    DIR *groups = opendir(place->folder);
+    DIR *groups = opendir(fixture->folder);
 
     for (const struct dirent *group; (group = readdir(groups)) != NULL;) {
         if (group->d_name[0] == '.')
@@ -246,132 +246,133 @@ static uint64_t bytes_on_disk(const struct place *place)
 }
 
 /* Says when the file was used last, in seconds since 1970. */
-static void set_used(const struct place *place, const char *key, time_t when)
+static void set_used(const struct fixture *fixture, const char *key, time_t when)
 {
     char path[160];
     struct timespec times[2] = { { .tv_sec = when }, { .tv_sec = when } };
 
-    path_of(place, key, path);
+    path_of(fixture, key, path);
     assert_int_equal(utimensat(AT_FDCWD, path, times, 0), 0);
 }
 
 static void least_recently_used_leave_first(void **state)
 {
-    struct place *place = *state;
+    struct fixture *fixture = *state;
     char *bytes = calloc(1, 60000), key[ARTIFACT_KEY_BYTES];
     const uint64_t bytes_max = 640u << 10; /* ten files of 64 KiB, a little less */
 
-    reopen(place, bytes_max);
+    reopen(fixture, bytes_max);
     for (unsigned i = 0; i < 10; i++) {
         key_number(i, key);
-        make(place->cache, key, bytes, 60000, "");
+        make(fixture->cache, key, bytes, 60000, "");
     }
-    reopen(place, bytes_max);
+    reopen(fixture, bytes_max);
     for (unsigned i = 0; i < 10; i++) {
         key_number(i, key);
-        set_used(place, key, 1000000 + (time_t)i);
+        set_used(fixture, key, 1000000 + (time_t)i);
     }
     key_number(0, key);
-    assert_has(place->cache, key, bytes, 60000, ""); /* the oldest has just been used */
+    assert_has(fixture->cache, key, bytes, 60000, ""); /* the oldest has just been used */
     for (unsigned i = 10; i < 12; i++) {
         key_number(i, key);
-        make(place->cache, key, bytes, 60000, "");
+        make(fixture->cache, key, bytes, 60000, "");
     }
-    reopen(place, bytes_max);
-    assert_true(bytes_on_disk(place) <= bytes_max);
+    reopen(fixture, bytes_max);
+    assert_true(bytes_on_disk(fixture) <= bytes_max);
     key_number(0, key);
-    assert_has(place->cache, key, bytes, 60000, "");
+    assert_has(fixture->cache, key, bytes, 60000, "");
     key_number(11, key);
-    assert_has(place->cache, key, bytes, 60000, "");
+    assert_has(fixture->cache, key, bytes, 60000, "");
     key_number(1, key);
-    assert_lacks(place->cache, key);
+    assert_lacks(fixture->cache, key);
     free(bytes);
 }
 
 /* A smaller maximum than what is there: it shrinks at the start. */
 static void shrinks_to_a_new_maximum(void **state)
 {
-    struct place *place = *state;
+    struct fixture *fixture = *state;
     char *bytes = calloc(1, 60000), key[ARTIFACT_KEY_BYTES];
 
     for (unsigned i = 0; i < 10; i++) {
         key_number(i, key);
-        make(place->cache, key, bytes, 60000, "");
+        make(fixture->cache, key, bytes, 60000, "");
     }
-    reopen(place, 200u << 10);
-    reopen(place, 200u << 10); /* closing waits for the thread that evicts */
-    assert_true(bytes_on_disk(place) > 0);
-    assert_true(bytes_on_disk(place) <= 200u << 10);
+    reopen(fixture, 200u << 10);
+    reopen(fixture, 200u << 10); /* closing waits for the thread that evicts */
+    assert_true(bytes_on_disk(fixture) > 0);
+    assert_true(bytes_on_disk(fixture) <= 200u << 10);
     free(bytes);
 }
 
 /* A hot program costs no disk: its file may even be gone.  It cools down when others are used. */
 static void what_was_used_last_is_in_memory(void **state)
 {
-    struct place *place = *state;
+    struct fixture *fixture = *state;
     char key[ARTIFACT_KEY_BYTES], path[160];
 
-    for (unsigned number = 700; number < 700 + WARM_LEN + 1; number++) {
+    for (unsigned number = 700; number < 700 + ARTIFACT_MEMORY_LEN + 1; number++) {
         key_number(number, key);
-        make(place->cache, key, &number, sizeof number, "warning");
+        make(fixture->cache, key, &number, sizeof number, "warning");
         if (number % 32 == 0)
-            reopen(place, 1u << 20); /* not more than may wait for the disk */
+            reopen(fixture, 1u << 20); /* not more than may wait for the disk */
     }
     unsigned first = 700, second = 701;
-    reopen(place, 1u << 20);
+    reopen(fixture, 1u << 20);
     for (unsigned number = 700; number < 702; number++) { /* now from the disk */
         key_number(number, key);
-        assert_has(place->cache, key, &number, sizeof number, "warning");
-        path_of(place, key, path);
+        assert_has(fixture->cache, key, &number, sizeof number, "warning");
+        path_of(fixture, key, path);
         assert_int_equal(unlink(path), 0);
     }
-    for (unsigned number = 702; number < 700 + WARM_LEN; number++) {
+    for (unsigned number = 702; number < 700 + ARTIFACT_MEMORY_LEN; number++) {
         key_number(number, key);
-        assert_has(place->cache, key, &number, sizeof number, "warning");
+        assert_has(fixture->cache, key, &number, sizeof number, "warning");
     }
     key_number(second, key);
-    assert_has(place->cache, key, &second, sizeof second, "warning");
-    unsigned last = 700 + WARM_LEN;
+    assert_has(fixture->cache, key, &second, sizeof second, "warning");
+    unsigned last = 700 + ARTIFACT_MEMORY_LEN;
     key_number(last, key);
-    assert_has(place->cache, key, &last, sizeof last, "warning"); /* one more than there is room for */
+    assert_has(fixture->cache, key, &last, sizeof last, "warning"); /* one more than there is room for */
     key_number(second, key);
-    assert_has(place->cache, key, &second, sizeof second, "warning");
+    assert_has(fixture->cache, key, &second, sizeof second, "warning");
     key_number(first, key);
-    assert_lacks(place->cache, key);
+    assert_lacks(fixture->cache, key);
 }
 
 static void memory_of_what_was_used_last_is_bounded(void **state)
 {
     (void)state;
-    static struct warm warm;
+    static struct memory memory;
     char key[ARTIFACT_KEY_BYTES];
     char *bytes = calloc(1, 300);
     bool touch;
-    auto_close int fd = bundle_with(bytes, 300), large = bundle_with(bytes, 300);
+    auto_close int fd = archive_with(bytes, 300), large = archive_with(bytes, 300);
 
-    warm_init(&warm, 1000);
+    artifact_memory_init(&memory, 1000);
     for (unsigned number = 0; number < 10; number++) {
         key_number(number, key);
-        warm_keep(&warm, key, fd, TEXT("ten bytes."), false, 1000 + number);
-        warm_keep(&warm, key, fd, TEXT("ten bytes."), false, 1000 + number); /* again: takes the place of the first */
-        assert_true(warm.bytes <= 1000);
+        artifact_memory_keep(&memory, key, fd, TEXT("ten bytes."), false, 1000 + number);
+        artifact_memory_keep(&memory, key, fd, TEXT("ten bytes."), false,
+                             1000 + number); /* again: takes the place of the first */
+        assert_true(memory.bytes <= 1000);
     }
-    assert_int_equal(warm.bytes, 930);
+    assert_int_equal(memory.bytes, 930);
     key_number(6, key);
-    assert_null(warm_find(&warm, key, 2000, &touch));
+    assert_null(artifact_memory_find(&memory, key, 2000, &touch));
     key_number(7, key);
-    assert_non_null(warm_find(&warm, key, 2000, &touch));
+    assert_non_null(artifact_memory_find(&memory, key, 2000, &touch));
     assert_false(touch);
-    assert_non_null(warm_find(&warm, key, 2000 + WARM_TOUCH_US, &touch));
+    assert_non_null(artifact_memory_find(&memory, key, 2000 + ARTIFACT_MEMORY_TOUCH_US, &touch));
     assert_true(touch);
-    assert_non_null(warm_find(&warm, key, 2001 + WARM_TOUCH_US, &touch));
+    assert_non_null(artifact_memory_find(&memory, key, 2001 + ARTIFACT_MEMORY_TOUCH_US, &touch));
     assert_false(touch);
     assert_int_equal(ftruncate(large, 1001), 0);
     key_number(20, key);
-    warm_keep(&warm, key, large, TEXT(""), false, 3000);
-    assert_null(warm_find(&warm, key, 3000, &touch));
-    warm_done(&warm);
-    assert_int_equal(warm.bytes, 0);
+    artifact_memory_keep(&memory, key, large, TEXT(""), false, 3000);
+    assert_null(artifact_memory_find(&memory, key, 3000, &touch));
+    artifact_memory_done(&memory);
+    assert_int_equal(memory.bytes, 0);
     free(bytes);
 }
 
@@ -396,7 +397,7 @@ static void *race(void *context)
         artifact_cache_abandon(racer->cache, racer->key);
         return NULL;
     }
-    int fd = bundle_with("bundle", 6);
+    int fd = archive_with("bundle", 6);
     atomic_fetch_add(racer->made, 1);
     artifact_cache_put(racer->cache, racer->key, fd, TEXT(""), false);
     (void)close(fd);
@@ -406,15 +407,15 @@ static void *race(void *context)
 /* Eight want the same: one makes it.  If that one gives up, exactly one other does. */
 static void equal_keys_are_made_once(void **state)
 {
-    struct place *place = *state;
+    struct fixture *fixture = *state;
 
     for (unsigned first_abandons = 0; first_abandons < 2; first_abandons++) {
         char key[ARTIFACT_KEY_BYTES];
         _Atomic unsigned made = 0;
         pthread_t threads[9];
         key_number(500 + first_abandons, key);
-        struct racer maker = { place->cache, key, &made, false };
-        struct racer quitter = { place->cache, key, &made, true };
+        struct racer maker = { fixture->cache, key, &made, false };
+        struct racer quitter = { fixture->cache, key, &made, true };
         assert_int_equal(pthread_create(&threads[0], NULL, race, first_abandons ? &quitter : &maker), 0);
         (void)usleep(5000);
         for (size_t i = 1; i < 9; i++)
@@ -428,10 +429,10 @@ static void equal_keys_are_made_once(void **state)
 /* RLIMIT_FSIZE stands in for a full disk: writes fail in the same place.  SIGXFSZ is ignored, as in evalx itself. */
 static void full_disk_stops_keeping_not_running(void **state)
 {
-    struct place *place = *state;
+    struct fixture *fixture = *state;
     struct rlimit before, tight = { .rlim_cur = 1024, .rlim_max = RLIM_INFINITY };
     char *bytes = calloc(1, 60000), key[ARTIFACT_KEY_BYTES];
-    auto_close int fd = bundle_with(bytes, 60000);
+    auto_close int fd = archive_with(bytes, 60000);
     struct artifact artifact;
 
     key_number(600, key);
@@ -440,31 +441,31 @@ static void full_disk_stops_keeping_not_running(void **state)
     assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
     tight.rlim_max = before.rlim_max;
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &tight), 0);
-    assert_false(artifact_cache_get(place->cache, key, &artifact));
-    artifact_cache_put(place->cache, key, fd, TEXT(""), false);
-    artifact_cache_close(place->cache);
+    assert_false(artifact_cache_get(fixture->cache, key, &artifact));
+    artifact_cache_put(fixture->cache, key, fd, TEXT(""), false);
+    artifact_cache_close(fixture->cache);
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
     assert_int_equal(sigaction(SIGXFSZ, &old, NULL), 0);
 
-    assert_int_equal(bytes_on_disk(place), 0); /* nothing half-written is left */
-    place->cache = open_cache(place, 1u << 20);
-    make(place->cache, key, bytes, 60000, ""); /* and it works again */
-    reopen(place, 1u << 20);
-    assert_has(place->cache, key, bytes, 60000, "");
+    assert_int_equal(bytes_on_disk(fixture), 0); /* nothing half-written is left */
+    fixture->cache = open_cache(fixture, 1u << 20);
+    make(fixture->cache, key, bytes, 60000, ""); /* and it works again */
+    reopen(fixture, 1u << 20);
+    assert_has(fixture->cache, key, bytes, 60000, "");
     free(bytes);
 }
 
 /* A folder that others can write is one where others choose what submissions run. */
 static void refuses_a_folder_open_to_others(void **state)
 {
-    struct place *place = *state;
+    struct fixture *fixture = *state;
     struct artifact_cache *cache = NULL;
     struct error err = { 0 };
 
-    artifact_cache_close(place->cache);
-    place->cache = NULL;
-    assert_int_equal(chmod(place->folder, 0755), 0);
-    assert_int_equal(artifact_cache_open(place->folder, 1u << 20, NULL, &cache, &err), -1);
+    artifact_cache_close(fixture->cache);
+    fixture->cache = NULL;
+    assert_int_equal(chmod(fixture->folder, 0755), 0);
+    assert_int_equal(artifact_cache_open(fixture->folder, 1u << 20, NULL, &cache, &err), -1);
     assert_int_equal(err.kind, ERROR_SETUP);
     assert_non_null(strstr(err.text, "0700"));
     assert_int_equal(artifact_cache_open("no/such/folder", 1u << 20, NULL, &cache, &err), -1);
@@ -474,19 +475,19 @@ static void refuses_a_folder_open_to_others(void **state)
 /* What a writer that died left behind is removed once it is old; another process's fresh one is not. */
 static void old_temporary_files_are_removed(void **state)
 {
-    struct place *place = *state;
+    struct fixture *fixture = *state;
     char group[100], old[160], fresh[160];
     struct timespec times[2] = { { .tv_sec = 1000 }, { .tv_sec = 1000 } };
 
-    (void)snprintf(group, sizeof group, "%s/ab", place->folder);
+    (void)snprintf(group, sizeof group, "%s/ab", fixture->folder);
     (void)snprintf(old, sizeof old, "%s/" ARTIFACT_TEMPORARY "1-1", group);
     (void)snprintf(fresh, sizeof fresh, "%s/" ARTIFACT_TEMPORARY "2-2", group);
     assert_int_equal(mkdir(group, 0700), 0);
     (void)close(open(old, O_WRONLY | O_CREAT, 0600));
     (void)close(open(fresh, O_WRONLY | O_CREAT, 0600));
     assert_int_equal(utimensat(AT_FDCWD, old, times, 0), 0);
-    reopen(place, 1u << 20);
-    reopen(place, 1u << 20);
+    reopen(fixture, 1u << 20);
+    reopen(fixture, 1u << 20);
     assert_int_equal(access(old, F_OK), -1);
     assert_int_equal(access(fresh, F_OK), 0);
 }
@@ -499,7 +500,7 @@ static void a_packed_artifact_is_whole_or_none(void **state)
     struct error err = { 0 };
     bool cut = false;
     char got[8] = "";
-    auto_close int fd = bundle_with("bundle", 6);
+    auto_close int fd = archive_with("bundle", 6);
     int found_fd = -1;
 
     assert_int_equal(artifact_file_pack(fd, TEXT("a warning"), true, &packed, &err), 0);
@@ -530,7 +531,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_packed_artifact_is_whole_or_none),
         cmocka_unit_test_setup_teardown(gives_back_what_was_put, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(keeps_large_bundles_whole, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(keeps_large_archives_whole, set_up, tear_down),
         cmocka_unit_test_setup_teardown(artifacts_are_sealed, set_up, tear_down),
         cmocka_unit_test_setup_teardown(torn_files_are_not_given_back, set_up, tear_down),
         cmocka_unit_test_setup_teardown(least_recently_used_leave_first, set_up, tear_down),

@@ -3,7 +3,7 @@
 
 #include "base/clock.h"
 #include "base/hash.h"
-#include "base/token.h"
+#include "model/token.h"
 
 static void a_time_is_written_as_iso_8601(void **state)
 {

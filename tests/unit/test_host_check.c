@@ -102,22 +102,22 @@ static int remove_host(void **state)
     return nftw(root, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 }
 
-static struct host_place place_well(void)
+static struct host_environment place_well(void)
 {
-    return (struct host_place){ .root = root,
-                                .data = "/var/lib/evalx",
-                                .disk_known = true,
-                                .disk_bytes_free = 50ull << 30,
-                                .disk_inodes_free = 1000000,
-                                .processes = 4096 };
+    return (struct host_environment){ .root = root,
+                                      .data = "/var/lib/evalx",
+                                      .disk_known = true,
+                                      .disk_bytes_free = 50ull << 30,
+                                      .disk_inodes_free = 1000000,
+                                      .processes = 4096 };
 }
 
 /* All but the named one must be well. */
-static void expect(const struct host_place *place, const char *name, enum host_state state, const char *seen,
+static void expect(const struct host_environment *host, const char *name, enum host_state state, const char *seen,
                    const char *remedy)
 {
     struct host_finding findings[HOST_FINDINGS_MAX];
-    size_t len = host_check(place, findings);
+    size_t len = host_check(host, findings);
     bool found = name == NULL;
     assert_in_range(len, 10, HOST_FINDINGS_MAX - 5);
     for (size_t i = 0; i < len; i++) {
@@ -140,8 +140,8 @@ static void expect(const struct host_place *place, const char *name, enum host_s
 static void a_host_where_all_is_well_needs_no_remedy(void **state)
 {
     (void)state;
-    struct host_place place = place_well();
-    expect(&place, NULL, HOST_OK, "", "");
+    struct host_environment host = place_well();
+    expect(&host, NULL, HOST_OK, "", "");
 }
 
 /* One thing changed, and what is then told. */
@@ -251,16 +251,16 @@ static void each_thing_that_is_missing_has_a_remedy(void **state)
 {
     (void)state;
     for (size_t i = 0; i < LEN(rows); i++) {
-        struct host_place place = place_well();
+        struct host_environment host = place_well();
         print_message("  %s: %s\n", rows[i].name, rows[i].entry.content != NULL ? rows[i].seen : "taken away");
         put(&rows[i].entry);
         if (strcmp(rows[i].name, "proc") == 0) { /* then nothing is known of memory.peak, but it is there */
             struct host_finding findings[HOST_FINDINGS_MAX];
-            (void)host_check(&place, findings);
+            (void)host_check(&host, findings);
             assert_string_equal(findings[0].name, "proc");
             assert_int_equal(findings[0].state, HOST_MISSING);
         } else {
-            expect(&place, rows[i].name, rows[i].state, rows[i].seen, rows[i].remedy);
+            expect(&host, rows[i].name, rows[i].state, rows[i].seen, rows[i].remedy);
         }
         assert_int_equal(remove_host(NULL), 0);
         assert_int_equal(make_host(NULL), 0);
@@ -270,11 +270,11 @@ static void each_thing_that_is_missing_has_a_remedy(void **state)
 static void rules_for_user_namespaces_matter_without_privilege(void **state)
 {
     (void)state;
-    struct host_place place = place_well();
+    struct host_environment host = place_well();
     struct host_finding findings[HOST_FINDINGS_MAX];
     put(&(struct entry){ "/proc/self/status", "CapEff:\t0000000000000000\n" });
     put(&(struct entry){ "/proc/sys/kernel/apparmor_restrict_unprivileged_userns", "1\n" });
-    size_t len = host_check(&place, findings), i = 0;
+    size_t len = host_check(&host, findings), i = 0;
     while (i < len && strcmp(findings[i].name, "user_namespace_rules") != 0)
         i++;
     assert_true(i < len);
@@ -286,27 +286,27 @@ static void rules_for_user_namespaces_matter_without_privilege(void **state)
 static void memory_peak_is_told_by_its_file_or_the_kernel(void **state)
 {
     (void)state;
-    struct host_place place = place_well();
+    struct host_environment host = place_well();
     put(&(struct entry){ "/sys/fs/cgroup/system.slice/evalx.service/memory.peak", NULL });
-    expect(&place, NULL, HOST_OK, "", ""); /* 6.1 has it in the groups to come */
+    expect(&host, NULL, HOST_OK, "", ""); /* 6.1 has it in the groups to come */
     put(&(struct entry){ "/proc/sys/kernel/osrelease", "5.15.0-91-generic\n" });
-    expect(&place, "memory_peak", HOST_WARN, "no memory.peak", "5.19");
+    expect(&host, "memory_peak", HOST_WARN, "no memory.peak", "5.19");
 }
 
 static void cgroup_v1_works_but_is_not_the_best(void **state)
 {
     (void)state;
-    struct host_place place = place_well();
+    struct host_environment host = place_well();
     for (size_t i = 0; i < LEN(v1_entries); i++)
         put(&v1_entries[i]);
-    expect(&place, "cgroup_version", HOST_WARN, "v1", "systemd.unified_cgroup_hierarchy=1");
+    expect(&host, "cgroup_version", HOST_WARN, "v1", "systemd.unified_cgroup_hierarchy=1");
     /* Swap that v1 does not count would let programs out of their memory limit. */
     put(&(struct entry){ "/sys/fs/cgroup/memory/memory.memsw.limit_in_bytes", "1\n" });
-    expect(&place, "cgroup_version", HOST_WARN, "v1", "unified");
+    expect(&host, "cgroup_version", HOST_WARN, "v1", "unified");
     put(&(struct entry){ "/sys/fs/cgroup/memory/memory.memsw.limit_in_bytes", NULL });
     put(&(struct entry){ "/proc/swaps", "Filename Type\n/swapfile file\n" });
     struct host_finding findings[HOST_FINDINGS_MAX];
-    size_t len = host_check(&place, findings), i = 0;
+    size_t len = host_check(&host, findings), i = 0;
     while (i < len && strcmp(findings[i].name, "swap") != 0)
         i++;
     assert_true(i < len);
@@ -314,7 +314,7 @@ static void cgroup_v1_works_but_is_not_the_best(void **state)
     assert_contains(findings[i].remedy, "swapaccount=1");
     /* Without pids there is no limit of processes. */
     put(&(struct entry){ "/proc/self/mountinfo", ROOT_MOUNT "22 20 0:25 / /m rw - cgroup cgroup rw,memory\n" });
-    len = host_check(&place, findings);
+    len = host_check(&host, findings);
     for (i = 0; i < len && strcmp(findings[i].name, "cgroup_controllers") != 0; i++)
         ;
     assert_true(i < len);
@@ -325,31 +325,31 @@ static void cgroup_v1_works_but_is_not_the_best(void **state)
 static void the_data_folders_disk_is_looked_at(void **state)
 {
     (void)state;
-    struct host_place place = place_well();
-    place.disk_bytes_free = 500 << 20;
-    expect(&place, "disk", HOST_WARN, "500 MiB", "EVALX_DATA");
-    place.disk_bytes_free = 10 << 20;
-    expect(&place, "disk", HOST_MISSING, "10 MiB", "EVALX_DATA");
-    place.disk_bytes_free = 50ull << 30;
-    place.disk_inodes_free = 5000;
-    expect(&place, "disk", HOST_WARN, "5000 inodes", "EVALX_DATA");
-    place.disk_inodes_free = 0;
-    expect(&place, "disk", HOST_MISSING, " 0 inodes", "EVALX_DATA");
+    struct host_environment host = place_well();
+    host.disk_bytes_free = 500 << 20;
+    expect(&host, "disk", HOST_WARN, "500 MiB", "EVALX_DATA");
+    host.disk_bytes_free = 10 << 20;
+    expect(&host, "disk", HOST_MISSING, "10 MiB", "EVALX_DATA");
+    host.disk_bytes_free = 50ull << 30;
+    host.disk_inodes_free = 5000;
+    expect(&host, "disk", HOST_WARN, "5000 inodes", "EVALX_DATA");
+    host.disk_inodes_free = 0;
+    expect(&host, "disk", HOST_MISSING, " 0 inodes", "EVALX_DATA");
     /* A folder that does not exist yet is judged by the one it will be made in. */
     char data[200];
     (void)snprintf(data, sizeof data, "%s/not/there/yet", root);
-    struct host_place real = { .root = "", .data = data };
-    host_place_disk(&real);
+    struct host_environment real = { .root = "", .data = data };
+    host_environment_disk(&real);
     assert_true(real.disk_known && real.disk_bytes_free > 0);
 }
 
 static void this_host_has_findings_with_remedies(void **state)
 {
     (void)state;
-    struct host_place place = { .root = "", .data = "/", .processes = 64 };
+    struct host_environment host = { .root = "", .data = "/", .processes = 64 };
     struct host_finding findings[HOST_FINDINGS_MAX];
-    host_place_disk(&place);
-    size_t len = host_check(&place, findings);
+    host_environment_disk(&host);
+    size_t len = host_check(&host, findings);
     assert_true(len >= 15);
     for (size_t i = 0; i < len; i++) {
         assert_true(findings[i].seen[0] != '\0');

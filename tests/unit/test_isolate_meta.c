@@ -1,7 +1,7 @@
 /* What isolate's meta file says, and what it may not say. */
 #include "cases.h"
 
-#include "sandbox/isolate_meta.h"
+#include "sandboxd/isolate_meta.h"
 
 static struct isolate_meta parse(const char *text)
 {

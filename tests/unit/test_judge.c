@@ -1,7 +1,7 @@
 /* What a client is told, for each way a run can end.  One row, one rule. */
 #include "cases.h"
 
-#include "job/judge.h"
+#include "model/judge.h"
 
 static const struct limits two_seconds = { .cpu_us = 2000000, .wall_us = 6000000 };
 
@@ -10,7 +10,7 @@ static void the_first_cause_wins(void **state)
     (void)state;
     static const struct {
         const char *why;
-        struct facts facts;
+        struct stats stats;
         struct text output;
         enum verdict verdict;
     } rows[] = {
@@ -26,10 +26,10 @@ static void the_first_cause_wins(void **state)
         { "oom of a child, clean exit", { .oom_kills = 1 }, { "42", 2 }, VERDICT_MEMORY_LIMIT },
         { "time beats cut output", { .cpu_exceeded = true, .output_exceeded = true }, { "", 0 }, VERDICT_TIME_LIMIT },
         { "a refused call beats the time it waited",
-          { .refused_call = 1 + 165, .signal = 31, .wall_exceeded = true },
+          { .denied_syscall = 1 + 165, .signal = 31, .wall_exceeded = true },
           { "", 0 },
-          VERDICT_REFUSED_CALL },
-        { "memory beats a refused call", { .refused_call = 1, .oom_kills = 1 }, { "", 0 }, VERDICT_MEMORY_LIMIT },
+          VERDICT_DENIED_SYSCALL },
+        { "memory beats a refused call", { .denied_syscall = 1, .oom_kills = 1 }, { "", 0 }, VERDICT_MEMORY_LIMIT },
         { "a SIGSYS of its own is no refused call", { .signal = 31 }, { "", 0 }, VERDICT_RUNTIME_ERROR },
         { "cut output beats a signal", { .output_exceeded = true, .signal = 13 }, { "", 0 }, VERDICT_OUTPUT_LIMIT },
         { "cut output beats its text", { .output_exceeded = true }, { "42", 2 }, VERDICT_OUTPUT_LIMIT },
@@ -42,7 +42,7 @@ static void the_first_cause_wins(void **state)
     };
     for (size_t i = 0; i < LEN(rows); i++) {
         print_message("  %s\n", rows[i].why);
-        assert_string_equal(verdict_name(judge_run(&rows[i].facts, &two_seconds, rows[i].output, &TEXT("42"))),
+        assert_string_equal(verdict_name(judge_run(&rows[i].stats, &two_seconds, rows[i].output, &TEXT("42"))),
                             verdict_name(rows[i].verdict));
     }
 }
@@ -63,9 +63,9 @@ static void a_full_heap_is_the_memory_limit(void **state)
 static void without_an_expectation_nothing_is_compared(void **state)
 {
     (void)state;
-    assert_int_equal(judge_run(&(struct facts){ 0 }, &two_seconds, TEXT("x"), NULL), VERDICT_ACCEPTED);
-    assert_int_equal(judge_run(&(struct facts){ 0 }, &two_seconds, TEXT("x"), &TEXT("")), VERDICT_WRONG_ANSWER);
-    assert_int_equal(judge_run(&(struct facts){ 0 }, &two_seconds, TEXT(" \n\n"), &TEXT("")), VERDICT_ACCEPTED);
+    assert_int_equal(judge_run(&(struct stats){ 0 }, &two_seconds, TEXT("x"), NULL), VERDICT_ACCEPTED);
+    assert_int_equal(judge_run(&(struct stats){ 0 }, &two_seconds, TEXT("x"), &TEXT("")), VERDICT_WRONG_ANSWER);
+    assert_int_equal(judge_run(&(struct stats){ 0 }, &two_seconds, TEXT(" \n\n"), &TEXT("")), VERDICT_ACCEPTED);
 }
 
 static void blanks_at_line_ends_do_not_count(void **state)

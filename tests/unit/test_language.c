@@ -4,7 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "job/language_file.h"
+#include "model/language_file.h"
 
 #define BASICS "id = x\nname = X\nversion = 1\nimage = host\nsource = main.x\nrun = /bin/x {source}\n"
 
@@ -264,10 +264,9 @@ static void a_version_is_found_where_it_is_installed(void **state)
         { false, false, true, "3.9", "py" },   /* and are not there */
         { true, true, true, "3.12", "py-a" },  /* py does not answer to it */
         { false, true, true, "3.12", "py-b" }, /* the first that is there */
-        { true, true, true, "latest", "py" },    { true, true, true, "3.11", "py" },
-        { true, true, true, "*", "py" },         { true, true, false, "3.9", "py-a" },
-        { true, true, false, "latest", "py-a" }, /* py itself is not installed */
-        { false, false, false, "3.12", "py" },   { true, true, true, "2.7", "py" },
+        { true, true, true, "latest", "py" },  { true, true, true, "3.11", "py" },      { true, true, true, "*", "py" },
+        { true, true, false, "3.9", "py-a" },  { true, true, false, "latest", "py-a" }, /* py itself is not installed */
+        { false, false, false, "3.12", "py" }, { true, true, true, "2.7", "py" },
     };
 
     for (size_t i = 0; i < LEN(rows); i++) {

@@ -80,7 +80,7 @@ static void zeros_are_shown(void **state)
     assert_shows(text, "evalx_workers 0");
     assert_shows(text, "evalx_dead_submissions 0");
     assert_shows(text, "evalx_oldest_wait_seconds 0.000");
-    struct store_depth depth = { .lanes = { { "mixed", 4, 0 } }, .lanes_len = 1 };
+    struct store_depth depth = { .queues = { { "mixed", 4, 0 } }, .queues_len = 1 };
     text = show(&depth);
     assert_shows(text, "evalx_queue_depth_total{language=\"mixed\"} 4");
     assert_null(strstr(text, "language=\"mixed\"} 0"));
@@ -89,8 +89,14 @@ static void zeros_are_shown(void **state)
 static void depths_come_from_the_store(void **state)
 {
     (void)state;
-    struct store_depth depth = { .lanes = { { "c", 7, 2 }, { "cobol", 3, 0 } }, .lanes_len = 2, .waiting = 10,
-                                 .running = 2, .dead = 1, .oldest_wait_ms = 1234, .workers = 3, .slots = 12,
+    struct store_depth depth = { .queues = { { "c", 7, 2 }, { "cobol", 3, 0 } },
+                                 .queues_len = 2,
+                                 .waiting = 10,
+                                 .running = 2,
+                                 .dead = 1,
+                                 .oldest_wait_ms = 1234,
+                                 .workers = 3,
+                                 .slots = 12,
                                  .busy_milli = 5250 };
     const char *text = show(&depth);
     assert_shows(text, "evalx_queue_depth_total{language=\"c\"} 7");
@@ -116,7 +122,7 @@ static void without_a_store_its_figures_are_left_out(void **state)
 static void histograms_are_cumulative(void **state)
 {
     (void)state;
-    metrics_execution("c", 1000);     /* exactly a bound: belongs below it */
+    metrics_execution("c", 1000); /* exactly a bound: belongs below it */
     metrics_execution("c", 1001);
     metrics_execution("c", 999000000); /* beyond the last bound */
     const char *text = show(NULL);
@@ -165,11 +171,25 @@ static void every_family_has_its_head_once(void **state)
     (void)state;
     static const struct store_depth empty;
     static const char *const families[] = {
-        "evalx_queue_depth_total", "evalx_queue_depth", "evalx_jobs_running", "evalx_dead_submissions",
-        "evalx_workers", "evalx_slots", "evalx_slots_busy", "evalx_oldest_wait_seconds", "http_requests_total",
-        "http_request_duration_seconds", "evalx_execution_time_seconds", "evalx_queue_wait_time_seconds",
-        "evalx_cache_hits_total", "evalx_cache_misses_total", "evalx_verdicts_total", "process_open_fds",
-        "process_start_time_seconds", "process_cpu_seconds_total", "evalx_build_info",
+        "evalx_queue_depth_total",
+        "evalx_queue_depth",
+        "evalx_jobs_running",
+        "evalx_dead_submissions",
+        "evalx_workers",
+        "evalx_slots",
+        "evalx_slots_busy",
+        "evalx_oldest_wait_seconds",
+        "http_requests_total",
+        "http_request_duration_seconds",
+        "evalx_execution_time_seconds",
+        "evalx_queue_wait_time_seconds",
+        "evalx_cache_hits_total",
+        "evalx_cache_misses_total",
+        "evalx_verdicts_total",
+        "process_open_fds",
+        "process_start_time_seconds",
+        "process_cpu_seconds_total",
+        "evalx_build_info",
     };
     const char *text = show(&empty);
     for (size_t i = 0; i < sizeof families / sizeof *families; i++) {

@@ -5,9 +5,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/layers.h"
-#include "job/language_file.h"
-#include "job/prepared.h"
+#include "base/image_layers.h"
+#include "model/language_file.h"
+#include "model/prepared.h"
 
 static char images[] = "/tmp/evalx-prepared-XXXXXX";
 
@@ -50,10 +50,10 @@ static void read_language(struct case_of *c, const char *image, const char *env,
                    image, compile, env, strcmp(image, "host") == 0 ? images : "", script);
     arena_init(&c->arena, 1 << 20);
     assert_ok(language_text_read(text_of(text), "x.conf", &config, &c->arena, &c->language, &err), err);
-    assert_ok(layers_open(images, image, &layers, &err), err);
+    assert_ok(image_layers_open(images, image, &layers, &err), err);
     prepared_name(&c->language, &layers, c->name);
     prepared_find(&c->language, &layers, images, &c->arena);
-    layers_close(&layers);
+    image_layers_close(&layers);
 }
 
 static void expect_another_name(const char *than, const char *image, const char *env, const char *script)

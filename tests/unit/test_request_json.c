@@ -2,7 +2,7 @@
 #include "fixture.h"
 
 #include "base/clock.h"
-#include "job/request_json.h"
+#include "codec/request_json.h"
 
 static int decode(const char *body, enum request_kind kind, struct submission *ret, struct error *err)
 {

@@ -16,9 +16,9 @@ static void key_number(unsigned number, char ret_key[HASH_HEX_BYTES])
     (void)snprintf(ret_key, HASH_HEX_BYTES, "%06x%058x", number % 7, number); /* few chains, so that they get long */
 }
 
-static struct box_outcome outcome_of(const char *output)
+static struct run_outcome outcome_of(const char *output)
 {
-    struct box_outcome outcome = { .facts = { .wall_us = 1234, .exit_code = 3 }, .bundle_fd = -1 };
+    struct run_outcome outcome = { .stats = { .wall_us = 1234, .exit_code = 3 }, .archive_fd = -1 };
     struct error err;
 
     buf_init(&outcome.output, 1 << 20);
@@ -30,27 +30,27 @@ static struct box_outcome outcome_of(const char *output)
 static void put(struct result_cache *cache, unsigned number, const char *output)
 {
     char key[HASH_HEX_BYTES];
-    struct box_outcome outcome = outcome_of(output);
+    struct run_outcome outcome = outcome_of(output);
 
     key_number(number, key);
     result_cache_put(cache, key, &outcome);
-    box_outcome_done(&outcome);
+    run_outcome_done(&outcome);
 }
 
 static bool has(struct result_cache *cache, unsigned number, const char *output)
 {
     char key[HASH_HEX_BYTES];
-    struct box_outcome outcome;
+    struct run_outcome outcome;
 
     key_number(number, key);
     if (!result_cache_get(cache, key, &outcome))
         return false;
     assert_true(text_equal(buf_text(&outcome.output), text_of(output)));
     assert_int_equal(outcome.errors.len, 0);
-    assert_int_equal(outcome.facts.wall_us, 1234);
-    assert_int_equal(outcome.facts.exit_code, 3);
-    assert_int_equal(outcome.bundle_fd, -1);
-    box_outcome_done(&outcome);
+    assert_int_equal(outcome.stats.wall_us, 1234);
+    assert_int_equal(outcome.stats.exit_code, 3);
+    assert_int_equal(outcome.archive_fd, -1);
+    run_outcome_done(&outcome);
     return true;
 }
 
@@ -124,23 +124,23 @@ static void only_what_ended_by_itself_is_kept(void **state)
     (void)state;
     static const struct {
         const char *why;
-        struct box_outcome outcome;
+        struct run_outcome outcome;
         bool kept;
     } rows[] = {
-        { "clean exit", { .bundle_fd = -1 }, true },
-        { "exit code", { .bundle_fd = -1, .facts = { .exit_code = 1 } }, true },
-        { "crash", { .bundle_fd = -1, .facts = { .signal = SIGSEGV } }, true },
-        { "killed by somebody", { .bundle_fd = -1, .facts = { .signal = SIGKILL } }, false },
-        { "cancelled", { .bundle_fd = -1, .facts = { .cancelled = true } }, false },
-        { "CPU time", { .bundle_fd = -1, .facts = { .cpu_exceeded = true } }, false },
-        { "wall time", { .bundle_fd = -1, .facts = { .wall_exceeded = true } }, false },
-        { "memory", { .bundle_fd = -1, .facts = { .oom_kills = 1 } }, false },
-        { "processes", { .bundle_fd = -1, .facts = { .process_refusals = 1, .exit_code = 1 } }, false },
-        { "refused call", { .bundle_fd = -1, .facts = { .refused_call = 1 } }, false },
-        { "output", { .bundle_fd = -1, .facts = { .output_exceeded = true } }, false },
-        { "cut output", { .bundle_fd = -1, .output_cut = true }, false },
-        { "cut errors", { .bundle_fd = -1, .errors_cut = true }, false },
-        { "kept files", { .bundle_fd = 5 }, false },
+        { "clean exit", { .archive_fd = -1 }, true },
+        { "exit code", { .archive_fd = -1, .stats = { .exit_code = 1 } }, true },
+        { "crash", { .archive_fd = -1, .stats = { .signal = SIGSEGV } }, true },
+        { "killed by somebody", { .archive_fd = -1, .stats = { .signal = SIGKILL } }, false },
+        { "cancelled", { .archive_fd = -1, .stats = { .cancelled = true } }, false },
+        { "CPU time", { .archive_fd = -1, .stats = { .cpu_exceeded = true } }, false },
+        { "wall time", { .archive_fd = -1, .stats = { .wall_exceeded = true } }, false },
+        { "memory", { .archive_fd = -1, .stats = { .oom_kills = 1 } }, false },
+        { "processes", { .archive_fd = -1, .stats = { .processes_denied = 1, .exit_code = 1 } }, false },
+        { "refused call", { .archive_fd = -1, .stats = { .denied_syscall = 1 } }, false },
+        { "output", { .archive_fd = -1, .stats = { .output_exceeded = true } }, false },
+        { "cut output", { .archive_fd = -1, .output_cut = true }, false },
+        { "cut errors", { .archive_fd = -1, .errors_cut = true }, false },
+        { "kept files", { .archive_fd = 5 }, false },
     };
 
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {

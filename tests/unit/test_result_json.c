@@ -3,7 +3,7 @@
 
 #include <jansson.h>
 
-#include "job/result_json.h"
+#include "codec/result_json.h"
 
 static json_t *encoded(const struct result results[], size_t len)
 {
@@ -30,7 +30,7 @@ static void the_fields_older_clients_read(void **state)
     (void)state;
     struct result results[2] = {
         { .verdict = VERDICT_ACCEPTED,
-          .facts = { .cpu_us = 1500, .wall_us = 2000000, .memory_bytes = 12939427 },
+          .stats = { .cpu_us = 1500, .wall_us = 2000000, .memory_bytes = 12939427 },
           .compile_us = 250000,
           .output = TEXT("4\0\xff"),
           .language = TEXT("c"),
@@ -38,7 +38,7 @@ static void the_fields_older_clients_read(void **state)
         { .verdict = VERDICT_COMPILE_ERROR,
           .element = 3,
           .index = 2,
-          .facts = { .exit_code = 1, .wall_us = 70000, .cpu_us = 60000 },
+          .stats = { .exit_code = 1, .wall_us = 70000, .cpu_us = 60000 },
           .compile_us = 70000,
           .errors = TEXT("main.c:1: error") },
     };
@@ -72,7 +72,7 @@ static void bytes_on_request_and_names_of_signals(void **state)
     (void)state;
     struct result results[2] = {
         { .verdict = VERDICT_RUNTIME_ERROR,
-          .facts = { .signal = 11 },
+          .stats = { .signal = 11 },
           .output = TEXT("\xff"),
           .wants_base64 = true,
           .output_cut = true,
@@ -80,7 +80,7 @@ static void bytes_on_request_and_names_of_signals(void **state)
           .compile_cached = true,
           .cached = true,
           .message = TEXT("ended by SIGSEGV") },
-        { .verdict = VERDICT_RUNTIME_ERROR, .facts = { .signal = 40 } },
+        { .verdict = VERDICT_RUNTIME_ERROR, .stats = { .signal = 40 } },
     };
     json_t *json = encoded(results, 2);
     const json_t *one = json_array_get(json, 0);
@@ -107,7 +107,7 @@ static void exit_codes_never_hide_a_failure(void **state)
     (void)state;
     static const struct {
         enum verdict verdict;
-        struct facts facts;
+        struct stats stats;
         int code;
     } rows[] = {
         { VERDICT_ACCEPTED, { 0 }, 0 },
@@ -121,12 +121,12 @@ static void exit_codes_never_hide_a_failure(void **state)
         { VERDICT_MEMORY_LIMIT, { .signal = 9 }, 137 },
         { VERDICT_MEMORY_LIMIT, { 0 }, 137 },
         { VERDICT_OUTPUT_LIMIT, { 0 }, 1 },
-        { VERDICT_REFUSED_CALL, { .signal = 31 }, 159 },
+        { VERDICT_DENIED_SYSCALL, { .signal = 31 }, 159 },
         { VERDICT_CANCELLED, { 0 }, 137 },
         { VERDICT_INTERNAL_ERROR, { 0 }, 1 },
     };
     for (size_t i = 0; i < LEN(rows); i++) {
-        struct result result = { .verdict = rows[i].verdict, .facts = rows[i].facts };
+        struct result result = { .verdict = rows[i].verdict, .stats = rows[i].stats };
         print_message("  %s\n", verdict_name(rows[i].verdict));
         assert_int_equal(result_exit_code(&result), rows[i].code);
     }

@@ -13,10 +13,10 @@
 #include <pthread.h>
 #include <sys/socket.h>
 
-#include "api/server.h"
+#include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "base/scope.h"
+#include "http/server.h"
 
 #define BODY_MAX 1000
 
@@ -83,7 +83,7 @@ static void store_away(struct exchange *exchange, void *context)
     exchange_answer_error(exchange, &err);
 }
 
-static void hand_back(void *context, struct upgraded *upgraded, struct text already_read)
+static void release(void *context, struct upgraded *upgraded, struct text already_read)
 {
     (void)context;
     assert_non_null(upgraded);
@@ -93,7 +93,7 @@ static void hand_back(void *context, struct upgraded *upgraded, struct text alre
 
 static void upgrade(struct exchange *exchange, void *context)
 {
-    exchange_upgrade_websocket(exchange, "accepted", hand_back, context);
+    exchange_upgrade_websocket(exchange, "accepted", release, context);
 }
 
 static const struct route routes[] = {
@@ -141,7 +141,8 @@ static int teardown(void **state)
 
 static int dial(void)
 {
-    struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons(server_port(server)),
+    struct sockaddr_in address = { .sin_family = AF_INET,
+                                   .sin_port = htons(server_port(server)),
                                    .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
@@ -200,22 +201,20 @@ static void each_rule_of_a_head_is_kept(void **state)
         bool closes;
     } rows[] = {
         { "plain", "POST /echo HTTP/1.1\r\n" HEAD "Content-Length: 2\r\n\r\nhi", 200, false },
-        { "chunked",
-          "POST /echo HTTP/1.1\r\n" HEAD "Transfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n", 200, false },
+        { "chunked", "POST /echo HTTP/1.1\r\n" HEAD "Transfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n", 200,
+          false },
         { "length and coding",
-          "POST /echo HTTP/1.1\r\n" HEAD "Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-          400, true },
-        { "two lengths",
-          "POST /echo HTTP/1.1\r\n" HEAD "Content-Length: 2\r\nContent-Length: 3\r\n\r\nhi", 400, true },
-        { "equal lengths",
-          "POST /echo HTTP/1.1\r\n" HEAD "Content-Length: 2\r\nContent-Length: 2\r\n\r\nhi", 400, true },
+          "POST /echo HTTP/1.1\r\n" HEAD "Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400,
+          true },
+        { "two lengths", "POST /echo HTTP/1.1\r\n" HEAD "Content-Length: 2\r\nContent-Length: 3\r\n\r\nhi", 400, true },
+        { "equal lengths", "POST /echo HTTP/1.1\r\n" HEAD "Content-Length: 2\r\nContent-Length: 2\r\n\r\nhi", 400,
+          true },
         { "signed length", "POST /echo HTTP/1.1\r\n" HEAD "Content-Length: +2\r\n\r\nhi", 400, true },
         { "blank before colon", "POST /echo HTTP/1.1\r\n" HEAD "Content-Length : 2\r\n\r\nhi", 400, true },
         { "odd name", "GET /things/a HTTP/1.1\r\n" HEAD "X(Y): 2\r\n\r\n", 400, true },
-        { "unknown coding",
-          "POST /echo HTTP/1.1\r\n" HEAD "Transfer-Encoding: xchunked\r\n\r\n", OTHER_CODING, true },
-        { "two codings",
-          "POST /echo HTTP/1.1\r\n" HEAD "Transfer-Encoding: gzip, chunked\r\n\r\n", OTHER_CODING, true },
+        { "unknown coding", "POST /echo HTTP/1.1\r\n" HEAD "Transfer-Encoding: xchunked\r\n\r\n", OTHER_CODING, true },
+        { "two codings", "POST /echo HTTP/1.1\r\n" HEAD "Transfer-Encoding: gzip, chunked\r\n\r\n", OTHER_CODING,
+          true },
         { "coding in 1.0", "POST /echo HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400, true },
         { "no host", "GET /things/a HTTP/1.1\r\n\r\n", 400, true },
         { "two hosts", "GET /things/a HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n", 400, true },
@@ -224,11 +223,11 @@ static void each_rule_of_a_head_is_kept(void **state)
         { "blank in target", "GET /things/a b HTTP/1.1\r\n" HEAD "\r\n", 400, true },
         { "raw byte in target", "GET /things/\xc3\xa4 HTTP/1.1\r\n" HEAD "\r\n", 400, true },
         { "too long, told", "POST /echo HTTP/1.1\r\n" HEAD "Content-Length: 1001\r\n\r\n", 413, true },
-        { "too long, expecting",
-          "POST /echo HTTP/1.1\r\n" HEAD "Content-Length: 1001\r\nExpect: 100-continue\r\n\r\n", 413, true },
+        { "too long, expecting", "POST /echo HTTP/1.1\r\n" HEAD "Content-Length: 1001\r\nExpect: 100-continue\r\n\r\n",
+          413, true },
         { "huge", "POST /echo HTTP/1.1\r\n" HEAD "Content-Length: 99999999999999999999999\r\n\r\n", 413, true },
-        { "unmet expectation",
-          "POST /echo HTTP/1.1\r\n" HEAD "Content-Length: 2\r\nExpect: cake\r\n\r\nhi", 417, true },
+        { "unmet expectation", "POST /echo HTTP/1.1\r\n" HEAD "Content-Length: 2\r\nExpect: cake\r\n\r\nhi", 417,
+          true },
         { "body where none is taken", "GET /things/a HTTP/1.1\r\n" HEAD "Content-Length: 2\r\n\r\nhi", 413, true },
         { "unknown path", "GET /nowhere HTTP/1.1\r\n" HEAD "\r\n", 404, false },
         { "unknown path with a body", "POST /nowhere HTTP/1.1\r\n" HEAD "Content-Length: 2\r\n\r\nhi", 404, true },
@@ -457,7 +456,8 @@ static void a_drain_answers_what_is_under_way(void **state)
 
     (void)listen_for(idle, 500, &closed);
     assert_true(closed); /* an idle connection is not waited for */
-    struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons(port),
+    struct sockaddr_in address = { .sin_family = AF_INET,
+                                   .sin_port = htons(port),
                                    .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
     auto_close int refused = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     assert_int_equal(connect(refused, (struct sockaddr *)&address, sizeof address), -1);

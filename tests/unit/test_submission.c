@@ -1,7 +1,7 @@
 /* States, lanes, and what may be the name of a file. */
 #include "fixture.h"
 
-#include "job/submission.h"
+#include "model/submission.h"
 
 static void names_that_stay_in_their_folder(void **state)
 {
@@ -42,7 +42,7 @@ static void names_that_stay_in_their_folder(void **state)
     assert_false(file_name_is_valid((struct text){ longest, 201 }));
 }
 
-static void the_lane_is_the_language_or_mixed(void **state)
+static void the_queue_is_the_language_or_mixed(void **state)
 {
     (void)state;
     struct program programs[] = {
@@ -52,9 +52,9 @@ static void the_lane_is_the_language_or_mixed(void **state)
     };
     struct submission submission = { .programs = programs, .programs_len = 2 };
 
-    assert_text_equal(submission_lane(&submission), "c");
+    assert_text_equal(submission_queue(&submission), "c");
     submission.programs_len = 3;
-    assert_text_equal(submission_lane(&submission), "mixed");
+    assert_text_equal(submission_queue(&submission), "mixed");
 }
 
 static void states_as_clients_read_them(void **state)
@@ -73,7 +73,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(names_that_stay_in_their_folder),
-        cmocka_unit_test(the_lane_is_the_language_or_mixed),
+        cmocka_unit_test(the_queue_is_the_language_or_mixed),
         cmocka_unit_test(states_as_clients_read_them),
     };
     return cmocka_run_group_tests_name("submission", tests, set_up, tear_down);

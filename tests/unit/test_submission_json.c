@@ -1,8 +1,8 @@
 /* What a store gives back that no evalx of this version wrote. */
 #include "fixture.h"
 
-#include "job/request_json.h"
-#include "job/submission_json.h"
+#include "codec/request_json.h"
+#include "codec/submission_json.h"
 
 #define HEAD "{\"v\":1,\"token\":\"01ARZ3NDEKTSV4RRFFQ69G5FAV\",\"created_ms\":5,\"priority\":\"normal\","
 #define PROGRAM "\"programs\":[{\"language\":\"c\",\"version\":\"1\",\"files\":[[\"main.c\",\"x\"]]}],"

@@ -1,0 +1,111 @@
+/* limits_json: the limits an object of a request asks for. */
+#include "codec/limits_json.h"
+
+#include <inttypes.h>
+
+static void set_cpu(struct limits *limits, const struct limits *ceiling, uint64_t cpu_us)
+{
+    limits_set_timeout(limits, cpu_us);
+    if (limits->wall_us > ceiling->wall_us) /* the wall time is ours here, so it may be bent */
+        limits->wall_us = ceiling->wall_us;
+}
+
+/* Seconds, whole or not.  Older clients leave it out as null or as "". */
+static int apply_timeout(const json_t *object, const struct path *outer, const struct limits *ceiling,
+                         struct limits *limits, struct error *err)
+{
+    const json_t *value = field_get(object, "timeout");
+    struct path path = json_path_field(outer, "timeout");
+    char got[GOT_BYTES];
+
+    if (field_is_empty(object, "timeout"))
+        return 0;
+    if (!json_is_number(value))
+        return field_wrong(err, &path, "a number of seconds", value);
+    double seconds = json_number_value(value);
+    double most = (double)ceiling->cpu_us / 1e6;
+    if (!(seconds >= 0.001 && seconds <= most))
+        return error_field(err, path.at, "expected 0.001 to %.15g seconds, got %s", most, json_describe(value, got));
+    set_cpu(limits, ceiling, (uint64_t)(seconds * 1e6 + 0.5));
+    return 0;
+}
+
+static int apply_memory(const json_t *object, const struct path *outer, const struct limits *ceiling,
+                        struct limits *limits, struct error *err)
+{
+    const uint64_t floor = 1 << 20;
+    const json_t *value = field_get(object, "memory_limit");
+    struct path path = json_path_field(outer, "memory_limit");
+    char got[GOT_BYTES];
+    uint64_t bytes;
+
+    if (field_is_empty(object, "memory_limit"))
+        return 0;
+    if (json_is_integer(value)) {
+        bytes = json_integer_value(value) > 0 ? (uint64_t)json_integer_value(value) : 0;
+    } else if (!json_is_string(value) || strlen(json_string_value(value)) != json_string_length(value) ||
+               limits_parse_memory(json_string_value(value), &bytes, err) < 0) {
+        return field_wrong(err, &path, "a size such as \"128m\" or \"1g\", or a whole number of bytes", value);
+    }
+    if (bytes < floor || bytes > ceiling->memory_bytes)
+        return error_field(err, path.at, "expected 1m (%" PRIu64 " bytes) to %" PRIu64 " bytes, got %s", floor,
+                           ceiling->memory_bytes, json_describe(value, got));
+    limits->memory_bytes = bytes;
+    return 0;
+}
+
+static int apply_one(const json_t *value, const struct path *path, size_t field, const struct limits *ceiling,
+                     struct limits *limits, struct error *err)
+{
+    const struct limit_field *about = &limit_fields[field];
+    uint64_t most = limits_get(ceiling, field) / about->factor;
+    char got[GOT_BYTES];
+
+    if (!json_is_integer(value))
+        return field_wrong(err, path, "a whole number", value);
+    json_int_t number = json_integer_value(value);
+    if (number < 0 || (uint64_t)number < about->floor || (uint64_t)number > most)
+        return error_field(err, path->at, "expected %" PRIu64 " to %" PRIu64 ", got %s", about->floor, most,
+                           json_describe(value, got));
+    limits_set(limits, field, (uint64_t)number * about->factor);
+    return 0;
+}
+
+static int apply_limits(const json_t *object, const struct path *outer, const struct limits *ceiling,
+                        struct limits *limits, struct error *err)
+{
+    const json_t *asked = field_get(object, "limits");
+    struct path inner = json_path_field(outer, "limits");
+
+    if (asked == NULL)
+        return 0;
+    if (!json_is_object(asked))
+        return field_wrong(err, &inner, "an object", asked);
+    for (size_t i = 0; i < LIMIT_FIELDS_LEN; i++) {
+        const json_t *value = field_get(asked, limit_fields[i].key);
+        struct path path = json_path_field(&inner, limit_fields[i].key);
+        if (value != NULL && apply_one(value, &path, i, ceiling, limits, err) < 0)
+            return -1;
+    }
+    /* Without a wall time from anyone in this object, it follows the CPU time. */
+    bool has_wall = field_get(asked, "wall_time_ms") != NULL || !field_is_empty(object, "timeout");
+    if (!has_wall && field_get(asked, "cpu_time_ms") != NULL)
+        set_cpu(limits, ceiling, limits->cpu_us);
+    return 0;
+}
+
+int limits_apply_simple(const json_t *object, const struct path *path, const struct limits *ceiling,
+                        struct limits *limits, struct error *err)
+{
+    if (apply_timeout(object, path, ceiling, limits, err) < 0)
+        return -1;
+    return apply_memory(object, path, ceiling, limits, err);
+}
+
+int limits_apply(const json_t *object, const struct path *path, const struct limits *ceiling, struct limits *limits,
+                 struct error *err)
+{
+    if (limits_apply_simple(object, path, ceiling, limits, err) < 0)
+        return -1;
+    return apply_limits(object, path, ceiling, limits, err);
+}

@@ -1,0 +1,234 @@
+/* program_json: the programs a request names, each kept once, because each is compiled once. */
+#include "codec/program_json.h"
+
+#include <assert.h>
+#include <stdio.h>
+
+#include "codec/request_json.h"
+
+#define NAMES_BYTES 160
+
+/* "c, cpp, python"; cut with "..." where it gets long. */
+static void list_names(const struct languages *languages, char ret[NAMES_BYTES])
+{
+    size_t len = 0;
+
+    ret[0] = '\0';
+    for (size_t i = 0; i < languages->len; i++) {
+        const struct language *language = &languages->list[i];
+        if (languages->require_available && !language->available)
+            continue;
+        if (len + language->id.len + 8 > NAMES_BYTES) {
+            (void)snprintf(ret + len, NAMES_BYTES - len, ", ...");
+            return;
+        }
+        len += (size_t)snprintf(ret + len, NAMES_BYTES - len, "%s%s", len > 0 ? ", " : "", language->id.at);
+    }
+}
+
+static void list_versions(const struct language *language, char ret[NAMES_BYTES])
+{
+    size_t len = (size_t)snprintf(ret, NAMES_BYTES, "%.40s", language->version.at);
+
+    for (size_t i = 0; i < language->versions_len; i++) {
+        struct text version = language->versions[i];
+        if (text_equal(version, language->version))
+            continue;
+        if (len + version.len + 8 > NAMES_BYTES) {
+            (void)snprintf(ret + len, NAMES_BYTES - len, ", ...");
+            return;
+        }
+        len += (size_t)snprintf(ret + len, NAMES_BYTES - len, ", %s", version.at);
+    }
+}
+
+static bool is_same_string(const json_t *a, const json_t *b)
+{
+    return json_is_string(a) && json_is_string(b) && text_equal(json_text(a), json_text(b));
+}
+
+bool program_is_other(const struct element *element, const struct element *first)
+{
+    static const char *const keys[] = { "language", "version", "code" };
+
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+        if (!field_is_empty(element->object, keys[i]) &&
+            !is_same_string(field_get(element->object, keys[i]), field_get(first->object, keys[i])))
+            return true;
+    return false;
+}
+
+/* The element's own non-empty string, else the first's.  Borrowed from the JSON. */
+static int take_name(const struct element *element, const struct element *first, const char *key, const char *expected,
+                     struct text *ret, struct error *err)
+{
+    const struct element *from = first != NULL && field_is_empty(element->object, key) ? first : element;
+    const json_t *value = field_get(from->object, key);
+    struct path path = json_path_field(&from->path, key);
+
+    if (!json_is_string(value) || json_string_length(value) == 0)
+        return field_wrong(err, &path, expected, value);
+    struct text text = json_text(value);
+    const char *nul = memchr(text.at, '\0', text.len);
+    if (nul != NULL)
+        return error_field(err, path.at, "expected text without NUL, got one at byte %zu of %zu",
+                           (size_t)(nul - text.at), text.len);
+    *ret = text;
+    return 0;
+}
+
+static int find_language(const struct languages *languages, struct text name, struct text version,
+                         const struct path *outer, const struct language **ret, struct error *err)
+{
+    const struct language *language = languages_choose(languages, name, version);
+    struct path path = json_path_field(outer, "language");
+    char names[NAMES_BYTES];
+
+    if (language == NULL) {
+        list_names(languages, names);
+        return error_field(err, path.at, "expected one of %s, got \"%.40s\"", names, name.at);
+    }
+    if (languages->require_available && !language->available)
+        return error_field(err, path.at, "language %s is not installed on this server", language->id.at);
+    *ret = language;
+    return 0;
+}
+
+static int check_version(const struct language *language, struct text version, const struct path *outer,
+                         struct error *err)
+{
+    struct path path = json_path_field(outer, "version");
+    char versions[NAMES_BYTES];
+
+    if (language_answers_to(language, version))
+        return 0;
+    list_versions(language, versions);
+    return error_field(err, path.at, "expected a version of %s: %s, or \"latest\"; got \"%.40s\"", language->id.at,
+                       versions, version.at);
+}
+
+/* Would both names need the same place in a folder? */
+static bool names_clash(struct text a, struct text b)
+{
+    if (a.len > b.len) {
+        struct text longer = a;
+        a = b;
+        b = longer;
+    }
+    return a.len > 0 && text_equal(a, (struct text){ b.at, a.len }) && (a.len == b.len || b.at[a.len] == '/');
+}
+
+static int read_file(const json_t *entry, const struct path *path, const struct language *language,
+                     const struct file *others, size_t others_len, struct arena *arena, struct file *ret,
+                     struct error *err)
+{
+    struct path name_path = json_path_field(path, "name");
+    bool has_name, has_content;
+
+    if (!json_is_object(entry))
+        return field_wrong(err, path, "an object with name and content", entry);
+    if (field_text(entry, "name", path, arena, false, &ret->name, &has_name, err) < 0)
+        return -1;
+    if (!has_name || !file_name_is_valid(ret->name))
+        return field_wrong(err, &name_path,
+                           "a relative file name of at most 200 bytes and 8 parts, without \"..\" or \"\\\"",
+                           field_get(entry, "name"));
+    if (names_clash(ret->name, language->binary_file))
+        return error_field(err, name_path.at, "expected another name: the compiler writes %s",
+                           language->binary_file.at);
+    for (size_t i = 0; i < others_len; i++)
+        if (names_clash(ret->name, others[i].name))
+            return error_field(err, name_path.at, "expected another name: %s is there already", others[i].name.at);
+    if (field_bytes(entry, "content", path, arena, &ret->content, &has_content, err) < 0)
+        return -1;
+    if (!has_content)
+        return field_wrong(err, path, "content or content_base64", NULL);
+    return 0;
+}
+
+/* files[0] is the main source, its content still borrowed from the JSON. */
+static int read_files(struct program *program, const struct element *from, struct text code, struct arena *arena,
+                      struct error *err)
+{
+    struct path outer = json_path_field(&from->path, "files");
+    const json_t *files;
+
+    if (field_array(from->object, "files", &from->path, 0, REQUEST_FILES_MAX, &files, err) < 0)
+        return -1;
+    size_t others = files != NULL ? json_array_size(files) : 0;
+    program->files = arena_alloc_array(arena, 1 + others, sizeof *program->files, err);
+    if (program->files == NULL)
+        return -1;
+    program->files[0] = (struct file){ .name = program->language->source_file, .content = code };
+    for (size_t i = 0; i < others; i++) {
+        struct path path = json_path_element(&outer, i);
+        if (read_file(json_array_get(files, i), &path, program->language, program->files, 1 + i, arena,
+                      &program->files[1 + i], err) < 0)
+            return -1;
+    }
+    program->files_len = 1 + others;
+    return 0;
+}
+
+static void make_digest(const struct program *program, char ret[HASH_HEX_BYTES])
+{
+    struct hash hash;
+
+    hash_start(&hash);
+    hash_add(&hash, program->language->id);
+    hash_add(&hash, program->version);
+    for (size_t i = 0; i < program->files_len; i++) {
+        hash_add(&hash, program->files[i].name);
+        hash_add(&hash, program->files[i].content);
+    }
+    hash_finish(&hash, ret);
+}
+
+/* By digest, so that a thousand large programs that differ in their last byte cost no million comparisons. */
+static bool find_equal(struct program_list *list, const char digest[HASH_HEX_BYTES], uint32_t *ret_index)
+{
+    for (size_t i = 0; i < list->len; i++) {
+        if (list->digests[i][0] == '\0')
+            make_digest(&list->programs[i], list->digests[i]);
+        if (memcmp(list->digests[i], digest, HASH_HEX_BYTES) == 0) {
+            *ret_index = (uint32_t)i;
+            return true;
+        }
+    }
+    return false;
+}
+
+int program_find(struct program_list *list, const struct element *element, const struct element *first,
+                 uint32_t *ret_index, struct error *err)
+{
+    bool is_other = first == NULL || program_is_other(element, first);
+    const struct element *files_from = is_other || field_get(element->object, "files") != NULL ? element : first;
+    char digest[HASH_HEX_BYTES] = "";
+    struct program program = { 0 };
+    struct text language, code;
+
+    if (take_name(element, first, "language", "the name of a language", &language, err) < 0 ||
+        take_name(element, first, "version", "a version, or \"latest\"", &program.version, err) < 0 ||
+        take_name(element, first, "code", "the source of the program", &code, err) < 0)
+        return -1;
+    if (files_from == first) { /* the same in everything: no need to look at it again */
+        *ret_index = 0;
+        return 0;
+    }
+    if (find_language(list->languages, language, program.version, &element->path, &program.language, err) < 0 ||
+        check_version(program.language, program.version, &element->path, err) < 0 ||
+        read_files(&program, files_from, code, list->arena, err) < 0)
+        return -1;
+    if (list->len > 0) {
+        make_digest(&program, digest);
+        if (find_equal(list, digest, ret_index))
+            return 0;
+    }
+    if (arena_copy(list->arena, program.version, &program.version, err) < 0 ||
+        arena_copy(list->arena, code, &program.files[0].content, err) < 0)
+        return -1;
+    memcpy(list->digests[list->len], digest, sizeof digest);
+    *ret_index = (uint32_t)list->len;
+    list->programs[list->len++] = program;
+    return 0;
+}

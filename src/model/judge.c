@@ -1,0 +1,70 @@
+/*
+ * judge: facts -> verdict.  Pure.
+ *
+ * Order matters.  A run that was killed by the memory controller also has signal 9, and one stopped for its time
+ * may have written too much on the way: the first cause that explains the others wins.
+ */
+#include "model/judge.h"
+
+/* Flags say who was stopped; the figures catch what ended by itself, past its limit but before anyone looked. */
+static bool is_over_time(const struct stats *stats, const struct limits *limits)
+{
+    return stats->cpu_exceeded || stats->wall_exceeded || stats->cpu_us > limits->cpu_us ||
+           stats->wall_us > limits->wall_us;
+}
+
+enum verdict judge_run(const struct stats *stats, const struct limits *limits, struct text output,
+                       const struct text *expected)
+{
+    if (stats->cancelled)
+        return VERDICT_CANCELLED;
+    if (stats->oom_kills > 0)
+        return VERDICT_MEMORY_LIMIT;
+    if (stats->denied_syscall != 0)
+        return VERDICT_DENIED_SYSCALL;
+    if (is_over_time(stats, limits))
+        return VERDICT_TIME_LIMIT;
+    if (stats->output_exceeded)
+        return VERDICT_OUTPUT_LIMIT;
+    if (stats->signal != 0 || stats->exit_code != 0)
+        return VERDICT_RUNTIME_ERROR;
+    if (expected != NULL && !judge_same_output(output, *expected))
+        return VERDICT_WRONG_ANSWER;
+    return VERDICT_ACCEPTED;
+}
+
+enum verdict judge_heap(enum verdict verdict, struct text errors, struct text heap_full)
+{
+    bool says_so = verdict == VERDICT_RUNTIME_ERROR && heap_full.len > 0 && errors.len > 0 &&
+                   memmem(errors.at, errors.len, heap_full.at, heap_full.len) != NULL;
+    return says_so ? VERDICT_MEMORY_LIMIT : verdict;
+}
+
+static struct text without_blanks_at_end(struct text line)
+{
+    while (line.len > 0 &&
+           (line.at[line.len - 1] == ' ' || line.at[line.len - 1] == '\t' || line.at[line.len - 1] == '\r'))
+        line.len--;
+    return line;
+}
+
+/* Cuts the first line off; at the end of the text every further line is empty. */
+static struct text take_line(struct text *rest)
+{
+    const char *end = rest->len > 0 ? memchr(rest->at, '\n', rest->len) : NULL;
+    size_t len = end != NULL ? (size_t)(end - rest->at) : rest->len;
+    struct text line = { rest->at, len };
+    size_t taken = end != NULL ? len + 1 : len;
+
+    if (taken > 0)
+        *rest = (struct text){ rest->at + taken, rest->len - taken };
+    return without_blanks_at_end(line);
+}
+
+bool judge_same_output(struct text a, struct text b)
+{
+    while (a.len > 0 || b.len > 0)
+        if (!text_equal(take_line(&a), take_line(&b)))
+            return false;
+    return true;
+}

@@ -1,0 +1,74 @@
+/* submission: its states and small rules; everything in it lives in its arena. */
+#include "model/submission.h"
+
+#include <assert.h>
+
+#define NAME_BYTES_MAX 200
+#define NAME_PARTS_MAX 8
+
+const char *submission_state_name(enum submission_state state)
+{
+    static const char *const names[] = {
+        [SUBMISSION_QUEUED] = "Queued",
+        [SUBMISSION_PROCESSING] = "Processing",
+        [SUBMISSION_COMPLETED] = "Completed",
+        [SUBMISSION_FAILED] = "Failed",
+    };
+    static_assert(sizeof names / sizeof *names == SUBMISSION_STATE_COUNT_, "every state has a name");
+
+    assert((unsigned)state < SUBMISSION_STATE_COUNT_);
+    return names[state];
+}
+
+const char *submission_priority_name(enum submission_priority priority)
+{
+    static const char *const names[] = {
+        [PRIORITY_HIGH] = "high",
+        [PRIORITY_NORMAL] = "normal",
+        [PRIORITY_LOW] = "low",
+    };
+    static_assert(sizeof names / sizeof *names == PRIORITY_COUNT_, "every priority has a name");
+
+    assert((unsigned)priority < PRIORITY_COUNT_);
+    return names[priority];
+}
+
+static bool part_is_valid(struct text part)
+{
+    return part.len > 0 && !text_equal(part, TEXT(".")) && !text_equal(part, TEXT(".."));
+}
+
+bool file_name_is_valid(struct text name)
+{
+    size_t parts = 0, start = 0;
+
+    if (name.len == 0 || name.len > NAME_BYTES_MAX || !text_is_utf8(name))
+        return false;
+    for (size_t i = 0; i <= name.len; i++) {
+        if (i < name.len && (name.at[i] == '\0' || name.at[i] == '\\'))
+            return false;
+        if (i < name.len && name.at[i] != '/')
+            continue;
+        if (!part_is_valid((struct text){ name.at + start, i - start }) || ++parts > NAME_PARTS_MAX)
+            return false;
+        start = i + 1;
+    }
+    return true;
+}
+
+void submission_done(struct submission *submission)
+{
+    arena_done(&submission->arena);
+    *submission = (struct submission){ 0 };
+}
+
+struct text submission_queue(const struct submission *submission)
+{
+    assert(submission->programs_len > 0);
+    const struct language *first = submission->programs[0].language;
+
+    for (size_t i = 1; i < submission->programs_len; i++)
+        if (submission->programs[i].language != first)
+            return TEXT(QUEUE_MIXED);
+    return first->id;
+}

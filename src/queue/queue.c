@@ -1,0 +1,54 @@
+/* store: which store, and what both give back the same way. */
+#include "queue/queue.h"
+
+#include "config/config.h"
+#include "queue/stores.h"
+
+void store_claim_done(struct store_claim *claim)
+{
+    buf_done(&claim->payload);
+}
+
+void store_view_done(struct store_view *view)
+{
+    buf_done(&view->result);
+}
+
+void store_dead_done(struct store_dead *dead)
+{
+    buf_done(&dead->payload);
+}
+
+static bool starts_with(const char *string, const char *start)
+{
+    return strncmp(string, start, strlen(start)) == 0;
+}
+
+static int open_named(const struct config *config, struct store **ret, struct error *err)
+{
+    bool is_list = strchr(config->store, ',') != NULL;
+    if (is_list && (starts_with(config->store, "redis") || starts_with(config->store, "-")))
+        return redis_shards_open(config, config->store, ret, err);
+    if (starts_with(config->store, "redis://") || starts_with(config->store, "rediss://"))
+        return redis_store_open(config, config->store, ret, err);
+    if (starts_with(config->store, "sqlite:") && config->store[strlen("sqlite:")] != '\0')
+        return sqlite_store_open(config, config->store + strlen("sqlite:"), ret, err);
+    /* Not repeated in the text: it may hold a password. */
+    return error_set(err, ERROR_SETUP, 0, "store: expected redis[s]://[user@]host[:port][/db] or sqlite:FILE");
+}
+
+int store_open(const struct config *config, struct store **ret, struct error *err)
+{
+    if (config->store[0] != '\0')
+        return open_named(config, ret, err);
+    if (config->redis_host[0] != '\0') {
+        char url[CONFIG_STRING_BYTES + 64];
+        bool is_v6 = strchr(config->redis_host, ':') != NULL && config->redis_host[0] != '[';
+        (void)snprintf(url, sizeof url, is_v6 ? "redis://[%s]:%llu" : "redis://%s:%llu", config->redis_host,
+                       (unsigned long long)config->redis_port);
+        return redis_store_open(config, url, ret, err);
+    }
+    char file[CONFIG_STRING_BYTES + 16];
+    (void)snprintf(file, sizeof file, "%s/evalx.db", config->data);
+    return sqlite_store_open(config, file, ret, err);
+}

@@ -1,0 +1,332 @@
+/* redis_calls: one script for each call but a claim.  What each does stands in scripts/NAME.lua. */
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "queue/redis/internal.h"
+
+static uint64_t ttl_ms(const struct redis_store *store)
+{
+    return store->result_ttl_ms > 0 ? store->result_ttl_ms : 1; /* Redis knows no expiry of 0 */
+}
+
+#define ADD_WORDS 9 /* arguments of an entry; see scripts/add.lua */
+
+static void add_entry(struct redis_args *args, const struct store_new *entry)
+{
+    static const char *const priorities[] = { "0", "1", "2" };
+    static_assert(sizeof priorities / sizeof *priorities == PRIORITY_COUNT_, "every priority has a number");
+    assert((unsigned)entry->priority < PRIORITY_COUNT_ && memchr(entry->queue, '\0', sizeof entry->queue) != NULL);
+    redis_args_add(args, text_of(entry->token));
+    redis_args_add(args, text_of(priorities[entry->priority]));
+    redis_args_add(args, text_of(entry->queue));
+    redis_args_add(args, entry->payload);
+    redis_args_add(args, text_of(entry->client.name));
+    redis_args_add_number(args, entry->client.queued_max);
+    redis_args_add_number(args, entry->client.running_max);
+    redis_args_add(args, text_of(entry->key));
+    redis_args_add(args, text_of(entry->body));
+}
+
+/* The script's words: 'A', 'C', 'L' or a token for each. */
+static int read_added(struct text words, size_t len, struct store_added ret_added[], struct error *err)
+{
+    for (size_t i = 0; i < len; i++) {
+        const char *end = words.len > 0 ? memchr(words.at, ' ', words.len) : NULL;
+        size_t word_len = end != NULL ? (size_t)(end - words.at) : words.len;
+        if (word_len == TOKEN_LEN) {
+            ret_added[i].outcome = STORE_REPEATED;
+            memcpy(ret_added[i].token, words.at, TOKEN_LEN);
+        } else if (word_len == 1 && *words.at == 'C') {
+            ret_added[i].outcome = STORE_CONFLICT;
+        } else if (word_len == 1 && *words.at == 'L') {
+            ret_added[i].outcome = STORE_CLIENT_FULL;
+        } else if (word_len != 1 || *words.at != 'A') {
+            return redis_answer_is_odd(REDIS_ADD, err);
+        }
+        size_t taken = word_len + (end != NULL);
+        words = (struct text){ words.at + taken, words.len - taken };
+    }
+    return 0;
+}
+
+int redis_add(struct store *base, const struct store_new news[], size_t len, struct store_added ret_added[],
+              struct error *err)
+{
+    struct redis_store *store = redis_of(base);
+    auto_args struct redis_args args = { 0 };
+    auto_reply redisReply *reply = NULL;
+    if (len == 0)
+        return 0;
+    if (redis_args_init(&args, store, REDIS_ADD, 2 + ADD_WORDS * len, err) < 0)
+        return -1;
+    redis_args_add_number(&args, store->queue_max);
+    redis_args_add_number(&args, store->idempotency_ms);
+    for (size_t i = 0; i < len; i++) {
+        assert(ret_added != NULL || (news[i].key[0] == '\0' && news[i].client.queued_max == 0));
+        add_entry(&args, &news[i]);
+    }
+    if (redis_call(store, REDIS_ADD, &args, REDIS_REPLY_STRING, &reply, err) < 0)
+        return -1;
+    if (strcmp(reply->str, "FULL") == 0)
+        return error_set(err, ERROR_BUSY, 0, "the queue is full (%llu submissions wait)",
+                         (unsigned long long)store->queue_max);
+    for (size_t i = 0; ret_added != NULL && i < len; i++) {
+        ret_added[i] = (struct store_added){ .outcome = STORE_ADDED };
+        memcpy(ret_added[i].token, news[i].token, TOKEN_BYTES);
+    }
+    if (strcmp(reply->str, "OK") == 0)
+        return 0;
+    if (ret_added == NULL)
+        return redis_answer_is_odd(REDIS_ADD, err);
+    return read_added((struct text){ reply->str, (size_t)reply->len }, len, ret_added, err);
+}
+
+int redis_heartbeat(struct store *base, const struct store_worker *worker, struct store_lease leases[], size_t len,
+                    struct error *err)
+{
+    struct redis_store *store = redis_of(base);
+    auto_args struct redis_args args = { 0 };
+    auto_reply redisReply *reply = NULL;
+    if (redis_args_init(&args, store, REDIS_HEARTBEAT, 5 + 2 * len, err) < 0)
+        return -1;
+    redis_args_add(&args, text_of(worker->name));
+    redis_args_add_number(&args, worker->slots);
+    redis_args_add_number(&args, worker->busy_milli);
+    redis_args_add_number(&args, worker->running);
+    redis_args_add_number(&args, store->lease_ms);
+    for (size_t i = 0; i < len; i++) {
+        redis_args_add(&args, text_of(leases[i].token));
+        redis_args_add_number(&args, leases[i].attempt);
+    }
+    if (redis_call(store, REDIS_HEARTBEAT, &args, REDIS_REPLY_ARRAY, &reply, err) < 0)
+        return -1;
+    if (reply->elements != len)
+        return redis_answer_is_odd(REDIS_HEARTBEAT, err);
+    for (size_t i = 0; i < len; i++) {
+        uint64_t state = redis_number(reply->element[i]);
+        leases[i].state = state == 0 ? LEASE_KEPT : state == 2 ? LEASE_CANCELLED : LEASE_LOST;
+    }
+    return 0;
+}
+
+int redis_finish(struct store *base, const char *token, uint32_t attempt, enum submission_state state,
+                 struct text result, bool *ret_kept, struct error *err)
+{
+    assert(submission_state_is_final(state));
+    struct redis_store *store = redis_of(base);
+    auto_args struct redis_args args = { 0 };
+    auto_reply redisReply *reply = NULL;
+    char call[TOKEN_BYTES];
+    token_new(call);
+    if (redis_args_init(&args, store, REDIS_FINISH, 6, err) < 0)
+        return -1;
+    redis_args_add(&args, text_of(token));
+    redis_args_add_number(&args, attempt);
+    redis_args_add_number(&args, (uint64_t)state);
+    redis_args_add(&args, result);
+    redis_args_add_number(&args, ttl_ms(store));
+    redis_args_add(&args, text_of(call));
+    if (redis_call(store, REDIS_FINISH, &args, REDIS_REPLY_INTEGER, &reply, err) < 0)
+        return -1;
+    *ret_kept = reply->integer == 1;
+    return 0;
+}
+
+int redis_release(struct store *base, const char *token, uint32_t attempt, struct error *err)
+{
+    struct redis_store *store = redis_of(base);
+    auto_args struct redis_args args = { 0 };
+    auto_reply redisReply *reply = NULL;
+    if (redis_args_init(&args, store, REDIS_RELEASE, 2, err) < 0)
+        return -1;
+    redis_args_add(&args, text_of(token));
+    redis_args_add_number(&args, attempt);
+    return redis_call(store, REDIS_RELEASE, &args, REDIS_REPLY_INTEGER, &reply, err);
+}
+
+int redis_cancel(struct store *base, const char *token, bool *ret_cancelled, struct error *err)
+{
+    struct redis_store *store = redis_of(base);
+    auto_args struct redis_args args = { 0 };
+    auto_reply redisReply *reply = NULL;
+    char call[TOKEN_BYTES];
+    token_new(call);
+    if (redis_args_init(&args, store, REDIS_CANCEL, 3, err) < 0)
+        return -1;
+    redis_args_add(&args, text_of(token));
+    redis_args_add_number(&args, ttl_ms(store));
+    redis_args_add(&args, text_of(call));
+    if (redis_call(store, REDIS_CANCEL, &args, REDIS_REPLY_INTEGER, &reply, err) < 0)
+        return -1;
+    *ret_cancelled = reply->integer == 1;
+    return 0;
+}
+
+/* ---- reading ---- */
+
+static int read_view(const redisReply *reply, struct store_view *ret, struct error *err)
+{
+    *ret = (struct store_view){ 0 };
+    if (reply->type == REDIS_REPLY_NIL)
+        return 0;
+    uint64_t state = reply->type == REDIS_REPLY_ARRAY && reply->elements == 8 ? redis_number(reply->element[0])
+                                                                              : SUBMISSION_STATE_COUNT_;
+    if (state >= SUBMISSION_STATE_COUNT_)
+        return redis_answer_is_odd(REDIS_GET, err);
+    struct text queue = redis_text(reply->element[3]), result = redis_text(reply->element[7]);
+    ret->found = true;
+    ret->state = (enum submission_state)state;
+    ret->cancelled = redis_number(reply->element[1]) == 1;
+    ret->attempt = (uint32_t)redis_number(reply->element[2]);
+    (void)snprintf(ret->queue, sizeof ret->queue, "%.*s", TEXT_ARG(queue));
+    ret->created_ms = redis_number(reply->element[4]);
+    ret->started_ms = redis_number(reply->element[5]);
+    ret->finished_ms = redis_number(reply->element[6]);
+    buf_init(&ret->result, result.len + 1);
+    return result.len > 0 ? buf_append_text(&ret->result, result, err) : 0;
+}
+
+int redis_get(struct store *base, const char *const tokens[], size_t len, struct store_view ret_views[],
+              struct error *err)
+{
+    struct redis_store *store = redis_of(base);
+    auto_args struct redis_args args = { 0 };
+    auto_reply redisReply *reply = NULL;
+    if (len == 0)
+        return 0;
+    if (redis_args_init(&args, store, REDIS_GET, len, err) < 0)
+        return -1;
+    for (size_t i = 0; i < len; i++)
+        redis_args_add(&args, text_of(tokens[i]));
+    if (redis_call(store, REDIS_GET, &args, REDIS_REPLY_ARRAY, &reply, err) < 0)
+        return -1;
+    if (reply->elements != len)
+        return redis_answer_is_odd(REDIS_GET, err);
+    for (size_t i = 0; i < len; i++) {
+        if (read_view(reply->element[i], &ret_views[i], err) == 0)
+            continue;
+        for (size_t j = 0; j <= i; j++)
+            store_view_done(&ret_views[j]);
+        return -1;
+    }
+    return 0;
+}
+
+/* The place of a lane in *ret; STORE_QUEUES_MAX where there are too many. */
+static size_t depth_queue(struct store_depth *ret, struct text name)
+{
+    size_t i = 0;
+    while (i < ret->queues_len && !text_equal(text_of(ret->queues[i].queue), name))
+        i++;
+    if (i == ret->queues_len && i < STORE_QUEUES_MAX) {
+        (void)snprintf(ret->queues[i].queue, sizeof ret->queues[i].queue, "%.*s", TEXT_ARG(name));
+        ret->queues_len++;
+    }
+    return i;
+}
+
+/* Those of a client that wait aside, "pPRIORITY:LANE". */
+static void read_parked(struct text field, uint64_t number, struct store_depth *ret)
+{
+    unsigned priority = (unsigned)(field.at[1] - '0');
+    size_t queue = depth_queue(ret, (struct text){ field.at + 3, field.len - 3 });
+    ret->waiting += number;
+    if (queue == STORE_QUEUES_MAX || priority >= PRIORITY_COUNT_)
+        return;
+    ret->queues[queue].waiting += number;
+    ret->queues[queue].waiting_by[priority] += number;
+}
+
+/* Fields are "w:LANE" and "r:LANE" (in the queues, running); others are totals of the scripts' own. */
+static void read_counts(const redisReply *counts, struct store_depth *ret)
+{
+    for (size_t i = 0; i + 1 < counts->elements; i += 2) {
+        struct text field = redis_text(counts->element[i]), value = redis_text(counts->element[i + 1]);
+        uint64_t number;
+        if (field.len < 3 || text_parse_u64(value, &number) < 0)
+            continue;
+        if (field.len > 3 && field.at[0] == 'p' && field.at[2] == ':')
+            read_parked(field, number, ret);
+        if (field.at[1] != ':')
+            continue;
+        size_t queue = depth_queue(ret, (struct text){ field.at + 2, field.len - 2 });
+        if (field.at[0] == 'w') {
+            ret->waiting += number;
+            if (queue < STORE_QUEUES_MAX)
+                ret->queues[queue].waiting += number;
+        } else {
+            ret->running += number;
+            if (queue < STORE_QUEUES_MAX)
+                ret->queues[queue].running = number;
+        }
+    }
+}
+
+/* A lane's name and the lengths of its queues, again and again. */
+static void read_queues(const redisReply *queues, struct store_depth *ret)
+{
+    for (size_t i = 0; i + PRIORITY_COUNT_ < queues->elements; i += 1 + PRIORITY_COUNT_) {
+        size_t queue = depth_queue(ret, redis_text(queues->element[i]));
+        for (size_t j = 0; j < PRIORITY_COUNT_ && queue < STORE_QUEUES_MAX; j++)
+            ret->queues[queue].waiting_by[j] += redis_number(queues->element[i + 1 + j]);
+    }
+}
+
+int redis_depth(struct store *base, struct store_depth *ret, struct error *err)
+{
+    struct redis_store *store = redis_of(base);
+    auto_args struct redis_args args = { 0 };
+    auto_reply redisReply *reply = NULL;
+    if (redis_args_init(&args, store, REDIS_DEPTH, 1, err) < 0)
+        return -1;
+    redis_args_add_number(&args, store->lease_ms);
+    if (redis_call(store, REDIS_DEPTH, &args, REDIS_REPLY_ARRAY, &reply, err) < 0)
+        return -1;
+    if (reply->elements != 7 || reply->element[0]->type != REDIS_REPLY_ARRAY ||
+        reply->element[6]->type != REDIS_REPLY_ARRAY)
+        return redis_answer_is_odd(REDIS_DEPTH, err);
+    *ret = (struct store_depth){ 0 };
+    read_counts(reply->element[0], ret);
+    read_queues(reply->element[6], ret);
+    ret->oldest_wait_ms = redis_number(reply->element[1]);
+    ret->dead = redis_number(reply->element[2]);
+    ret->workers = (uint32_t)redis_number(reply->element[3]);
+    ret->slots = (uint32_t)redis_number(reply->element[4]);
+    ret->busy_milli = redis_number(reply->element[5]);
+    return 0;
+}
+
+/* ---- housekeeping ---- */
+
+int redis_reap_expired(struct store *base, struct error *err)
+{
+    struct redis_store *store = redis_of(base);
+    auto_args struct redis_args args = { 0 };
+    if (redis_args_init(&args, store, REDIS_REAP_EXPIRED, 5, err) < 0)
+        return -1;
+    redis_args_add_number(&args, store->attempts_max);
+    redis_args_add_number(&args, ttl_ms(store));
+    redis_args_add_number(&args, store->lease_ms);
+    redis_args_add_number(&args, REDIS_DEAD_MAX);
+    redis_args_add_number(&args, REDIS_DEAD_MS_MAX);
+    bool more = true;
+    while (more) { /* in parts, so that others get their turn in between */
+        auto_reply redisReply *reply = NULL;
+        if (redis_call(store, REDIS_REAP_EXPIRED, &args, REDIS_REPLY_INTEGER, &reply, err) < 0)
+            return -1;
+        more = reply->integer == 1;
+    }
+    return 0;
+}
+
+int redis_forget_worker(struct store *base, const char *name, struct error *err)
+{
+    struct redis_store *store = redis_of(base);
+    auto_args struct redis_args args = { 0 };
+    auto_reply redisReply *reply = NULL;
+    if (redis_args_init(&args, store, REDIS_FORGET, 1, err) < 0)
+        return -1;
+    redis_args_add(&args, text_of(name));
+    return redis_call(store, REDIS_FORGET, &args, REDIS_REPLY_INTEGER, &reply, err);
+}

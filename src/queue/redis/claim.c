@@ -1,0 +1,307 @@
+/*
+ * redis_claim: asking for submissions, and waiting for one.
+ *
+ * Every lane has a bell: a list with one entry for each submission that waits there.  An asker first asks; told
+ * that there is nothing, it blocks in BLPOP on the bells of its lanes.  Redis hands an entry to the one that has
+ * blocked longest, to nobody else, and forgets askers that are gone.  The one who got it asks again, and says whose
+ * bell it took, so that the script can put it back where another lane's submission was older.  An asker that finds
+ * work without waiting takes its bells along (claim.lua).  The sweep rings for a bell that was lost with its asker.
+ *
+ * A wait is cut into slices, so that a server that hangs is noticed within 5 s; the end of a slice asks nothing.
+ */
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "queue/redis/internal.h"
+
+#define SLICE_MS 2000
+#define CLAIM_WORDS 4 /* token, attempt, waited_ms, payload */
+
+static void claim_conn_free(struct redis_claim_conn *conn)
+{
+    if (conn == NULL)
+        return;
+    redis_connection_close(conn->link);
+    if (conn->wake_fd >= 0)
+        (void)close(conn->wake_fd);
+    free(conn);
+}
+
+int redis_claim_conn_take(struct redis_store *store, struct redis_claim_conn **ret, struct error *err)
+{
+    (void)pthread_mutex_lock(&store->claim_conns_lock);
+    struct redis_claim_conn *conn = store->idle;
+    if (conn != NULL)
+        store->idle = conn->next;
+    (void)pthread_mutex_unlock(&store->claim_conns_lock);
+    if (conn == NULL) {
+        conn = calloc(1, sizeof *conn);
+        if (conn == NULL)
+            return error_set(err, ERROR_STORE, ENOMEM, "claim");
+        token_new(conn->name);
+        conn->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+        if (conn->wake_fd < 0) {
+            error_set(err, ERROR_STORE, errno, "claim");
+            claim_conn_free(conn);
+            return -1;
+        }
+    }
+    *ret = conn;
+    return 0;
+}
+
+void redis_claim_conn_give(struct redis_store *store, struct redis_claim_conn *conn)
+{
+    (void)pthread_mutex_lock(&store->claim_conns_lock);
+    conn->next = store->idle;
+    store->idle = conn;
+    (void)pthread_mutex_unlock(&store->claim_conns_lock);
+}
+
+void redis_claim_conns_done(struct redis_store *store)
+{
+    assert(store->waiting == NULL);
+    while (store->idle != NULL) {
+        struct redis_claim_conn *conn = store->idle;
+        store->idle = conn->next;
+        claim_conn_free(conn);
+    }
+}
+
+bool redis_start_waiting(struct redis_store *store, struct redis_claim_conn *conn)
+{
+    (void)pthread_mutex_lock(&store->claim_conns_lock);
+    bool may_wait = !store->wake_is_pending;
+    store->wake_is_pending = false;
+    if (may_wait) {
+        conn->next = store->waiting;
+        store->waiting = conn;
+    }
+    (void)pthread_mutex_unlock(&store->claim_conns_lock);
+    return may_wait;
+}
+
+void redis_stop_waiting(struct redis_store *store, struct redis_claim_conn *conn)
+{
+    uint64_t woken;
+    (void)pthread_mutex_lock(&store->claim_conns_lock);
+    struct redis_claim_conn **at = &store->waiting;
+    while (*at != conn)
+        at = &(*at)->next;
+    *at = conn->next;
+    if (read(conn->wake_fd, &woken, sizeof woken) < 0)
+        assert(errno == EAGAIN);
+    (void)pthread_mutex_unlock(&store->claim_conns_lock);
+}
+
+void redis_wake(struct store *base)
+{
+    struct redis_store *store = redis_of(base);
+    (void)pthread_mutex_lock(&store->claim_conns_lock);
+    store->wake_is_pending = store->waiting == NULL;
+    for (struct redis_claim_conn *conn = store->waiting; conn != NULL; conn = conn->next)
+        if (eventfd_write(conn->wake_fd, 1) < 0)
+            assert(errno == EAGAIN); /* woken very often already */
+    (void)pthread_mutex_unlock(&store->claim_conns_lock);
+}
+
+/* ---- asking ---- */
+
+static int read_claims(const redisReply *reply, size_t max, struct store_claim ret_claims[], size_t *ret_len,
+                       struct error *err)
+{
+    if (reply->type != REDIS_REPLY_ARRAY || reply->elements % CLAIM_WORDS != 0 || reply->elements / CLAIM_WORDS > max)
+        return redis_answer_is_odd(REDIS_CLAIM, err);
+    size_t len = 0;
+    for (size_t i = 0; i < reply->elements; i += CLAIM_WORDS) {
+        redisReply **words = &reply->element[i];
+        struct store_claim *claim = &ret_claims[len++];
+        *claim = (struct store_claim){ 0 };
+        int result = 0;
+        if (words[0]->type != REDIS_REPLY_STRING || words[1]->type != REDIS_REPLY_INTEGER ||
+            words[2]->type != REDIS_REPLY_INTEGER || words[3]->type != REDIS_REPLY_STRING) {
+            result = redis_answer_is_odd(REDIS_CLAIM, err);
+        } else {
+            (void)snprintf(claim->token, sizeof claim->token, "%s", words[0]->str);
+            claim->attempt = (uint32_t)words[1]->integer;
+            claim->waited_ms = words[2]->integer > 0 ? (uint64_t)words[2]->integer : 0;
+            buf_init(&claim->payload, (size_t)words[3]->len + 1);
+            if (words[3]->len > 0)
+                result = buf_append(&claim->payload, words[3]->str, (size_t)words[3]->len, err);
+        }
+        if (result < 0) {
+            while (len > 0)
+                store_claim_done(&ret_claims[--len]);
+            return -1;
+        }
+    }
+    *ret_len = len;
+    return 0;
+}
+
+/* Once on the asker's connection, made if it has none. */
+static int ask_once(struct redis_store *store, struct redis_claim_conn *conn, const struct redis_claim_request *request,
+                    redisReply **ret, bool *ret_broke, struct error *err)
+{
+    auto_args struct redis_args args = { 0 };
+    *ret_broke = false;
+    if (conn->link == NULL && redis_pool_connect(&store->pool, &conn->link, err) < 0)
+        return -1;
+    if (redis_args_init(&args, store, REDIS_CLAIM, 7 + request->queues_len, err) < 0)
+        return -1;
+    redis_args_add(&args, text_of(request->worker->name));
+    redis_args_add_number(&args, store->lease_ms);
+    redis_args_add_number(&args, request->max);
+    redis_args_add(&args, text_of(conn->name));
+    redis_args_add_number(&args, conn->number);
+    redis_args_add(&args, conn->is_unanswered ? TEXT("1") : TEXT("0"));
+    redis_args_add(&args, text_of(request->woken_queue));
+    for (size_t i = 0; i < request->queues_len; i++)
+        redis_args_add(&args, text_of(request->worker->queues[i]));
+    conn->is_unanswered = true;
+    if (redis_ask(conn->link, REDIS_CLAIM, &args, ret, ret_broke, err) < 0) {
+        if (*ret_broke) {
+            redis_pool_drop(&store->pool, conn->link);
+            conn->link = NULL;
+        } else {
+            conn->is_unanswered = false; /* the server said no */
+        }
+        return -1;
+    }
+    conn->is_unanswered = false;
+    return 0;
+}
+
+int redis_claim_conn_ask(struct redis_store *store, struct redis_claim_conn *conn,
+                         const struct redis_claim_request *request, size_t *ret_len, struct error *err)
+{
+    auto_reply redisReply *reply = NULL;
+    uint64_t start_ms = redis_now_ms();
+    bool broke = false;
+    if (!conn->is_unanswered)
+        conn->number++; /* else the old question, so that what was given for it comes to light */
+    if (ask_once(store, conn, request, &reply, &broke, err) < 0 &&
+        (!broke || redis_now_ms() - start_ms > 1000 || ask_once(store, conn, request, &reply, &broke, err) < 0))
+        return -1;
+    return read_claims(reply, request->max, request->ret_claims, ret_len, err);
+}
+
+/* ---- waiting ---- */
+
+/* BLPOP bell... seconds */
+int redis_claim_conn_block(struct redis_store *store, struct redis_claim_conn *conn,
+                           const struct redis_claim_request *request, uint64_t slice_ms, struct error *err)
+{
+    auto_free const char **args = calloc(request->queues_len + 2, sizeof *args);
+    auto_free char(*wakeups)[sizeof store->prefix + 48] = calloc(request->queues_len, sizeof *wakeups);
+    if (args == NULL || wakeups == NULL)
+        return error_set(err, ERROR_STORE, ENOMEM, "claim");
+    char seconds[32];
+    (void)snprintf(seconds, sizeof seconds, "%llu.%03u", (unsigned long long)(slice_ms / 1000),
+                   (unsigned)(slice_ms % 1000));
+    args[0] = "BLPOP";
+    for (size_t i = 0; i < request->queues_len; i++) {
+        (void)snprintf(wakeups[i], sizeof wakeups[i], "%sbell:%s", store->prefix, request->worker->queues[i]);
+        args[i + 1] = wakeups[i];
+    }
+    args[request->queues_len + 1] = seconds;
+    return redis_connection_send(conn->link, request->queues_len + 2, args, NULL, redis_now_ms() + REDIS_CALL_MS, err);
+}
+
+enum redis_block_result redis_claim_conn_unblocked(const struct redis_store *store, const redisReply *reply,
+                                                   struct redis_claim_request *request, struct error *err)
+{
+    if (reply->type == REDIS_REPLY_ARRAY && reply->elements == 2) {
+        const char *wakeup = reply->element[0]->str;
+        (void)snprintf(request->woken_queue, sizeof request->woken_queue, "%s",
+                       wakeup + strlen(store->prefix) + strlen("bell:"));
+        return BLOCK_WAKEUP;
+    }
+    if (reply->type == REDIS_REPLY_NIL)
+        return BLOCK_TIMEOUT;
+    if (reply->type == REDIS_REPLY_ERROR)
+        (void)redis_error(reply, "wait for a submission", err); /* UNBLOCKED: it became a replica */
+    else
+        (void)redis_answer_is_odd(REDIS_CLAIM, err);
+    return BLOCK_FAILED;
+}
+
+/* One slice of waiting.  A broken connection is BLOCK_TIMEOUT: the next question finds out whether Redis is there. */
+static enum redis_block_result block_once(struct redis_store *store, struct redis_claim_conn *conn,
+                                          struct redis_claim_request *request, uint64_t slice_ms, struct error *err)
+{
+    auto_reply redisReply *reply = NULL;
+    enum redis_block_result rest = BLOCK_TIMEOUT;
+    uint64_t late_ms = redis_now_ms() + slice_ms + REDIS_CALL_MS;
+    bool broke = redis_claim_conn_block(store, conn, request, slice_ms, err) < 0;
+    int got = broke ? -1 : redis_connection_receive(conn->link, late_ms, conn->wake_fd, &reply, err);
+    if (got == 1)
+        rest = redis_claim_conn_unblocked(store, reply, request, err);
+    if (rest == BLOCK_WAKEUP || (got == 1 && rest == BLOCK_TIMEOUT))
+        return rest;
+    if (got == 0 && redis_now_ms() >= late_ms) {
+        (void)error_set(err, ERROR_STORE, ETIMEDOUT, "wait for a submission: Redis gives no answer");
+        rest = BLOCK_FAILED;
+    } else if (got == 0) {
+        rest = BLOCK_INTERRUPTED; /* the server still thinks we wait: the connection goes with the wait */
+    }
+    redis_connection_close(conn->link);
+    conn->link = NULL;
+    return rest;
+}
+
+static int claim_or_wait(struct redis_store *store, struct redis_claim_conn *conn, struct redis_claim_request *request,
+                         uint64_t deadline_ms, size_t *ret_len, struct error *err)
+{
+    size_t len = 0;
+    while (true) {
+        if (redis_claim_conn_ask(store, conn, request, &len, err) < 0)
+            return -1;
+        request->woken_queue[0] = '\0';
+        enum redis_block_result rest = BLOCK_TIMEOUT;
+        while (len == 0 && rest == BLOCK_TIMEOUT && conn->link != NULL && request->queues_len > 0) {
+            uint64_t now = redis_now_ms();
+            if (now >= deadline_ms)
+                break;
+            if (!redis_start_waiting(store, conn)) {
+                rest = BLOCK_INTERRUPTED;
+                break;
+            }
+            uint64_t left = deadline_ms - now;
+            rest = block_once(store, conn, request, left < SLICE_MS ? left : SLICE_MS, err);
+            redis_stop_waiting(store, conn);
+        }
+        if (rest == BLOCK_FAILED)
+            return -1;
+        if (len > 0 || rest == BLOCK_INTERRUPTED || (rest == BLOCK_TIMEOUT && redis_now_ms() >= deadline_ms) ||
+            request->queues_len == 0)
+            break;
+    }
+    *ret_len = len;
+    return 0;
+}
+
+int redis_claim(struct store *base, const struct store_worker *worker, size_t max, uint32_t wait_ms,
+                struct store_claim ret_claims[], size_t *ret_len, struct error *err)
+{
+    struct redis_store *store = redis_of(base);
+    struct redis_claim_request request = { .worker = worker, .max = max, .ret_claims = ret_claims };
+    struct redis_claim_conn *conn = NULL;
+    while (worker->queues[request.queues_len] != NULL)
+        request.queues_len++;
+    if (max == 0) {
+        *ret_len = 0;
+        return 0;
+    }
+    if (redis_claim_conn_take(store, &conn, err) < 0)
+        return -1;
+    int result = claim_or_wait(store, conn, &request, redis_now_ms() + wait_ms, ret_len, err);
+    redis_claim_conn_give(store, conn);
+    return result;
+}

@@ -1,0 +1,268 @@
+/* redis_connection: sockets, deadlines and the first words of a connection; see redis/connection.h. */
+#include "queue/redis/connection.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/text.h"
+
+#define CONNECT_MS 2000
+#define GREETING_MS 2000
+
+uint64_t redis_now_ms(void)
+{
+    return clock_mono_us() / 1000;
+}
+
+/* ---- waiting and bytes ---- */
+
+/* 1 ready, 0 deadline or wake_fd, -1 errno. */
+static int wait_ready(int fd, short events, uint64_t deadline_ms, int wake_fd)
+{
+    while (true) {
+        uint64_t now = redis_now_ms();
+        if (now >= deadline_ms)
+            return 0;
+        uint64_t left = deadline_ms - now;
+        struct pollfd fds[] = { { .fd = fd, .events = events }, { .fd = wake_fd, .events = POLLIN } };
+        int got = poll(fds, wake_fd >= 0 ? 2 : 1, left > 60000 ? 60000 : (int)left);
+        if (got < 0 && errno != EINTR)
+            return -1;
+        if (got > 0)
+            return fds[0].revents != 0; /* else it was the wake */
+    }
+}
+
+static ssize_t send_some(struct redis_connection *link, const void *bytes, size_t len)
+{
+    if (link->tls != NULL)
+        return redis_tls_send(link->tls, bytes, len);
+    return send(link->fd, bytes, len, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+int redis_connection_send(struct redis_connection *link, size_t args_len, const char *const args[], const size_t lens[],
+                          uint64_t deadline_ms, struct error *err)
+{
+    char *command = NULL;
+    long long len = redisFormatCommandArgv(&command, (int)args_len, (const char **)args, lens);
+    if (len < 0)
+        return error_set(err, ERROR_STORE, 0, "Redis: no memory for a command");
+    int result = 0;
+    for (size_t sent = 0; sent < (size_t)len;) {
+        ssize_t part = send_some(link, command + sent, (size_t)len - sent);
+        if (part >= 0) {
+            sent += (size_t)part;
+            continue;
+        }
+        if (errno == EINTR)
+            continue;
+        int ready = errno == EAGAIN ? wait_ready(link->fd, POLLOUT, deadline_ms, -1) : -1;
+        if (ready == 0)
+            result = error_set(err, ERROR_STORE, ETIMEDOUT, "Redis: send");
+        else if (ready < 0)
+            result = error_set(err, ERROR_STORE, errno, "Redis: send");
+        if (result < 0)
+            break;
+    }
+    redisFreeCommand(command);
+    return result;
+}
+
+/* 1 some bytes were read, 0 none are there, -1 the end. */
+static int read_some(struct redis_connection *link, struct error *err)
+{
+    char bytes[65536];
+    ssize_t len = link->tls != NULL ? redis_tls_receive(link->tls, bytes, sizeof bytes)
+                                    : recv(link->fd, bytes, sizeof bytes, MSG_DONTWAIT);
+    if (len < 0 && (errno == EAGAIN || errno == EINTR))
+        return 0;
+    if (len < 0)
+        return error_set(err, ERROR_STORE, errno, "Redis: receive");
+    if (len == 0)
+        return error_set(err, ERROR_STORE, 0, "Redis closed the connection");
+    if (redisReaderFeed(link->reader, bytes, (size_t)len) != REDIS_OK)
+        return error_set(err, ERROR_STORE, 0, "Redis: %s", link->reader->errstr);
+    return 1;
+}
+
+int redis_connection_receive(struct redis_connection *link, uint64_t deadline_ms, int wake_fd, redisReply **ret,
+                             struct error *err)
+{
+    while (true) {
+        void *reply = NULL;
+        if (redisReaderGetReply(link->reader, &reply) != REDIS_OK)
+            return error_set(err, ERROR_STORE, 0, "Redis: not understood: %s", link->reader->errstr);
+        if (reply != NULL) {
+            *ret = reply;
+            return 1;
+        }
+        int got = read_some(link, err);
+        if (got < 0)
+            return -1;
+        if (got > 0)
+            continue;
+        int ready = wait_ready(link->fd, POLLIN, deadline_ms, wake_fd);
+        if (ready < 0)
+            return error_set(err, ERROR_STORE, errno, "Redis: wait for an answer");
+        if (ready == 0)
+            return 0;
+    }
+}
+
+int redis_error(const redisReply *reply, const char *doing, struct error *err)
+{
+    assert(reply->type == REDIS_REPLY_ERROR);
+    static const struct {
+        const char *start, *text;
+    } known[] = {
+        { "NOAUTH", "it wants a password (REDIS_PASSWORD)" },
+        { "WRONGPASS", "it refuses the user or password" },
+        { "NOPERM", "its user may not do this (ACL)" },
+        { "LOADING", "it is still loading its data" },
+        { "READONLY", "it is a replica; its primary has moved" },
+        { "MASTERDOWN", "it is a replica without its primary" },
+        { "OOM", "it is out of memory (maxmemory)" },
+        { "MISCONF", "it cannot write to its disk" },
+        { "MOVED", "it is part of a cluster; name the node that serves the keys" },
+        { "BUSY", "it is busy with a script" },
+        { "CLUSTERDOWN", "its cluster is down" },
+    };
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+        size_t len = strlen(known[i].start);
+        if (strncmp(reply->str, known[i].start, len) == 0 && (reply->str[len] == ' ' || reply->str[len] == '\0'))
+            return error_set(err, ERROR_STORE, 0, "%s: Redis: %s", doing, known[i].text);
+    }
+    return error_set(err, ERROR_STORE, 0, "%s: Redis: %.200s", doing, reply->str);
+}
+
+/* ---- opening ---- */
+
+static int connect_one(const struct sockaddr_storage *at, socklen_t len, uint64_t deadline_ms)
+{
+    auto_close int fd = socket(at->ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0)
+        return -1;
+    if (connect(fd, (const struct sockaddr *)at, len) < 0) {
+        if (errno != EINPROGRESS)
+            return -1;
+        int ready = wait_ready(fd, POLLOUT, deadline_ms, -1);
+        int os = ETIMEDOUT;
+        socklen_t os_len = sizeof os;
+        if (ready > 0 && getsockopt(fd, SOL_SOCKET, SO_ERROR, &os, &os_len) == 0 && os == 0)
+            return take_fd(&fd);
+        errno = os;
+        return -1;
+    }
+    return take_fd(&fd);
+}
+
+static int connect_any(const struct redis_address *address, int *ret_fd, struct error *err)
+{
+    uint64_t deadline_ms = redis_now_ms() + CONNECT_MS;
+    struct redis_addresses list;
+    if (redis_resolver_find(address->names, deadline_ms, &list, err) < 0)
+        return -1;
+    int fd = -1, os = 0;
+    for (size_t i = 0; i < list.len && fd < 0; i++) {
+        uint64_t now = redis_now_ms();
+        /* Half of what is left for each but the last, so that one dead address does not use up the time. */
+        uint64_t until = i + 1 < list.len && now < deadline_ms ? now + (deadline_ms - now) / 2 : deadline_ms;
+        fd = connect_one(&list.at[i], list.lens[i], until);
+        os = errno;
+    }
+    if (fd < 0)
+        return error_set(err, ERROR_STORE, os, "Redis: connect to %s:%s", address->host, address->port);
+
+    /* Without these the other end's power cut would go unnoticed for hours; failing to set them is no harm. */
+    static const struct {
+        int level, name, value;
+    } options[] = {
+        { IPPROTO_TCP, TCP_NODELAY, 1 },   { SOL_SOCKET, SO_KEEPALIVE, 1 }, { IPPROTO_TCP, TCP_KEEPIDLE, 10 },
+        { IPPROTO_TCP, TCP_KEEPINTVL, 5 }, { IPPROTO_TCP, TCP_KEEPCNT, 3 },
+    };
+    for (size_t i = 0; i < sizeof options / sizeof *options; i++)
+        (void)setsockopt(fd, options[i].level, options[i].name, &options[i].value, sizeof options[i].value);
+    *ret_fd = fd;
+    return 0;
+}
+
+/* One command of the greeting; `optional` ones may be refused (an ACL may forbid CLIENT). */
+static int greet(struct redis_connection *link, const char *doing, bool optional, size_t len, const char *const args[],
+                 struct error *err)
+{
+    uint64_t deadline_ms = redis_now_ms() + GREETING_MS;
+    redisReply *reply = NULL;
+    if (redis_connection_send(link, len, args, NULL, deadline_ms, err) < 0)
+        return -1;
+    int got = redis_connection_receive(link, deadline_ms, -1, &reply, err);
+    if (got == 0)
+        return error_set(err, ERROR_STORE, ETIMEDOUT, "Redis: %s", doing);
+    if (got < 0)
+        return -1;
+    int result = reply->type == REDIS_REPLY_ERROR && !optional ? redis_error(reply, doing, err) : 0;
+    freeReplyObject(reply);
+    return result;
+}
+
+static int introduce(struct redis_connection *link, const struct redis_address *address, struct error *err)
+{
+    char name[48], database[16];
+    (void)snprintf(name, sizeof name, "evalx-%ld", (long)getpid());
+    (void)snprintf(database, sizeof database, "%u", address->database);
+    if (address->password[0] != '\0') {
+        bool has_user = address->user[0] != '\0';
+        const char *const with_user[] = { "AUTH", address->user, address->password };
+        const char *const without[] = { "AUTH", address->password };
+        if (greet(link, "log in", false, has_user ? 3 : 2, has_user ? with_user : without, err) < 0)
+            return -1;
+    }
+    if (greet(link, "name the connection", true, 3, (const char *const[]){ "CLIENT", "SETNAME", name }, err) < 0)
+        return -1;
+    if (address->database != 0 &&
+        greet(link, "choose the database", false, 2, (const char *const[]){ "SELECT", database }, err) < 0)
+        return -1;
+    return 0;
+}
+
+int redis_connection_open(const struct redis_address *address, struct redis_connection **ret, struct error *err)
+{
+    auto_close int fd = -1;
+    if (connect_any(address, &fd, err) < 0)
+        return -1;
+    struct redis_connection *link = calloc(1, sizeof *link);
+    redisReader *reader = redisReaderCreate();
+    if (link == NULL || reader == NULL) {
+        free(link);
+        if (reader != NULL)
+            redisReaderFree(reader);
+        return error_set(err, ERROR_STORE, ENOMEM, "Redis: connect");
+    }
+    link->fd = take_fd(&fd);
+    link->reader = reader;
+    if ((address->uses_tls &&
+         redis_tls_open(address->trust, link->fd, address->host, redis_now_ms() + GREETING_MS, &link->tls, err) < 0) ||
+        introduce(link, address, err) < 0) {
+        redis_connection_close(link);
+        return -1;
+    }
+    *ret = link;
+    return 0;
+}
+
+void redis_connection_close(struct redis_connection *link)
+{
+    if (link == NULL)
+        return;
+    redis_tls_close(link->tls);
+    (void)close(link->fd);
+    redisReaderFree(link->reader);
+    free(link);
+}

@@ -1,0 +1,246 @@
+/*
+ * redis_pool: connections for calls, and what to do while Redis is away.
+ *
+ * A connection that broke takes the idle ones with it: they are of the same age and the same server.  A connect that
+ * failed keeps others from trying for 50 ms, then twice as long each time up to a second, half of it by chance, so that
+ * a fleet does not come back in step; until then calls fail at once with the reason, and the API can say 503.
+ */
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/random.h>
+
+#include "queue/redis/internal.h"
+
+#define BACK_OFF_MS_MIN 50
+#define BACK_OFF_MS_MAX 1000
+
+void redis_pool_init(struct redis_pool *pool, const struct redis_address *address)
+{
+    *pool = (struct redis_pool){ .address = *address };
+    (void)pthread_mutex_init(&pool->lock, NULL);
+}
+
+/* With the lock held. */
+static void close_idle(struct redis_pool *pool)
+{
+    while (pool->idle_len > 0)
+        redis_connection_close(pool->idle[--pool->idle_len]);
+}
+
+void redis_pool_done(struct redis_pool *pool)
+{
+    close_idle(pool);
+    (void)pthread_mutex_destroy(&pool->lock);
+}
+
+uint64_t redis_spread(uint64_t ms)
+{
+    unsigned char chance;
+    if (getrandom(&chance, sizeof chance, 0) != sizeof chance)
+        chance = 255;
+    return ms / 2 + ms / 2 * chance / 255;
+}
+
+/* With the lock held. */
+static void back_off(struct redis_pool *pool, const struct error *why)
+{
+    pool->away = *why;
+    pool->back_off_ms *= 2;
+    if (pool->back_off_ms < BACK_OFF_MS_MIN)
+        pool->back_off_ms = BACK_OFF_MS_MIN;
+    if (pool->back_off_ms > BACK_OFF_MS_MAX)
+        pool->back_off_ms = BACK_OFF_MS_MAX;
+    pool->retry_at_ms = redis_now_ms() + redis_spread(pool->back_off_ms);
+}
+
+int redis_pool_connect(struct redis_pool *pool, struct redis_connection **ret, struct error *err)
+{
+    (void)pthread_mutex_lock(&pool->lock);
+    uint64_t now = redis_now_ms();
+    bool may_try = now >= pool->retry_at_ms;
+    if (!may_try)
+        *err = pool->away;
+    else if (pool->back_off_ms > 0)
+        pool->retry_at_ms = now + BACK_OFF_MS_MAX; /* this caller tries for all of them */
+    (void)pthread_mutex_unlock(&pool->lock);
+    if (!may_try)
+        return -1;
+
+    int result = redis_connection_open(&pool->address, ret, err);
+    (void)pthread_mutex_lock(&pool->lock);
+    if (result < 0) {
+        back_off(pool, err);
+    } else {
+        pool->back_off_ms = 0;
+        pool->retry_at_ms = 0;
+    }
+    (void)pthread_mutex_unlock(&pool->lock);
+    return result;
+}
+
+int redis_pool_take(struct redis_pool *pool, struct redis_connection **ret, struct error *err)
+{
+    struct redis_connection *link = NULL;
+    (void)pthread_mutex_lock(&pool->lock);
+    if (pool->idle_len > 0)
+        link = pool->idle[--pool->idle_len];
+    (void)pthread_mutex_unlock(&pool->lock);
+    if (link == NULL)
+        return redis_pool_connect(pool, ret, err);
+    *ret = link;
+    return 0;
+}
+
+void redis_pool_give(struct redis_pool *pool, struct redis_connection *link)
+{
+    (void)pthread_mutex_lock(&pool->lock);
+    bool keep = pool->idle_len < REDIS_IDLE_LINKS_MAX;
+    if (keep)
+        pool->idle[pool->idle_len++] = link;
+    (void)pthread_mutex_unlock(&pool->lock);
+    if (!keep)
+        redis_connection_close(link);
+}
+
+void redis_pool_drop(struct redis_pool *pool, struct redis_connection *link)
+{
+    redis_connection_close(link);
+    (void)pthread_mutex_lock(&pool->lock);
+    close_idle(pool);
+    (void)pthread_mutex_unlock(&pool->lock);
+}
+
+/* ---- scripts ---- */
+
+int redis_args_init(struct redis_args *args, const struct redis_store *store, enum redis_script script, size_t cap,
+                    struct error *err)
+{
+    cap += 4;
+    *args = (struct redis_args){ .at = calloc(cap, sizeof *args->at),
+                                 .lens = calloc(cap, sizeof *args->lens),
+                                 .numbers = calloc(cap, sizeof *args->numbers),
+                                 .cap = cap };
+    if (args->at == NULL || args->lens == NULL || args->numbers == NULL)
+        return error_set(err, ERROR_STORE, ENOMEM, "Redis: arguments of %s", redis_scripts[script].name);
+    redis_args_add(args, TEXT("EVALSHA"));
+    redis_args_add(args, text_of(redis_scripts[script].sha));
+    redis_args_add(args, TEXT("1"));
+    redis_args_add(args, text_of(store->prefix));
+    return 0;
+}
+
+void redis_args_done(struct redis_args *args)
+{
+    free(args->at);
+    free(args->lens);
+    free(args->numbers);
+    *args = (struct redis_args){ 0 };
+}
+
+void redis_args_add(struct redis_args *args, struct text text)
+{
+    assert(args->len < args->cap);
+    args->at[args->len] = text.at != NULL ? text.at : "";
+    args->lens[args->len++] = text.len;
+}
+
+void redis_args_add_number(struct redis_args *args, uint64_t number)
+{
+    char *at = args->numbers[args->len];
+    int len = snprintf(at, sizeof args->numbers[0], "%llu", (unsigned long long)number);
+    redis_args_add(args, (struct text){ at, (size_t)len });
+}
+
+/* *ret_broke: the connection is of no more use. */
+static int exchange(struct redis_connection *link, const struct redis_args *args, const char *doing, redisReply **ret,
+                    bool *ret_broke, struct error *err)
+{
+    uint64_t deadline_ms = redis_now_ms() + REDIS_CALL_MS;
+    *ret_broke = true;
+    if (redis_connection_send(link, args->len, args->at, args->lens, deadline_ms, err) < 0)
+        return -1;
+    int got = redis_connection_receive(link, deadline_ms, -1, ret, err);
+    if (got == 0)
+        return error_set(err, ERROR_STORE, ETIMEDOUT, "%s: Redis gives no answer", doing);
+    if (got < 0)
+        return -1;
+    *ret_broke = false;
+    return 0;
+}
+
+/* Answers that say: this server is not (or not now) the one to talk to.  The next connect may find another. */
+static bool is_wrong_server(const char *text)
+{
+    return strncmp(text, "READONLY", 8) == 0 || strncmp(text, "LOADING", 7) == 0 ||
+           strncmp(text, "MASTERDOWN", 10) == 0 || strncmp(text, "MOVED", 5) == 0;
+}
+
+int redis_ask(struct redis_connection *link, enum redis_script script, struct redis_args *args, redisReply **ret,
+              bool *ret_broke, struct error *err)
+{
+    const char *doing = redis_scripts[script].name;
+    redisReply *reply = NULL;
+    if (exchange(link, args, doing, &reply, ret_broke, err) < 0)
+        return -1;
+    if (reply->type == REDIS_REPLY_ERROR && strncmp(reply->str, "NOSCRIPT", 8) == 0) {
+        /* A server that was restarted, or another one: send the whole text once, from then on it knows it. */
+        freeReplyObject(reply);
+        struct text hash = { args->at[1], args->lens[1] };
+        args->at[0] = "EVAL";
+        args->lens[0] = 4;
+        args->at[1] = redis_scripts[script].text;
+        args->lens[1] = strlen(redis_scripts[script].text);
+        int got = exchange(link, args, doing, &reply, ret_broke, err);
+        args->at[0] = "EVALSHA";
+        args->lens[0] = 7;
+        args->at[1] = hash.at;
+        args->lens[1] = hash.len;
+        if (got < 0)
+            return -1;
+    }
+    if (reply->type == REDIS_REPLY_ERROR) {
+        *ret_broke = is_wrong_server(reply->str);
+        (void)redis_error(reply, doing, err);
+        freeReplyObject(reply);
+        return -1;
+    }
+    *ret = reply;
+    return 0;
+}
+
+int redis_answer_is_odd(enum redis_script script, struct error *err)
+{
+    return error_set(err, ERROR_STORE, 0, "%s: Redis gave an answer of another form", redis_scripts[script].name);
+}
+
+int redis_call(struct redis_store *store, enum redis_script script, struct redis_args *args, int type, redisReply **ret,
+               struct error *err)
+{
+    uint64_t start_ms = redis_now_ms();
+    for (int try = 0;; try++) {
+        struct redis_connection *link;
+        bool broke = false;
+        redisReply *reply = NULL;
+        if (redis_pool_take(&store->pool, &link, err) < 0)
+            return -1;
+        if (redis_ask(link, script, args, &reply, &broke, err) == 0) {
+            redis_pool_give(&store->pool, link);
+            if (reply->type != type) {
+                freeReplyObject(reply);
+                return redis_answer_is_odd(script, err);
+            }
+            *ret = reply;
+            return 0;
+        }
+        if (!broke) {
+            redis_pool_give(&store->pool, link);
+            return -1;
+        }
+        redis_pool_drop(&store->pool, link);
+        /* Once more, unless the time went into waiting for a server that does not answer. */
+        if (try == 1 || redis_now_ms() - start_ms > 1000)
+            return -1;
+    }
+}

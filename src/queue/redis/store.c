@@ -1,0 +1,153 @@
+/* redis_store: opening and closing the store of a fleet; see redis/internal.h for how it works. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "queue/redis/internal.h"
+
+/* The value of "name:value" in the text INFO gives; empty where it is not there. */
+static struct text info_value(struct text info, const char *name)
+{
+    size_t name_len = strlen(name);
+    for (size_t at = 0; at < info.len;) {
+        const char *line = info.at + at;
+        const char *end = memchr(line, '\n', info.len - at);
+        size_t len = end != NULL ? (size_t)(end - line) : info.len - at;
+        at += len + 1;
+        if (len > name_len && memcmp(line, name, name_len) == 0 && line[name_len] == ':') {
+            struct text value = { line + name_len + 1, len - name_len - 1 };
+            while (value.len > 0 && value.at[value.len - 1] == '\r')
+                value.len--;
+            return value;
+        }
+    }
+    return (struct text){ 0 };
+}
+
+static int check_info(struct text info, struct error *err)
+{
+    struct text version = info_value(info, "redis_version"); /* Valkey says 7.2.4 here */
+    struct text policy = info_value(info, "maxmemory_policy");
+    uint64_t major = 0;
+    const char *dot = version.len > 0 ? memchr(version.at, '.', version.len) : NULL;
+    struct text first = { version.at, dot != NULL ? (size_t)(dot - version.at) : 0 };
+    if (text_parse_u64(first, &major) == 0 && major < 7)
+        return error_set(err, ERROR_SETUP, 0, "open store: Redis %.*s is too old; 7.0 or newer is needed",
+                         TEXT_ARG(version));
+    if (policy.len > 7 && memcmp(policy.at, "allkeys", 7) == 0)
+        return error_set(err, ERROR_SETUP, 0,
+                         "open store: Redis may drop accepted submissions (maxmemory-policy %.*s); "
+                         "set it to noeviction",
+                         TEXT_ARG(policy));
+    return 0;
+}
+
+int redis_check_server(struct redis_store *store, struct error *err)
+{
+    struct redis_connection *link;
+    auto_reply redisReply *reply = NULL;
+    if (redis_pool_take(&store->pool, &link, err) < 0)
+        return -1;
+    uint64_t deadline_ms = redis_now_ms() + REDIS_CALL_MS;
+    int got = redis_connection_send(link, 1, (const char *const[]){ "INFO" }, NULL, deadline_ms, err);
+    if (got == 0)
+        got = redis_connection_receive(link, deadline_ms, -1, &reply, err);
+    if (got != 1) {
+        redis_pool_drop(&store->pool, link);
+        return got < 0 ? -1 : error_set(err, ERROR_STORE, ETIMEDOUT, "open store: Redis gives no answer");
+    }
+    redis_pool_give(&store->pool, link);
+    if (reply->type != REDIS_REPLY_STRING)
+        return 0;
+    return check_info((struct text){ reply->str, (size_t)reply->len }, err);
+}
+
+static void redis_close(struct store *base)
+{
+    struct redis_store *store = redis_of(base);
+    redis_watch_end(store);
+    redis_claim_conns_done(store);
+    redis_pool_done(&store->pool);
+    redis_trust_close(store->trust);
+    redis_resolver_close(store->names);
+    (void)pthread_mutex_destroy(&store->claim_conns_lock);
+    free(store);
+}
+
+/* Place 0: so that tokens made with one Redis are found when others are added after it. */
+static void redis_name(struct store *base, char ret_token[TOKEN_BYTES])
+{
+    (void)base;
+    token_new(ret_token);
+    token_set_shard(ret_token, 0);
+}
+
+static const struct store_ops redis_ops = {
+    .name = redis_name,
+    .add = redis_add,
+    .claim = redis_claim,
+    .heartbeat = redis_heartbeat,
+    .finish = redis_finish,
+    .release = redis_release,
+    .cancel = redis_cancel,
+    .get = redis_get,
+    .depth = redis_depth,
+    .sweep = redis_reap_expired,
+    .forget_worker = redis_forget_worker,
+    .workers = redis_workers,
+    .dead_list = redis_dead_list,
+    .dead_get = redis_dead_get,
+    .dead_retry = redis_dead_retry,
+    .shared_get = redis_shared_get,
+    .shared_put = redis_shared_put,
+    .wake = redis_wake,
+    .watch = redis_watch,
+    .watch_ends = redis_watch_ends,
+    .close = redis_close,
+};
+
+int redis_store_new(const struct config *config, const char *url, struct redis_store **ret, struct error *err)
+{
+    struct redis_address address;
+    if (redis_address_parse(url, &address, err) < 0)
+        return -1;
+    if (config->redis_password[0] != '\0')
+        (void)snprintf(address.password, sizeof address.password, "%s", config->redis_password);
+
+    struct redis_store *store = calloc(1, sizeof *store);
+    if (store == NULL)
+        return error_set(err, ERROR_SETUP, ENOMEM, "open store");
+    if (redis_resolver_open(address.host, address.port, &store->names, err) < 0 ||
+        (address.uses_tls && redis_trust_open(config->redis_ca, &store->trust, err) < 0)) {
+        redis_resolver_close(store->names);
+        free(store);
+        return -1;
+    }
+    address.trust = store->trust;
+    address.names = store->names;
+    store->store = (struct store){ &redis_ops, "redis" };
+    store->queue_max = config->queue_max;
+    store->lease_ms = config->lease_ms;
+    store->attempts_max = config->attempts_max;
+    store->result_ttl_ms = config->result_ttl_s * 1000;
+    store->idempotency_ms = config->idempotency_s * 1000;
+    (void)snprintf(store->prefix, sizeof store->prefix, "{%s}:", config->redis_prefix);
+    (void)pthread_mutex_init(&store->claim_conns_lock, NULL);
+    redis_pool_init(&store->pool, &address);
+    *ret = store;
+    return 0;
+}
+
+int redis_store_open(const struct config *config, const char *url, struct store **ret, struct error *err)
+{
+    struct redis_store *store;
+    if (redis_store_new(config, url, &store, err) < 0)
+        return -1;
+    if (redis_check_server(store, err) < 0) {
+        redis_close(&store->store);
+        return -1;
+    }
+    *ret = &store->store;
+    return 0;
+}

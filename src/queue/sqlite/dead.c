@@ -1,0 +1,183 @@
+/* sqlite_dead: what operators ask for: dead letters and the list of workers. */
+#include "queue/sqlite/internal.h"
+
+#include <assert.h>
+
+#include "base/clock.h"
+
+static void copy_text(char *ret, size_t bytes, sqlite3_stmt *row, int column)
+{
+    (void)snprintf(ret, bytes, "%s", (const char *)sqlite3_column_text(row, column));
+}
+
+static void read_dead(sqlite3_stmt *row, struct store_dead *ret)
+{
+    *ret = (struct store_dead){ .priority = (enum submission_priority)sqlite3_column_int(row, 2),
+                                .attempt = (uint32_t)sqlite3_column_int64(row, 3),
+                                .created_ms = (uint64_t)sqlite3_column_int64(row, 4),
+                                .died_ms = (uint64_t)sqlite3_column_int64(row, 5) };
+    copy_text(ret->token, sizeof ret->token, row, 0);
+    copy_text(ret->queue, sizeof ret->queue, row, 1);
+    copy_text(ret->reason, sizeof ret->reason, row, 6);
+    copy_text(ret->client, sizeof ret->client, row, 7);
+}
+
+static int read_payload(sqlite3_stmt *row, struct store_dead *ret, struct error *err)
+{
+    size_t len = (size_t)sqlite3_column_bytes(row, 8);
+    buf_init(&ret->payload, len + 1);
+    return len > 0 ? buf_append(&ret->payload, sqlite3_column_blob(row, 8), len, err) : 0;
+}
+
+static void give_or_close(struct sqlite_store *store, struct sqlite_link *link, int result)
+{
+    if (result < 0)
+        sqlite_link_close(link);
+    else
+        sqlite_reader_give(store, link);
+}
+
+int sqlite_dead_list(struct store *base, uint64_t before_ms, const char *before_token, struct store_dead ret_dead[],
+                     size_t max, size_t *ret_len, struct error *err)
+{
+    struct sqlite_store *store = sqlite_of(base);
+    struct sqlite_link link;
+    size_t len = 0;
+    if (sqlite_reader_take(store, &link, err) < 0)
+        return -1;
+    sqlite3_stmt *row = sqlite_bind(&link, QUERY_DEAD_LIST, err, "iti", before_ms > 0 ? (int64_t)before_ms : INT64_MAX,
+                                    before_token, (int64_t)max);
+    int got = row != NULL ? sqlite_step(row, err) : -1;
+    for (; got == 1; got = sqlite_step(row, err)) {
+        assert(len < max);
+        read_dead(row, &ret_dead[len++]);
+    }
+    give_or_close(store, &link, got);
+    *ret_len = len;
+    return got;
+}
+
+int sqlite_dead_get(struct store *base, const char *token, struct store_dead *ret, bool *ret_found, struct error *err)
+{
+    struct sqlite_store *store = sqlite_of(base);
+    struct sqlite_link link;
+    if (sqlite_reader_take(store, &link, err) < 0)
+        return -1;
+    sqlite3_stmt *row = sqlite_bind(&link, QUERY_DEAD, err, "t", token);
+    int got = row != NULL ? sqlite_step(row, err) : -1;
+    *ret_found = got == 1;
+    if (got == 1) {
+        read_dead(row, ret);
+        got = read_payload(row, ret, err);
+        (void)sqlite3_reset(row);
+    }
+    give_or_close(store, &link, got);
+    return got;
+}
+
+/* ---- retry ---- */
+
+struct retry_op {
+    const char *token;
+    bool retried;
+};
+
+/* Where it is no dead letter (any more): was it one, and does it live again?  Its old row goes where it is one. */
+static int find_old_row(struct sqlite_store *store, const char *token, int64_t *ret_seq, bool *ret_retried,
+                        struct error *err)
+{
+    sqlite3_stmt *row = sqlite_bind(&store->writer, QUERY_RETRIED, err, "t", token);
+    int got = row != NULL ? sqlite_step(row, err) : -1;
+    *ret_seq = 0;
+    *ret_retried = false;
+    if (got != 1)
+        return got;
+    *ret_seq = sqlite3_column_int64(row, 0);
+    *ret_retried = sqlite3_column_int(row, 1) != 0;
+    (void)sqlite3_reset(row);
+    return 0;
+}
+
+/* A new row at the end of its queue.  The attempt goes on: a worker that was given up may still answer for one of the
+ * old numbers. */
+static int revive(struct sqlite_store *store, const struct store_dead *dead, uint32_t running_max, struct error *err)
+{
+    struct sqlite_position position;
+    struct sqlite_link *writer = &store->writer;
+    int64_t now = (int64_t)clock_wall_ms();
+    if (sqlite_find_position(store, dead->client, running_max, dead->queue, dead->priority, &position, err) < 0 ||
+        sqlite_run(writer, QUERY_INSERT, err, "tititiii", dead->token, (int64_t)dead->priority, dead->queue, now,
+                   dead->client, position.tag, (int64_t)position.parked, (int64_t)running_max) < 0)
+        return -1;
+    int64_t seq = sqlite3_last_insert_rowid(writer->db);
+    if (sqlite_run(writer, QUERY_RETRY, err, "iii", seq, (int64_t)dead->attempt, (int64_t)dead->created_ms) < 0 ||
+        sqlite_run(writer, QUERY_PAYLOAD_PUT, err, "ib", seq, buf_text(&dead->payload)) < 0 ||
+        sqlite_run(writer, QUERY_DEAD_DROP, err, "t", dead->token) < 0)
+        return -1;
+    sqlite_count_new(store, &position, dead->queue, dead->priority);
+    sqlite_tell(store, dead->token, SUBMISSION_QUEUED, false);
+    if (sqlite_waiting(store) > store->queue_max)
+        return error_set(err, ERROR_BUSY, 0, "the queue is full (%llu submissions wait)",
+                         (unsigned long long)store->queue_max);
+    return 0;
+}
+
+static int apply_retry(struct sqlite_store *store, void *what, struct error *err)
+{
+    struct retry_op *op = what;
+    struct store_dead dead = { 0 };
+    int64_t old_seq;
+    if (find_old_row(store, op->token, &old_seq, &op->retried, err) < 0)
+        return -1;
+    sqlite3_stmt *row = sqlite_bind(&store->writer, QUERY_DEAD, err, "t", op->token);
+    int got = row != NULL ? sqlite_step(row, err) : -1;
+    if (got != 1)
+        return got;
+    read_dead(row, &dead);
+    uint32_t running_max = (uint32_t)sqlite3_column_int64(row, 9);
+    int result = read_payload(row, &dead, err);
+    (void)sqlite3_reset(row);
+    if (result == 0 && old_seq != 0 &&
+        (sqlite_run(&store->writer, QUERY_RESULT_DROP, err, "i", old_seq) < 0 ||
+         sqlite_run(&store->writer, QUERY_FORGET, err, "i", old_seq) < 0))
+        result = -1;
+    if (result == 0)
+        result = revive(store, &dead, running_max, err);
+    store_dead_done(&dead);
+    op->retried = true;
+    return result;
+}
+
+int sqlite_dead_retry(struct store *base, const char *token, bool *ret_retried, struct error *err)
+{
+    struct retry_op op = { .token = token };
+    if (sqlite_commit(sqlite_of(base), &(struct sqlite_op){ .apply = apply_retry, .what = &op, .must_last = true },
+                      err) < 0)
+        return -1;
+    *ret_retried = op.retried;
+    return 0;
+}
+
+int sqlite_workers(struct store *base, struct store_worker_view ret_views[], size_t max, size_t *ret_len,
+                   struct error *err)
+{
+    struct sqlite_store *store = sqlite_of(base);
+    uint64_t now = clock_mono_us() / 1000;
+    size_t len = 0;
+    (void)err;
+    (void)pthread_mutex_lock(&store->lock);
+    for (size_t i = 0; i < store->workers_len && len < max; i++) {
+        const struct sqlite_worker *worker = &store->workers[i];
+        if (worker->beat_ms + store->lease_ms < now)
+            continue;
+        struct store_worker_view *view = &ret_views[len++];
+        *view = (struct store_worker_view){ .slots = worker->slots,
+                                            .busy_milli = worker->busy_milli,
+                                            .running = worker->running,
+                                            .beat_ago_ms = now > worker->beat_ms ? now - worker->beat_ms : 0 };
+        (void)snprintf(view->name, sizeof view->name, "%s", worker->name);
+    }
+    (void)pthread_mutex_unlock(&store->lock);
+    *ret_len = len;
+    return 0;
+}

@@ -1,0 +1,124 @@
+/*
+ * sqlite_queues: how many wait and run in each lane, beside the rows.
+ *
+ * The rows are the truth and are counted when the store opens; from then on every move changes the count with
+ * the row.  The journal lets a failed order or transaction take its changes back, so a count never
+ * speaks of a row that was not committed for longer than the transaction itself.
+ */
+#include "queue/sqlite/internal.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+/* Aborts when memory is out: the sizes are ours, and a supervisor starts us again with nothing lost. */
+void *sqlite_grow(void *array, size_t len, size_t *cap, size_t bytes_each)
+{
+    if (len < *cap)
+        return array;
+    *cap = *cap == 0 ? 16 : *cap * 2;
+    void *bigger = realloc(array, *cap * bytes_each);
+    if (bigger == NULL)
+        abort();
+    return bigger;
+}
+
+size_t sqlite_queue(struct sqlite_store *store, const char *name)
+{
+    (void)pthread_mutex_lock(&store->lock);
+    size_t i = 0;
+    while (i < store->queues_len && strcmp(store->queues[i].name, name) != 0)
+        i++;
+    if (i == store->queues_len) {
+        store->queues = sqlite_grow(store->queues, store->queues_len, &store->queues_cap, sizeof *store->queues);
+        store->queues[i] = (struct sqlite_queue){ 0 };
+        (void)snprintf(store->queues[i].name, sizeof store->queues[i].name, "%s", name);
+        store->queues_len++;
+    }
+    (void)pthread_mutex_unlock(&store->lock);
+    return i;
+}
+
+static void change_one(uint64_t *count, int by)
+{
+    assert(by >= 0 || *count >= (uint64_t)-by);
+    *count += (uint64_t)(int64_t)by;
+}
+
+/* With `lock` held.  `sign` -1 takes it back. */
+static void apply_change(struct sqlite_store *store, const struct sqlite_count_delta *change, int sign)
+{
+    struct sqlite_queue *queue = &store->queues[change->queue];
+    change_one(&queue->waiting[change->priority], sign * change->waiting);
+    change_one(&queue->parked[change->priority], sign * change->parked);
+    change_one(&queue->running, sign * change->running);
+    if (change->client == 0)
+        return;
+    change_one(&store->clients[change->client].waiting, sign * change->client_waiting);
+    change_one(&store->clients[change->client].active, sign * change->client_active);
+}
+
+void sqlite_count(struct sqlite_store *store, const struct sqlite_count_delta *change)
+{
+    (void)pthread_mutex_lock(&store->lock);
+    apply_change(store, change, 1);
+    store->journal = sqlite_grow(store->journal, store->journal_len, &store->journal_cap, sizeof *store->journal);
+    store->journal[store->journal_len++] = *change;
+    (void)pthread_mutex_unlock(&store->lock);
+}
+
+void sqlite_queue_move(struct sqlite_store *store, size_t queue, enum submission_priority priority, int waiting,
+                       int running)
+{
+    struct sqlite_count_delta change = { .queue = queue, .priority = priority, .waiting = waiting, .running = running };
+    sqlite_count(store, &change);
+}
+
+void sqlite_tell(struct sqlite_store *store, const char *token, enum submission_state state, bool cancelled)
+{
+    store->fresh = sqlite_grow(store->fresh, store->fresh_len, &store->fresh_cap, sizeof *store->fresh);
+    struct sqlite_event *event = &store->fresh[store->fresh_len++];
+    *event = (struct sqlite_event){ .state = state, .cancelled = cancelled };
+    event->promise = submission_state_is_final(state) ? store->promise : 0;
+    (void)snprintf(event->token, sizeof event->token, "%s", token);
+}
+
+struct sqlite_mark sqlite_mark(struct sqlite_store *store)
+{
+    return (struct sqlite_mark){ store->journal_len, store->fresh_len };
+}
+
+void sqlite_take_back(struct sqlite_store *store, struct sqlite_mark mark)
+{
+    (void)pthread_mutex_lock(&store->lock);
+    while (store->journal_len > mark.journal_len)
+        apply_change(store, &store->journal[--store->journal_len], -1);
+    store->fresh_len = mark.fresh_len;
+    (void)pthread_mutex_unlock(&store->lock);
+}
+
+void sqlite_settle(struct sqlite_store *store)
+{
+    (void)pthread_mutex_lock(&store->lock);
+    store->journal_len = 0;
+    if (store->watcher != NULL && store->fresh_len > 0) {
+        for (size_t i = 0; i < store->fresh_len; i++) {
+            store->told = sqlite_grow(store->told, store->told_len, &store->told_cap, sizeof *store->told);
+            store->told[store->told_len++] = store->fresh[i];
+        }
+        (void)pthread_cond_signal(&store->watch_wakeup);
+    }
+    store->fresh_len = 0;
+    sqlite_wake_one(store);
+    (void)pthread_mutex_unlock(&store->lock);
+}
+
+uint64_t sqlite_waiting(struct sqlite_store *store)
+{
+    uint64_t waiting = 0;
+    (void)pthread_mutex_lock(&store->lock);
+    for (size_t i = 0; i < store->queues_len; i++)
+        for (int priority = 0; priority < PRIORITY_COUNT_; priority++)
+            waiting += store->queues[i].waiting[priority] + store->queues[i].parked[priority];
+    (void)pthread_mutex_unlock(&store->lock);
+    return waiting;
+}

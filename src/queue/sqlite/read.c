@@ -1,0 +1,198 @@
+/*
+ * sqlite_read: what clients poll.  Readers have connections of their own (WAL: they never wait for a commit);
+ * idle ones are kept for the next reader.  An end that is not on the disk yet is not shown: a client that has seen a
+ * result would see none after a power cut.
+ */
+#include "queue/sqlite/internal.h"
+
+#include <assert.h>
+
+#include "base/clock.h"
+
+int sqlite_reader_take(struct sqlite_store *store, struct sqlite_link *ret, struct error *err)
+{
+    (void)pthread_mutex_lock(&store->readers_lock);
+    bool got = store->readers_len > 0;
+    if (got)
+        *ret = store->readers[--store->readers_len];
+    (void)pthread_mutex_unlock(&store->readers_lock);
+    if (got)
+        return 0;
+    if (sqlite_link_open(store->file, true, ret, err) < 0) {
+        err->kind = ERROR_STORE; /* the set-up was fine when the store was opened */
+        return -1;
+    }
+    return 0;
+}
+
+void sqlite_reader_give(struct sqlite_store *store, struct sqlite_link *link)
+{
+    (void)pthread_mutex_lock(&store->readers_lock);
+    bool keep = store->readers_len < SQLITE_READERS_MAX;
+    if (keep)
+        store->readers[store->readers_len++] = *link;
+    (void)pthread_mutex_unlock(&store->readers_lock);
+    if (!keep)
+        sqlite_link_close(link);
+}
+
+static int read_view(struct sqlite_store *store, struct sqlite_link *link, const char *token, struct store_view *ret,
+                     struct error *err)
+{
+    *ret = (struct store_view){ 0 };
+    sqlite3_stmt *view = sqlite_bind(link, QUERY_VIEW, err, "t", token);
+    int got = view != NULL ? sqlite_step(view, err) : -1;
+    if (got != 1)
+        return got;
+    int result = 0;
+    uint64_t finished_ms = (uint64_t)sqlite3_column_int64(view, 6);
+    bool has_expired = finished_ms != 0 && finished_ms + store->result_ttl_ms <= clock_wall_ms();
+    if (!has_expired) { /* else only the next sweep has not come yet */
+        ret->found = true;
+        ret->state = (enum submission_state)sqlite3_column_int(view, 0);
+        ret->cancelled = sqlite3_column_int(view, 1) != 0;
+        ret->attempt = (uint32_t)sqlite3_column_int64(view, 2);
+        (void)snprintf(ret->queue, sizeof ret->queue, "%s", (const char *)sqlite3_column_text(view, 3));
+        ret->created_ms = (uint64_t)sqlite3_column_int64(view, 4);
+        ret->started_ms = (uint64_t)sqlite3_column_int64(view, 5);
+        ret->finished_ms = finished_ms;
+        size_t len = (size_t)sqlite3_column_bytes(view, 7);
+        buf_init(&ret->result, len + 1);
+        result = len > 0 ? buf_append(&ret->result, sqlite3_column_blob(view, 7), len, err) : 0;
+    }
+    (void)sqlite3_reset(view);
+    return result;
+}
+
+/* Ends with *err what was read so far, where the promises behind it cannot be kept. */
+static int keep_ends(struct sqlite_store *store, struct store_view views[], size_t len, struct error *err)
+{
+    bool any = false;
+    for (size_t i = 0; i < len; i++)
+        any |= views[i].found && submission_state_is_final(views[i].state);
+    if (!any || sqlite_promises_keep(store, err) == 0)
+        return 0;
+    for (size_t i = 0; i < len; i++)
+        store_view_done(&views[i]);
+    return -1;
+}
+
+int sqlite_get(struct store *base, const char *const tokens[], size_t len, struct store_view ret_views[],
+               struct error *err)
+{
+    struct sqlite_store *store = sqlite_of(base);
+    struct sqlite_link link;
+    if (sqlite_reader_take(store, &link, err) < 0)
+        return -1;
+    int result = sqlite_run(&link, QUERY_BEGIN_READ, err, "");
+    for (size_t i = 0; i < len && result == 0; i++) {
+        result = read_view(store, &link, tokens[i], &ret_views[i], err);
+        if (result < 0)
+            for (size_t j = 0; j <= i; j++)
+                store_view_done(&ret_views[j]);
+    }
+    struct error ignored;
+    if (sqlite3_get_autocommit(link.db) == 0)
+        (void)sqlite_run(&link, QUERY_COMMIT, &ignored, "");
+    if (result == 0)
+        sqlite_reader_give(store, &link);
+    else
+        sqlite_link_close(&link);
+    return result == 0 ? keep_ends(store, ret_views, len, err) : -1;
+}
+
+/* When the oldest that waits in this lane was added; 0 if none does. */
+static int oldest_in_queue(struct sqlite_link *link, const char *queue, uint64_t *ret_ms, struct error *err)
+{
+    *ret_ms = 0;
+    for (int priority = 0; priority < PRIORITY_COUNT_; priority++) {
+        sqlite3_stmt *head = sqlite_bind(link, QUERY_HEAD, err, "ti", queue, (int64_t)priority);
+        int got = head != NULL ? sqlite_step(head, err) : -1;
+        if (got < 0)
+            return -1;
+        if (got == 0)
+            continue;
+        uint64_t created_ms = (uint64_t)sqlite3_column_int64(head, 4);
+        if (*ret_ms == 0 || created_ms < *ret_ms)
+            *ret_ms = created_ms;
+        (void)sqlite3_reset(head);
+    }
+    return 0;
+}
+
+/* Of clients with a name, whose queues are not by age; 0 if none of theirs waits. */
+static int oldest_named(struct sqlite_link *link, uint64_t *ret_ms, struct error *err)
+{
+    *ret_ms = 0;
+    sqlite3_stmt *oldest = sqlite_bind(link, QUERY_OLDEST_NAMED, err, "");
+    int got = oldest != NULL ? sqlite_step(oldest, err) : -1;
+    if (got != 1)
+        return got;
+    *ret_ms = (uint64_t)sqlite3_column_int64(oldest, 0);
+    (void)sqlite3_reset(oldest);
+    return 0;
+}
+
+static void copy_counts(struct sqlite_store *store, struct store_depth *ret)
+{
+    uint64_t now = clock_mono_us() / 1000;
+    (void)pthread_mutex_lock(&store->lock);
+    for (size_t i = 0; i < store->queues_len; i++) {
+        const struct sqlite_queue *queue = &store->queues[i];
+        uint64_t waiting = 0;
+        for (int priority = 0; priority < PRIORITY_COUNT_; priority++)
+            waiting += queue->waiting[priority] + queue->parked[priority];
+        ret->waiting += waiting;
+        ret->running += queue->running;
+        if (waiting + queue->running == 0 || ret->queues_len == STORE_QUEUES_MAX)
+            continue;
+        (void)snprintf(ret->queues[ret->queues_len].queue, sizeof ret->queues[0].queue, "%s", queue->name);
+        for (int priority = 0; priority < PRIORITY_COUNT_; priority++)
+            ret->queues[ret->queues_len].waiting_by[priority] = queue->waiting[priority] + queue->parked[priority];
+        ret->queues[ret->queues_len].waiting = waiting;
+        ret->queues[ret->queues_len++].running = queue->running;
+    }
+    for (size_t i = 0; i < store->workers_len; i++) {
+        if (store->workers[i].beat_ms + store->lease_ms < now)
+            continue;
+        ret->workers++;
+        ret->slots += store->workers[i].slots;
+        ret->busy_milli += store->workers[i].busy_milli;
+    }
+    (void)pthread_mutex_unlock(&store->lock);
+}
+
+int sqlite_depth(struct store *base, struct store_depth *ret, struct error *err)
+{
+    struct sqlite_store *store = sqlite_of(base);
+    struct sqlite_link link;
+    if (sqlite_reader_take(store, &link, err) < 0)
+        return -1;
+    *ret = (struct store_depth){ 0 };
+    copy_counts(store, ret);
+
+    uint64_t oldest_ms = 0;
+    int result = oldest_named(&link, &oldest_ms, err);
+    for (size_t i = 0; i < ret->queues_len && result == 0; i++) {
+        uint64_t queue_ms;
+        if (ret->queues[i].waiting == 0)
+            continue;
+        result = oldest_in_queue(&link, ret->queues[i].queue, &queue_ms, err);
+        if (result == 0 && queue_ms != 0 && (oldest_ms == 0 || queue_ms < oldest_ms))
+            oldest_ms = queue_ms;
+    }
+    uint64_t now = clock_wall_ms();
+    ret->oldest_wait_ms = oldest_ms != 0 && now > oldest_ms ? now - oldest_ms : 0;
+
+    sqlite3_stmt *dead = result == 0 ? sqlite_bind(&link, QUERY_DEAD_COUNT, err, "") : NULL;
+    int got = dead != NULL ? sqlite_step(dead, err) : -1;
+    if (got < 0) {
+        sqlite_link_close(&link);
+        return -1;
+    }
+    assert(got == 1);
+    ret->dead = (uint64_t)sqlite3_column_int64(dead, 0);
+    (void)sqlite3_reset(dead);
+    sqlite_reader_give(store, &link);
+    return 0;
+}

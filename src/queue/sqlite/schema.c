@@ -1,0 +1,295 @@
+/*
+ * sqlite_schema: the file, its tables and its statements.
+ *
+ * Settings and why: WAL, so that readers never wait for a commit.  synchronous=NORMAL: SQLite flushes the log before it
+ * copies it into the file and before it begins it anew, and never for a commit; for those that promised something
+ * sqlite/flush.c does.  A flush covers everything before it, as the WAL is one file.  secure_delete=FAST overwrites
+ * what is deleted where that costs no extra write.
+ *
+ * Small rows in `submission`, bodies elsewhere: a move touches a few bytes, not the program's source.
+ * The partial indexes make every question cost the same however many submissions lie there;
+ * tests/contract/sqlite_only.c asks SQLite for the plan of each statement.
+ */
+#include "queue/sqlite/internal.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+
+#define APPLICATION_ID 0x65766c78 /* "evlx", so that file(1) and we can tell it from other databases */
+
+static const char *const queries[] = {
+#define X(name, sql) [QUERY_##name] = sql,
+    SQLITE_QUERIES(X)
+#undef X
+};
+
+#define CLIENT_COLUMNS(next)                                                                                           \
+    "  client TEXT NOT NULL DEFAULT ''" next                                                                           \
+    "  tag INTEGER NOT NULL DEFAULT 0" next /* the place in its queue, before seq: see sqlite/clients.c */             \
+    "  parked INTEGER NOT NULL DEFAULT 0" next "  running_max INTEGER NOT NULL DEFAULT 0" next                         \
+    "  retried INTEGER NOT NULL DEFAULT 0" /* was a dead letter */
+
+#define CLIENT_TABLES                                                                                                  \
+    "CREATE TABLE keyed(key TEXT PRIMARY KEY, token TEXT NOT NULL, body TEXT NOT NULL, until INTEGER NOT NULL)"        \
+    "  WITHOUT ROWID;"                                                                                                 \
+    "CREATE INDEX keyed_until ON keyed(until);"                                                                        \
+    "CREATE INDEX submission_waiting ON submission(lane, priority, tag) WHERE state = 0 AND parked = 0;"               \
+    "CREATE INDEX submission_client ON submission(client, lane, priority, tag)"                                        \
+    "  WHERE state = 0 AND parked = 0 AND client <> '';"                                                               \
+    "CREATE INDEX submission_named ON submission(created) WHERE state = 0 AND client <> '';"                           \
+    "CREATE INDEX submission_parked ON submission(client, priority) WHERE parked = 1;"
+
+static const char schema[] =
+    "BEGIN IMMEDIATE;"
+    "CREATE TABLE submission("
+    "  seq INTEGER PRIMARY KEY AUTOINCREMENT," /* the order of the queue */
+    "  token TEXT NOT NULL UNIQUE,"
+    "  state INTEGER NOT NULL," /* 0 queued, 1 processing, 2 completed, 3 failed */
+    "  priority INTEGER NOT NULL,"
+    "  lane TEXT NOT NULL,"
+    "  attempt INTEGER NOT NULL DEFAULT 0," /* times handed out; the fence against late finishes */
+    "  lost INTEGER NOT NULL DEFAULT 0,"    /* leases that ran out */
+    "  cancelled INTEGER NOT NULL DEFAULT 0,"
+    "  created INTEGER NOT NULL," /* ms since 1970, as queued, started and finished; 0 is not yet */
+    "  queued INTEGER NOT NULL,"
+    "  started INTEGER NOT NULL DEFAULT 0,"
+    "  finished INTEGER NOT NULL DEFAULT 0,"
+    "  lease INTEGER NOT NULL DEFAULT 0," /* until when, on this process' monotonic clock in ms */
+    "  worker TEXT NOT NULL DEFAULT ''," CLIENT_COLUMNS(
+        ",") ");"
+             "CREATE TABLE payload(seq INTEGER PRIMARY KEY, body BLOB NOT NULL);"
+             "CREATE TABLE result(seq INTEGER PRIMARY KEY, body BLOB NOT NULL);"
+             "CREATE TABLE dead(token TEXT PRIMARY KEY, lane TEXT NOT NULL, priority INTEGER NOT NULL,"
+             "  attempt INTEGER NOT NULL, created INTEGER NOT NULL, died INTEGER NOT NULL, reason TEXT NOT NULL,"
+             "  payload BLOB NOT NULL, client TEXT NOT NULL DEFAULT '', running_max INTEGER NOT NULL DEFAULT 0) "
+             "WITHOUT ROWID;"
+             "CREATE INDEX submission_lease ON submission(lease) WHERE state = 1;"
+             "CREATE INDEX submission_old ON submission(finished) WHERE state >= 2;"
+             "CREATE INDEX dead_died ON dead(died);" CLIENT_TABLES "PRAGMA application_id=1702259832;"
+             "PRAGMA user_version=2;"
+             "COMMIT;";
+
+/* From the schema before clients had names. */
+static const char schema_2[] =
+    "BEGIN IMMEDIATE;"
+    "ALTER TABLE submission ADD COLUMN" CLIENT_COLUMNS(
+        "; ALTER TABLE submission ADD COLUMN") ";"
+                                               "ALTER TABLE dead ADD COLUMN client TEXT NOT NULL DEFAULT '';"
+                                               "ALTER TABLE dead ADD COLUMN running_max INTEGER NOT NULL DEFAULT 0;"
+                                               "DROP INDEX submission_waiting;" CLIENT_TABLES "PRAGMA user_version=2;"
+                                               "COMMIT;";
+static_assert(APPLICATION_ID == 1702259832, "the number in the schema is the one we compare with");
+static_assert(SQLITE_SCHEMA_VERSION == 2, "the number in the schema is the one we compare with");
+
+const char *sqlite_query_sql(enum sqlite_query query)
+{
+    assert((unsigned)query < QUERY_COUNT_);
+    return queries[query];
+}
+
+/* What went wrong, in words an operator can act on. */
+int sqlite_fail(sqlite3 *db, enum error_kind kind, const char *doing, struct error *err)
+{
+    int code = db != NULL ? sqlite3_errcode(db) & 0xff : SQLITE_NOMEM;
+    const char *file = db != NULL ? sqlite3_db_filename(db, "main") : "";
+    switch (code) {
+    case SQLITE_FULL:
+        return error_set(err, kind, 0, "%s: no space left for %s; make room, or set EVALX_DATA to another folder",
+                         doing, file);
+    case SQLITE_CORRUPT:
+        return error_set(err, kind, 0, "%s: %s is damaged; move it away or restore a copy", doing, file);
+    case SQLITE_NOTADB:
+        return error_set(err, kind, 0, "%s: %s is no SQLite database; move it away", doing, file);
+    case SQLITE_READONLY:
+        return error_set(err, kind, 0, "%s: %s or its folder cannot be written to", doing, file);
+    case SQLITE_CANTOPEN:
+        return error_set(err, kind, sqlite3_system_errno(db), "%s: cannot open %s or the files beside it", doing, file);
+    default:
+        return error_set(err, kind, sqlite3_system_errno(db), "%s: SQLite %s: %s", doing, file,
+                         db != NULL ? sqlite3_errmsg(db) : "out of memory");
+    }
+}
+
+sqlite3_stmt *sqlite_bind(struct sqlite_link *link, enum sqlite_query query, struct error *err, const char *kinds, ...)
+{
+    sqlite3_stmt *statement = link->statements[query];
+    if (statement == NULL &&
+        sqlite3_prepare_v3(link->db, queries[query], -1, SQLITE_PREPARE_PERSISTENT, &statement, NULL) != SQLITE_OK) {
+        sqlite_fail(link->db, ERROR_STORE, "prepare statement", err);
+        return NULL;
+    }
+    link->statements[query] = statement;
+
+    va_list values;
+    va_start(values, kinds);
+    int failed = SQLITE_OK;
+    for (int i = 0; kinds[i] != '\0' && failed == SQLITE_OK; i++) {
+        if (kinds[i] == 'i') {
+            failed = sqlite3_bind_int64(statement, i + 1, va_arg(values, int64_t));
+        } else if (kinds[i] == 't') {
+            failed = sqlite3_bind_text(statement, i + 1, va_arg(values, const char *), -1, SQLITE_STATIC);
+        } else {
+            assert(kinds[i] == 'b');
+            struct text bytes = va_arg(values, struct text);
+            failed = sqlite3_bind_blob64(statement, i + 1, bytes.len > 0 ? bytes.at : "", bytes.len, SQLITE_STATIC);
+        }
+    }
+    va_end(values);
+    if (failed != SQLITE_OK) {
+        sqlite_fail(link->db, ERROR_STORE, "bind values", err);
+        return NULL;
+    }
+    return statement;
+}
+
+int sqlite_step(sqlite3_stmt *statement, struct error *err)
+{
+    int got = sqlite3_step(statement);
+    if (got == SQLITE_ROW)
+        return 1;
+    if (got != SQLITE_DONE)
+        sqlite_fail(sqlite3_db_handle(statement), ERROR_STORE, "store", err);
+    (void)sqlite3_reset(statement); /* repeats the step's error, which is already told */
+    (void)sqlite3_clear_bindings(statement);
+    return got == SQLITE_DONE ? 0 : -1;
+}
+
+int sqlite_run_(struct sqlite_link *link, sqlite3_stmt *statement, struct error *err)
+{
+    (void)link;
+    if (statement == NULL)
+        return -1;
+    int got = sqlite_step(statement, err);
+    assert(got != 1);
+    return got;
+}
+
+int sqlite_link_open(const char *file, bool is_reader, struct sqlite_link *ret, struct error *err)
+{
+    struct sqlite_link link = { 0 };
+    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | (is_reader ? 0 : SQLITE_OPEN_CREATE);
+    const char *settings = is_reader ? "PRAGMA busy_timeout=5000; PRAGMA query_only=ON;"
+                                     : "PRAGMA busy_timeout=5000; PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;"
+                                       "PRAGMA foreign_keys=ON; PRAGMA secure_delete=FAST;"
+                                       "PRAGMA journal_size_limit=67108864;";
+    if (sqlite3_open_v2(file, &link.db, flags, NULL) != SQLITE_OK ||
+        sqlite3_exec(link.db, settings, NULL, NULL, NULL) != SQLITE_OK) {
+        sqlite_fail(link.db, ERROR_SETUP, "open store", err);
+        (void)sqlite3_close_v2(link.db);
+        return -1;
+    }
+    *ret = link;
+    return 0;
+}
+
+void sqlite_link_close(struct sqlite_link *link)
+{
+    for (size_t i = 0; i < QUERY_COUNT_; i++)
+        (void)sqlite3_finalize(link->statements[i]);
+    (void)sqlite3_close_v2(link->db);
+    *link = (struct sqlite_link){ 0 };
+}
+
+static int read_number(sqlite3 *db, const char *sql, int64_t *ret, struct error *err)
+{
+    sqlite3_stmt *statement = NULL;
+    if (sqlite3_prepare_v2(db, sql, -1, &statement, NULL) != SQLITE_OK || sqlite3_step(statement) != SQLITE_ROW) {
+        sqlite_fail(db, ERROR_SETUP, "open store", err);
+        (void)sqlite3_finalize(statement);
+        return -1;
+    }
+    *ret = sqlite3_column_int64(statement, 0);
+    (void)sqlite3_finalize(statement);
+    return 0;
+}
+
+/* An empty file becomes ours; anything that is not ours, or newer than this program, is left as it is. */
+static int check_schema(struct sqlite_link *link, const char *file, struct error *err)
+{
+    int64_t tables = 0, application = 0, version = 0;
+    if (read_number(link->db, "SELECT count(*) FROM sqlite_schema", &tables, err) < 0 ||
+        read_number(link->db, "PRAGMA application_id", &application, err) < 0 ||
+        read_number(link->db, "PRAGMA user_version", &version, err) < 0)
+        return -1;
+    if (tables == 0 && application == 0) {
+        if (sqlite3_exec(link->db, schema, NULL, NULL, NULL) != SQLITE_OK)
+            return sqlite_fail(link->db, ERROR_SETUP, "make tables", err);
+        return 0;
+    }
+    if (application != APPLICATION_ID)
+        return error_set(err, ERROR_SETUP, 0, "open store: %s is a database of another program", file);
+    if (version > SQLITE_SCHEMA_VERSION)
+        return error_set(err, ERROR_SETUP, 0,
+                         "open store: %s was written by a newer evalx (schema %lld, this one knows up to %d)", file,
+                         (long long)version, SQLITE_SCHEMA_VERSION);
+    if (version < SQLITE_SCHEMA_VERSION && sqlite3_exec(link->db, schema_2, NULL, NULL, NULL) != SQLITE_OK) {
+        sqlite_fail(link->db, ERROR_SETUP, "bring the tables up to date", err);
+        (void)sqlite3_exec(link->db, "ROLLBACK", NULL, NULL, NULL);
+        return -1;
+    }
+    return 0;
+}
+
+/* Makes each missing folder on the way to the file, for this user only. */
+static int make_folder(const char *file, struct error *err)
+{
+    char path[CONFIG_STRING_BYTES + 16];
+    (void)snprintf(path, sizeof path, "%s", file);
+    for (char *slash = strchr(path + 1, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
+        *slash = '\0';
+        if (mkdir(path, 0700) < 0 && errno != EEXIST)
+            return error_set(err, ERROR_SETUP, errno, "make the store's folder %s", path);
+        *slash = '/';
+    }
+    return 0;
+}
+
+/*
+ * flock, not fcntl: it also refuses a second store of the same process, and closing some other descriptor of
+ * the file does not drop it.
+ */
+static int take_lock(struct sqlite_store *store, struct error *err)
+{
+    char path[sizeof store->file + 8];
+    (void)snprintf(path, sizeof path, "%s.lock", store->file);
+    auto_close int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0)
+        return error_set(err, ERROR_SETUP, errno, "open store: %s", path);
+    if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+        int os = errno;
+        char owner[32] = "";
+        ssize_t len = read(fd, owner, sizeof owner - 1);
+        owner[len > 0 ? strcspn(owner, "\n") : 0] = '\0';
+        if (os == EWOULDBLOCK)
+            return error_set(err, ERROR_SETUP, 0,
+                             "open store: %s is in use by process %s; one process at a time (use Redis for more)",
+                             store->file, owner[0] != '\0' ? owner : "unknown");
+        return error_set(err, ERROR_SETUP, os, "open store: lock %s", path);
+    }
+    if (ftruncate(fd, 0) < 0 || dprintf(fd, "%ld\n", (long)getpid()) < 0)
+        return error_set(err, ERROR_SETUP, errno, "open store: write to %s", path);
+    store->lock_fd = take_fd(&fd);
+    return 0;
+}
+
+int sqlite_file_open(struct sqlite_store *store, struct error *err)
+{
+    if (make_folder(store->file, err) < 0 || take_lock(store, err) < 0)
+        return -1;
+    /* Made by us first, so that it is never readable by others: SQLite gives the files beside it the same mode. */
+    auto_close int fd = open(store->file, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return error_set(err, ERROR_SETUP, errno, "open store: %s", store->file);
+    if (sqlite_link_open(store->file, false, &store->writer, err) < 0)
+        return -1;
+    if (check_schema(&store->writer, store->file, err) < 0)
+        return -1;
+    return sqlite_flush_open(store, err);
+}

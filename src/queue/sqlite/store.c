@@ -1,0 +1,133 @@
+/*
+ * sqlite_store: opening and closing the store of one machine; see sqlite/internal.h for how it works.
+ *
+ * Because one process owns the file, every lease found when opening belongs to a process that is dead: its
+ * submissions are handed out again at once, or given up where that has happened too often.
+ */
+#include "queue/sqlite/internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+/* The rows are the truth: counts what waits and runs, before anything moves. */
+static int count_rows(struct sqlite_store *store, enum sqlite_query query, bool waiting, struct error *err)
+{
+    sqlite3_stmt *count = sqlite_bind(&store->writer, query, err, "");
+    int got = count != NULL ? sqlite_step(count, err) : -1;
+    for (; got == 1; got = sqlite_step(count, err)) {
+        size_t index = sqlite_queue(store, (const char *)sqlite3_column_text(count, 0)); /* may move store->lanes */
+        struct sqlite_queue *queue = &store->queues[index];
+        size_t who = sqlite_client(store, (const char *)sqlite3_column_text(count, 2)); /* may move store->clients */
+        struct sqlite_client *client = &store->clients[who];
+        int priority = sqlite3_column_int(count, 1);
+        bool parked = sqlite3_column_int(count, 3) != 0;
+        uint64_t len = (uint64_t)sqlite3_column_int64(count, 4);
+        if (priority < 0 || priority >= PRIORITY_COUNT_) {
+            (void)sqlite3_reset(count);
+            return error_set(err, ERROR_SETUP, 0, "open store: %s holds a priority this evalx does not know",
+                             store->file);
+        }
+        if (waiting)
+            *(parked ? &queue->parked[priority] : &queue->waiting[priority]) += len;
+        else
+            queue->running += len;
+        client->waiting += waiting ? len : 0;
+        client->active += parked ? 0 : len;
+    }
+    return got;
+}
+
+static int apply_recover(struct sqlite_store *store, void *what, struct error *err)
+{
+    return sqlite_take_leases(store, INT64_MAX, what, err);
+}
+
+static int recover(struct sqlite_store *store, struct error *err)
+{
+    (void)sqlite_client(store, ""); /* the first */
+    if (count_rows(store, QUERY_COUNT_WAITING, true, err) < 0 || count_rows(store, QUERY_COUNT_RUNNING, false, err) < 0)
+        return -1;
+    bool more = true;
+    while (more)
+        if (sqlite_commit(store, &(struct sqlite_op){ .apply = apply_recover, .what = &more, .must_last = true }, err) <
+            0)
+            return -1;
+    return 0;
+}
+
+static void sqlite_close(struct store *base)
+{
+    struct sqlite_store *store = sqlite_of(base);
+    sqlite_watch_end(store);
+    for (size_t i = 0; i < store->readers_len; i++)
+        sqlite_link_close(&store->readers[i]);
+    sqlite_link_close(&store->writer); /* the last one out copies the WAL into the file */
+    if (store->wal_fd >= 0)
+        (void)close(store->wal_fd);
+    if (store->lock_fd >= 0)
+        (void)close(store->lock_fd); /* the lock file stays: removing it would race with the next owner */
+    free(store->queues);
+    free(store->clients);
+    free(store->journal);
+    free(store->fresh);
+    free(store->told);
+    free(store->workers);
+    (void)pthread_mutex_destroy(&store->queue_lock);
+    (void)pthread_mutex_destroy(&store->lock);
+    (void)pthread_mutex_destroy(&store->readers_lock);
+    (void)pthread_cond_destroy(&store->watch_wakeup);
+    (void)pthread_mutex_destroy(&store->flush_lock);
+    (void)pthread_cond_destroy(&store->flushed);
+    free(store);
+}
+
+static const struct store_ops sqlite_ops = {
+    .add = sqlite_add,
+    .claim = sqlite_claim,
+    .heartbeat = sqlite_heartbeat,
+    .finish = sqlite_finish,
+    .release = sqlite_release,
+    .cancel = sqlite_cancel,
+    .get = sqlite_get,
+    .depth = sqlite_depth,
+    .sweep = sqlite_reap_expired,
+    .forget_worker = sqlite_forget_worker,
+    .workers = sqlite_workers,
+    .dead_list = sqlite_dead_list,
+    .dead_get = sqlite_dead_get,
+    .dead_retry = sqlite_dead_retry,
+    .wake = sqlite_wake,
+    .watch = sqlite_watch,
+    .watch_ends = sqlite_watch_ends,
+    .close = sqlite_close,
+};
+
+int sqlite_store_open(const struct config *config, const char *file, struct store **ret, struct error *err)
+{
+    struct sqlite_store *store = calloc(1, sizeof *store);
+    if (store == NULL)
+        return error_set(err, ERROR_SETUP, ENOMEM, "open store");
+    store->store = (struct store){ &sqlite_ops, "sqlite" };
+    store->lock_fd = store->wal_fd = -1;
+    store->queue_max = config->queue_max;
+    store->lease_ms = config->lease_ms;
+    store->attempts_max = config->attempts_max;
+    store->result_ttl_ms = config->result_ttl_s * 1000;
+    store->idempotency_ms = config->idempotency_s * 1000;
+    (void)snprintf(store->file, sizeof store->file, "%s", file);
+    (void)pthread_mutex_init(&store->queue_lock, NULL);
+    (void)pthread_mutex_init(&store->lock, NULL);
+    (void)pthread_mutex_init(&store->readers_lock, NULL);
+    (void)pthread_cond_init(&store->watch_wakeup, NULL);
+    (void)pthread_mutex_init(&store->flush_lock, NULL);
+    (void)pthread_cond_init(&store->flushed, NULL);
+
+    if (sqlite_file_open(store, err) < 0 || recover(store, err) < 0) {
+        err->kind = ERROR_SETUP;
+        sqlite_close(&store->store);
+        return -1;
+    }
+    *ret = &store->store;
+    return 0;
+}

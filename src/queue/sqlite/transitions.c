@@ -1,0 +1,402 @@
+/*
+ * sqlite_moves: everything but a claim that takes a submission from one state to another.
+ *
+ *   (new) --add--> QUEUED --claim--> PROCESSING --finish--> COMPLETED or FAILED --sweep after its time--> (gone)
+ *                    ^  \                |  |  \--cancel--> FAILED
+ *                    |   \--cancel--> FAILED|
+ *                    \--release, lease lost/   (lease lost attempts_max times: FAILED, and a dead letter)
+ *
+ * Each public call makes one order for sqlite_commit; apply_* run on the leader, inside the transaction.
+ */
+#include "queue/sqlite/internal.h"
+
+#include <assert.h>
+
+#include "base/clock.h"
+
+struct row {
+    int64_t seq;
+    enum submission_state state;
+    enum submission_priority priority;
+    size_t queue, client;
+    uint32_t attempt, lost;
+    bool cancelled, parked;
+};
+
+/* 1 found, 0 not. */
+static int find_row(struct sqlite_store *store, const char *token, struct row *ret, struct error *err)
+{
+    sqlite3_stmt *found = sqlite_bind(&store->writer, QUERY_BY_TOKEN, err, "t", token);
+    int got = found != NULL ? sqlite_step(found, err) : -1;
+    if (got != 1)
+        return got;
+    ret->seq = sqlite3_column_int64(found, 0);
+    ret->state = (enum submission_state)sqlite3_column_int(found, 1);
+    ret->priority = (enum submission_priority)sqlite3_column_int(found, 2);
+    ret->queue = sqlite_queue(store, (const char *)sqlite3_column_text(found, 3));
+    ret->attempt = (uint32_t)sqlite3_column_int64(found, 4);
+    ret->lost = (uint32_t)sqlite3_column_int64(found, 5);
+    ret->cancelled = sqlite3_column_int(found, 6) != 0;
+    ret->client = sqlite_client(store, (const char *)sqlite3_column_text(found, 7));
+    ret->parked = sqlite3_column_int(found, 8) != 0;
+    (void)sqlite3_reset(found);
+    return 1;
+}
+
+/* ---- add ---- */
+
+struct add_op {
+    const struct store_new *news;
+    size_t len;
+    struct store_added *added; /* NULL: nothing but adding can be */
+};
+
+static int add_row(struct sqlite_store *store, const struct store_new *entry, int64_t now, bool *ret_new,
+                   struct error *err)
+{
+    struct sqlite_position position;
+    *ret_new = false;
+    if (sqlite_find_position(store, entry->client.name, entry->client.running_max, entry->queue, entry->priority,
+                             &position, err) < 0 ||
+        sqlite_run(&store->writer, QUERY_INSERT, err, "tititiii", entry->token, (int64_t)entry->priority, entry->queue,
+                   now, entry->client.name, position.tag, (int64_t)position.parked,
+                   (int64_t)entry->client.running_max) < 0)
+        return -1;
+    if (sqlite3_changes(store->writer.db) == 0)
+        return 0; /* it is there already: a repeated add of the same token is the same add */
+    int64_t seq = sqlite3_last_insert_rowid(store->writer.db);
+    if (sqlite_run(&store->writer, QUERY_PAYLOAD_PUT, err, "ib", seq, entry->payload) < 0)
+        return -1;
+    sqlite_count_new(store, &position, entry->queue, entry->priority);
+    *ret_new = true;
+    return 0;
+}
+
+static int apply_add(struct sqlite_store *store, void *what, struct error *err)
+{
+    const struct add_op *op = what;
+    int64_t now = (int64_t)clock_wall_ms();
+    bool any = false;
+    for (size_t i = 0; i < op->len; i++) {
+        const struct store_new *entry = &op->news[i];
+        bool is_new;
+        if (op->added != NULL) {
+            if (sqlite_judge_add(store, entry, now, &op->added[i], err) < 0)
+                return -1;
+            if (op->added[i].outcome != STORE_ADDED)
+                continue;
+        }
+        if (add_row(store, entry, now, &is_new, err) < 0)
+            return -1;
+        any |= is_new;
+    }
+    if (any && sqlite_waiting(store) > store->queue_max)
+        return error_set(err, ERROR_BUSY, 0, "the queue is full (%llu submissions wait)",
+                         (unsigned long long)store->queue_max);
+    return 0;
+}
+
+int sqlite_add(struct store *base, const struct store_new news[], size_t len, struct store_added ret_added[],
+               struct error *err)
+{
+    struct add_op op = { news, len, ret_added };
+    for (size_t i = 0; i < len; i++) {
+        assert((unsigned)news[i].priority < PRIORITY_COUNT_ &&
+               memchr(news[i].queue, '\0', sizeof news[i].queue) != NULL);
+        assert(ret_added != NULL || (news[i].key[0] == '\0' && news[i].client.queued_max == 0));
+    }
+    return sqlite_commit(sqlite_of(base), &(struct sqlite_op){ .apply = apply_add, .what = &op, .must_last = true },
+                         err);
+}
+
+/* ---- heartbeat, worker list ---- */
+
+static void note_worker(struct sqlite_store *store, const struct store_worker *worker)
+{
+    (void)pthread_mutex_lock(&store->lock);
+    size_t i = 0;
+    while (i < store->workers_len && strcmp(store->workers[i].name, worker->name) != 0)
+        i++;
+    if (i == store->workers_len) {
+        store->workers = sqlite_grow(store->workers, store->workers_len, &store->workers_cap, sizeof *store->workers);
+        store->workers[i] = (struct sqlite_worker){ 0 };
+        (void)snprintf(store->workers[i].name, sizeof store->workers[i].name, "%s", worker->name);
+        store->workers_len++;
+    }
+    store->workers[i].slots = worker->slots;
+    store->workers[i].busy_milli = worker->busy_milli;
+    store->workers[i].running = worker->running;
+    store->workers[i].beat_ms = clock_mono_us() / 1000;
+    (void)pthread_mutex_unlock(&store->lock);
+}
+
+int sqlite_forget_worker(struct store *base, const char *name, struct error *err)
+{
+    struct sqlite_store *store = sqlite_of(base);
+    (void)err;
+    (void)pthread_mutex_lock(&store->lock);
+    for (size_t i = 0; i < store->workers_len; i++)
+        if (strcmp(store->workers[i].name, name) == 0)
+            store->workers[i--] = store->workers[--store->workers_len];
+    (void)pthread_mutex_unlock(&store->lock);
+    return 0;
+}
+
+static void forget_dead_workers(struct sqlite_store *store)
+{
+    uint64_t now = clock_mono_us() / 1000;
+    (void)pthread_mutex_lock(&store->lock);
+    for (size_t i = 0; i < store->workers_len; i++)
+        if (store->workers[i].beat_ms + store->lease_ms < now)
+            store->workers[i--] = store->workers[--store->workers_len];
+    (void)pthread_mutex_unlock(&store->lock);
+}
+
+struct beat_op {
+    const struct store_lease *leases;
+    size_t len;
+    enum store_lease_state *states;
+};
+
+static int apply_beat(struct sqlite_store *store, void *what, struct error *err)
+{
+    const struct beat_op *op = what;
+    int64_t until = (int64_t)(clock_mono_us() / 1000 + store->lease_ms);
+    for (size_t i = 0; i < op->len; i++) {
+        struct row row;
+        int found = find_row(store, op->leases[i].token, &row, err);
+        if (found < 0)
+            return -1;
+        op->states[i] = LEASE_LOST;
+        if (found == 0 || row.attempt != op->leases[i].attempt)
+            continue;
+        if (row.state == SUBMISSION_PROCESSING) {
+            if (sqlite_run(&store->writer, QUERY_RENEW, err, "ii", row.seq, until) < 0)
+                return -1;
+            op->states[i] = LEASE_KEPT;
+        } else if (row.cancelled) {
+            op->states[i] = LEASE_CANCELLED;
+        }
+    }
+    return 0;
+}
+
+int sqlite_heartbeat(struct store *base, const struct store_worker *worker, struct store_lease leases[], size_t len,
+                     struct error *err)
+{
+    struct sqlite_store *store = sqlite_of(base);
+    note_worker(store, worker);
+    while (len > 0) {
+        enum store_lease_state states[64];
+        size_t part = len < 64 ? len : 64;
+        struct beat_op op = { leases, part, states };
+        if (sqlite_commit(store, &(struct sqlite_op){ .apply = apply_beat, .what = &op }, err) < 0)
+            return -1;
+        for (size_t i = 0; i < part; i++)
+            leases[i].state = states[i];
+        leases += part;
+        len -= part;
+    }
+    return 0;
+}
+
+/* ---- ends ---- */
+
+/* Out of QUEUED or PROCESSING into a final state; the row keeps what clients ask for, the payload goes. */
+static int end_row(struct sqlite_store *store, const char *token, const struct row *row, enum submission_state state,
+                   struct text result, bool cancelled, struct error *err)
+{
+    assert(!submission_state_is_final(row->state) && submission_state_is_final(state));
+    if (sqlite_run(&store->writer, QUERY_END, err, "iiiii", row->seq, (int64_t)state, (int64_t)clock_wall_ms(),
+                   (int64_t)cancelled, (int64_t)row->lost) < 0 ||
+        sqlite_run(&store->writer, QUERY_RESULT_PUT, err, "ib", row->seq, result) < 0 ||
+        sqlite_run(&store->writer, QUERY_PAYLOAD_DROP, err, "i", row->seq) < 0)
+        return -1;
+    bool waited = row->state == SUBMISSION_QUEUED, was_active = !waited || !row->parked;
+    sqlite_count(store, &(struct sqlite_count_delta){ .queue = row->queue,
+                                                      .priority = row->priority,
+                                                      .waiting = waited && !row->parked ? -1 : 0,
+                                                      .parked = waited && row->parked ? -1 : 0,
+                                                      .running = waited ? 0 : -1,
+                                                      .client = row->client,
+                                                      .client_waiting = waited ? -1 : 0,
+                                                      .client_active = was_active ? -1 : 0 });
+    sqlite_tell(store, token, state, cancelled);
+    return was_active ? sqlite_client_ended(store, row->client, err) : 0;
+}
+
+struct end_op {
+    const char *token;
+    uint32_t attempt;
+    enum submission_state state;
+    struct text result;
+    bool done;
+};
+
+static int apply_finish(struct sqlite_store *store, void *what, struct error *err)
+{
+    struct end_op *op = what;
+    struct row row;
+    int found = find_row(store, op->token, &row, err);
+    if (found <= 0)
+        return found;
+    if (row.state != SUBMISSION_PROCESSING || row.attempt != op->attempt)
+        return 0;
+    op->done = true;
+    return end_row(store, op->token, &row, op->state, op->result, false, err);
+}
+
+int sqlite_finish(struct store *base, const char *token, uint32_t attempt, enum submission_state state,
+                  struct text result, bool *ret_kept, struct error *err)
+{
+    assert(submission_state_is_final(state));
+    struct end_op op = { token, attempt, state, result, false };
+    if (sqlite_commit(sqlite_of(base), &(struct sqlite_op){ .apply = apply_finish, .what = &op, .must_last = true },
+                      err) < 0)
+        return -1;
+    *ret_kept = op.done;
+    return 0;
+}
+
+static int apply_cancel(struct sqlite_store *store, void *what, struct error *err)
+{
+    struct end_op *op = what;
+    struct row row;
+    int found = find_row(store, op->token, &row, err);
+    if (found <= 0)
+        return found;
+    if (submission_state_is_final(row.state))
+        return 0;
+    op->done = true;
+    return end_row(store, op->token, &row, SUBMISSION_FAILED, TEXT("cancelled"), true, err);
+}
+
+int sqlite_cancel(struct store *base, const char *token, bool *ret_cancelled, struct error *err)
+{
+    struct end_op op = { .token = token };
+    if (sqlite_commit(sqlite_of(base), &(struct sqlite_op){ .apply = apply_cancel, .what = &op, .must_last = true },
+                      err) < 0)
+        return -1;
+    *ret_cancelled = op.done;
+    return 0;
+}
+
+/* ---- back into the queue ---- */
+
+/* Its seq stays, so it stands where it stood: at the front. */
+static int requeue_row(struct sqlite_store *store, const char *token, const struct row *row, struct error *err)
+{
+    if (sqlite_run(&store->writer, QUERY_REQUEUE, err, "iii", row->seq, (int64_t)clock_wall_ms(), (int64_t)row->lost) <
+        0)
+        return -1;
+    sqlite_count(store, &(struct sqlite_count_delta){ .queue = row->queue,
+                                                      .priority = row->priority,
+                                                      .waiting = 1,
+                                                      .running = -1,
+                                                      .client = row->client,
+                                                      .client_waiting = 1 });
+    sqlite_tell(store, token, SUBMISSION_QUEUED, false);
+    return 0;
+}
+
+static int apply_release(struct sqlite_store *store, void *what, struct error *err)
+{
+    const struct end_op *op = what;
+    struct row row;
+    int found = find_row(store, op->token, &row, err);
+    if (found <= 0)
+        return found;
+    if (row.state != SUBMISSION_PROCESSING || row.attempt != op->attempt)
+        return 0;
+    return requeue_row(store, op->token, &row, err);
+}
+
+int sqlite_release(struct store *base, const char *token, uint32_t attempt, struct error *err)
+{
+    struct end_op op = { .token = token, .attempt = attempt };
+    return sqlite_commit(sqlite_of(base), &(struct sqlite_op){ .apply = apply_release, .what = &op }, err);
+}
+
+static int give_up(struct sqlite_store *store, const char *token, const struct row *row, struct error *err)
+{
+    char reason[128];
+    int len = snprintf(reason, sizeof reason, "given up after %u attempts: each worker that ran it stopped answering",
+                       row->lost);
+    if (sqlite_run(&store->writer, QUERY_DEAD_PUT, err, "iit", row->seq, (int64_t)clock_wall_ms(), reason) < 0 ||
+        sqlite_run(&store->writer, QUERY_DEAD_DROP_MANY, err, "i", (int64_t)SQLITE_DEAD_MAX) < 0)
+        return -1;
+    return end_row(store, token, row, SUBMISSION_FAILED, (struct text){ reason, (size_t)len }, false, err);
+}
+
+int sqlite_take_leases(struct sqlite_store *store, int64_t mono_ms, bool *ret_more, struct error *err)
+{
+    char tokens[256][TOKEN_BYTES];
+    size_t len = 0;
+    sqlite3_stmt *lost = sqlite_bind(&store->writer, QUERY_LOST, err, "i", mono_ms);
+    int got = lost != NULL ? sqlite_step(lost, err) : -1;
+    for (; got == 1; got = sqlite_step(lost, err)) {
+        assert(len < 256);
+        (void)snprintf(tokens[len++], TOKEN_BYTES, "%s", (const char *)sqlite3_column_text(lost, 0));
+    }
+    if (got < 0)
+        return -1;
+    for (size_t i = 0; i < len; i++) {
+        struct row row;
+        int found = find_row(store, tokens[i], &row, err);
+        if (found < 0)
+            return -1;
+        assert(found == 1 && row.state == SUBMISSION_PROCESSING);
+        row.lost++;
+        int moved = row.lost >= store->attempts_max ? give_up(store, tokens[i], &row, err)
+                                                    : requeue_row(store, tokens[i], &row, err);
+        if (moved < 0)
+            return -1;
+    }
+    *ret_more = len == 256;
+    return 0;
+}
+
+static int drop_old(struct sqlite_store *store, bool *ret_more, struct error *err)
+{
+    int64_t now = (int64_t)clock_wall_ms();
+    int64_t seqs[256];
+    size_t len = 0;
+    sqlite3_stmt *old = sqlite_bind(&store->writer, QUERY_OLD, err, "i", now - (int64_t)store->result_ttl_ms);
+    int got = old != NULL ? sqlite_step(old, err) : -1;
+    for (; got == 1; got = sqlite_step(old, err)) {
+        assert(len < 256);
+        seqs[len++] = sqlite3_column_int64(old, 0);
+    }
+    if (got < 0)
+        return -1;
+    for (size_t i = 0; i < len; i++)
+        if (sqlite_run(&store->writer, QUERY_RESULT_DROP, err, "i", seqs[i]) < 0 ||
+            sqlite_run(&store->writer, QUERY_FORGET, err, "i", seqs[i]) < 0)
+            return -1;
+    *ret_more = len == 256;
+    if (sqlite_run(&store->writer, QUERY_KEYS_DROP_OLD, err, "i", now) < 0)
+        return -1;
+    *ret_more |= sqlite3_changes(store->writer.db) == 256;
+    return sqlite_run(&store->writer, QUERY_DEAD_DROP_OLD, err, "i", now - (int64_t)SQLITE_DEAD_MS_MAX);
+}
+
+static int apply_reap_expired(struct sqlite_store *store, void *what, struct error *err)
+{
+    bool *ret_more = what, more_leases = false, more_old = false;
+    if (sqlite_take_leases(store, (int64_t)(clock_mono_us() / 1000), &more_leases, err) < 0 ||
+        drop_old(store, &more_old, err) < 0)
+        return -1;
+    *ret_more = more_leases || more_old;
+    return 0;
+}
+
+int sqlite_reap_expired(struct store *base, struct error *err)
+{
+    struct sqlite_store *store = sqlite_of(base);
+    forget_dead_workers(store);
+    bool more = true;
+    while (more) /* in parts, so that others get their commits in between */
+        if (sqlite_commit(store, &(struct sqlite_op){ .apply = apply_reap_expired, .what = &more }, err) < 0)
+            return -1;
+    return 0;
+}

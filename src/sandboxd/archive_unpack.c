@@ -1,0 +1,272 @@
+/*
+ * unpack: see the header, and sandbox/archive.h for the format.
+ */
+#include "sandboxd/archive_unpack.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/sendfile.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "sandbox/archive.h"
+
+static int open_beneath(int folder, const char *name, uint64_t flags, uint64_t mode)
+{
+    struct open_how how = { .flags = flags | O_CLOEXEC | O_NOFOLLOW,
+                            .mode = mode,
+                            .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV };
+    return (int)syscall(SYS_openat2, folder, name, &how, sizeof how);
+}
+
+/*
+ * The bundle, read with pread: its position is shared with other boxes.  Most are small, and one call reads them
+ * whole; of a large file what is not here yet goes by sendfile.
+ */
+struct reader {
+    int archive;
+    off_t begin; /* of what is here, in the bundle */
+    size_t len;
+    char here[65536];
+};
+
+/* Only one process of a box unpacks. */
+static struct reader reader;
+
+/* The next `len` bytes (no more than fit) at `at`; EBADMSG at a premature end. */
+static int have(off_t at, size_t len, const char **ret)
+{
+    if (at < reader.begin || (uint64_t)at + len > (uint64_t)reader.begin + reader.len) {
+        ssize_t got;
+        do
+            got = pread(reader.archive, reader.here, sizeof reader.here, at);
+        while (got < 0 && errno == EINTR);
+        if (got < 0 || (size_t)got < len) /* of a memfd: all that is there comes at once */
+            return got < 0 ? errno : EBADMSG;
+        reader.begin = at;
+        reader.len = (size_t)got;
+    }
+    *ret = reader.here + (at - reader.begin);
+    return 0;
+}
+
+static int write_all(int fd, const void *bytes, size_t len)
+{
+    for (const char *at = bytes; len > 0;) {
+        ssize_t wrote = write(fd, at, len);
+        if (wrote < 0 && errno == EINTR)
+            continue;
+        if (wrote <= 0)
+            return wrote < 0 ? errno : EIO;
+        at += wrote;
+        len -= (size_t)wrote;
+    }
+    return 0;
+}
+
+/* The folders of a name like "a/b/c.h"; beneath the box whatever the name says. */
+static int make_folders(int folder, char *name)
+{
+    for (char *slash = strchr(name, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
+        *slash = '\0';
+        /* The folders are our own making and hold no links: nobody has run here yet. */
+        int os = mkdirat(folder, name, 0755) < 0 && errno != EEXIST ? errno : 0;
+        *slash = '/';
+        if (os != 0)
+            return os;
+    }
+    return 0;
+}
+
+bool archive_name_is_plain(const char *name, size_t len)
+{
+    if (len == 0 || len > ARCHIVE_NAME_MAX || memchr(name, '\0', len) != NULL || name[0] == '/' || name[len - 1] == '/')
+        return false;
+    for (const char *part = name; part != NULL;) {
+        const char *end = memchr(part, '/', len - (size_t)(part - name));
+        size_t part_len = end == NULL ? len - (size_t)(part - name) : (size_t)(end - part);
+        if (part_len == 0 || (part_len == 1 && part[0] == '.') || (part_len == 2 && part[0] == '.' && part[1] == '.'))
+            return false;
+        part = end == NULL ? NULL : end + 1;
+    }
+    return true;
+}
+
+int archive_copy(int from, off_t *at, uint64_t size, int to)
+{
+    while (size > 0) {
+        ssize_t sent = sendfile(to, from, at, size > 1u << 30 ? 1u << 30 : (size_t)size);
+        if (sent < 0 && errno == EINTR)
+            continue;
+        if (sent <= 0)
+            return sent < 0 ? errno : EBADMSG;
+        size -= (uint64_t)sent;
+    }
+    return 0;
+}
+
+/* From the bundle at *at, which moves on. */
+static int unpack_content(off_t *at, uint64_t size, int to)
+{
+    uint64_t end = (uint64_t)reader.begin + reader.len;
+    size_t here = (uint64_t)*at < end ? (size_t)(end - (uint64_t)*at) : 0;
+    if (here > size)
+        here = (size_t)size;
+    int os = here > 0 ? write_all(to, reader.here + (*at - reader.begin), here) : 0;
+    *at += (off_t)here;
+    return os != 0 ? os : archive_copy(reader.archive, at, size - here, to);
+}
+
+static int unpack_entry(off_t *at, int folder, const char *there)
+{
+    struct archive_entry entry;
+    const char *bytes;
+    int os = have(*at, sizeof entry, &bytes);
+    if (os != 0)
+        return os;
+    memcpy(&entry, bytes, sizeof entry);
+    *at += sizeof entry;
+    if (entry.name_len == 0 || entry.name_len > ARCHIVE_NAME_MAX || (entry.mode != 0644 && entry.mode != 0755))
+        return EBADMSG;
+    os = have(*at, entry.name_len, &bytes);
+    if (os != 0)
+        return os;
+    char name[ARCHIVE_NAME_MAX + 1];
+    memcpy(name, bytes, entry.name_len);
+    *at += entry.name_len;
+    name[entry.name_len] = '\0';
+    if (!archive_name_is_plain(name, entry.name_len))
+        return EBADMSG;
+    if (there != NULL && strcmp(name, there) == 0) {
+        if (entry.size > INT64_MAX - (uint64_t)*at)
+            return EBADMSG;
+        *at += (off_t)entry.size;
+        return 0;
+    }
+    os = make_folders(folder, name);
+    if (os != 0)
+        return os;
+
+    auto_close int to = open_beneath(folder, name, O_WRONLY | O_CREAT | O_EXCL, entry.mode);
+    if (to < 0)
+        return errno;
+    return unpack_content(at, entry.size, to);
+}
+
+int archive_unpack_except(int archive, int folder, const char *there)
+{
+    struct stat st;
+    if (fstat(archive, &st) < 0)
+        return errno;
+    if (!S_ISREG(st.st_mode))
+        return EBADMSG;
+    reader.archive = archive;
+    reader.begin = 0;
+    reader.len = 0;
+    const char *magic;
+    off_t at = sizeof ARCHIVE_MAGIC - 1;
+    int os = have(0, (size_t)at, &magic);
+    if (os == 0 && memcmp(magic, ARCHIVE_MAGIC, (size_t)at) != 0)
+        os = EBADMSG;
+    for (unsigned files = 0; os == 0 && at < st.st_size; files++)
+        os = files >= ARCHIVE_FILES_MAX ? EBADMSG : unpack_entry(&at, folder, there);
+    return os;
+}
+
+int archive_unpack(int archive, int folder)
+{
+    return archive_unpack_except(archive, folder, NULL);
+}
+
+struct packing {
+    int archive;
+    uint64_t bytes_left;
+    unsigned files_left;
+    char name[ARCHIVE_NAME_MAX + 1]; /* of what is being packed, from the box's top */
+};
+
+static int pack_file(struct packing *p, int fd, const struct stat *st)
+{
+    if (p->files_left == 0 || (uint64_t)st->st_size > p->bytes_left)
+        return EFBIG;
+    p->files_left--;
+    p->bytes_left -= (uint64_t)st->st_size;
+    struct archive_entry entry = { .name_len = (uint32_t)strlen(p->name),
+                                   .mode = (st->st_mode & 0111) ? 0755 : 0644,
+                                   .size = (uint64_t)st->st_size };
+    int os = write_all(p->archive, &entry, sizeof entry);
+    if (os == 0)
+        os = write_all(p->archive, p->name, entry.name_len);
+    off_t at = 0;
+    return os != 0 ? os : archive_copy(fd, &at, entry.size, p->archive);
+}
+
+/* As the kernel lays it out (getdents64(2)); opendir would allocate. */
+struct folder_entry {
+    uint64_t inode;
+    int64_t offset;
+    unsigned short len;
+    unsigned char type;
+    char name[];
+};
+
+static int pack_folder(struct packing *p, int folder, size_t name_len, unsigned depth);
+
+static int pack_entry(struct packing *p, int folder, const char *name, size_t prefix_len, unsigned depth)
+{
+    size_t len = strlen(name);
+    if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
+        return 0;
+    if (prefix_len + len > ARCHIVE_NAME_MAX)
+        return ENAMETOOLONG;
+    memcpy(p->name + prefix_len, name, len + 1);
+
+    /*
+     * O_NONBLOCK: a FIFO must not hold us up; what is not a plain file or folder is left behind, and so is a file under
+     * a lease (EAGAIN), which a descriptor in flight keeps when its process is gone.
+     */
+    auto_close int fd = open_beneath(folder, name, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
+    if (fd < 0)
+        return errno == ELOOP || errno == ENXIO || errno == EACCES || errno == EAGAIN ? 0 : errno;
+    struct stat st;
+    if (fstat(fd, &st) < 0)
+        return errno;
+    if (S_ISREG(st.st_mode))
+        return pack_file(p, fd, &st);
+    if (!S_ISDIR(st.st_mode) || depth >= ARCHIVE_DEPTH_MAX)
+        return 0;
+    if (prefix_len + len == ARCHIVE_NAME_MAX) /* whatever it holds has a longer name */
+        return ENAMETOOLONG;
+    p->name[prefix_len + len] = '/';
+    p->name[prefix_len + len + 1] = '\0';
+    return pack_folder(p, fd, prefix_len + len + 1, depth + 1);
+}
+
+static int pack_folder(struct packing *p, int folder, size_t name_len, unsigned depth)
+{
+    _Alignas(struct folder_entry) char entries[4096];
+    for (;;) {
+        long got = syscall(SYS_getdents64, folder, entries, sizeof entries);
+        if (got <= 0)
+            return got < 0 ? errno : 0;
+        for (long at = 0; at < got;) {
+            const struct folder_entry *entry = (const void *)(entries + at);
+            int os = pack_entry(p, folder, entry->name, name_len, depth);
+            if (os != 0)
+                return os;
+            at += entry->len;
+        }
+    }
+}
+
+int archive_pack(int folder, int archive, uint64_t bytes_max)
+{
+    struct packing p = { .archive = archive, .bytes_left = bytes_max, .files_left = ARCHIVE_FILES_MAX };
+    int os = write_all(archive, ARCHIVE_MAGIC, sizeof ARCHIVE_MAGIC - 1);
+    return os != 0 ? os : pack_folder(&p, folder, 0, 0);
+}

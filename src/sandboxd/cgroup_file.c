@@ -1,0 +1,168 @@
+/*
+ * cgroup_file: see the header.  Every name used here is ours; nothing a program says reaches a path.
+ */
+#include "sandboxd/cgroup_file.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+
+int cgroup_file_open(int dir, const char *knob, int flags, struct error *err)
+{
+    int fd = openat(dir, knob, flags | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0)
+        return error_set(err, ERROR_SANDBOX, errno, "open cgroup file %s", knob);
+    return fd;
+}
+
+int cgroup_file_write_text(int dir, const char *knob, const char *text, struct error *err)
+{
+    auto_close int fd = cgroup_file_open(dir, knob, O_WRONLY, err);
+    if (fd < 0)
+        return -1;
+    if (write(fd, text, strlen(text)) < 0)
+        return error_set(err, ERROR_SANDBOX, errno, "write %s to cgroup file %s", text, knob);
+    return 0;
+}
+
+int cgroup_file_write(int dir, const char *knob, uint64_t value, struct error *err)
+{
+    char text[24];
+    (void)snprintf(text, sizeof text, "%" PRIu64, value);
+    return cgroup_file_write_text(dir, knob, text, err);
+}
+
+int cgroup_file_read(int dir, const char *knob, char *into, size_t size)
+{
+    auto_close int fd = openat(dir, knob, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0)
+        return -1;
+    ssize_t got = read(fd, into, size - 1);
+    if (got < 0)
+        return -1;
+    into[got] = '\0';
+    return 0;
+}
+
+static uint64_t number_at(const char *at)
+{
+    while (*at == ' ' || *at == '\t')
+        at++;
+    if (strncmp(at, "max", 3) == 0)
+        return UINT64_MAX;
+    uint64_t value = 0;
+    for (; *at >= '0' && *at <= '9'; at++)
+        value = value * 10 + (uint64_t)(*at - '0');
+    return value;
+}
+
+static uint64_t number_of(const char *content, const char *key)
+{
+    if (key == NULL)
+        return number_at(content);
+    size_t len = strlen(key);
+    for (const char *line = content; line != NULL && *line != '\0';) {
+        if (strncmp(line, key, len) == 0 && line[len] == ' ')
+            return number_at(line + len);
+        line = strchr(line, '\n');
+        if (line != NULL)
+            line++;
+    }
+    return 0;
+}
+
+uint64_t cgroup_fd_number(int fd, const char *key)
+{
+    char content[2048];
+    ssize_t got = pread(fd, content, sizeof content - 1, 0);
+    if (got <= 0)
+        return 0;
+    content[got] = '\0';
+    return number_of(content, key);
+}
+
+/* Every process listed in dir/cgroup.procs, but this one and process 1 only `with_us`; returns how many. */
+static unsigned each_member(int dir, bool with_us, void (*act)(pid_t pid, int context), int context)
+{
+    auto_close int fd = openat(dir, "cgroup.procs", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0)
+        return 0;
+    unsigned met = 0;
+    char bytes[4096];
+    uint64_t pid = 0;
+    bool in_number = false;
+    ssize_t got;
+    while ((got = read(fd, bytes, sizeof bytes)) > 0) {
+        for (ssize_t i = 0; i < got; i++) {
+            if (bytes[i] >= '0' && bytes[i] <= '9') {
+                pid = pid * 10 + (uint64_t)(bytes[i] - '0');
+                in_number = true;
+            } else if (in_number) {
+                /* 0 is a process of another pid namespace: not ours to name */
+                if (pid > 0 && (with_us || (pid > 1 && (pid_t)pid != getpid()))) {
+                    act((pid_t)pid, context);
+                    met++;
+                }
+                pid = 0;
+                in_number = false;
+            }
+        }
+    }
+    return met;
+}
+
+static void kill_one(pid_t pid, int context)
+{
+    (void)context;
+    (void)kill(pid, SIGKILL);
+}
+
+unsigned cgroup_kill_members(int dir)
+{
+    return each_member(dir, false, kill_one, 0);
+}
+
+static void move_one(pid_t pid, int to)
+{
+    struct error ignored; /* it may have ended */
+    (void)cgroup_file_write(to, "cgroup.procs", (uint64_t)pid, &ignored);
+}
+
+void cgroup_move_members(int dir, int to)
+{
+    (void)each_member(dir, true, move_one, to);
+}
+
+unsigned cgroup_clear_children(int dir, const char *spare)
+{
+    int listing = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *entries = listing < 0 ? NULL : fdopendir(listing);
+    if (entries == NULL) {
+        if (listing >= 0)
+            (void)close(listing);
+        return 1;
+    }
+    unsigned stayed = 0;
+    struct dirent *entry;
+    while ((entry = readdir(entries)) != NULL) {
+        if (entry->d_type != DT_DIR || entry->d_name[0] == '.' || (spare != NULL && strcmp(entry->d_name, spare) == 0))
+            continue;
+        auto_close int child = openat(dir, entry->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        if (child >= 0) {
+            stayed += cgroup_clear_children(child, NULL);
+            (void)cgroup_kill_members(child);
+        }
+        if (unlinkat(dir, entry->d_name, AT_REMOVEDIR) < 0 && errno != ENOENT)
+            stayed++;
+    }
+    (void)closedir(entries);
+    return stayed;
+}

@@ -1,0 +1,224 @@
+/*
+ * held: see the header.  Nothing here talks to the store, a box or a thread.
+ */
+#include "worker/job.h"
+
+#include <assert.h>
+#include <inttypes.h>
+
+#include "base/clock.h"
+#include "codec/submission_json.h"
+
+/*
+ * Outputs of one submission kept until it is finished.  1,000 tests of 16 MiB each would otherwise fill the memory of
+ * the worker, and the store.
+ */
+#define OUTPUT_BYTES_MAX (64u << 20)
+
+static void *zeroed_array(size_t len, size_t bytes_each)
+{
+    void *array = calloc(len > 0 ? len : 1, bytes_each);
+
+    if (array == NULL)
+        abort(); /* bounded by REQUEST_TESTS_MAX; the lease runs out and another worker has it */
+    return array;
+}
+
+static void queue_step(struct job *job, enum step_kind kind, uint32_t at)
+{
+    assert(job->steps_len < job->steps_room);
+    job->steps[(job->steps_first + job->steps_len++) % job->steps_room] = (struct step){ kind, at };
+}
+
+/* Which program needs a language that is not here; NULL if this worker can run all. */
+static const struct language *missing_language(const struct submission *submission)
+{
+    for (size_t i = 0; i < submission->programs_len; i++)
+        if (!submission->programs[i].language->available)
+            return submission->programs[i].language;
+    return NULL;
+}
+
+/*
+ * A language this worker lacks is no fault of the submission (a batch in several languages may reach any worker):
+ * its lease is left to run out, so that another worker gets it; the last attempt fails with the reason.
+ */
+static void set_missing_language(struct job *job, const char *why, uint64_t attempts_max)
+{
+    job->end = job->attempt < attempts_max ? JOB_ABANDON : JOB_FAIL;
+    (void)snprintf(job->reason, sizeof job->reason, "%s", why);
+}
+
+static void decode(struct job *job, struct text payload, const struct languages *languages, uint64_t attempts_max)
+{
+    struct error err;
+
+    if (submission_decode(payload, languages, &job->submission, &err) < 0) {
+        job->submission = (struct submission){ 0 };
+        job->end = JOB_FAIL;
+        (void)snprintf(job->reason, sizeof job->reason, "%s", err.text);
+        if (err.kind == ERROR_SANDBOX)
+            set_missing_language(job, err.text, attempts_max);
+        return;
+    }
+    const struct language *missing = missing_language(&job->submission);
+    if (missing != NULL) {
+        char why[sizeof job->reason];
+        (void)snprintf(why, sizeof why, "language %.*s is not installed on the worker", TEXT_ARG(missing->id));
+        set_missing_language(job, why, attempts_max);
+    }
+}
+
+struct job *job_new(struct store_claim *claim, const struct languages *languages, uint64_t attempts_max)
+{
+    struct job *job = zeroed_array(1, sizeof *job);
+
+    memcpy(job->token, claim->token, sizeof job->token);
+    job->attempt = claim->attempt;
+    job->claimed_us = clock_mono_us();
+    job->end = JOB_COMPLETE;
+    decode(job, buf_text(&claim->payload), languages, attempts_max);
+    store_claim_done(claim);
+
+    size_t programs_len = job->submission.programs_len, tests_len = job->submission.tests_len;
+    job->programs = zeroed_array(programs_len, sizeof *job->programs);
+    job->tests = zeroed_array(tests_len, sizeof *job->tests);
+    job->results = zeroed_array(tests_len, sizeof *job->results);
+    job->steps_room = programs_len + tests_len;
+    job->steps = zeroed_array(job->steps_room, sizeof *job->steps);
+    for (size_t i = 0; i < programs_len; i++)
+        compiled_init(&job->programs[i]);
+    if (job->end != JOB_COMPLETE)
+        return job;
+    job->tests_left = tests_len;
+    for (uint32_t i = 0; i < programs_len; i++)
+        queue_step(job, STEP_COMPILE, i);
+    return job;
+}
+
+void job_free(struct job *job)
+{
+    assert(job->running == 0);
+    for (size_t i = 0; i < job->submission.tests_len; i++)
+        if (job->tests[i].has_outcome)
+            run_outcome_done(&job->tests[i].outcome);
+    for (size_t i = 0; i < job->submission.programs_len; i++)
+        compiled_done(&job->programs[i]);
+    free(job->steps);
+    free(job->results);
+    free(job->tests);
+    free(job->programs);
+    submission_done(&job->submission);
+    free(job);
+}
+
+bool job_take_step(struct job *job, struct step *ret_step)
+{
+    if (job->steps_len == 0)
+        return false;
+    *ret_step = job->steps[job->steps_first];
+    job->steps_first = (job->steps_first + 1) % job->steps_room;
+    job->steps_len--;
+    job->running++;
+    job->begun = true;
+    return true;
+}
+
+void job_return_step(struct job *job, struct step step)
+{
+    assert(job->running > 0 && job->steps_len < job->steps_room);
+    job->running--;
+    if (job->end != JOB_COMPLETE)
+        return;
+    job->steps_first = (job->steps_first + job->steps_room - 1) % job->steps_room;
+    job->steps[job->steps_first] = step;
+    job->steps_len++;
+}
+
+void job_compiled(struct job *job, uint32_t program, struct compiled *compiled)
+{
+    struct compiled *kept = &job->programs[program];
+
+    assert(job->running > 0 && !kept->ok);
+    job->running--;
+    compiled_done(kept);
+    *kept = *compiled;
+    if (job->end != JOB_COMPLETE)
+        return;
+    for (uint32_t i = 0; i < job->submission.tests_len; i++) {
+        const struct test *test = &job->submission.tests[i];
+        if (test->program != program)
+            continue;
+        if (kept->ok) {
+            queue_step(job, STEP_RUN, i);
+            continue;
+        }
+        runner_not_compiled(&job->submission, test, kept, &job->results[i]);
+        assert(job->tests_left > 0);
+        job->tests_left--;
+    }
+}
+
+/* Keeps the verdict and the figures of a result, without the text that would be too much. */
+static void leave_output_out(struct job_test *kept, struct result *result)
+{
+    run_outcome_done(&kept->outcome);
+    kept->has_outcome = false;
+    result->output_cut = result->output_cut || result->output.len > 0;
+    result->errors_cut = result->errors_cut || result->errors.len > 0;
+    result->output = result->errors = (struct text){ 0 };
+    (void)snprintf(kept->message, sizeof kept->message,
+                   "the outputs of this submission are more than %u MiB together; this one was left out",
+                   OUTPUT_BYTES_MAX >> 20);
+    result->message = text_of(kept->message);
+}
+
+void job_ran(struct job *job, uint32_t test, struct run_outcome *outcome, const struct result *result)
+{
+    struct job_test *kept = &job->tests[test];
+    uint64_t bytes = result->output.len + result->errors.len;
+
+    assert(job->running > 0 && job->tests_left > 0 && !kept->has_outcome);
+    job->running--;
+    /* The result's texts point to the buffers' memory, which moves with them. */
+    kept->outcome = *outcome;
+    kept->has_outcome = true;
+    job->results[test] = *result;
+    job->tests_left--;
+    if (bytes > OUTPUT_BYTES_MAX - job->output_bytes)
+        leave_output_out(kept, &job->results[test]);
+    else
+        job->output_bytes += bytes;
+}
+
+void job_could_not_run(struct job *job, uint32_t test, const char *why)
+{
+    const struct test *asked = &job->submission.tests[test];
+    const struct program *program = &job->submission.programs[asked->program];
+    struct job_test *kept = &job->tests[test];
+
+    assert(job->running > 0 && job->tests_left > 0);
+    job->running--;
+    (void)snprintf(kept->message, sizeof kept->message, "%s", why);
+    job->results[test] = (struct result){
+        .element = asked->element,
+        .index = asked->index,
+        .verdict = VERDICT_INTERNAL_ERROR,
+        .message = text_of(kept->message),
+        .errors = text_of(kept->message),
+        .language = program->language->id,
+        .version = program->language->version,
+        .wants_base64 = asked->wants_base64,
+    };
+    job->tests_left--;
+}
+
+size_t job_give_up(struct job *job, enum job_end end)
+{
+    size_t dropped = job->steps_len;
+
+    assert(end == JOB_RELEASE || end == JOB_ABANDON);
+    job->end = end;
+    job->steps_len = 0;
+    return dropped;
+}

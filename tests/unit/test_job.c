@@ -1,0 +1,268 @@
+/* held: in which order the steps of a submission come, what each result becomes, and when it has ended. */
+#include "fixture.h"
+
+#include "codec/request_json.h"
+#include "codec/submission_json.h"
+#include "worker/job.h"
+
+/* c (0), python (1), c again: two programs, four tests. */
+#define BATCH                                                                                                          \
+    "[{\"language\":\"c\",\"version\":\"*\",\"code\":\"a\"},{\"stdin\":\"x\"},"                                        \
+    "{\"language\":\"python\",\"version\":\"*\",\"code\":\"b\"},{\"stdin\":\"y\"}]"
+
+static struct store_claim claim_of(const char *batch, uint32_t attempt)
+{
+    struct store_claim claim = { .attempt = attempt, .payload = { .max = 1u << 20 } };
+    struct submission submission;
+    struct error err;
+
+    assert_ok(request_decode(text_of(batch), REQUEST_BATCH, &languages, &config, &submission, &err), err);
+    assert_ok(submission_encode(&submission, &claim.payload, &err), err);
+    memcpy(claim.token, submission.token, sizeof claim.token);
+    submission_done(&submission);
+    return claim;
+}
+
+static void set_available(bool available)
+{
+    for (size_t i = 0; i < languages.len; i++)
+        languages.list[i].available = available;
+}
+
+static struct job *new_job(void)
+{
+    struct store_claim claim = claim_of(BATCH, 1);
+
+    set_available(true);
+    struct job *job = job_new(&claim, &languages, 3);
+    assert_int_equal(job->end, JOB_COMPLETE);
+    assert_null(claim.payload.at); /* the claim is used up */
+    return job;
+}
+
+static void assert_next(struct job *job, enum step_kind kind, uint32_t at)
+{
+    struct step step;
+
+    assert_true(job_take_step(job, &step));
+    assert_int_equal(step.kind, kind);
+    assert_int_equal(step.at, at);
+}
+
+static void assert_none(struct job *job)
+{
+    struct step step;
+
+    assert_false(job_take_step(job, &step));
+}
+
+static void compile(struct job *job, uint32_t program, bool ok)
+{
+    struct compiled compiled;
+    struct error err;
+
+    compiled_init(&compiled);
+    compiled.ok = ok;
+    compiled.verdict = ok ? VERDICT_ACCEPTED : VERDICT_COMPILE_ERROR;
+    compiled.compile_us = 1234;
+    assert_ok(buf_append_text(&compiled.output, TEXT("said the compiler"), &err), err);
+    job_compiled(job, program, &compiled);
+}
+
+static void ran(struct job *job, uint32_t test, const char *output)
+{
+    struct run_outcome outcome = { .archive_fd = -1, .output = { .max = 64u << 20 } };
+    struct error err;
+
+    assert_ok(buf_append_text(&outcome.output, text_of(output), &err), err);
+    struct result result = { .verdict = VERDICT_ACCEPTED, .output = buf_text(&outcome.output), .element = test };
+    job_ran(job, test, &outcome, &result);
+}
+
+static void programs_compile_before_their_tests_run(void **state)
+{
+    (void)state;
+    struct job *job = new_job();
+
+    assert_int_equal(job->submission.programs_len, 2);
+    assert_int_equal(job->submission.tests_len, 4);
+    assert_next(job, STEP_COMPILE, 0);
+    assert_next(job, STEP_COMPILE, 1);
+    assert_none(job);
+    compile(job, 1, true); /* the second is ready first: its tests need not wait for the other program */
+    for (uint32_t i = 0; i < 4; i++)
+        if (job->submission.tests[i].program == 1)
+            assert_next(job, STEP_RUN, i);
+    assert_none(job);
+    compile(job, 0, true);
+    for (uint32_t i = 0; i < 4; i++)
+        if (job->submission.tests[i].program == 0)
+            assert_next(job, STEP_RUN, i);
+    assert_none(job);
+    assert_int_equal(job->running, 4);
+    for (uint32_t i = 4; i-- > 0;) { /* whatever the order they end in */
+        assert_true(job_is_open(job));
+        char output[2] = { (char)('0' + i), '\0' };
+        ran(job, i, output);
+    }
+    assert_false(job_is_open(job));
+    for (uint32_t i = 0; i < 4; i++) { /* results are in the order of the request */
+        assert_int_equal(job->results[i].element, i);
+        assert_int_equal(job->results[i].output.at[0], '0' + i);
+    }
+    job_free(job);
+}
+
+static void a_program_that_does_not_compile_ends_its_tests_only(void **state)
+{
+    (void)state;
+    struct job *job = new_job();
+    size_t ended = 0;
+
+    assert_next(job, STEP_COMPILE, 0);
+    assert_next(job, STEP_COMPILE, 1);
+    compile(job, 0, false);
+    assert_none(job);
+    for (uint32_t i = 0; i < 4; i++) {
+        if (job->submission.tests[i].program != 0)
+            continue;
+        const struct result *result = &job->results[i];
+        ended++;
+        assert_int_equal(result->verdict, VERDICT_COMPILE_ERROR);
+        assert_text_equal(result->errors, "said the compiler");
+        assert_int_equal(result->compile_us, 1234);
+        assert_int_not_equal(result_exit_code(result), 0); /* clients take 0 and no stderr for passed */
+    }
+    assert_true(ended > 0);
+    assert_int_equal(job->tests_left, 4 - ended);
+    assert_true(job_is_open(job));
+    compile(job, 1, true);
+    struct step step;
+    while (job_take_step(job, &step))
+        ran(job, step.at, "fine");
+    assert_false(job_is_open(job));
+    job_free(job);
+}
+
+static void a_returned_step_is_the_next_one(void **state)
+{
+    (void)state;
+    struct job *job = new_job();
+    struct step step;
+
+    assert_true(job_take_step(job, &step));
+    job_return_step(job, step);
+    assert_int_equal(job->running, 0);
+    assert_next(job, STEP_COMPILE, 0);
+    assert_next(job, STEP_COMPILE, 1);
+    compile(job, 0, true);
+    assert_true(job_take_step(job, &step));
+    job_return_step(job, step); /* the ring turns past its end */
+    assert_next(job, STEP_RUN, step.at);
+    job_could_not_run(job, step.at, "the box broke twice");
+    assert_int_equal(job->results[step.at].verdict, VERDICT_INTERNAL_ERROR);
+    assert_text_equal(job->results[step.at].message, "the box broke twice");
+    assert_int_not_equal(result_exit_code(&job->results[step.at]), 0);
+    compile(job, 1, true);
+    while (job_take_step(job, &step))
+        ran(job, step.at, "");
+    assert_false(job_is_open(job));
+    job_free(job);
+}
+
+static void after_giving_up_nothing_is_queued(void **state)
+{
+    (void)state;
+    struct job *job = new_job();
+    struct step step;
+
+    assert_next(job, STEP_COMPILE, 0);
+    assert_int_equal(job_give_up(job, JOB_RELEASE), 1); /* the other compile step went */
+    assert_none(job);
+    assert_false(job_is_open(job));
+    compile(job, 0, true); /* was in the hands of a slot */
+    assert_none(job);
+    assert_int_equal(job->running, 0);
+    job_free(job);
+
+    job = new_job();
+    assert_true(job_take_step(job, &step));
+    (void)job_give_up(job, JOB_ABANDON);
+    job_return_step(job, step);
+    assert_none(job);
+    job_free(job);
+}
+
+static void what_cannot_be_run_is_born_with_its_end(void **state)
+{
+    (void)state;
+    struct store_claim claim = { .attempt = 1, .payload = { .max = 100 } };
+    struct error err;
+
+    assert_ok(buf_append_text(&claim.payload, TEXT("garbage"), &err), err);
+    struct job *job = job_new(&claim, &languages, 3);
+    assert_int_equal(job->end, JOB_FAIL);
+    assert_contains(job->reason, "unreadable");
+    assert_none(job);
+    job_free(job);
+
+    /* A language that is not here: another worker may have it, until the last attempt says why it failed. */
+    set_available(false);
+    for (uint32_t attempt = 1; attempt <= 3; attempt++) {
+        claim = claim_of(BATCH, attempt);
+        job = job_new(&claim, &languages, 3);
+        assert_int_equal(job->end, attempt < 3 ? JOB_ABANDON : JOB_FAIL);
+        assert_contains(job->reason, "language c is not installed");
+        assert_none(job);
+        job_free(job);
+    }
+    set_available(true);
+}
+
+/* 64 MiB of output are kept, then verdicts and figures without the text. */
+static void outputs_of_one_submission_are_bounded(void **state)
+{
+    (void)state;
+    struct job *job = new_job();
+    size_t len = 30u << 20;
+    char *much = malloc(len + 1);
+    struct step step;
+
+    memset(much, 'x', len);
+    much[len] = '\0';
+    assert_next(job, STEP_COMPILE, 0);
+    assert_next(job, STEP_COMPILE, 1);
+    compile(job, 0, true);
+    compile(job, 1, true);
+    size_t kept = 0, left_out = 0;
+    while (job_take_step(job, &step)) {
+        ran(job, step.at, much);
+        const struct result *result = &job->results[step.at];
+        assert_int_equal(result->verdict, VERDICT_ACCEPTED);
+        if (result->output.len == len) {
+            kept++;
+            continue;
+        }
+        left_out++;
+        assert_int_equal(result->output.len, 0);
+        assert_true(result->output_cut);
+        assert_contains(result->message.at, "64 MiB");
+    }
+    assert_int_equal(kept, 2);
+    assert_int_equal(left_out, 2);
+    job_free(job);
+    free(much);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(programs_compile_before_their_tests_run),
+        cmocka_unit_test(a_program_that_does_not_compile_ends_its_tests_only),
+        cmocka_unit_test(a_returned_step_is_the_next_one),
+        cmocka_unit_test(after_giving_up_nothing_is_queued),
+        cmocka_unit_test(what_cannot_be_run_is_born_with_its_end),
+        cmocka_unit_test(outputs_of_one_submission_are_bounded),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
