@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Writes docs/LANGUAGES.md from what measure_languages.py wrote: catalogue.py FILE.json...
+"""Writes docs/guide/LANGUAGES.md from what measure_languages.py wrote: catalogue.py FILE.json...
 
 Later files win where two have the same language.  Only what passed is in the table; the rest is listed with its reason.
 """
@@ -74,9 +74,9 @@ def main(paths):
     if missing:
         text += "\n## Not tried\n\n" + ", ".join(missing) + "\n"
     text += TAIL
-    with open(os.path.join(ROOT, "docs", "LANGUAGES.md"), "w", encoding="utf-8") as file:
+    with open(os.path.join(ROOT, "docs", "guide", "LANGUAGES.md"), "w", encoding="utf-8") as file:
         file.write(text)
-    print(f"docs/LANGUAGES.md: {len(passed)} passed, {len(failed)} did not, {len(missing)} not tried")
+    print(f"docs/guide/LANGUAGES.md: {len(passed)} passed, {len(failed)} did not, {len(missing)} not tried")
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ and judged:
   - no process ended by a signal nobody sent;
   - the store counts nothing as waiting or running; all stop with status 0; no process and no cgroup is left.
 
-Redis runs with appendonly yes and appendfsync always, which promise 1 (docs/STORE.md) rests on when it is killed.
+Redis runs with appendonly yes and appendfsync always, which promise 1 (docs/design/STORE.md) rests on when it is killed.
 The fleet lives in a network namespace of its own, every server and worker in one more, joined by veth: cutting one off
 loses its packets without a word.  Where veth is not to be had, nothing is cut off, and that is said.
 Leases are short (2 s) and up to 100 attempts allowed: the cap is a promise of its own, tested in tests/contract/dead.c.

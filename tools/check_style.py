@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""The rules of docs/STYLE.md that a machine can check.
+"""The rules of docs/design/STYLE.md that a machine can check.
 
 Usage: check_style.py [ROOT].  Prints "path:line: rule: what is wrong" and ends with 1 if anything was found.
 Each rule is a small function over one file; tools/test_check_style.py shows that each catches a bad file.
@@ -129,7 +129,7 @@ def check_banned(path, text):
             continue
         if re.match(r"signal\s*\([^;]*,\s*SIG_(DFL|IGN)\)", code[match.start():]):
             continue  # without a handler it means the same everywhere
-        yield line_of(code, match.start()), "banned", f"{match.group(1)}() is banned (base/banned.h, docs/STYLE.md)"
+        yield line_of(code, match.start()), "banned", f"{match.group(1)}() is banned (base/banned.h, docs/design/STYLE.md)"
 
 
 def check_includes(path, text):

@@ -3,7 +3,7 @@
 #
 # Without --all: C, C++, Python, Java, JavaScript, TypeScript, Go and Rust, 2 GB, then the attacks in them; ends with
 # one plain line, "N passed, N failed".  Images that are there already and up to date are kept (EVALX_IMAGES,
-# /opt/evalx/chroots), so a second run only verifies.  --all also writes docs/LANGUAGES.md.
+# /opt/evalx/chroots), so a second run only verifies.  --all also writes docs/guide/LANGUAGES.md.
 set -eu
 . tools/common.sh
 EVALX_LANGUAGES=$PWD/languages

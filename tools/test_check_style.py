@@ -26,7 +26,7 @@ BAD = [
     ("tab", "src/model/thing.c", HEAD + "\tint a;\n"),
     ("trailing-blank", "src/model/thing.c", HEAD + "int a; \n"),
     ("unfinished", "src/model/thing.c", HEAD + "/* TO" "DO: the rest */\n"),
-    ("unfinished", "docs/API.md", "FIX" "ME\n"),
+    ("unfinished", "docs/guide/API.md", "FIX" "ME\n"),
     ("head-comment", "src/model/thing.c", "#include <stdio.h>\n"),
     ("pragma-once", "src/model/thing.h", HEAD),
     ("include-direction", "src/base/thing.c", HEAD + '#include "model/limits.h"\n'),

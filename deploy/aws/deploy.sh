@@ -1,5 +1,5 @@
 #!/bin/sh
-# deploy.sh: evalx on AWS, from an empty account to a load balancer that answers; docs/DEPLOY.md walks through it.
+# deploy.sh: evalx on AWS, from an empty account to a load balancer that answers; docs/guide/DEPLOY.md walks through it.
 set -eu
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 root=$(dirname "$(dirname "$here")")

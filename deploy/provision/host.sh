@@ -37,7 +37,7 @@ stop_surprises()
     done
 }
 
-# The API server's profile is asked for by its unit.  evalx makes its user namespaces with privilege (docs/SANDBOX.md,
+# The API server's profile is asked for by its unit.  evalx makes its user namespaces with privilege (docs/design/SANDBOX.md,
 # init's steps 7 and 8), so Ubuntu 24.04's rule against unprivileged ones does not touch it.  The other profile says so
 # to that rule, for the day the order changes.
 install_apparmor()

@@ -1,5 +1,5 @@
 /*
- * api: the routes of the HTTP interface (docs/API.md), over a store.
+ * api: the routes of the HTTP interface (docs/guide/API.md), over a store.
  */
 #pragma once
 #include "http/server.h"

@@ -2,7 +2,7 @@
  * banned: functions that have a better way in this project; calling one does not compile.
  * The replacement is named in the macro.  Included by error.h, and so everywhere.
  * System headers may only be included before this one or not mention the names,
- * which is why a .c file includes system headers first (see docs/STYLE.md).
+ * which is why a .c file includes system headers first (see docs/design/STYLE.md).
  */
 #pragma once
 #include <stdio.h>

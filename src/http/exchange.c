@@ -231,7 +231,7 @@ static void choose_route(struct exchange *exchange, struct text method)
         refuse(exchange, 405, "", "this path does not answer to this method; see the Allow header");
         break;
     case ROUTE_UNKNOWN:
-        refuse(exchange, 404, "", "no such path; see docs/API.md");
+        refuse(exchange, 404, "", "no such path; see docs/guide/API.md");
         break;
     }
 }

@@ -1,6 +1,6 @@
 /*
  * metrics: counters and histograms of this process, and the Prometheus text of them.
- * Names are those older clients know (docs/API.md); figures about the queue are not kept here but read from the store
+ * Names are those older clients know (docs/guide/API.md); figures about the queue are not kept here but read from the store
  * at each scrape.
  * Labels come from fixed sets (languages, routes, status codes), so a client cannot make series.
  * Any thread.

@@ -15,7 +15,7 @@ void token_new(char ret_token[TOKEN_BYTES]);
 bool token_is_valid(struct text text); /* 26 characters of the alphabet, upper case */
 
 /*
- * The place a submission is kept in, where there are several (docs/STORE.md): its last character, which is one of
+ * The place a submission is kept in, where there are several (docs/design/STORE.md): its last character, which is one of
  * sixteen random ones otherwise.  It never changes, so a token finds its place whatever places are added later.
  */
 #define TOKEN_SHARDS_MAX 32

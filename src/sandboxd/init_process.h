@@ -11,7 +11,7 @@
  *   init waits for pid 2, ends whatever is left in the box, reports, ends
  *
  * Why an init: a program that is pid 1 itself would not die of its own signals, and its orphans would have no parent.
- * Each side is a table of steps; the order is the security argument (docs/SANDBOX.md explains each line).
+ * Each side is a table of steps; the order is the security argument (docs/design/SANDBOX.md explains each line).
  * A failed step is two numbers through the report pipe; the slot finds the words (init_step_name).
  */
 #pragma once

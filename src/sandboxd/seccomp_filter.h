@@ -2,7 +2,7 @@
  * seccomp_filter: which system calls a program may make, by class.
  *
  * Built once by the launcher with libseccomp (which is not async-signal-safe), kept as plain BPF, loaded in each
- * run's processes by the raw system call.  docs/SANDBOX.md says why each call is refused.
+ * run's processes by the raw system call.  docs/design/SANDBOX.md says why each call is refused.
  */
 #pragma once
 #include <linux/filter.h>

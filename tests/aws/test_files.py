@@ -107,6 +107,6 @@ def test_the_dashboard_is_json():
 
 def test_each_alarm_has_its_line_in_the_manual():
     alarms = templates.resources_of(templates.load("service.yaml"), "AWS::CloudWatch::Alarm")
-    with open(os.path.join(templates.ROOT, "docs", "OPERATIONS.md"), encoding="utf-8") as file:
+    with open(os.path.join(templates.ROOT, "docs", "guide", "OPERATIONS.md"), encoding="utf-8") as file:
         text = file.read()
     assert [name for name in alarms if f"`{name}`" not in text] == []

@@ -381,7 +381,7 @@ static void who_may_not_come_in_is_told_why(void **state)
     redis_do("ACL DELUSER runner");
 }
 
-/* docs/STORE.md tells operators what the user needs; nothing more is used. */
+/* docs/design/STORE.md tells operators what the user needs; nothing more is used. */
 static void the_rights_that_are_documented_are_enough(void **state)
 {
     (void)state;

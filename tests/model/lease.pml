@@ -1,8 +1,8 @@
 /*
- * lease: the protocol by which submissions are handed out, as a model for spin; docs/STORE.md has it in words.
+ * lease: the protocol by which submissions are handed out, as a model for spin; docs/design/STORE.md has it in words.
  *
  * The store is a few variables, and each of its calls an atomic step: a script on Redis, an order on SQLite.  The
- * moves have the names of docs/STORE.md: add, claim, finish, hand_back, cancel, "lease lost".  Around it everything
+ * moves have the names of docs/design/STORE.md: add, claim, finish, hand_back, cancel, "lease lost".  Around it everything
  * that can go wrong may go wrong at any moment:
  *
  *   - a worker dies between any two steps, with all it knew, and another one starts in its place;

@@ -6,7 +6,7 @@
  *   Every step is one Lua script (scripts/), so it is atomic, whoever dies between two of them.  Not streams with
  *   consumer groups: XREADGROUP's COUNT is for each stream, so a claim over three priorities and thirty lanes would
  *   take far more than it has slots for; and turns, cancelling, the cap and the fence are atomic steps anyway.
- *   docs/STORE.md lists the keys.
+ *   docs/design/STORE.md lists the keys.
  *
  *   - redis/connection.c, redis/address.c, redis/resolver.c, redis/tls.c: one connection.
  *   - redis/pool.c: connections for calls, back-off while Redis is away, scripts by EVALSHA.
