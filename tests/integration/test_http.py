@@ -558,7 +558,7 @@ def test_sigterm_answers_what_is_under_way(start_evalx):
 # ---- the documents ------------------------------------------------------------------------------------------------
 
 def document(name):
-    with open(os.path.join(harness.ROOT, "docs", name), encoding="utf-8") as file:
+    with open(os.path.join(harness.ROOT, "docs", "guide", name), encoding="utf-8") as file:
         return file.read()
 
 
