@@ -42,7 +42,7 @@ packages_build="gcc g++ libc6-dev meson ninja-build pkg-config python3 libmicroh
     libsqlite3-dev libinih-dev nettle-dev libseccomp-dev libcurl4-gnutls-dev libwslay-dev libcmocka-dev libssl-dev"
 packages_test="mmdebstrap spin python3-pytest python3-hypothesis python3-websockets redis-server openssl iproute2
     util-linux mount ruby"
-packages_lint="shellcheck clang-tidy clang-format python3-pytest"
+packages_lint="shellcheck clang-tidy clang-format codespell git python3-pytest"
 
 packages_of()
 {
