@@ -21,6 +21,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "model/submission.h"
 #include "sandbox/archive.h"
 #include "sandbox/sandbox.h"
 

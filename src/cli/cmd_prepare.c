@@ -3,7 +3,7 @@
  *
  * This process stays root and writes; a child of it gives root up, has the language's script run in a box like any
  * program, and hands over what the box held as one descriptor.  Its content is nobody's to trust: it is unpacked as
- * sources are (sandboxd/archive_unpack.h), into a new folder that gets its name only when it is whole.
+ * sources are (sandbox/archive.h), into a new folder that gets its name only when it is whole.
  */
 #include <dirent.h>
 #include <errno.h>

@@ -15,7 +15,7 @@
 #include "base/cleanup.h"
 #include "base/image_layers.h"
 #include "model/prepared.h"
-#include "sandboxd/archive_unpack.h"
+#include "sandbox/archive.h"
 
 #define UNFINISHED ".new"
 #define DEPTH_MAX (ARCHIVE_DEPTH_MAX + 1)

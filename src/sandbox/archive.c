@@ -1,6 +1,4 @@
-/*
- * bundle: the worker's half: sources into a sealed memfd.  (The box's half is sandboxd/archive_unpack.c.)
- */
+/* archive: the worker's half, which writes sources to a sealed memfd.  archive_unpack.c has the half that runs in a box. */
 #include "sandbox/archive.h"
 
 #include <errno.h>
@@ -10,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "model/submission.h"
 
 static int write_all(int fd, const void *bytes, size_t len)
 {
@@ -27,15 +26,15 @@ static int write_all(int fd, const void *bytes, size_t len)
     return 0;
 }
 
-int archive_of_files(const struct file files[], size_t len, int *ret_fd, struct error *err)
+int archive_of_files(const struct file *files, size_t len, int *ret_fd, struct error *err)
 {
     if (len > ARCHIVE_FILES_MAX)
-        return error_set(err, ERROR_SANDBOX, 0, "%zu files are more than a box takes (%d)", len, ARCHIVE_FILES_MAX);
-    auto_close int fd = memfd_create("bundle", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+        return error_set(err, ERROR_SANDBOX, 0, "%zu files: a box takes at most %d", len, ARCHIVE_FILES_MAX);
+    auto_close int fd = memfd_create("archive", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     if (fd < 0)
-        return error_set(err, ERROR_SANDBOX, errno, "create bundle");
+        return error_set(err, ERROR_SANDBOX, errno, "create the archive");
     if (write_all(fd, ARCHIVE_MAGIC, sizeof ARCHIVE_MAGIC - 1) < 0)
-        return error_set(err, ERROR_SANDBOX, errno, "write bundle");
+        return error_set(err, ERROR_SANDBOX, errno, "write the archive");
 
     for (size_t i = 0; i < len; i++) {
         if (files[i].name.len == 0 || files[i].name.len > ARCHIVE_NAME_MAX)
@@ -45,11 +44,11 @@ int archive_of_files(const struct file files[], size_t len, int *ret_fd, struct 
                                        .size = files[i].content.len };
         if (write_all(fd, &entry, sizeof entry) < 0 || write_all(fd, files[i].name.at, files[i].name.len) < 0 ||
             write_all(fd, files[i].content.at, files[i].content.len) < 0)
-            return error_set(err, ERROR_SANDBOX, errno, "write bundle");
+            return error_set(err, ERROR_SANDBOX, errno, "write the archive");
     }
     if (lseek(fd, 0, SEEK_SET) < 0 ||
         fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) < 0)
-        return error_set(err, ERROR_SANDBOX, errno, "seal bundle");
+        return error_set(err, ERROR_SANDBOX, errno, "seal the archive");
     *ret_fd = take_fd(&fd);
     return 0;
 }

@@ -1,25 +1,56 @@
 /*
- * bundle: some files in one descriptor, the way they travel into a box and out of it.
+ * archive: the format in which files travel into a box and out of it, in one descriptor.
  *
- * Written by the worker (sources) and by the slot's first process after a compile, running as the program's own user
- * inside the box; read only by that process, as that user, before the program starts.  So a hostile bundle can do
- * no more than the program itself.  Format, little-endian: "EVXBNDL1", then for each file
- * u32 name_len, u32 mode (0644 or 0755), u64 size, name, content.
+ * The worker writes an archive of the sources (archive_of_files).  Init unpacks it into /box before the program starts,
+ * and packs /box after a compile.  `evalx prepare` unpacks what a prepare script made.
+ *
+ * Format, little-endian: "EVXBNDL1", then for each file u32 name_len, u32 mode (0644 or 0755), u64 size, name, content.
+ *
+ * Unpacking and packing run inside a box, with the file-system identity of the program's user.  A hostile archive can
+ * therefore reach no more than the program itself could.
  */
 #pragma once
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "base/error.h"
-#include "model/submission.h"
+
+struct file; /* model/submission.h */
 
 #define ARCHIVE_MAGIC "EVXBNDL1"
 #define ARCHIVE_FILES_MAX 4096
 #define ARCHIVE_NAME_MAX 200
+#define ARCHIVE_DEPTH_MAX 8 /* nested folders that archive_pack enters */
+
 struct archive_entry {
     uint32_t name_len;
     uint32_t mode;
     uint64_t size;
 };
 
-/* A sealed memfd with the files, position 0, mode 0644 each.  The caller closes it. */
-int archive_of_files(const struct file files[], size_t len, int *ret_fd, struct error *err);
+/* Writes the files, each with mode 0644, to a sealed memfd at position 0.  The caller closes *ret_fd. */
+int archive_of_files(const struct file *files, size_t len, int *ret_fd, struct error *err);
+
+/*
+ * The functions below are shared with the root side.  They do not allocate, and return 0 or an errno.
+ *
+ * archive_unpack creates the archive's files below `folder`, in which no program has run yet.  It reads with pread,
+ * because other boxes share the descriptor's position.  EBADMSG: the archive is malformed.  ENOSPC: the box is full.
+ */
+int archive_unpack(int archive, int folder);
+/* As archive_unpack, but skips the file named `except`, which exists already. */
+int archive_unpack_except(int archive, int folder, const char *except);
+
+/*
+ * Appends the regular files below `folder` to the empty `archive`.  Follows no links.  The limits are ARCHIVE_FILES_MAX
+ * files, ARCHIVE_DEPTH_MAX folders deep, and bytes_max in all.  Every other process of the box has ended.
+ */
+int archive_pack(int folder, int archive, uint64_t bytes_max);
+
+/* Copies `size` bytes of `from` at *at to the position of `to`, and advances *at.  EBADMSG: `from` is shorter. */
+int archive_copy(int from, off_t *at, uint64_t size, int to);
+
+/* Is the name allowed in an archive: not absolute, no NUL, and no part of it empty, "." or ".."? */
+bool archive_name_is_plain(const char *name, size_t len);

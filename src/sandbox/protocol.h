@@ -114,6 +114,14 @@ struct slot_run_stats {
     uint32_t denied_syscall; /* 1 + the number of the refused call that ended the run, 0 if none did */
 };
 
+/*
+ * The sandbox self-test (SLOT_SELF_TEST).  The probe prints one line for each check that failed, "check: what it saw",
+ * and exits with their number.  It also uses resources that the run's cgroup must have counted:
+ */
+#define PROBE_MEMORY_BYTES (8u << 20) /* bytes that the probe writes */
+#define PROBE_PROCESSES_MAX 8u        /* the process limit must deny one of so many */
+#define PROBE_OPEN_FILES_MAX 256u     /* the largest RLIMIT_NOFILE that passes */
+
 struct slot_reply {
     uint32_t op;
     uint32_t run;

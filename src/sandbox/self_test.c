@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "sandboxd/probe.h"
+#include "sandbox/protocol.h"
 
 static const struct limits probe_limits = {
     .cpu_us = 10000000, /* it takes milliseconds; in an emulated or overloaded machine, seconds */

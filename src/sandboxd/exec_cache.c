@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "sandboxd/archive_unpack.h"
+#include "sandbox/archive.h"
 
 void exec_cache_init(struct exec_cache *exec_cache)
 {

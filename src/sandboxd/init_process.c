@@ -23,7 +23,7 @@
 
 #include "base/cleanup.h"
 #include "base/packet.h"
-#include "sandboxd/archive_unpack.h"
+#include "sandbox/archive.h"
 #include "sandboxd/child_setup.h"
 #include "sandboxd/clone_onto_stack.h"
 #include "sandboxd/exec_cache.h"

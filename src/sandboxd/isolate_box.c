@@ -18,7 +18,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "sandboxd/archive_unpack.h"
+#include "sandbox/archive.h"
 #include "sandboxd/child_setup.h"
 #include "sandboxd/init_process.h"
 

@@ -31,6 +31,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "sandbox/protocol.h"
 #include "sandboxd/exec_cache.h"
 
 #define UID_INSIDE 1000u

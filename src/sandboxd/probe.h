@@ -1,18 +1,11 @@
 /*
- * probe: what a program finds when it looks at the walls from inside.  For the self-test at every start, the launcher's
- * executable takes the program's place after all steps (child_setup.c), so what is tried is what programs get.
+ * probe: the isolation checks that a program can make from inside its box.  In the self-test at every start this
+ * executable takes the program's place after all steps (child_setup.c), so it checks what programs get.
  *
- * Outside a box it finds no wall, and says so of each: that is how its tests know that it can see a wall missing.
- * Everything it tries is harmless where it is not refused.
+ * Outside a box every check fails.  A test relies on this to show that the probe detects a missing layer.  Everything
+ * the probe tries is harmless where it is not denied.
  */
 #pragma once
 
-/* It writes so much memory, so that the root side can see that the run's group counts it. */
-#define PROBE_MEMORY_BYTES (8u << 20)
-/* More processes than this may not start beside it. */
-#define PROBE_PROCESSES_MAX 8u
-/* Descriptors it may at most be allowed. */
-#define PROBE_OPEN_FILES_MAX 256u
-
-/* One line on stdout for each wall that is missing: "wall: what was seen".  Returns how many there are. */
+/* Prints a line for each check that failed (protocol.h).  Returns how many failed. */
 int probe_main(void);

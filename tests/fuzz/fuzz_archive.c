@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "sandboxd/archive_unpack.h"
+#include "sandbox/archive.h"
 #include "sandboxd/exec_cache.h"
 
 #define PACKED_MAX (1u << 20)

@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "model/submission.h"
 #include "sandbox/archive.h"
 
 #define ROUNDS 3

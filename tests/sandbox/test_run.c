@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "model/submission.h"
 #include "sandbox/archive.h"
 
 static void a_program_runs_and_its_facts_are_told(void **state)

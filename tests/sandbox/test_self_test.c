@@ -14,8 +14,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "sandbox/protocol.h"
 #include "sandbox/self_test.h"
-#include "sandboxd/probe.h"
 
 static struct sandbox *sandbox;
 

@@ -1,12 +1,9 @@
-/*
- * unpack: see the header, and sandbox/archive.h for the format.
- */
-#include "sandboxd/archive_unpack.h"
+/* archive_unpack: unpacks an archive into a box, and packs a box into an archive.  Linked into worker and root side. */
+#include "sandbox/archive.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
-#include <stdbool.h>
 #include <string.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
@@ -14,7 +11,6 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "sandbox/archive.h"
 
 static int open_beneath(int folder, const char *name, uint64_t flags, uint64_t mode)
 {
@@ -25,33 +21,33 @@ static int open_beneath(int folder, const char *name, uint64_t flags, uint64_t m
 }
 
 /*
- * The bundle, read with pread: its position is shared with other boxes.  Most are small, and one call reads them
- * whole; of a large file what is not here yet goes by sendfile.
+ * A window into the archive.  Most archives fit into it, so that one pread reads the whole.  The rest of a large file is
+ * copied with sendfile.
  */
-struct reader {
+struct window {
     int archive;
-    off_t begin; /* of what is here, in the bundle */
+    off_t begin; /* position of bytes[0] in the archive */
     size_t len;
-    char here[65536];
+    char bytes[65536];
 };
 
 /* Only one process of a box unpacks. */
-static struct reader reader;
+static struct window window;
 
-/* The next `len` bytes (no more than fit) at `at`; EBADMSG at a premature end. */
-static int have(off_t at, size_t len, const char **ret)
+/* Points *ret at `len` bytes (at most the window's size) at position `at`.  EBADMSG: the archive ends before. */
+static int read_at(off_t at, size_t len, const char **ret)
 {
-    if (at < reader.begin || (uint64_t)at + len > (uint64_t)reader.begin + reader.len) {
+    if (at < window.begin || (uint64_t)at + len > (uint64_t)window.begin + window.len) {
         ssize_t got;
         do
-            got = pread(reader.archive, reader.here, sizeof reader.here, at);
+            got = pread(window.archive, window.bytes, sizeof window.bytes, at);
         while (got < 0 && errno == EINTR);
-        if (got < 0 || (size_t)got < len) /* of a memfd: all that is there comes at once */
+        if (got < 0 || (size_t)got < len) /* a memfd never returns less than it holds */
             return got < 0 ? errno : EBADMSG;
-        reader.begin = at;
-        reader.len = (size_t)got;
+        window.begin = at;
+        window.len = (size_t)got;
     }
-    *ret = reader.here + (at - reader.begin);
+    *ret = window.bytes + (at - window.begin);
     return 0;
 }
 
@@ -69,12 +65,12 @@ static int write_all(int fd, const void *bytes, size_t len)
     return 0;
 }
 
-/* The folders of a name like "a/b/c.h"; beneath the box whatever the name says. */
+/* Makes the folders of a name such as "a/b/c.h".  The name has been checked, so they are below `folder`. */
 static int make_folders(int folder, char *name)
 {
     for (char *slash = strchr(name, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
         *slash = '\0';
-        /* The folders are our own making and hold no links: nobody has run here yet. */
+        /* We made these folders ourselves and no program has run here, so none of them is a link. */
         int os = mkdirat(folder, name, 0755) < 0 && errno != EEXIST ? errno : 0;
         *slash = '/';
         if (os != 0)
@@ -110,30 +106,30 @@ int archive_copy(int from, off_t *at, uint64_t size, int to)
     return 0;
 }
 
-/* From the bundle at *at, which moves on. */
+/* Writes `size` bytes of the archive at *at to `to`, and advances *at. */
 static int unpack_content(off_t *at, uint64_t size, int to)
 {
-    uint64_t end = (uint64_t)reader.begin + reader.len;
-    size_t here = (uint64_t)*at < end ? (size_t)(end - (uint64_t)*at) : 0;
-    if (here > size)
-        here = (size_t)size;
-    int os = here > 0 ? write_all(to, reader.here + (*at - reader.begin), here) : 0;
-    *at += (off_t)here;
-    return os != 0 ? os : archive_copy(reader.archive, at, size - here, to);
+    uint64_t end = (uint64_t)window.begin + window.len;
+    size_t buffered = (uint64_t)*at < end ? (size_t)(end - (uint64_t)*at) : 0;
+    if (buffered > size)
+        buffered = (size_t)size;
+    int os = buffered > 0 ? write_all(to, window.bytes + (*at - window.begin), buffered) : 0;
+    *at += (off_t)buffered;
+    return os != 0 ? os : archive_copy(window.archive, at, size - buffered, to);
 }
 
-static int unpack_entry(off_t *at, int folder, const char *there)
+static int unpack_entry(off_t *at, int folder, const char *except)
 {
     struct archive_entry entry;
     const char *bytes;
-    int os = have(*at, sizeof entry, &bytes);
+    int os = read_at(*at, sizeof entry, &bytes);
     if (os != 0)
         return os;
     memcpy(&entry, bytes, sizeof entry);
     *at += sizeof entry;
     if (entry.name_len == 0 || entry.name_len > ARCHIVE_NAME_MAX || (entry.mode != 0644 && entry.mode != 0755))
         return EBADMSG;
-    os = have(*at, entry.name_len, &bytes);
+    os = read_at(*at, entry.name_len, &bytes);
     if (os != 0)
         return os;
     char name[ARCHIVE_NAME_MAX + 1];
@@ -142,7 +138,7 @@ static int unpack_entry(off_t *at, int folder, const char *there)
     name[entry.name_len] = '\0';
     if (!archive_name_is_plain(name, entry.name_len))
         return EBADMSG;
-    if (there != NULL && strcmp(name, there) == 0) {
+    if (except != NULL && strcmp(name, except) == 0) {
         if (entry.size > INT64_MAX - (uint64_t)*at)
             return EBADMSG;
         *at += (off_t)entry.size;
@@ -158,23 +154,23 @@ static int unpack_entry(off_t *at, int folder, const char *there)
     return unpack_content(at, entry.size, to);
 }
 
-int archive_unpack_except(int archive, int folder, const char *there)
+int archive_unpack_except(int archive, int folder, const char *except)
 {
     struct stat st;
     if (fstat(archive, &st) < 0)
         return errno;
     if (!S_ISREG(st.st_mode))
         return EBADMSG;
-    reader.archive = archive;
-    reader.begin = 0;
-    reader.len = 0;
+    window.archive = archive;
+    window.begin = 0;
+    window.len = 0;
     const char *magic;
     off_t at = sizeof ARCHIVE_MAGIC - 1;
-    int os = have(0, (size_t)at, &magic);
+    int os = read_at(0, (size_t)at, &magic);
     if (os == 0 && memcmp(magic, ARCHIVE_MAGIC, (size_t)at) != 0)
         os = EBADMSG;
     for (unsigned files = 0; os == 0 && at < st.st_size; files++)
-        os = files >= ARCHIVE_FILES_MAX ? EBADMSG : unpack_entry(&at, folder, there);
+        os = files >= ARCHIVE_FILES_MAX ? EBADMSG : unpack_entry(&at, folder, except);
     return os;
 }
 
@@ -187,7 +183,7 @@ struct packing {
     int archive;
     uint64_t bytes_left;
     unsigned files_left;
-    char name[ARCHIVE_NAME_MAX + 1]; /* of what is being packed, from the box's top */
+    char name[ARCHIVE_NAME_MAX + 1]; /* of the current entry, relative to the top folder */
 };
 
 static int pack_file(struct packing *p, int fd, const struct stat *st)
@@ -206,7 +202,7 @@ static int pack_file(struct packing *p, int fd, const struct stat *st)
     return os != 0 ? os : archive_copy(fd, &at, entry.size, p->archive);
 }
 
-/* As the kernel lays it out (getdents64(2)); opendir would allocate. */
+/* The layout of getdents64(2).  opendir would allocate. */
 struct folder_entry {
     uint64_t inode;
     int64_t offset;
@@ -227,8 +223,8 @@ static int pack_entry(struct packing *p, int folder, const char *name, size_t pr
     memcpy(p->name + prefix_len, name, len + 1);
 
     /*
-     * O_NONBLOCK: a FIFO must not hold us up; what is not a plain file or folder is left behind, and so is a file under
-     * a lease (EAGAIN), which a descriptor in flight keeps when its process is gone.
+     * O_NONBLOCK: a FIFO must not block us.  Skipped: everything but plain files and folders, and a file under a lease
+     * (EAGAIN).  A descriptor in flight keeps its lease after its process has ended.
      */
     auto_close int fd = open_beneath(folder, name, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
     if (fd < 0)
@@ -240,7 +236,7 @@ static int pack_entry(struct packing *p, int folder, const char *name, size_t pr
         return pack_file(p, fd, &st);
     if (!S_ISDIR(st.st_mode) || depth >= ARCHIVE_DEPTH_MAX)
         return 0;
-    if (prefix_len + len == ARCHIVE_NAME_MAX) /* whatever it holds has a longer name */
+    if (prefix_len + len == ARCHIVE_NAME_MAX) /* the names of its entries are longer still */
         return ENAMETOOLONG;
     p->name[prefix_len + len] = '/';
     p->name[prefix_len + len + 1] = '\0';
