@@ -137,7 +137,7 @@ static void measure(struct store *store, struct bench_floor *base, size_t worker
 
 static double measure_depth(struct store *store, uint64_t *ret_waiting)
 {
-    struct store_depth *depth = malloc(sizeof *depth);
+    struct queue_depth *depth = malloc(sizeof *depth);
     struct error err;
     size_t done = 0;
     uint64_t from = clock_mono_us();

@@ -30,7 +30,7 @@ struct depth_cache {
     bool is_ending;
     pthread_t thread;
     /* the keeper's own: */
-    struct store_depth depth;
+    struct queue_depth depth;
     struct error depth_error; /* kind ERROR_NONE: `depth` holds */
     uint64_t depth_us;        /* when it was read; 0: never */
 };
@@ -48,7 +48,7 @@ void health_alive(struct exchange *exchange, void *api)
         exchange_answer_json(exchange, 200, &body);
 }
 
-static void answer_ready(struct exchange *exchange, const struct store_depth *depth)
+static void answer_ready(struct exchange *exchange, const struct queue_depth *depth)
 {
     static const struct refusal no_worker = { 503, "", "no worker is alive, so nothing would be run" };
     struct refusal no_store = { 503, "", "the store does not answer" };
@@ -67,7 +67,7 @@ static void answer_ready(struct exchange *exchange, const struct store_depth *de
         exchange_answer_json(exchange, 200, &body);
 }
 
-static void answer_metrics(struct exchange *exchange, const struct store_depth *depth)
+static void answer_metrics(struct exchange *exchange, const struct queue_depth *depth)
 {
     struct buf body;
     struct error err;
@@ -91,7 +91,7 @@ static void serve(struct depth_cache *depth_cache, struct waiter *waiters)
             log_warn("read the depth of the queue: %s", depth_cache->depth_error.text);
         depth_cache->depth_us = clock_mono_us();
     }
-    const struct store_depth *depth = depth_cache->depth_error.kind == ERROR_NONE ? &depth_cache->depth : NULL;
+    const struct queue_depth *depth = depth_cache->depth_error.kind == ERROR_NONE ? &depth_cache->depth : NULL;
     for (struct waiter *next; waiters != NULL; waiters = next) {
         next = waiters->next;
         if (waiters->wants_metrics)

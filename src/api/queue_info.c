@@ -9,7 +9,7 @@
 
 struct queue_request {
     struct exchange *exchange;
-    struct store_depth depth;
+    struct queue_depth depth;
 };
 
 struct workers_request {
@@ -42,7 +42,7 @@ static int read_depth(struct store *store, void *context, struct error *err)
     return store_depth(store, &request->depth, err);
 }
 
-static int write_depth(const struct store_depth *depth, struct buf *out, struct error *err)
+static int write_depth(const struct queue_depth *depth, struct buf *out, struct error *err)
 {
     if (buf_printf(out, err, "{\"waiting\":%llu,\"running\":%llu,\"dead\":%llu", (unsigned long long)depth->waiting,
                    (unsigned long long)depth->running, (unsigned long long)depth->dead) < 0 ||

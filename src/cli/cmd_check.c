@@ -187,7 +187,7 @@ static void check_sandbox(struct report *report, const struct config *config, co
 static void check_store(struct report *report, const struct config *config)
 {
     struct store *store = NULL;
-    struct store_depth *depth = calloc(1, sizeof *depth);
+    struct queue_depth *depth = calloc(1, sizeof *depth);
     struct error err = { 0 };
 
     if (depth == NULL)

@@ -295,7 +295,7 @@ static bool is_announced(const char *queue)
     return false;
 }
 
-static uint64_t waiting_in(const struct store_depth *depth, const char *queue)
+static uint64_t waiting_in(const struct queue_depth *depth, const char *queue)
 {
     for (size_t i = 0; i < depth->queues_len; i++)
         if (strcmp(depth->queues[i].queue, queue) == 0)
@@ -317,7 +317,7 @@ static int write_gauge(const char *name, const char *help, uint64_t value, struc
     return buf_printf(out, err, "%s %" PRIu64 "\n", name, value);
 }
 
-static int write_depth(const struct store_depth *depth, struct buf *out, struct error *err)
+static int write_depth(const struct queue_depth *depth, struct buf *out, struct error *err)
 {
     if (write_head("evalx_queue_depth_total", "gauge", "Submissions waiting, by language.", out, err) < 0)
         return -1;
@@ -349,7 +349,7 @@ static int write_depth(const struct store_depth *depth, struct buf *out, struct 
                       depth->busy_milli % 1000u);
 }
 
-static int write_all(const struct store_depth *depth, struct buf *out, struct error *err)
+static int write_all(const struct queue_depth *depth, struct buf *out, struct error *err)
 {
     if (depth != NULL && write_depth(depth, out, err) < 0)
         return -1;
@@ -367,7 +367,7 @@ static int write_all(const struct store_depth *depth, struct buf *out, struct er
     return process_write(out, err);
 }
 
-int metrics_write(const struct store_depth *depth, struct buf *out, struct error *err)
+int metrics_write(const struct queue_depth *depth, struct buf *out, struct error *err)
 {
     (void)pthread_mutex_lock(&metrics.lock);
     int failed = write_all(depth, out, err);

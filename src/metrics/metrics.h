@@ -9,8 +9,8 @@
 #include <stdint.h>
 
 #include "base/buf.h"
+#include "model/queue_depth.h"
 #include "model/result.h"
-#include "queue/queue.h"
 
 /* Must be called once, before threads: `languages` are the lanes shown with zeros while idle. */
 void metrics_init(const char *const *languages, size_t languages_len);
@@ -23,4 +23,4 @@ void metrics_cache(const char *language, bool hit);
 void metrics_verdict(const char *language, enum verdict verdict);
 
 /* `depth` NULL: the store did not answer; figures that come from it are then left out, never repeated. */
-int metrics_write(const struct store_depth *depth, struct buf *out, struct error *err);
+int metrics_write(const struct queue_depth *depth, struct buf *out, struct error *err);

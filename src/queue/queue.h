@@ -33,6 +33,7 @@
 #include "base/buf.h"
 #include "base/error.h"
 #include "base/hash.h"
+#include "model/queue_depth.h"
 #include "model/submission.h"
 #include "model/token.h"
 
@@ -105,20 +106,6 @@ struct store_view {
 };
 void store_view_done(struct store_view *view);
 
-#define STORE_QUEUES_MAX 256
-struct store_depth {
-    struct {
-        char queue[32];
-        uint64_t waiting, running;
-        uint64_t waiting_by[PRIORITY_COUNT_];
-    } queues[STORE_QUEUES_MAX];
-    size_t queues_len;
-    uint64_t waiting, running, dead;
-    uint64_t oldest_wait_ms; /* of what waits; 0 if nothing does */
-    uint32_t workers, slots; /* of workers whose heartbeat is not older than a lease */
-    uint64_t busy_milli;     /* as their heartbeats told */
-};
-
 /* A worker whose heartbeat is not older than a lease. */
 struct store_worker_view {
     char name[80];
@@ -159,7 +146,7 @@ struct store_ops {
     int (*release)(struct store *, const char *token, uint32_t attempt, struct error *);
     int (*cancel)(struct store *, const char *token, bool *ret_cancelled, struct error *);
     int (*get)(struct store *, const char *const tokens[], size_t len, struct store_view ret_views[], struct error *);
-    int (*depth)(struct store *, struct store_depth *ret, struct error *);
+    int (*depth)(struct store *, struct queue_depth *ret, struct error *);
     int (*sweep)(struct store *, struct error *);
     int (*forget_worker)(struct store *, const char *name, struct error *);
     int (*workers)(struct store *, struct store_worker_view ret_views[], size_t max, size_t *ret_len, struct error *);
@@ -273,7 +260,7 @@ static inline int store_get(struct store *store, const char *const tokens[], siz
     return store->ops->get(store, tokens, len, ret_views, err);
 }
 
-static inline int store_depth(struct store *store, struct store_depth *ret, struct error *err)
+static inline int store_depth(struct store *store, struct queue_depth *ret, struct error *err)
 {
     return store->ops->depth(store, ret, err);
 }

@@ -73,7 +73,7 @@ static void one_with_many_waiting_does_not_hold_up_another(void **state)
         add_of(store, "fourth", "c", token);
     }
     assert_true(claims_until(store, token, 5000) <= 3 * 5 + 2);
-    struct store_depth *depth = depth_of(store);
+    struct queue_depth *depth = depth_of(store);
     assert_true(depth->waiting > 4900);
     assert_true(depth->queues_len == 1 && depth->queues[0].waiting_by[PRIORITY_NORMAL] == depth->waiting);
     assert_true(depth->oldest_wait_ms > 0);
@@ -159,7 +159,7 @@ static void a_client_has_no_more_waiting_than_it_may(void **state)
     fixture_name(store, another.token);
     must(store_cancel(store, news[4].token, &cancelled, &err)); /* nor what is cancelled */
     assert_int_equal(try_add(store, &another, NULL), STORE_ADDED);
-    struct store_depth *depth = depth_of(store);
+    struct queue_depth *depth = depth_of(store);
     assert_int_equal(depth->waiting, 3);
     free(depth);
     store_close(store);
@@ -179,7 +179,7 @@ static void a_client_runs_no_more_than_it_may(void **state)
         memcpy(tokens[i], entry.token, TOKEN_BYTES);
         must(store_add(store, &entry, 1, &err));
     }
-    struct store_depth *depth = depth_of(store);
+    struct queue_depth *depth = depth_of(store);
     assert_int_equal(depth->waiting, 6); /* also what waits aside */
     assert_int_equal(depth->queues[0].waiting_by[PRIORITY_HIGH], 1);
     free(depth);
@@ -232,7 +232,7 @@ static void a_limit_leaves_nothing_behind(void **state)
         assert_true(finish_one(store, token, attempt, "[]"));
     }
     assert_false(claim_one(store, NULL, NULL));
-    struct store_depth *depth = depth_of(store);
+    struct queue_depth *depth = depth_of(store);
     assert_int_equal(depth->waiting + depth->running + depth->oldest_wait_ms, 0);
     free(depth);
     static const char *const kinds[] = { "client:*", "parked:*", "tags:*", "ages", "queue:*" };
@@ -276,7 +276,7 @@ static void the_same_key_and_body_are_the_same_submission(void **state)
     assert_int_equal(try_add(store, &other, NULL), STORE_CONFLICT);
     assert_int_equal(try_add(store, &first, token), STORE_ADDED); /* the call repeated, as when its answer was lost */
     assert_int_equal(try_add(store, &second, token), STORE_ADDED);
-    struct store_depth *depth = depth_of(store);
+    struct queue_depth *depth = depth_of(store);
     assert_int_equal(depth->waiting, 2);
     free(depth);
     for (int i = 0; i < 2; i++) {
@@ -306,7 +306,7 @@ static void keys_in_one_group_are_told_apart(void **state)
         assert_int_equal(added[i].outcome, outcomes[i]);
     assert_string_equal(added[1].token, news[0].token);
     assert_string_equal(added[3].token, news[3].token);
-    struct store_depth *depth = depth_of(store);
+    struct queue_depth *depth = depth_of(store);
     assert_int_equal(depth->waiting, 3);
     free(depth);
     store_close(store);
@@ -396,7 +396,7 @@ static void the_same_key_at_the_same_time_is_added_once(void **state)
     }
     if (stores[1] != stores[0])
         store_close(stores[1]);
-    struct store_depth *depth = depth_of(stores[0]);
+    struct queue_depth *depth = depth_of(stores[0]);
     assert_int_equal(depth->waiting, 10);
     free(depth);
     store_close(stores[0]);

@@ -137,7 +137,7 @@ static void retried_it_has_all_its_attempts_again(void **state)
     assert_true(finish_one(store, token, 4, "[]"));
     must(store_dead_retry(store, token, &retried, &err)); /* repeated even later: it has ended, and stays so */
     expect_state(store, token, SUBMISSION_COMPLETED, "[]");
-    struct store_depth *depth = depth_of(store);
+    struct queue_depth *depth = depth_of(store);
     assert_int_equal(depth->waiting + depth->running + depth->dead, 0);
     free(depth);
     store_close(store);

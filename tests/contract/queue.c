@@ -127,7 +127,7 @@ static void a_full_queue_refuses_and_keeps_nothing(void **state)
     must(store_add(store, news, 2, &err));
     must(store_add(store, news, 2, &err)); /* the same again is the same, also when full */
     assert_int_equal(store_add(store, news, 3, &why), -1);
-    struct store_depth *depth = depth_of(store);
+    struct queue_depth *depth = depth_of(store);
     assert_int_equal(depth->waiting, 5);
     free(depth);
     assert_true(claim_one(store, NULL, NULL)); /* what runs does not wait */
@@ -152,13 +152,13 @@ static void the_same_token_is_added_once(void **state)
     must(store_add(store, news, 1, &err)); /* not even when it runs already */
     assert_false(claim_one(store, NULL, NULL));
     assert_true(finish_one(store, news[0].token, 1, "[]"));
-    struct store_depth *depth = depth_of(store);
+    struct queue_depth *depth = depth_of(store);
     assert_int_equal(depth->waiting + depth->running, 0);
     free(depth);
     store_close(store);
 }
 
-static void expect_queue(const struct store_depth *depth, const char *queue, uint64_t waiting, uint64_t running)
+static void expect_queue(const struct queue_depth *depth, const char *queue, uint64_t waiting, uint64_t running)
 {
     for (size_t i = 0; i < depth->queues_len; i++)
         if (strcmp(depth->queues[i].queue, queue) == 0) {
@@ -174,7 +174,7 @@ static void depths_are_told_by_queue(void **state)
     (void)state;
     store_fixture.is_pinned = true; /* order is each shard's own */
     struct store *store = fixture_open();
-    struct store_depth *depth = depth_of(store);
+    struct queue_depth *depth = depth_of(store);
     assert_int_equal(depth->waiting + depth->running + depth->dead + depth->oldest_wait_ms + depth->queues_len, 0);
     free(depth);
     char token[TOKEN_BYTES];
@@ -224,7 +224,7 @@ static void depth_costs_the_same_however_many_wait(void **state)
         }
     }
     assert_int_equal(calls[0], calls[1]); /* SQLite: see no_statement_walks_through_the_submissions */
-    struct store_depth *depth = depth_of(store);
+    struct queue_depth *depth = depth_of(store);
     assert_int_equal(depth->waiting, MANY);
     free(depth);
     free(news);
@@ -245,7 +245,7 @@ static void workers_are_counted_while_they_live(void **state)
     one.slots = 6;
     one.busy_milli = 1;
     must(store_heartbeat(store, &one, NULL, 0, &err));
-    struct store_depth *depth = depth_of(store);
+    struct queue_depth *depth = depth_of(store);
     assert_int_equal(depth->workers, 2);
     assert_int_equal(depth->slots, 16);
     assert_int_equal(depth->busy_milli, 8);
@@ -358,7 +358,7 @@ static void eight_threads_run_each_submission_exactly_once(void **state)
         assert_int_equal(crowd->claimed[i], 1);
         expect_state(crowd->store, crowd->tokens[i], SUBMISSION_COMPLETED, crowd->tokens[i]);
     }
-    struct store_depth *depth = depth_of(crowd->store);
+    struct queue_depth *depth = depth_of(crowd->store);
     assert_int_equal(depth->waiting + depth->running, 0);
     free(depth);
     store_close(crowd->store);

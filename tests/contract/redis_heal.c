@@ -184,7 +184,7 @@ static void a_server_that_loads_its_data_is_waited_for(void **state)
         nap_ms(5);
     }
     assert_true(seen);
-    struct store_depth *depth = depth_of(store);
+    struct queue_depth *depth = depth_of(store);
     assert_int_equal(depth->waiting, BATCH * BATCHES + 1);
     free(depth);
     store_close(store);

@@ -38,7 +38,7 @@ static void a_lost_answer_changes_nothing(void **state)
         cutter.kept = round < 3 ? 0 : 3 * round - 8; /* before the answer, then ever later in it */
         cutter.cuts = 1;
         add_one(store, "c", PRIORITY_NORMAL, token);
-        struct store_depth *depth = depth_of(direct);
+        struct queue_depth *depth = depth_of(direct);
         assert_int_equal(depth->waiting, 1); /* once, not twice */
         free(depth);
 
@@ -87,7 +87,7 @@ static void expect_all_fail(struct store *store, const char *token)
     struct store_new entry = { .priority = PRIORITY_NORMAL, .queue = "c", .payload = TEXT("work") };
     struct store_claim claim;
     struct store_view view;
-    struct store_depth *depth = malloc(sizeof *depth);
+    struct queue_depth *depth = malloc(sizeof *depth);
     size_t len;
     bool done;
     token_new(entry.token);
@@ -262,7 +262,7 @@ static void a_bell_lost_with_its_claimer_is_rung_again(void **state)
     freeReplyObject(reply);
     redisFree(dying);
     uint64_t until = now_ms() + 5000;
-    struct store_depth *depth = depth_of(store);
+    struct queue_depth *depth = depth_of(store);
     assert_int_equal(depth->waiting, 1); /* the bell was heard by the dead one only */
     while (depth->waiting > 0 && now_ms() < until) {
         must(store_reap_expired(store, &err));
@@ -297,7 +297,7 @@ static void without_memory_nothing_is_accepted_and_work_still_ends(void **state)
     struct store_view view = view_of(store, entry.token);
     assert_false(view.found);
     store_view_done(&view);
-    struct store_depth *depth = depth_of(store);
+    struct queue_depth *depth = depth_of(store);
     assert_int_equal(depth->waiting + depth->running, 0);
     free(depth);
     store_close(store);
@@ -422,7 +422,7 @@ static void the_rights_that_are_documented_are_enough(void **state)
     assert_true(claim_one(store, NULL, NULL));
     assert_int_equal(beat_one(store, token, 1), LEASE_KEPT);
     assert_true(finish_one(store, token, 1, "[]"));
-    struct store_depth *depth = depth_of(store);
+    struct queue_depth *depth = depth_of(store);
     assert_int_equal(depth->dead, 1);
     free(depth);
     must(store_forget_worker(store, worker.name, &err));
@@ -448,7 +448,7 @@ static void what_an_older_version_takes_away_is_counted_no_more(void **state)
     freeReplyObject(fixture_redis("HINCRBY {%s}:depth slots -4", prefix));
     freeReplyObject(fixture_redis("HDEL {%s}:slots dead", prefix));
     freeReplyObject(fixture_redis("ZREM {%s}:workers dead", prefix));
-    struct store_depth *depth = depth_of(store);
+    struct queue_depth *depth = depth_of(store);
     assert_int_equal(depth->workers, 1);
     assert_int_equal(depth->slots, 4);
     assert_int_equal(depth->busy_milli, 1250);

@@ -36,7 +36,7 @@ static void new_submissions_are_spread_evenly(void **state)
     (void)snprintf(only_one, sizeof only_one, "redis://127.0.0.1:%d", store_fixture.more[0].port);
     (void)snprintf(store_fixture.config.store, sizeof store_fixture.config.store, "%s", only_one);
     struct store *second = fixture_open();
-    struct store_depth *depth = depth_of(second);
+    struct queue_depth *depth = depth_of(second);
     assert_int_equal(depth->waiting, 50); /* behind the store too */
     free(depth);
     store_close(second);
@@ -310,7 +310,7 @@ static void the_list_grows_and_every_token_stays_valid(void **state)
         for (size_t had = 0; had < len; had++)
             for (size_t i = 0; i < 10; i++)
                 expect_state(store, tokens[had][i], SUBMISSION_QUEUED, "");
-        struct store_depth *depth = depth_of(store);
+        struct queue_depth *depth = depth_of(store);
         assert_int_equal(depth->waiting, 10 * len);
         free(depth);
         store_close(store);
@@ -388,7 +388,7 @@ static void a_full_shard_leaves_the_next_ones_to_others(void **state)
     }
     assert_int_equal(accepted, 10);
     assert_true(refused >= 2);
-    struct store_depth *depth = depth_of(store);
+    struct queue_depth *depth = depth_of(store);
     assert_int_equal(depth->waiting, 20);
     free(depth);
     store_close(store);

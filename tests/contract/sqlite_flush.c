@@ -151,7 +151,7 @@ static void one_flush_serves_many(void **state)
         adds[i] = (struct call){ .store = store };
         call_start(&adds[i], call_add);
     }
-    struct store_depth *depth;
+    struct queue_depth *depth;
     for (uint64_t until = now_ms() + 5000; (depth = depth_of(store))->waiting < MANY && now_ms() < until;) {
         free(depth);
         nap_ms(5);

@@ -189,7 +189,7 @@ static void a_full_disk_refuses_and_loses_nothing(void **state)
         assert_int_equal(view.found, accepted[i]);
         store_view_done(&view);
     }
-    struct store_depth *depth = depth_of(store);
+    struct queue_depth *depth = depth_of(store);
     assert_int_equal(depth->waiting, kept);
     free(depth);
     assert_true(claim_one(store, NULL, NULL)); /* and it works again */
@@ -244,7 +244,7 @@ static void one_failure_does_not_undo_its_neighbours(void **state)
         assert_int_equal(pthread_create(&threads[i], NULL, i % 2 == 0 ? fail_many : add_some, store), 0);
     for (size_t i = 0; i < 6; i++)
         assert_int_equal(pthread_join(threads[i], NULL), 0);
-    struct store_depth *depth = depth_of(store);
+    struct queue_depth *depth = depth_of(store);
     assert_int_equal(depth->waiting, 900);
     free(depth);
     store_close(store);

@@ -334,9 +334,9 @@ void expect_state(struct store *store, const char *token, enum submission_state 
     store_view_done(&view);
 }
 
-struct store_depth *depth_of(struct store *store)
+struct queue_depth *depth_of(struct store *store)
 {
-    struct store_depth *depth = malloc(sizeof *depth);
+    struct queue_depth *depth = malloc(sizeof *depth);
     assert_non_null(depth);
     must(store_depth(store, depth, &err));
     return depth;

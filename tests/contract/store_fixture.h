@@ -76,7 +76,7 @@ bool finish_one(struct store *store, const char *token, uint32_t attempt, const 
 enum store_lease_state beat_one(struct store *store, const char *token, uint32_t attempt);
 struct store_view view_of(struct store *store, const char *token); /* the test ends it */
 void expect_state(struct store *store, const char *token, enum submission_state state, const char *result);
-struct store_depth *depth_of(struct store *store); /* the test frees it */
+struct queue_depth *depth_of(struct store *store); /* the test frees it */
 /* Sweeps until a submission can be claimed; fails after 10 s. */
 void claim_after_sweeps(struct store *store, char ret_token[TOKEN_BYTES], uint32_t *ret_attempt);
 

@@ -116,7 +116,7 @@ static void a_lost_lease_is_handed_out_again_then_given_up(void **state)
     assert_non_null(strstr(view.result.at, "3 attempts"));
     store_view_done(&view);
     assert_false(claim_one(store, NULL, NULL));
-    struct store_depth *depth = depth_of(store);
+    struct queue_depth *depth = depth_of(store);
     assert_int_equal(depth->dead, 1);
     assert_int_equal(depth->waiting + depth->running, 0);
     free(depth);
@@ -204,7 +204,7 @@ static void handing_back_costs_no_attempt_and_no_place(void **state)
         must(store_release(store, first, attempt, &err)); /* repeated: nothing */
     }
     assert_false(finish_one(store, first, 5, "after handing back"));
-    struct store_depth *depth = depth_of(store);
+    struct queue_depth *depth = depth_of(store);
     assert_int_equal(depth->waiting, 2);
     assert_int_equal(depth->running, 0);
     free(depth);
@@ -236,7 +236,7 @@ static void cancelled_while_waiting_it_never_runs(void **state)
     cancelled = true;
     must(store_cancel(store, unknown, &cancelled, &err));
     assert_false(cancelled);
-    struct store_depth *depth = depth_of(store);
+    struct queue_depth *depth = depth_of(store);
     assert_int_equal(depth->waiting, 0);
     assert_int_equal(depth->running, 1);
     free(depth);
@@ -260,7 +260,7 @@ static void cancelled_while_running_the_worker_is_told(void **state)
     expect_state(store, token, SUBMISSION_FAILED, "cancelled");
     must(store_release(store, token, 1, &err));
     expect_state(store, token, SUBMISSION_FAILED, "cancelled");
-    struct store_depth *depth = depth_of(store);
+    struct queue_depth *depth = depth_of(store);
     assert_int_equal(depth->waiting + depth->running, 0);
     free(depth);
     store_close(store);

@@ -26,7 +26,7 @@ static int teardown(void **state)
     return 0;
 }
 
-static const char *show(const struct store_depth *depth)
+static const char *show(const struct queue_depth *depth)
 {
     struct error err;
 
@@ -48,7 +48,7 @@ static void assert_shows(const char *text, const char *line)
 static void idle_languages_show_zeros(void **state)
 {
     (void)state;
-    static const struct store_depth empty;
+    static const struct queue_depth empty;
     const char *text = show(&empty);
     assert_shows(text, "evalx_queue_depth_total{language=\"c\"} 0");
     assert_shows(text, "evalx_cache_hits_total{language=\"c\"} 0");
@@ -61,7 +61,7 @@ static void idle_languages_show_zeros(void **state)
 static void labels_are_escaped(void **state)
 {
     (void)state;
-    static const struct store_depth empty;
+    static const struct queue_depth empty;
     assert_shows(show(&empty), "evalx_queue_depth_total{language=\"py\\\"th\\\\on\"} 0");
 }
 
@@ -69,7 +69,7 @@ static void labels_are_escaped(void **state)
 static void zeros_are_shown(void **state)
 {
     (void)state;
-    static const struct store_depth empty;
+    static const struct queue_depth empty;
     const char *text = show(&empty);
     assert_shows(text, "evalx_queue_depth_total{language=\"c\"} 0");
     assert_shows(text, "evalx_queue_depth_total{language=\"mixed\"} 0");
@@ -80,7 +80,7 @@ static void zeros_are_shown(void **state)
     assert_shows(text, "evalx_workers 0");
     assert_shows(text, "evalx_dead_submissions 0");
     assert_shows(text, "evalx_oldest_wait_seconds 0.000");
-    struct store_depth depth = { .queues = { { "mixed", 4, 0 } }, .queues_len = 1 };
+    struct queue_depth depth = { .queues = { { "mixed", 4, 0 } }, .queues_len = 1 };
     text = show(&depth);
     assert_shows(text, "evalx_queue_depth_total{language=\"mixed\"} 4");
     assert_null(strstr(text, "language=\"mixed\"} 0"));
@@ -89,7 +89,7 @@ static void zeros_are_shown(void **state)
 static void depths_come_from_the_store(void **state)
 {
     (void)state;
-    struct store_depth depth = { .queues = { { "c", 7, 2 }, { "cobol", 3, 0 } },
+    struct queue_depth depth = { .queues = { { "c", 7, 2 }, { "cobol", 3, 0 } },
                                  .queues_len = 2,
                                  .waiting = 10,
                                  .running = 2,
@@ -169,7 +169,7 @@ static void no_job_can_make_a_series(void **state)
 static void every_family_has_its_head_once(void **state)
 {
     (void)state;
-    static const struct store_depth empty;
+    static const struct queue_depth empty;
     static const char *const families[] = {
         "evalx_queue_depth_total",
         "evalx_queue_depth",

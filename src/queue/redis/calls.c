@@ -213,13 +213,13 @@ int redis_get(struct store *base, const char *const tokens[], size_t len, struct
     return 0;
 }
 
-/* The place of a lane in *ret; STORE_QUEUES_MAX where there are too many. */
-static size_t depth_queue(struct store_depth *ret, struct text name)
+/* The place of a lane in *ret; QUEUE_DEPTH_QUEUES_MAX where there are too many. */
+static size_t depth_queue(struct queue_depth *ret, struct text name)
 {
     size_t i = 0;
     while (i < ret->queues_len && !text_equal(text_of(ret->queues[i].queue), name))
         i++;
-    if (i == ret->queues_len && i < STORE_QUEUES_MAX) {
+    if (i == ret->queues_len && i < QUEUE_DEPTH_QUEUES_MAX) {
         (void)snprintf(ret->queues[i].queue, sizeof ret->queues[i].queue, "%.*s", TEXT_ARG(name));
         ret->queues_len++;
     }
@@ -227,19 +227,19 @@ static size_t depth_queue(struct store_depth *ret, struct text name)
 }
 
 /* Those of a client that wait aside, "pPRIORITY:LANE". */
-static void read_parked(struct text field, uint64_t number, struct store_depth *ret)
+static void read_parked(struct text field, uint64_t number, struct queue_depth *ret)
 {
     unsigned priority = (unsigned)(field.at[1] - '0');
     size_t queue = depth_queue(ret, (struct text){ field.at + 3, field.len - 3 });
     ret->waiting += number;
-    if (queue == STORE_QUEUES_MAX || priority >= PRIORITY_COUNT_)
+    if (queue == QUEUE_DEPTH_QUEUES_MAX || priority >= PRIORITY_COUNT_)
         return;
     ret->queues[queue].waiting += number;
     ret->queues[queue].waiting_by[priority] += number;
 }
 
 /* Fields are "w:LANE" and "r:LANE" (in the queues, running); others are totals of the scripts' own. */
-static void read_counts(const redisReply *counts, struct store_depth *ret)
+static void read_counts(const redisReply *counts, struct queue_depth *ret)
 {
     for (size_t i = 0; i + 1 < counts->elements; i += 2) {
         struct text field = redis_text(counts->element[i]), value = redis_text(counts->element[i + 1]);
@@ -253,27 +253,27 @@ static void read_counts(const redisReply *counts, struct store_depth *ret)
         size_t queue = depth_queue(ret, (struct text){ field.at + 2, field.len - 2 });
         if (field.at[0] == 'w') {
             ret->waiting += number;
-            if (queue < STORE_QUEUES_MAX)
+            if (queue < QUEUE_DEPTH_QUEUES_MAX)
                 ret->queues[queue].waiting += number;
         } else {
             ret->running += number;
-            if (queue < STORE_QUEUES_MAX)
+            if (queue < QUEUE_DEPTH_QUEUES_MAX)
                 ret->queues[queue].running = number;
         }
     }
 }
 
 /* A lane's name and the lengths of its queues, again and again. */
-static void read_queues(const redisReply *queues, struct store_depth *ret)
+static void read_queues(const redisReply *queues, struct queue_depth *ret)
 {
     for (size_t i = 0; i + PRIORITY_COUNT_ < queues->elements; i += 1 + PRIORITY_COUNT_) {
         size_t queue = depth_queue(ret, redis_text(queues->element[i]));
-        for (size_t j = 0; j < PRIORITY_COUNT_ && queue < STORE_QUEUES_MAX; j++)
+        for (size_t j = 0; j < PRIORITY_COUNT_ && queue < QUEUE_DEPTH_QUEUES_MAX; j++)
             ret->queues[queue].waiting_by[j] += redis_number(queues->element[i + 1 + j]);
     }
 }
 
-int redis_depth(struct store *base, struct store_depth *ret, struct error *err)
+int redis_depth(struct store *base, struct queue_depth *ret, struct error *err)
 {
     struct redis_store *store = redis_of(base);
     auto_args struct redis_args args = { 0 };
@@ -286,7 +286,7 @@ int redis_depth(struct store *base, struct store_depth *ret, struct error *err)
     if (reply->elements != 7 || reply->element[0]->type != REDIS_REPLY_ARRAY ||
         reply->element[6]->type != REDIS_REPLY_ARRAY)
         return redis_answer_is_odd(REDIS_DEPTH, err);
-    *ret = (struct store_depth){ 0 };
+    *ret = (struct queue_depth){ 0 };
     read_counts(reply->element[0], ret);
     read_queues(reply->element[6], ret);
     ret->oldest_wait_ms = redis_number(reply->element[1]);

@@ -350,13 +350,13 @@ static int shards_heartbeat(struct store *base, const struct store_worker *worke
 }
 
 /* Every living worker beats in every living shard, so workers and slots are not added up. */
-static void add_depth(struct store_depth *ret, const struct store_depth *one)
+static void add_depth(struct queue_depth *ret, const struct queue_depth *one)
 {
     for (size_t i = 0; i < one->queues_len; i++) {
         size_t at = 0;
         while (at < ret->queues_len && strcmp(ret->queues[at].queue, one->queues[i].queue) != 0)
             at++;
-        if (at == STORE_QUEUES_MAX)
+        if (at == QUEUE_DEPTH_QUEUES_MAX)
             continue;
         if (at == ret->queues_len)
             memcpy(ret->queues[ret->queues_len++].queue, one->queues[i].queue, sizeof ret->queues[at].queue);
@@ -379,14 +379,14 @@ static void add_depth(struct store_depth *ret, const struct store_depth *one)
 }
 
 /* Of the shards that answer: those of one that is away cannot be worked on either. */
-static int shards_depth(struct store *base, struct store_depth *ret, struct error *err)
+static int shards_depth(struct store *base, struct queue_depth *ret, struct error *err)
 {
     struct shards *shards = shards_of(base);
-    auto_free struct store_depth *one = calloc(1, sizeof *one);
+    auto_free struct queue_depth *one = calloc(1, sizeof *one);
     bool any = false;
     if (one == NULL)
         return error_set(err, ERROR_STORE, ENOMEM, "depth");
-    *ret = (struct store_depth){ 0 };
+    *ret = (struct queue_depth){ 0 };
     for (size_t i = 0; i < shards->len; i++) {
         struct redis_store *redis = shards->at[i].redis != NULL ? shard_living(shards, i, err) : NULL;
         if (redis == NULL)

@@ -324,7 +324,7 @@ int sqlite_reader_take(struct sqlite_store *store, struct sqlite_link *ret, stru
 void sqlite_reader_give(struct sqlite_store *store, struct sqlite_link *link);
 int sqlite_get(struct store *store, const char *const tokens[], size_t len, struct store_view ret_views[],
                struct error *err);
-int sqlite_depth(struct store *store, struct store_depth *ret, struct error *err);
+int sqlite_depth(struct store *store, struct queue_depth *ret, struct error *err);
 
 /* sqlite/watch.c */
 int sqlite_watch(struct store *store, store_watcher *watcher, void *context, struct error *err);

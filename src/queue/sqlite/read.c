@@ -133,7 +133,7 @@ static int oldest_named(struct sqlite_link *link, uint64_t *ret_ms, struct error
     return 0;
 }
 
-static void copy_counts(struct sqlite_store *store, struct store_depth *ret)
+static void copy_counts(struct sqlite_store *store, struct queue_depth *ret)
 {
     uint64_t now = clock_mono_us() / 1000;
     (void)pthread_mutex_lock(&store->lock);
@@ -144,7 +144,7 @@ static void copy_counts(struct sqlite_store *store, struct store_depth *ret)
             waiting += queue->waiting[priority] + queue->parked[priority];
         ret->waiting += waiting;
         ret->running += queue->running;
-        if (waiting + queue->running == 0 || ret->queues_len == STORE_QUEUES_MAX)
+        if (waiting + queue->running == 0 || ret->queues_len == QUEUE_DEPTH_QUEUES_MAX)
             continue;
         (void)snprintf(ret->queues[ret->queues_len].queue, sizeof ret->queues[0].queue, "%s", queue->name);
         for (int priority = 0; priority < PRIORITY_COUNT_; priority++)
@@ -162,13 +162,13 @@ static void copy_counts(struct sqlite_store *store, struct store_depth *ret)
     (void)pthread_mutex_unlock(&store->lock);
 }
 
-int sqlite_depth(struct store *base, struct store_depth *ret, struct error *err)
+int sqlite_depth(struct store *base, struct queue_depth *ret, struct error *err)
 {
     struct sqlite_store *store = sqlite_of(base);
     struct sqlite_link link;
     if (sqlite_reader_take(store, &link, err) < 0)
         return -1;
-    *ret = (struct store_depth){ 0 };
+    *ret = (struct queue_depth){ 0 };
     copy_counts(store, ret);
 
     uint64_t oldest_ms = 0;

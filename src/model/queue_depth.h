@@ -1,0 +1,21 @@
+/* queue_depth: how much waits and runs at one moment, as a store counts it and as metrics and the API show it. */
+#pragma once
+#include <stddef.h>
+#include <stdint.h>
+
+#include "model/submission.h"
+
+#define QUEUE_DEPTH_QUEUES_MAX 256
+
+struct queue_depth {
+    struct {
+        char queue[32];
+        uint64_t waiting, running;
+        uint64_t waiting_by[PRIORITY_COUNT_];
+    } queues[QUEUE_DEPTH_QUEUES_MAX];
+    size_t queues_len;
+    uint64_t waiting, running, dead; /* of all queues */
+    uint64_t oldest_wait_ms;         /* how long the oldest waiting submission has waited; 0 if none waits */
+    uint32_t workers, slots;         /* of the workers whose last heartbeat is younger than a lease */
+    uint64_t busy_milli;             /* busy slots of those workers in thousandths, from their heartbeats */
+};
