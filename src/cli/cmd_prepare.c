@@ -1,5 +1,5 @@
 /*
- * evalx prepare: makes what compilers and runtimes start faster with, once (model/prepared.h).
+ * evalx prepare: makes what compilers and runtimes start faster with, once (sandbox/prepared.h).
  *
  * This process stays root and writes; a child of it gives root up, has the language's script run in a box like any
  * program, and hands over what the box held as one descriptor.  Its content is nobody's to trust: it is unpacked as
@@ -20,14 +20,14 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
-#include "base/image_layers.h"
+#include "sandbox/image_layers.h"
 #include "base/packet.h"
 #include "cli/commands.h"
 #include "cli/local_run.h"
 #include "cli/prepared_folder.h"
 #include "cli/settings.h"
 #include "model/judge.h"
-#include "model/prepared.h"
+#include "sandbox/prepared.h"
 
 enum { OPTION_AGAIN };
 

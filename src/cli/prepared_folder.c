@@ -13,8 +13,8 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "base/image_layers.h"
-#include "model/prepared.h"
+#include "sandbox/image_layers.h"
+#include "sandbox/prepared.h"
 #include "sandbox/archive.h"
 
 #define UNFINISHED ".new"

@@ -1,5 +1,5 @@
 /*
- * prepared_folder: IMAGES/.prepared/IMAGE, written by `evalx prepare` alone, as root (model/prepared.h).  What is in it
+ * prepared_folder: IMAGES/.prepared/IMAGE, written by `evalx prepare` alone, as root (sandbox/prepared.h).  What is in it
  * under its name is whole and never changes.
  */
 #pragma once

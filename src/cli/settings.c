@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "sandbox/installed_languages.h"
 
 /* EVALX_STORE may carry a password: redis://:secret@host. */
 static const char *const secret_variables[] = {
@@ -112,7 +113,7 @@ int settings_languages(const struct config *config, struct languages *ret, struc
 {
     if (languages_load(config->languages, config, ret, err) < 0)
         return -1;
-    languages_probe(ret, config->images);
+    installed_languages_probe(ret, config->images);
     return 0;
 }
 

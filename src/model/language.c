@@ -10,9 +10,7 @@
 
 #include "base/buf.h"
 #include "base/cleanup.h"
-#include "base/image_layers.h"
 #include "model/language_file.h"
-#include "model/prepared.h"
 
 #define LANGUAGES_MAX 200
 #define ARENA_BYTES_MAX ((size_t)64 << 20)
@@ -138,28 +136,6 @@ void languages_done(struct languages *languages)
 {
     arena_done(&languages->arena);
     *languages = (struct languages){ 0 };
-}
-
-void languages_probe(struct languages *languages, const char *images_folder)
-{
-    for (size_t i = 0; i < languages->len; i++) {
-        struct language *language = &languages->list[i];
-        struct layers layers;
-        struct error err;
-
-        language->missing = language->prepared = (struct text){ 0 };
-        language->available = image_layers_open(images_folder, language->image.at, &layers, &err) == 0;
-        if (!language->available)
-            continue;
-        for (size_t k = 0; k < language->needs_len && language->available; k++)
-            if (!image_layers_have(&layers, language->needs[k].at)) {
-                language->available = false;
-                language->missing = language->needs[k];
-            }
-        if (language->available)
-            prepared_find(language, &layers, images_folder, &languages->arena);
-        image_layers_close(&layers);
-    }
 }
 
 const struct language *languages_find(const struct languages *languages, struct text name)

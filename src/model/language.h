@@ -66,7 +66,7 @@ struct language {
     size_t cold_if_len;
     struct text heap_full; /* what its runtime says on stderr when the heap it was given is full; empty: nothing */
     struct text hello_code, hello_stdin, hello_stdout; /* the proof that it works */
-    bool available;       /* the image and `needs` are there; set by languages_probe, as is the next */
+    bool available;       /* the image and `needs` are there; set by installed_languages_probe */
     struct text missing;  /* the first of `needs` that is not there; empty where the image itself is not */
     struct text prepared; /* the prepared folder, as the image sees it; empty: none that is up to date.  Probed too */
 };
@@ -85,9 +85,6 @@ struct languages {
  */
 int languages_load(const char *folder, const struct config *config, struct languages *ret, struct error *err);
 void languages_done(struct languages *languages);
-
-/* Looks for each image, for `needs` in it (base/image_layers.h), and for what was prepared. */
-void languages_probe(struct languages *languages, const char *images_folder);
 
 /* By id or alias, ASCII case ignored; NULL if there is none. */
 const struct language *languages_find(const struct languages *languages, struct text name);

@@ -1,7 +1,7 @@
 /*
  * image: the builder's work, in a child process that ends when the namespace stands.
  *
- * Sources (base/image_layers.h) are opened before anything is mounted over, never through a symbolic link below the images
+ * Sources (sandbox/image_layers.h) are opened before anything is mounted over, never through a symbolic link below the images
  * folder, and mounted by their descriptors, so that no path is resolved twice.
  */
 #include "sandboxd/rootfs.h"
@@ -24,7 +24,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "base/image_layers.h"
+#include "sandbox/image_layers.h"
 #include "base/packet.h"
 #include "sandboxd/exec_cache.h"
 

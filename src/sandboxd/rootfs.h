@@ -13,7 +13,7 @@
  *   /prepared                    where there is one: what `evalx prepare` made for it, read-only, nosuid, nodev
  *
  * "host" is this machine's own /usr with a chosen few files of /etc; any other name is a folder below the images
- * folder, or a file there that names the layers to be put over one another (base/image_layers.h).
+ * folder, or a file there that names the layers to be put over one another (sandbox/image_layers.h).
  */
 #pragma once
 #include "base/error.h"

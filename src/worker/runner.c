@@ -14,7 +14,7 @@
 #include "base/cleanup.h"
 #include "base/hash.h"
 #include "model/judge.h"
-#include "model/prepared.h"
+#include "sandbox/prepared.h"
 #include "sandbox/archive.h"
 #include "worker/artifact_cache.h"
 #include "worker/result_cache.h"

@@ -5,7 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/image_layers.h"
+#include "sandbox/image_layers.h"
 
 static char images[] = "/tmp/evalx-layers-XXXXXX";
 

@@ -304,43 +304,6 @@ static void a_version_is_of_a_language_that_is_there(void **state)
     rmdir(folder);
 }
 
-static void needs_are_looked_up_inside_the_image(void **state)
-{
-    (void)state;
-    char images[] = "/tmp/evalx-images-XXXXXX";
-    char image[64], link[80];
-    struct text needs[] = { TEXT("/bin/sh") };
-    struct language list[] = {
-        { .id = TEXT("a"), .image = TEXT("host"), .needs = needs, .needs_len = 1 },
-        { .id = TEXT("b"), .image = TEXT("box"), .needs = needs, .needs_len = 1 },
-        { .id = TEXT("c"), .image = TEXT("none"), .needs = needs, .needs_len = 0 },
-    };
-    struct languages some = { .list = list, .len = LEN(list) };
-
-    assert_non_null(mkdtemp(images));
-    (void)snprintf(image, sizeof image, "%s/box", images);
-    assert_int_equal(mkdir(image, 0755), 0);
-    /* In the image, /bin leads to /bin of the host where links are followed outside; there is no such file inside. */
-    (void)snprintf(link, sizeof link, "%s/bin", image);
-    assert_int_equal(symlink("/bin", link), 0);
-    languages_probe(&some, images);
-    assert_true(list[0].available);
-    assert_false(list[1].available);
-    assert_false(list[2].available);
-
-    unlink(link);
-    assert_int_equal(mkdir(link, 0755), 0);
-    (void)snprintf(image, sizeof image, "%s/box/bin", images);
-    write_file(image, "sh", "x");
-    languages_probe(&some, images);
-    assert_true(list[1].available);
-    remove_file(image, "sh");
-    rmdir(image);
-    (void)snprintf(image, sizeof image, "%s/box", images);
-    rmdir(image);
-    rmdir(images);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -352,7 +315,6 @@ int main(void)
         cmocka_unit_test(two_files_may_not_claim_one_name),
         cmocka_unit_test(a_version_is_found_where_it_is_installed),
         cmocka_unit_test(a_version_is_of_a_language_that_is_there),
-        cmocka_unit_test(needs_are_looked_up_inside_the_image),
     };
     return cmocka_run_group_tests_name("language", tests, set_up, tear_down);
 }

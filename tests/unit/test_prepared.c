@@ -5,9 +5,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/image_layers.h"
+#include "sandbox/image_layers.h"
 #include "model/language_file.h"
-#include "model/prepared.h"
+#include "sandbox/prepared.h"
 
 static char images[] = "/tmp/evalx-prepared-XXXXXX";
 

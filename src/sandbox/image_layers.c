@@ -1,5 +1,5 @@
 /* layers: see the header. */
-#include "base/image_layers.h"
+#include "sandbox/image_layers.h"
 
 #include <errno.h>
 #include <fcntl.h>

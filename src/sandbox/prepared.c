@@ -1,5 +1,5 @@
 /* prepared: see the header. */
-#include "model/prepared.h"
+#include "sandbox/prepared.h"
 
 #include <assert.h>
 #include <fcntl.h>
@@ -8,7 +8,7 @@
 
 #include "base/cleanup.h"
 #include "base/hash.h"
-#include "base/image_layers.h"
+#include "sandbox/image_layers.h"
 
 #define KEY_VERSION "evalx prepared 2" /* changes when folders of an older evalx must not be used */
 

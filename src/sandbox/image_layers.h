@@ -9,7 +9,7 @@
  *
  * Files that several images have are so stored once.  "host" is this machine's own root.
  *
- * What languages prepared ahead for an image (model/prepared.h) lies in .prepared/NAME/ there, and is seen as /prepared
+ * What languages prepared ahead for an image (sandbox/prepared.h) lies in .prepared/NAME/ there, and is seen as /prepared
  * by every run in it.
  *
  * No path is followed through a symbolic link below the images folder.  The file and the folders it names must belong

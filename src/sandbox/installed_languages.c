@@ -1,0 +1,30 @@
+/* installed_languages: see the header. */
+#include "sandbox/installed_languages.h"
+
+#include "sandbox/image_layers.h"
+#include "sandbox/prepared.h"
+
+static void probe(struct language *language, const char *images_folder, struct arena *arena)
+{
+    struct layers layers;
+    struct error ignored; /* a missing image is no error: the language is listed as not available */
+
+    language->missing = language->prepared = (struct text){ 0 };
+    language->available = image_layers_open(images_folder, language->image.at, &layers, &ignored) == 0;
+    if (!language->available)
+        return;
+    for (size_t i = 0; i < language->needs_len && language->available; i++)
+        if (!image_layers_have(&layers, language->needs[i].at)) {
+            language->available = false;
+            language->missing = language->needs[i];
+        }
+    if (language->available)
+        prepared_find(language, &layers, images_folder, arena);
+    image_layers_close(&layers);
+}
+
+void installed_languages_probe(struct languages *languages, const char *images_folder)
+{
+    for (size_t i = 0; i < languages->len; i++)
+        probe(&languages->list[i], images_folder, &languages->arena);
+}
