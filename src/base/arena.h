@@ -19,6 +19,7 @@ struct arena {
 
 void arena_init(struct arena *arena, size_t max);
 void arena_done(struct arena *arena); /* accepts a zeroed arena */
+#define auto_arena __attribute__((cleanup(arena_done)))
 
 /* Zeroed memory, aligned for any type; NULL with *err filled when over the maximum or out of memory. */
 void *arena_alloc(struct arena *arena, size_t bytes, struct error *err);

@@ -67,13 +67,13 @@ int local_run_test(struct local_run *local_run, const struct submission *submiss
 
     *ret = (struct local_result){ 0 };
     compiled_init(&ret->compiled);
-    if (runner_compile(local_run->slot, NULL, &submission->programs[test->program], &ret->compiled, err) < 0)
+    if (step_compile(local_run->slot, NULL, &submission->programs[test->program], &ret->compiled, err) < 0)
         return -1;
     if (!ret->compiled.ok) {
-        runner_not_compiled(submission, test, &ret->compiled, &ret->result);
+        step_run_skipped(submission, test, &ret->compiled, &ret->result);
         return 0;
     }
-    if (runner_run(local_run->slot, NULL, submission, test, &ret->compiled, &ret->outcome, &ret->result, err) < 0) {
+    if (step_run(local_run->slot, NULL, submission, test, &ret->compiled, &ret->outcome, &ret->result, err) < 0) {
         compiled_done(&ret->compiled);
         return -1;
     }
@@ -96,7 +96,7 @@ int local_run_again(struct local_run *local_run, const struct submission *submis
     struct result result;
     uint64_t begin_us = clock_mono_us();
 
-    if (runner_run(local_run->slot, NULL, submission, &submission->tests[0], &first->compiled, &outcome, &result, err) <
+    if (step_run(local_run->slot, NULL, submission, &submission->tests[0], &first->compiled, &outcome, &result, err) <
         0)
         return -1;
     *ret_us = clock_mono_us() - begin_us;

@@ -5,7 +5,8 @@
 #include "model/result.h"
 #include "model/submission.h"
 #include "sandbox/sandbox.h"
-#include "worker/runner.h"
+#include "worker/step_compile.h"
+#include "worker/step_run.h"
 
 struct local_run {
     struct sandbox *sandbox;

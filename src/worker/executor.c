@@ -119,12 +119,12 @@ static int do_step(struct executor *executor, struct running_step *running_step)
     struct result_cache *results = submission->fresh || !submission->cache_results ? NULL : worker->results;
 
     if (running_step->step.kind == STEP_COMPILE)
-        return runner_compile(executor->slot, artifacts, &submission->programs[running_step->step.at],
-                              &running_step->compiled, &running_step->error);
+        return step_compile(executor->slot, artifacts, &submission->programs[running_step->step.at],
+                            &running_step->compiled, &running_step->error);
     /* A program's artifact is not changed any more once its run steps are queued, so it is read without the lock. */
     const struct test *test = &submission->tests[running_step->step.at];
-    return runner_run(executor->slot, results, submission, test, &running_step->job->programs[test->program],
-                      &running_step->outcome, &running_step->result, &running_step->error);
+    return step_run(executor->slot, results, submission, test, &running_step->job->programs[test->program],
+                    &running_step->outcome, &running_step->result, &running_step->error);
 }
 
 static bool is_given_up(struct executor *executor, const struct job *job)

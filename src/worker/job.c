@@ -153,7 +153,7 @@ void job_compiled(struct job *job, uint32_t program, struct compiled *compiled)
             queue_step(job, STEP_RUN, i);
             continue;
         }
-        runner_not_compiled(&job->submission, test, kept, &job->results[i]);
+        step_run_skipped(&job->submission, test, kept, &job->results[i]);
         assert(job->tests_left > 0);
         job->tests_left--;
     }

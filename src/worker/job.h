@@ -15,7 +15,8 @@
 #include "model/submission.h"
 #include "queue/queue.h"
 #include "sandbox/sandbox.h"
-#include "worker/runner.h"
+#include "worker/step_compile.h"
+#include "worker/step_run.h"
 
 enum step_kind { STEP_COMPILE, STEP_RUN };
 

@@ -1,0 +1,76 @@
+/* cache_key: see the header. */
+#include "worker/cache_key.h"
+
+#include <sys/stat.h>
+
+#include "worker/step_command.h"
+
+#define ARTIFACT_VERSION "evalx artifact 1" /* changed when artifacts of an older evalx must not be used */
+#define RESULT_VERSION "evalx result 1"
+
+/*
+ * The image "host" is this machine's own /usr: a package upgrade changes the compiler while the language file's version
+ * stays "12".  So the size, mtime and inode of the command's file are part of the key.
+ * Other images are never changed in place; a new image has a new name.
+ */
+static void add_program(struct hash *hash, const struct program *program, char *const *argv)
+{
+    const struct language *language = program->language;
+    struct stat command;
+
+    hash_add(hash, language->id);
+    hash_add(hash, language->version);
+    hash_add(hash, language->image);
+    if (text_equal(language->image, TEXT("host")) && stat(argv[0], &command) == 0) {
+        hash_add_u64(hash, (uint64_t)command.st_ino);
+        hash_add_u64(hash, (uint64_t)command.st_size);
+        hash_add_u64(hash, (uint64_t)command.st_mtim.tv_sec);
+    }
+    for (char *const *word = argv; *word != NULL; word++)
+        hash_add(hash, text_of(*word));
+    hash_add_u64(hash, language->env_len);
+    for (size_t i = 0; i < language->env_len; i++)
+        hash_add(hash, language->env[i]);
+    hash_add_u64(hash, program->files_len);
+    for (size_t i = 0; i < program->files_len; i++) {
+        hash_add(hash, program->files[i].name);
+        hash_add(hash, program->files[i].content);
+    }
+}
+
+void cache_key_artifact(const struct program *program, char *const *argv, char ret_key[HASH_HEX_BYTES])
+{
+    struct hash hash;
+
+    hash_start(&hash);
+    hash_add(&hash, TEXT(ARTIFACT_VERSION));
+    add_program(&hash, program, argv);
+    hash_finish(&hash, ret_key);
+}
+
+int cache_key_result(const struct program *program, const struct run_request *request, struct arena *arena,
+                     char ret_key[HASH_HEX_BYTES], struct error *err)
+{
+    char compile_key[HASH_HEX_BYTES] = "";
+    struct step_command compiler;
+    struct hash hash;
+
+    if (program->language->compile.words_len > 0) {
+        if (step_command_compile(program, arena, &compiler, err) < 0)
+            return -1;
+        cache_key_artifact(program, compiler.argv, compile_key);
+    }
+    hash_start(&hash);
+    hash_add(&hash, TEXT(RESULT_VERSION));
+    hash_add(&hash, text_of(compile_key));
+    add_program(&hash, program, request->argv);
+    hash_add_u64(&hash, request->class);
+    const uint64_t limits[] = { request->limits.cpu_us,       request->limits.wall_us,    request->limits.memory_bytes,
+                                request->limits.stack_bytes,  request->limits.file_bytes, request->limits.disk_bytes,
+                                request->limits.output_bytes, request->limits.processes,  request->limits.open_files };
+    for (size_t i = 0; i < sizeof limits / sizeof *limits; i++)
+        hash_add_u64(&hash, limits[i]);
+    hash_add(&hash, request->input);
+    hash_finish(&hash, ret_key);
+    return 0;
+}

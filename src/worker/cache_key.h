@@ -1,0 +1,19 @@
+/*
+ * cache_key: the keys of the artifact cache and the result cache.
+ *
+ * A key is the SHA-256 of every input that can change the cached value.  Equal keys mean equal values, so an input
+ * that is left out here would hand one client's artifact to another client's different program.
+ */
+#pragma once
+#include "base/arena.h"
+#include "base/error.h"
+#include "base/hash.h"
+#include "model/submission.h"
+#include "sandbox/sandbox.h"
+
+/* The key of what the compiler makes of the program.  `argv` is the compiler's (step_command_compile). */
+void cache_key_artifact(const struct program *program, char *const *argv, char ret_key[HASH_HEX_BYTES]);
+
+/* The key of the outcome of `request`: how its program was compiled, and the request itself. */
+int cache_key_result(const struct program *program, const struct run_request *request, struct arena *arena,
+                     char ret_key[HASH_HEX_BYTES], struct error *err);
