@@ -192,7 +192,7 @@ static void check_store(struct report *report, const struct config *config)
 
     if (depth == NULL)
         abort();
-    if (!settings_use_redis(config))
+    if (!config_uses_redis(config))
         tell(report, true, "store", NULL, "SQLite in %s; set REDIS_HOST for more than one machine", config->data);
     else if (store_open(config, &store, &err) < 0 || store_depth(store, depth, &err) < 0)
         tell(report, false, "store", "start Redis, or correct REDIS_HOST, REDIS_PORT and REDIS_PASSWORD", "%s",

@@ -10,22 +10,13 @@
 #include "base/clock.h"
 #include "codec/request_json.h"
 #include "config/config.h"
+#include "daemon/daemon.h"
 #include "daemon/privileges.h"
 #include "daemon/signals.h"
 
 int local_run_open(const struct config *config, const struct languages *languages, struct local_run *ret,
                    struct error *err)
 {
-    struct sandbox_settings settings = {
-        .images_folder = config->images,
-        .uid_base = config->uid_base,
-        .insecure_no_cgroup = config->insecure_no_cgroup,
-        .driver = config->driver,
-        .isolate = config->isolate,
-        .denied_syscalls_kill = strcmp(config->refused_calls, "kill") == 0,
-        .warm = config->warm,
-        .pin = config->pin,
-    };
     struct identity identity;
 
     *ret = (struct local_run){ 0 };
@@ -33,8 +24,8 @@ int local_run_open(const struct config *config, const struct languages *language
         return error_set(err, ERROR_SETUP, 0, "sandboxes need root: use sudo (it is given up before the program runs)");
     if (identity_find(config, &identity, err) < 0)
         return -1;
-    if (sandbox_start(&settings, &ret->sandbox, err) < 0)
-        return error_within(err, "start the sandbox");
+    if (daemon_start_sandbox(config, &ret->sandbox, err) < 0)
+        return -1;
     signal_ignore(SIGPIPE);
     for (size_t i = 0; i < languages->len; i++)
         if (languages->list[i].available && sandbox_image(ret->sandbox, languages->list[i].image.at, err) < 0) {

@@ -116,10 +116,3 @@ int settings_languages(const struct config *config, struct languages *ret, struc
     installed_languages_probe(ret, config->images);
     return 0;
 }
-
-bool settings_use_redis(const struct config *config)
-{
-    if (config->store[0] != '\0')
-        return strncmp(config->store, "sqlite:", 7) != 0; /* redis://, rediss://, or a list of them */
-    return config->redis_host[0] != '\0';
-}

@@ -14,6 +14,3 @@ int settings_load(const struct invocation *invocation, struct config *config, st
 
 /* The languages of config->languages, probed. */
 int settings_languages(const struct config *config, struct languages *ret, struct error *err);
-
-/* Does this configuration share a Redis with other processes? */
-bool settings_use_redis(const struct config *config);

@@ -281,3 +281,10 @@ int config_split_listen(const char *listen, char ret_host[64], uint16_t *ret_por
 wrong:
     return error_set(err, ERROR_SETUP, 0, "%.64s: expected ADDRESS:PORT, [ADDRESS6]:PORT or :PORT", listen);
 }
+
+bool config_uses_redis(const struct config *config)
+{
+    if (config->store[0] != '\0')
+        return strncmp(config->store, "sqlite:", 7) != 0; /* redis://, rediss://, or a list of them */
+    return config->redis_host[0] != '\0';
+}

@@ -119,3 +119,6 @@ int config_print_json(const struct config *config, FILE *out); /* -1, without *e
 
 /* Splits "ADDR:PORT", "[ADDR6]:PORT" or ":PORT"; host is "" for any address. */
 int config_split_listen(const char *listen, char ret_host[64], uint16_t *ret_port, struct error *err);
+
+/* True if the store is a Redis, which other processes share; false if it is the SQLite store of this process. */
+bool config_uses_redis(const struct config *config);
