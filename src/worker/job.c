@@ -1,5 +1,5 @@
 /*
- * held: see the header.  Nothing here talks to the store, a box or a thread.
+ * job: see the header.  Nothing here calls the store or the sandbox, or waits.
  */
 #include "worker/job.h"
 
@@ -10,8 +10,8 @@
 #include "codec/submission_json.h"
 
 /*
- * Outputs of one submission kept until it is finished.  1,000 tests of 16 MiB each would otherwise fill the memory of
- * the worker, and the store.
+ * The outputs of one job that are kept until it is reported.  Without a limit, 1,000 tests of 16 MiB each would fill the
+ * memory of the worker and the store.
  */
 #define OUTPUT_BYTES_MAX (64u << 20)
 
@@ -20,17 +20,17 @@ static void *zeroed_array(size_t len, size_t bytes_each)
     void *array = calloc(len > 0 ? len : 1, bytes_each);
 
     if (array == NULL)
-        abort(); /* bounded by REQUEST_TESTS_MAX; the lease runs out and another worker has it */
+        abort(); /* bounded by REQUEST_TESTS_MAX; the lease expires and another worker claims it */
     return array;
 }
 
 static void queue_step(struct job *job, enum step_kind kind, uint32_t at)
 {
-    assert(job->steps_len < job->steps_room);
-    job->steps[(job->steps_first + job->steps_len++) % job->steps_room] = (struct step){ kind, at };
+    assert(job->steps_len < job->steps_cap);
+    job->steps[(job->steps_first + job->steps_len++) % job->steps_cap] = (struct step){ kind, at };
 }
 
-/* Which program needs a language that is not here; NULL if this worker can run all. */
+/* The first language that is not installed here, or NULL. */
 static const struct language *missing_language(const struct submission *submission)
 {
     for (size_t i = 0; i < submission->programs_len; i++)
@@ -40,13 +40,17 @@ static const struct language *missing_language(const struct submission *submissi
 }
 
 /*
- * A language this worker lacks is no fault of the submission (a batch in several languages may reach any worker):
- * its lease is left to run out, so that another worker gets it; the last attempt fails with the reason.
+ * A submission in several languages waits in the queue "mixed", which every worker serves, so it may reach a worker that
+ * lacks one of them.  That worker abandons the job: the lease expires after lease_ms, then another worker may claim the
+ * submission.  This costs an attempt, and the last attempt fails with the reason.
+ *
+ * JOB_RELEASE would cost no attempt, but it puts the submission back to the front of the queue.  A claim cannot exclude
+ * a submission, so the same worker would claim it again at once.  One that no worker can run would block the queue.
  */
-static void set_missing_language(struct job *job, const char *why, uint64_t attempts_max)
+static void missing_language_end(struct job *job, const char *reason, uint64_t attempts_max)
 {
     job->end = job->attempt < attempts_max ? JOB_ABANDON : JOB_FAIL;
-    (void)snprintf(job->reason, sizeof job->reason, "%s", why);
+    (void)snprintf(job->reason, sizeof job->reason, "%s", reason);
 }
 
 static void decode(struct job *job, struct text payload, const struct languages *languages, uint64_t attempts_max)
@@ -58,14 +62,14 @@ static void decode(struct job *job, struct text payload, const struct languages 
         job->end = JOB_FAIL;
         (void)snprintf(job->reason, sizeof job->reason, "%s", err.text);
         if (err.kind == ERROR_SANDBOX)
-            set_missing_language(job, err.text, attempts_max);
+            missing_language_end(job, err.text, attempts_max);
         return;
     }
     const struct language *missing = missing_language(&job->submission);
     if (missing != NULL) {
-        char why[sizeof job->reason];
-        (void)snprintf(why, sizeof why, "language %.*s is not installed on the worker", TEXT_ARG(missing->id));
-        set_missing_language(job, why, attempts_max);
+        char reason[sizeof job->reason];
+        (void)snprintf(reason, sizeof reason, "language %.*s is not installed on the worker", TEXT_ARG(missing->id));
+        missing_language_end(job, reason, attempts_max);
     }
 }
 
@@ -84,8 +88,8 @@ struct job *job_new(struct store_claim *claim, const struct languages *languages
     job->programs = zeroed_array(programs_len, sizeof *job->programs);
     job->tests = zeroed_array(tests_len, sizeof *job->tests);
     job->results = zeroed_array(tests_len, sizeof *job->results);
-    job->steps_room = programs_len + tests_len;
-    job->steps = zeroed_array(job->steps_room, sizeof *job->steps);
+    job->steps_cap = programs_len + tests_len;
+    job->steps = zeroed_array(job->steps_cap, sizeof *job->steps);
     for (size_t i = 0; i < programs_len; i++)
         compiled_init(&job->programs[i]);
     if (job->end != JOB_COMPLETE)
@@ -117,20 +121,20 @@ bool job_take_step(struct job *job, struct step *ret_step)
     if (job->steps_len == 0)
         return false;
     *ret_step = job->steps[job->steps_first];
-    job->steps_first = (job->steps_first + 1) % job->steps_room;
+    job->steps_first = (job->steps_first + 1) % job->steps_cap;
     job->steps_len--;
     job->running++;
-    job->begun = true;
+    job->started = true;
     return true;
 }
 
 void job_return_step(struct job *job, struct step step)
 {
-    assert(job->running > 0 && job->steps_len < job->steps_room);
+    assert(job->running > 0 && job->steps_len < job->steps_cap);
     job->running--;
     if (job->end != JOB_COMPLETE)
         return;
-    job->steps_first = (job->steps_first + job->steps_room - 1) % job->steps_room;
+    job->steps_first = (job->steps_first + job->steps_cap - 1) % job->steps_cap;
     job->steps[job->steps_first] = step;
     job->steps_len++;
 }
@@ -159,8 +163,8 @@ void job_compiled(struct job *job, uint32_t program, struct compiled *compiled)
     }
 }
 
-/* Keeps the verdict and the figures of a result, without the text that would be too much. */
-static void leave_output_out(struct job_test *kept, struct result *result)
+/* Keeps the verdict and the statistics of a result, without its output. */
+static void omit_output(struct job_test *kept, struct result *result)
 {
     run_outcome_done(&kept->outcome);
     kept->has_outcome = false;
@@ -168,7 +172,7 @@ static void leave_output_out(struct job_test *kept, struct result *result)
     result->errors_cut = result->errors_cut || result->errors.len > 0;
     result->output = result->errors = (struct text){ 0 };
     (void)snprintf(kept->message, sizeof kept->message,
-                   "the outputs of this submission are more than %u MiB together; this one was left out",
+                   "the outputs of this submission exceed %u MiB in total; this one was omitted",
                    OUTPUT_BYTES_MAX >> 20);
     result->message = text_of(kept->message);
 }
@@ -180,40 +184,40 @@ void job_ran(struct job *job, uint32_t test, struct run_outcome *outcome, const 
 
     assert(job->running > 0 && job->tests_left > 0 && !kept->has_outcome);
     job->running--;
-    /* The result's texts point to the buffers' memory, which moves with them. */
+    /* The result's strings point to the buffers' memory on the heap, so moving the buffers leaves them valid. */
     kept->outcome = *outcome;
     kept->has_outcome = true;
     job->results[test] = *result;
     job->tests_left--;
     if (bytes > OUTPUT_BYTES_MAX - job->output_bytes)
-        leave_output_out(kept, &job->results[test]);
+        omit_output(kept, &job->results[test]);
     else
         job->output_bytes += bytes;
 }
 
-void job_could_not_run(struct job *job, uint32_t test, const char *why)
+void job_internal_error(struct job *job, uint32_t test, const char *reason)
 {
-    const struct test *asked = &job->submission.tests[test];
-    const struct program *program = &job->submission.programs[asked->program];
+    const struct test *request = &job->submission.tests[test];
+    const struct program *program = &job->submission.programs[request->program];
     struct job_test *kept = &job->tests[test];
 
     assert(job->running > 0 && job->tests_left > 0);
     job->running--;
-    (void)snprintf(kept->message, sizeof kept->message, "%s", why);
+    (void)snprintf(kept->message, sizeof kept->message, "%s", reason);
     job->results[test] = (struct result){
-        .element = asked->element,
-        .index = asked->index,
+        .element = request->element,
+        .index = request->index,
         .verdict = VERDICT_INTERNAL_ERROR,
         .message = text_of(kept->message),
         .errors = text_of(kept->message),
         .language = program->language->id,
         .version = program->language->version,
-        .wants_base64 = asked->wants_base64,
+        .wants_base64 = request->wants_base64,
     };
     job->tests_left--;
 }
 
-size_t job_give_up(struct job *job, enum job_end end)
+size_t job_abort(struct job *job, enum job_end end)
 {
     size_t dropped = job->steps_len;
 

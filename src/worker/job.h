@@ -1,11 +1,11 @@
 /*
- * held: a submission this worker has a lease on, from its claim to the last word the store hears of it.
+ * job: a submission this worker has a lease on, from its claim until it is reported to the store.
  *
- * Its work is a queue of steps.  First one compile step for each program; a program that has compiled adds the run
- * steps of its tests.  Steps are taken by slots, oldest submission first.  When no step is left or running, or the
- * submission has been given up, it goes to a finisher, which tells the store and frees it.
+ * Its work is a queue of steps: first one compile step per program.  A program that has compiled adds the run steps of
+ * its tests.  Executors take steps, oldest job first.  When no step is left or running, or the job has been aborted, a
+ * reporter reports it to the store and frees it.
  *
- * Every function here is called with the worker's lock held, except job_new and job_free.
+ * All functions but job_new and job_free are called with the worker's lock held.
  */
 #pragma once
 #include <stdbool.h>
@@ -22,63 +22,67 @@ enum step_kind { STEP_COMPILE, STEP_RUN };
 
 struct step {
     enum step_kind kind;
-    uint32_t at; /* which program, or which test */
+    uint32_t at; /* index of the program, or of the test */
 };
 
-/* What the store will be told. */
+/* What is reported to the store when the job ends. */
 enum job_end {
-    JOB_COMPLETE, /* it runs, or has run: its results */
-    JOB_FAIL,     /* the reason it could not be run */
-    JOB_RELEASE,  /* this worker stops: another may have it */
-    JOB_ABANDON,  /* nothing: the lease is another's, or it was cancelled */
+    JOB_COMPLETE, /* the results; every job that runs ends so, unless it is aborted */
+    JOB_FAIL,     /* the reason why it cannot be run: it ends as Failed */
+    JOB_RELEASE,  /* that the worker returns it: it is queued again, which costs no attempt */
+    JOB_ABANDON,  /* nothing: the lease was lost or cancelled, or shall expire because a language is missing here */
 };
 
 struct job_test {
-    struct run_outcome outcome; /* what the result's texts point into */
+    struct run_outcome outcome; /* the strings of the result point into it */
     bool has_outcome;
     char message[200]; /* of an internal error */
 };
 
 struct job {
-    struct job *next;        /* all held ones, oldest claim first */
-    struct job *finish_next; /* those that wait for a finisher */
+    struct job *next;        /* in the worker's list, oldest claim first */
+    struct job *report_next; /* in the list of jobs that wait for a reporter */
     char token[TOKEN_BYTES];
     uint32_t attempt;
     uint64_t claimed_us; /* monotonic */
-    bool begun;          /* a slot has taken a step of it */
+    bool started;        /* an executor has taken a step */
     enum job_end end;
-    bool with_reporter;                           /* queued for one, or in its hands */
-    char reason[sizeof((struct error *)0)->text]; /* JOB_FAIL */
+    bool with_reporter;                           /* waits for a reporter, or is being reported */
+    char reason[sizeof((struct error *)0)->text]; /* JOB_FAIL, JOB_ABANDON */
 
-    struct submission submission; /* zeros where it could not be decoded */
-    struct compiled *programs;    /* one a program */
-    struct job_test *tests;       /* one a test */
-    struct result *results;       /* one a test, in the order of the request */
-    struct step *steps;           /* a ring: every step is in it at most once, so programs + tests are room enough */
-    size_t steps_room, steps_first, steps_len;
-    size_t tests_left;
-    uint32_t running;      /* steps in the hands of slots */
+    struct submission submission; /* zeros if it could not be decoded */
+    struct compiled *programs;    /* one per program */
+    struct job_test *tests;       /* one per test */
+    struct result *results;       /* one per test, in the order of the request */
+    struct step *steps;           /* a ring; each step is in it at most once, so it never grows */
+    size_t steps_cap, steps_first, steps_len;
+    size_t tests_left;     /* without a result */
+    uint32_t running;      /* steps that executors have taken */
     uint64_t output_bytes; /* kept in outcomes */
 };
 
-/* Decodes the claim's payload and queues the compile steps; never fails: one that cannot be run is born with its end.
- * *claim is used up. */
+/*
+ * Decodes the claim's payload and queues the compile steps.  Frees the claim.  Never fails: a job that cannot be run has
+ * its `end` and `reason` set and no steps.
+ */
 struct job *job_new(struct store_claim *claim, const struct languages *languages, uint64_t attempts_max);
 void job_free(struct job *job);
 
+/* False if no step is queued. */
 bool job_take_step(struct job *job, struct step *ret_step);
-/* The slot could not do it: it is the next one to be taken again. */
+/* Queues a step that could not be run again, before all others. */
 void job_return_step(struct job *job, struct step step);
 
-/* The compile step of a program is over: *compiled is moved in; its tests are queued, or have their results now. */
+/* Ends the compile step of a program.  Moves *compiled in; queues the program's tests, or gives them their results. */
 void job_compiled(struct job *job, uint32_t program, struct compiled *compiled);
 
-/* The run step of a test is over; the outcome is moved in. */
+/* Ends the run step of a test.  Moves the outcome in. */
 void job_ran(struct job *job, uint32_t test, struct run_outcome *outcome, const struct result *result);
-void job_could_not_run(struct job *job, uint32_t test, const char *why);
+/* Ends the run step of a test that could not be run. */
+void job_internal_error(struct job *job, uint32_t test, const char *reason);
 
-/* No further step; results that still come are thrown away.  Returns how many queued steps went. */
-size_t job_give_up(struct job *job, enum job_end end);
+/* Drops all queued steps and ignores results from now on.  Returns the number of steps dropped. */
+size_t job_abort(struct job *job, enum job_end end);
 
 static inline bool job_is_open(const struct job *job)
 {

@@ -1,9 +1,9 @@
 /*
- * finisher: says the last word about a submission to the store.
+ * reporter: reports to the store how a job ended, and frees the job.
  *
- * A thread of its own, so that a slot does not wait for a commit, and several, so that a store that commits in groups
- * can.  While the store is away it tries again, for as long as the heartbeat has not heard that the lease is lost:
- * the store itself refuses what comes too late.
+ * Reporters are threads of their own so that an executor does not wait for a commit.  There are several so that a store
+ * that groups commits can put their results into one.  While the store is unreachable a reporter retries until
+ * a heartbeat learns that the lease is lost.  The store itself rejects a result that comes too late.
  */
 #include <assert.h>
 #include <inttypes.h>
@@ -13,47 +13,44 @@
 #include "metrics/metrics.h"
 #include "worker/worker_internal.h"
 
-#define RESULTS_BYTES_MAX (448u << 20) /* 64 MiB of output, every byte escaped as \u0000, and the figures */
+#define RESULTS_BYTES_MAX (448u << 20) /* 64 MiB of output with every byte escaped as \u0000, and the other fields */
 
-static struct job *next_ended(struct worker *worker)
+/* Waits for an ended job.  NULL when the worker stops. */
+static struct job *next_job(struct worker *worker)
 {
-    (void)pthread_mutex_lock(&worker->lock);
-    while (worker->finish_first == NULL && !worker->ending)
-        (void)pthread_cond_wait(&worker->ended, &worker->lock);
-    struct job *job = worker->finish_first;
+    lock_guard(&worker->lock);
+    while (worker->reports_first == NULL && worker->phase != WORKER_STOPPING)
+        cond_wait(&worker->job_ended, &worker->lock);
+    struct job *job = worker->reports_first;
     if (job != NULL)
-        worker->finish_first = job->finish_next;
-    (void)pthread_mutex_unlock(&worker->lock);
+        worker->reports_first = job->report_next;
     return job;
 }
 
-/* What to do now: `end` may have become JOB_ABANDON meanwhile. */
-static enum job_end end_now(struct worker *worker, const struct job *job)
+/* Read before each try: a heartbeat may have changed it to JOB_ABANDON. */
+static enum job_end current_end(struct worker *worker, const struct job *job)
 {
-    (void)pthread_mutex_lock(&worker->lock);
-    enum job_end end = job->end;
-    (void)pthread_mutex_unlock(&worker->lock);
-    return end;
+    lock_guard(&worker->lock);
+    return job->end;
 }
 
-/* false: the worker may not wait any longer. */
-static bool wait_to_try_again(struct worker *worker, uint32_t try)
+/* False when no retry is allowed any more. */
+static bool wait_before_retry(struct worker *worker, uint32_t failures)
 {
-    (void)pthread_mutex_lock(&worker->lock);
-    bool again = !worker->impatient;
-    if (again)
-        (void)worker_wait(worker, &worker->retry, worker_backoff_ms(try));
-    (void)pthread_mutex_unlock(&worker->lock);
-    return again;
+    lock_guard(&worker->lock);
+    if (worker->phase >= WORKER_NO_RETRY)
+        return false;
+    (void)cond_wait_for(&worker->retry_now, &worker->lock, backoff_ms(failures, BACKOFF_MIN_MS, BACKOFF_MAX_MS) * 1000);
+    return true;
 }
 
-/* One try.  -1: *err says why, and another try may help if its kind is ERROR_STORE. */
-static int tell(struct worker *worker, const struct job *job, enum job_end end, struct text result, bool *ret_kept,
-                struct error *err)
+/* One try.  After ERROR_STORE another one may succeed. */
+static int report_once(struct worker *worker, const struct job *job, enum job_end end, struct text results,
+                       bool *ret_kept, struct error *err)
 {
     switch (end) {
     case JOB_COMPLETE:
-        return store_finish(worker->store, job->token, job->attempt, SUBMISSION_COMPLETED, result, ret_kept, err);
+        return store_finish(worker->store, job->token, job->attempt, SUBMISSION_COMPLETED, results, ret_kept, err);
     case JOB_FAIL:
         return store_finish(worker->store, job->token, job->attempt, SUBMISSION_FAILED, text_of(job->reason), ret_kept,
                             err);
@@ -65,15 +62,14 @@ static int tell(struct worker *worker, const struct job *job, enum job_end end, 
     return 0;
 }
 
-/* A result the store will never take would be run again and again: it ends as Failed, with the reason. */
+/* A job whose results can never be stored would be run again and again.  It fails with the reason instead. */
 static void fail_instead(struct worker *worker, struct job *job, const struct error *err)
 {
-    (void)pthread_mutex_lock(&worker->lock);
+    lock_guard(&worker->lock);
     if (job->end == JOB_COMPLETE) {
         job->end = JOB_FAIL;
         (void)snprintf(job->reason, sizeof job->reason, "the results cannot be stored: %.250s", err->text);
     }
-    (void)pthread_mutex_unlock(&worker->lock);
 }
 
 static void count_verdicts(const struct job *job)
@@ -85,23 +81,23 @@ static void count_verdicts(const struct job *job)
     }
 }
 
-static void say_last_word(struct worker *worker, struct job *job)
+static void report_result(struct worker *worker, struct job *job)
 {
-    auto_buf struct buf result = { .max = RESULTS_BYTES_MAX };
+    auto_buf struct buf results = { .max = RESULTS_BYTES_MAX };
     struct error err;
 
-    if (end_now(worker, job) == JOB_COMPLETE &&
-        results_encode(job->results, job->submission.tests_len, &result, &err) < 0)
+    if (current_end(worker, job) == JOB_COMPLETE &&
+        results_encode(job->results, job->submission.tests_len, &results, &err) < 0)
         fail_instead(worker, job, &err);
     for (uint32_t try = 1;; try++) {
-        enum job_end end = end_now(worker, job);
+        enum job_end end = current_end(worker, job);
         bool kept = true;
-        if (tell(worker, job, end, buf_text(&result), &kept, &err) == 0) {
+        if (report_once(worker, job, end, buf_text(&results), &kept, &err) == 0) {
             if (end == JOB_COMPLETE && kept)
                 count_verdicts(job);
             if (!kept)
-                log_warn("submission %s, attempt %" PRIu32 ": finished too late, another attempt has it", job->token,
-                         job->attempt);
+                log_warn("submission %s, attempt %" PRIu32 ": result rejected, this attempt no longer has the lease",
+                         job->token, job->attempt);
             break;
         }
         if (err.kind != ERROR_STORE && end == JOB_COMPLETE) {
@@ -110,9 +106,9 @@ static void say_last_word(struct worker *worker, struct job *job)
             continue;
         }
         if (try == 1)
-            log_error("submission %s: %s%s", job->token, err.text,
-                      err.kind == ERROR_STORE ? "; trying again until it works" : "; its lease will run out");
-        if (err.kind != ERROR_STORE || !wait_to_try_again(worker, try))
+            log_error("submission %s: cannot report its result: %s%s", job->token, err.text,
+                      err.kind == ERROR_STORE ? "; retrying" : "; its lease will expire");
+        if (err.kind != ERROR_STORE || !wait_before_retry(worker, try))
             break;
     }
 }
@@ -121,12 +117,10 @@ void *reporter_main(void *context)
 {
     struct worker *worker = context;
 
-    (void)pthread_setname_np(pthread_self(), "finisher");
-    for (struct job *job; (job = next_ended(worker)) != NULL;) {
-        say_last_word(worker, job);
-        (void)pthread_mutex_lock(&worker->lock);
+    for (struct job *job; (job = next_job(worker)) != NULL;) {
+        report_result(worker, job);
+        lock_guard(&worker->lock);
         worker_remove_job(worker, job);
-        (void)pthread_mutex_unlock(&worker->lock);
     }
     return NULL;
 }

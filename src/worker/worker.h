@@ -1,9 +1,9 @@
 /*
- * worker: takes submissions from a store and runs them until told to stop.
+ * worker: claims submissions from a store and runs them until it is stopped.
  *
- * Threads: one claims (only as much as the slots can soon run), one a slot runs compiles and tests,
- * one sends heartbeats.  Tests of one submission run side by side on free slots.
- * A lost or cancelled lease stops its runs at once.
+ * A fetcher thread claims only as many as the executors can soon run.  Each executor thread drives one sandbox slot, and
+ * the tests of one submission run in parallel on free slots.  A lost or cancelled lease stops its runs at once.
+ * worker_internal.h lists all threads.
  */
 #pragma once
 #include <stdbool.h>
@@ -17,19 +17,29 @@
 
 struct worker;
 
-/* All arguments are borrowed until worker_stop.  The sandbox has been started; images are named by worker_start. */
+/*
+ * Registers the languages' images with the sandbox, which must have been started, and starts all threads.
+ * Returns when every executor has tried to open its slot.  It is an error if none could.
+ * All arguments are borrowed until worker_stop.
+ */
 int worker_start(const struct config *config, const struct languages *languages, struct sandbox *sandbox,
                  struct store *store, struct worker **ret, struct error *err);
 
-/* No slot has had a working box for long, and none could be opened: only a new start, as root, can help. */
+/* True if no slot has been open for 30 s.  Only a restart as root can help then. */
 bool worker_is_broken(struct worker *worker);
-/* How long ago the claimer or the keeper, whoever is the slower, last came round; both should within seconds. */
+/*
+ * Time since the fetcher or the heartbeat thread, whichever is slower, last began a round.  More than some seconds mean
+ * that it hangs.
+ */
 uint64_t worker_stalled_us(const struct worker *worker);
-/* How many slots the worker has, once started. */
+/* The number of slots, open or not. */
 uint32_t worker_slots(const struct worker *worker);
 
-/* What store_watch told: a submission was cancelled.  Any thread; returns at once. */
+/* For the callback of store_watch: this submission was cancelled.  Any thread; returns at once. */
 void worker_cancelled(struct worker *worker, const char token[TOKEN_BYTES]);
 
-/* No new claims; waits up to drain_ms for what runs, hands back the rest, ends all threads, frees.  NULL is fine. */
+/*
+ * Claims no more, waits up to drain_ms for the jobs, releases the rest to other workers, joins all threads and frees
+ * the worker.  NULL is fine.
+ */
 void worker_stop(struct worker *worker, uint64_t drain_ms);

@@ -1,20 +1,25 @@
 /*
- * crew: the threads of one worker and what they share.  Internal to src/worker.
+ * worker_internal: the threads of a worker and the state they share.  Internal to src/worker.
  *
- *   claimer     takes submissions from the store, as many as the slots can soon run        claimer.c
- *   slots       one thread each, with a box of its own: compile and run steps              slot.c
- *   finishers   tell the store how a submission ended, again and again while it is away    finisher.c
- *   keeper      heartbeats, and the store's sweep                                          lease.c
- *   warden      ends the runs of submissions that were given up                            lease.c
+ * All threads of a worker, by their names in `ps -L`:
  *
- * One lock guards everything below it in struct worker, every `held` and every slot; no call to the store and no run is
- * made under it (sandbox_cancel is: it returns at once, and the lock is what keeps it from hitting a box's next run).
+ *   fetcher          claims submissions from the store, as many as the executors can soon run     fetcher.c
+ *   executor-N       drives one sandbox slot: compiles programs and runs tests (one per slot)     executor.c
+ *   reporter-N       reports finished jobs to the store, with retries (2 to REPORTERS_MAX)        reporter.c
+ *   heartbeat        renews the leases, reaps expired ones                                        heartbeat.c
+ *   canceller        stops the runs of aborted jobs                                               canceller.c
+ *   artifact-writer  writes artifacts to the disk, evicts old ones (only with an artifact cache)  artifact_cache.c
+ *
+ * One lock guards every field of struct worker below it, every struct job, and the marked fields of struct executor.
+ * No thread calls the store or runs a program while it holds the lock.  sandbox_cancel is called under the lock: it
+ * returns at once, and the lock keeps it from hitting the next run of the slot.
  */
 #pragma once
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/sync.h"
 #include "worker/artifact_cache.h"
 #include "worker/artifact_share.h"
 #include "worker/job.h"
@@ -22,15 +27,25 @@
 #include "worker/worker.h"
 
 #define REPORTERS_MAX 8u
-#define STEP_US_LONG 200000u /* what steps are taken to last until it is known better */
+#define STEP_US_LONG 200000u /* assumed duration of a step until steps have been measured */
+#define BACKOFF_MIN_MS 50u   /* between tries of a store or a sandbox that fails */
+#define BACKOFF_MAX_MS 5000u
+
+/* A worker only moves forward through its phases (worker_set_phase). */
+enum worker_phase {
+    WORKER_RUNNING,
+    WORKER_NO_CLAIMS, /* the drain: jobs go on, no new ones are claimed */
+    WORKER_NO_RETRY,  /* the drain is over: unfinished jobs are released, reports that fail are not retried */
+    WORKER_STOPPING,  /* there are no jobs, and all threads exit */
+};
 
 struct executor {
     struct worker *worker;
     uint32_t number;
     pthread_t thread;
-    /* Under the lock. */
-    struct sandbox_slot *slot; /* NULL while it could not be opened */
-    struct job *job;           /* whose step runs in it, or NULL */
+    /* Under the lock.  Only the executor itself changes them, so it may read them without. */
+    struct sandbox_slot *slot; /* NULL while it is not open */
+    struct job *job;           /* whose step it runs, or NULL */
 };
 
 struct worker {
@@ -42,66 +57,67 @@ struct worker {
     struct artifact_cache *cache; /* NULL: artifacts are not kept */
     struct result_cache *results; /* NULL: results are not kept */
     char name[80];
-    const char **queues; /* NULL-terminated; the strings are the languages' */
+    const char **queues; /* NULL-terminated; the strings belong to the languages */
 
     pthread_mutex_t lock;
-    pthread_cond_t work;     /* slots: a step is ready, or the end */
-    pthread_cond_t room;     /* claimer: a slot is free, or no more claims */
-    pthread_cond_t ended;    /* finishers: a submission has ended, or the end */
-    pthread_cond_t retry;    /* cuts back-offs of finishers and slots short */
-    pthread_cond_t beat;     /* keeper: the end */
-    pthread_cond_t given_up; /* warden: something must be stopped, or the end */
-    pthread_cond_t changed;  /* worker_start, worker_stop: a slot tried to open, a submission or the claimer is gone */
+    /* A change of phase broadcasts all of these. */
+    pthread_cond_t step_ready;     /* executors wait for a step */
+    pthread_cond_t capacity_freed; /* the fetcher waits until executors can take more steps */
+    pthread_cond_t job_ended;      /* reporters wait for a job to report */
+    pthread_cond_t retry_now;      /* reporters and executors back off; a signal cuts the wait short */
+    pthread_cond_t heartbeat_due;  /* heartbeat waits for the time of its next round */
+    pthread_cond_t job_aborted;    /* canceller waits for a job to stop */
+    pthread_cond_t progress;       /* worker_start waits for executors, worker_stop for jobs and the fetcher */
 
-    struct job *job; /* all, oldest claim first */
-    size_t job_len;
-    struct job *finish_first, *finish_last;
+    enum worker_phase phase;
+    struct job *jobs; /* oldest claim first */
+    size_t jobs_len;
+    struct job *reports_first, *reports_last; /* ended jobs that wait for a reporter */
     size_t steps_ready, steps_running;
-    uint64_t beat_us;                  /* when the last heartbeat that was heard was sent */
-    uint64_t busy_us, busy_counted_us; /* slots' time with a step since then, and until when it is counted */
-    uint64_t step_us;                  /* what a step takes lately */
-    struct executor *slots;
-    uint32_t slots_len;
-    uint32_t slots_tried;      /* have opened their box, or could not */
-    uint32_t slots_open;       /* have a box */
-    uint64_t no_slot_since_us; /* 0 while one has a box */
-    struct error slot_error;   /* why the latest box could not be opened */
-    bool stopping;             /* no more claims */
-    bool fetcher_ended;
-    bool impatient; /* the drain is over: nothing is tried again */
-    bool ending;    /* all threads leave */
-    /* Without the lock: when each last began a round.  0: the claimer waits for room, for as long as it takes. */
+    uint64_t heartbeat_us; /* when the last acknowledged heartbeat was sent */
+    uint64_t busy_us,
+        busy_counted_us; /* busy time of all executors since heartbeat_us, counted until busy_counted_us */
+    uint64_t step_us;    /* moving average of the duration of a step */
+    struct executor *executors;
+    uint32_t executors_len;
+    uint32_t executors_tried;  /* how many have opened their slot, or failed to */
+    uint32_t slots_open;       /* how many have an open slot */
+    uint64_t no_slot_since_us; /* 0 while a slot is open */
+    struct error slot_error;   /* why the latest slot could not be opened */
+    bool fetcher_done;
+    /* Without the lock: when each last began a round.  0: the fetcher waits for capacity, which may take long. */
     _Atomic uint64_t fetcher_pulse_us, heartbeat_pulse_us;
 
     pthread_t fetcher, heartbeat, canceller, reporters[REPORTERS_MAX];
     uint32_t reporters_len;
 };
 
-/* Threads. */
+/* The threads' main functions.  The context is the worker, or the executor. */
 void *fetcher_main(void *worker);
 void *executor_main(void *executor);
 void *reporter_main(void *worker);
 void *heartbeat_main(void *worker);
 void *canceller_main(void *worker);
 
+/* Lock, condition variables; phase WORKER_RUNNING. */
+void worker_init_sync(struct worker *worker);
+
 /* ---- with the lock held ---- */
 
-/* Waits for the condition, at most so long (0: for ever); true if it was signalled, false on the time-out. */
-bool worker_wait(struct worker *worker, pthread_cond_t *condition, uint64_t wait_ms);
+/* Enters a later phase and wakes all threads. */
+void worker_set_phase(struct worker *worker, enum worker_phase phase);
 
 void worker_add_job(struct worker *worker, struct job *job);
-/* Its last word is said: takes it off all lists and frees it. */
+/* Removes a job that has been reported from all lists and frees it. */
 void worker_remove_job(struct worker *worker, struct job *job);
-/* To be called whenever a submission may have come to its end: hands it to the finishers if so. */
+/* Hands the job to the reporters if it has ended.  Called after every change that may end it. */
 void worker_check_end(struct worker *worker, struct job *job);
-/* Stops its runs and drops its steps; nothing more of it is told to the store than `end` says. */
+/* Stops the job's runs and drops its steps.  `end` is what is reported of it. */
 void worker_abort_job(struct worker *worker, struct job *job, enum job_end end);
-/* Gives up whatever is held. */
+/* Aborts all jobs that have not ended. */
 void worker_abort_all(struct worker *worker, enum job_end end);
-/* Back-off after the try-th failure in a row (1, 2, ...): 50 ms doubling to 5 s, half of it by chance. */
-uint64_t worker_backoff_ms(uint32_t try);
 
-/* Who this worker is, for the store. */
+/* The worker as the store knows it, without busy_milli. */
 struct store_worker worker_describe(const struct worker *worker);
-/* Before steps_running changes, and before busy_us is read. */
+/* Brings busy_us up to date: called before steps_running changes, and before busy_us is read. */
 void worker_count_busy(struct worker *worker, uint64_t now_us);

@@ -159,7 +159,7 @@ def start_worker(redis_server, folder, leave_nothing, manager):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("thread", ["keeper", "claimer"])
+@pytest.mark.parametrize("thread", ["heartbeat", "fetcher"])
 def test_no_sign_of_life_while_the_worker_hangs(start_worker, manager, thread):
     worker = start_worker(2000000)
     manager.wait_for("WATCHDOG")

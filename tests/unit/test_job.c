@@ -1,4 +1,4 @@
-/* held: in which order the steps of a submission come, what each result becomes, and when it has ended. */
+/* job: in which order the steps of a submission come, what each result becomes, and when it has ended. */
 #include "fixture.h"
 
 #include "codec/request_json.h"
@@ -159,9 +159,9 @@ static void a_returned_step_is_the_next_one(void **state)
     assert_true(job_take_step(job, &step));
     job_return_step(job, step); /* the ring turns past its end */
     assert_next(job, STEP_RUN, step.at);
-    job_could_not_run(job, step.at, "the box broke twice");
+    job_internal_error(job, step.at, "the slot broke twice");
     assert_int_equal(job->results[step.at].verdict, VERDICT_INTERNAL_ERROR);
-    assert_text_equal(job->results[step.at].message, "the box broke twice");
+    assert_text_equal(job->results[step.at].message, "the slot broke twice");
     assert_int_not_equal(result_exit_code(&job->results[step.at]), 0);
     compile(job, 1, true);
     while (job_take_step(job, &step))
@@ -170,30 +170,30 @@ static void a_returned_step_is_the_next_one(void **state)
     job_free(job);
 }
 
-static void after_giving_up_nothing_is_queued(void **state)
+static void after_an_abort_nothing_is_queued(void **state)
 {
     (void)state;
     struct job *job = new_job();
     struct step step;
 
     assert_next(job, STEP_COMPILE, 0);
-    assert_int_equal(job_give_up(job, JOB_RELEASE), 1); /* the other compile step went */
+    assert_int_equal(job_abort(job, JOB_RELEASE), 1); /* the other compile step went */
     assert_none(job);
     assert_false(job_is_open(job));
-    compile(job, 0, true); /* was in the hands of a slot */
+    compile(job, 0, true); /* an executor had taken it */
     assert_none(job);
     assert_int_equal(job->running, 0);
     job_free(job);
 
     job = new_job();
     assert_true(job_take_step(job, &step));
-    (void)job_give_up(job, JOB_ABANDON);
+    (void)job_abort(job, JOB_ABANDON);
     job_return_step(job, step);
     assert_none(job);
     job_free(job);
 }
 
-static void what_cannot_be_run_is_born_with_its_end(void **state)
+static void a_job_that_cannot_be_run_ends_at_once(void **state)
 {
     (void)state;
     struct store_claim claim = { .attempt = 1, .payload = { .max = 100 } };
@@ -206,7 +206,7 @@ static void what_cannot_be_run_is_born_with_its_end(void **state)
     assert_none(job);
     job_free(job);
 
-    /* A language that is not here: another worker may have it, until the last attempt says why it failed. */
+    /* A missing language: the lease expires for another worker; the last attempt fails with the reason. */
     set_available(false);
     for (uint32_t attempt = 1; attempt <= 3; attempt++) {
         claim = claim_of(BATCH, attempt);
@@ -260,8 +260,8 @@ int main(void)
         cmocka_unit_test(programs_compile_before_their_tests_run),
         cmocka_unit_test(a_program_that_does_not_compile_ends_its_tests_only),
         cmocka_unit_test(a_returned_step_is_the_next_one),
-        cmocka_unit_test(after_giving_up_nothing_is_queued),
-        cmocka_unit_test(what_cannot_be_run_is_born_with_its_end),
+        cmocka_unit_test(after_an_abort_nothing_is_queued),
+        cmocka_unit_test(a_job_that_cannot_be_run_ends_at_once),
         cmocka_unit_test(outputs_of_one_submission_are_bounded),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
