@@ -65,9 +65,9 @@ class Bench:
         out = subprocess.run([self.floor_program, str(count), "1", *argv], check=True, capture_output=True, text=True)
         return [float(line) / 1000 for line in out.stdout.split()]
 
-    def floor_rate(self, each, jobs, *argv, walls=False):
-        """Runs a second of so many processes that start the command again and again; each run behind fresh walls?"""
-        out = subprocess.run([self.floor_program, *(["--walls"] if walls else []), str(each), str(max(2, jobs)), *argv],
+    def floor_rate(self, each, jobs, *argv, namespaces=False):
+        """Runs a second of so many processes that start the command again and again; each run with fresh namespaces?"""
+        out = subprocess.run([self.floor_program, *(["--namespaces"] if namespaces else []), str(each), str(max(2, jobs)), *argv],
                              check=True, capture_output=True, text=True)
         return float(out.stdout)
 

@@ -2,10 +2,10 @@
  * floor: what a program costs without evalx: posix_spawn and wait4 of ARGV, stdin from /dev/null, stdout to a pipe
  * that is read to its end.
  *
- *   floor [--walls] COUNT JOBS ARGV...
+ *   floor [--namespaces] COUNT JOBS ARGV...
  *
  * JOBS processes do COUNT runs each.  With JOBS 1 every run's microseconds are printed, one a line; with more only the
- * runs per second of all together.  --walls: each in fresh namespaces and a fresh memory group (floor_namespaces.c).
+ * runs per second of all together.  --namespaces: each in fresh namespaces and a fresh memory group (floor_namespaces.c).
  */
 #include <fcntl.h>
 #include <inttypes.h>
@@ -31,7 +31,7 @@ static uint64_t now_ns(void)
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
-static bool has_walls;
+static bool has_namespaces;
 
 static pid_t spawn(char *const argv[], int output)
 {
@@ -51,7 +51,7 @@ static void run_once(char *const argv[])
     int ends[2];
     if (pipe2(ends, O_CLOEXEC) != 0)
         exit(1);
-    pid_t pid = has_walls ? walls_start(argv, ends[1]) : spawn(argv, ends[1]);
+    pid_t pid = has_namespaces ? namespaces_start(argv, ends[1]) : spawn(argv, ends[1]);
     if (pid < 0) {
         perror(argv[0]);
         exit(1);
@@ -66,23 +66,23 @@ static void run_once(char *const argv[])
         fprintf(stderr, "%s: wait status %d\n", argv[0], status);
         exit(1);
     }
-    if (has_walls)
-        walls_end();
+    if (has_namespaces)
+        namespaces_end();
 }
 
 int main(int argc, char *argv[])
 {
-    has_walls = argc > 1 && strcmp(argv[1], "--walls") == 0;
-    argv += has_walls;
-    argc -= has_walls;
+    has_namespaces = argc > 1 && strcmp(argv[1], "--namespaces") == 0;
+    argv += has_namespaces;
+    argc -= has_namespaces;
     if (argc < 4) {
-        fprintf(stderr, "usage: floor [--walls] COUNT JOBS ARGV...\n");
+        fprintf(stderr, "usage: floor [--namespaces] COUNT JOBS ARGV...\n");
         return 2;
     }
     long count = strtol(argv[1], NULL, 10), jobs = strtol(argv[2], NULL, 10);
     if (jobs == 1) {
-        if (has_walls)
-            walls_prepare();
+        if (has_namespaces)
+            namespaces_prepare();
         for (long i = 0; i < count; i++) {
             uint64_t begin = now_ns();
             run_once(argv + 3);
@@ -96,8 +96,8 @@ int main(int argc, char *argv[])
         if (pid < 0)
             return 1;
         if (pid == 0) {
-            if (has_walls)
-                walls_prepare();
+            if (has_namespaces)
+                namespaces_prepare();
             for (long i = 0; i < count; i++)
                 run_once(argv + 3);
             _exit(0);

@@ -45,7 +45,7 @@ static int child(void *at)
     _exit(127);
 }
 
-void walls_prepare(void)
+void namespaces_prepare(void)
 {
     const char *top = access("/sys/fs/cgroup/memory/tasks", F_OK) == 0 ? "/sys/fs/cgroup/memory" : "/sys/fs/cgroup";
     const char *knob = top[sizeof "/sys/fs/cgroup" - 1] == '/' ? "tasks" : "cgroup.procs";
@@ -57,7 +57,7 @@ void walls_prepare(void)
     }
 }
 
-pid_t walls_start(char *const argv[], int output)
+pid_t namespaces_start(char *const argv[], int output)
 {
     static char stack[65536] __attribute__((aligned(16)));
     struct start start = { argv, output };
@@ -69,7 +69,7 @@ pid_t walls_start(char *const argv[], int output)
     return clone(child, stack + sizeof stack, flags, &start);
 }
 
-void walls_end(void)
+void namespaces_end(void)
 {
     while (rmdir(group) != 0) /* the kernel takes a moment */
         usleep(50);

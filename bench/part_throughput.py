@@ -2,7 +2,7 @@
 and 20 tests of one submission with one slot and with one a core.
 
 Clients, API server, Redis and worker share the cores with the programs.  `remaining` is the part of the cores' time
-that those four left: the floor of what remains is that part of the floor.  `walls` is the least that fresh namespaces
+that those four left: the floor of what remains is that part of the floor.  `namespaces` is the least that fresh namespaces
 and a fresh memory group cost the kernel (floor_namespaces.c).  What the sandbox spends is ours, so the launcher and the
 slots are not among them.
 """
@@ -46,11 +46,11 @@ def window(bench, port, tests, seconds, language="c"):
 
 def full_machine(bench, fleet, language, tests, hello):
     others = [fleet.api.pid, fleet.redis.pid, *(worker.pid for worker in fleet.workers)]
-    base, walled, ours, remaining = [], [], [], []
+    base, isolated, ours, remaining = [], [], [], []
     window(bench, fleet.api.port, tests, 0.5, language)
     for _ in range(bench.many(2, 4)):
         base.append(bench.floor_rate(bench.many(300, 800), bench.cores, hello))
-        walled.append(bench.floor_rate(bench.many(300, 800), bench.cores, hello, walls=True))
+        isolated.append(bench.floor_rate(bench.many(300, 800), bench.cores, hello, namespaces=True))
         before = [cpu_s(pid) for pid in others]
         own = time.process_time()
         done, seconds = window(bench, fleet.api.port, tests, bench.many(1.5, 4), language)
@@ -59,10 +59,10 @@ def full_machine(bench, fleet, language, tests, hello):
         remaining.append(1 - spent / (seconds * bench.cores))
     runs, floor = median(ours), median(base)
     return {"program": "static C" if language == STATIC_C else "C", "tests a submission": tests, "clients": CLIENTS,
-            "floor_runs_per_s": floor, "walls_runs_per_s": median(walled), "runs_per_s": runs, "ratio": runs / floor,
+            "floor_runs_per_s": floor, "namespaces_runs_per_s": median(isolated), "runs_per_s": runs, "ratio": runs / floor,
             "remaining": median(remaining),
             "of what remains": median(r / (b * part) for r, b, part in zip(ours, base, remaining)),
-            "of walls": median(r / (w * part) for r, w, part in zip(ours, walled, remaining))}
+            "of fresh namespaces": median(r / (w * part) for r, w, part in zip(ours, isolated, remaining))}
 
 
 def side_by_side(bench, name, code, rounds):
@@ -100,7 +100,7 @@ def measure(bench, report):
                  (name, "evalx", row["runs_per_s"])]
         report.claim(f"{name}: runs a second, of the floor that remains", row["of what remains"], "ratio",
                      at_least=0.6)
-        report.claim(f"{name}: the same, of posix_spawn behind fresh walls", row["of walls"], "ratio")
+        report.claim(f"{name}: the same, of posix_spawn with fresh namespaces", row["of fresh namespaces"], "ratio")
     report.panel("runs a second of a full machine", "runs/s", bars)
     if bench.cores < 2:
         report.note("one core: tests side by side are not measured")
