@@ -52,7 +52,7 @@ void namespaces_prepare(void)
     snprintf(group, sizeof group, "%s/floor-%d", top, (int)getpid());
     snprintf(members, sizeof members, "%s/%s", group, knob);
     if (unshare(CLONE_NEWNS) != 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0) {
-        perror("walls");
+        perror("namespaces");
         exit(1);
     }
 }
