@@ -40,7 +40,8 @@ quietly()
 # libcmocka-dev is for the test programs, which belong to the one build folder that demo and test share.
 packages_build="gcc g++ libc6-dev meson ninja-build pkg-config python3 libmicrohttpd-dev libjansson-dev libhiredis-dev
     libsqlite3-dev libinih-dev nettle-dev libseccomp-dev libcurl4-gnutls-dev libwslay-dev libcmocka-dev libssl-dev"
-packages_test="mmdebstrap spin python3-pytest python3-hypothesis python3-websockets redis-server openssl iproute2
+packages_pytest="python3-pytest python3-pytest-xdist"
+packages_test="$packages_pytest mmdebstrap spin python3-hypothesis python3-websockets redis-server openssl iproute2
     util-linux mount ruby"
 packages_lint="shellcheck clang-tidy clang-format codespell git python3-pytest"
 
@@ -50,7 +51,9 @@ packages_of()
     demo) echo "$packages_build" ;;
     chaos) echo "$packages_build" redis-server iproute2 util-linux ;;
     bench) echo "$packages_build" redis-server bubblewrap nodejs default-jdk-headless ruby php-cli ;;
+    test-fast) echo "$packages_build" "$packages_pytest" ;;
     test) echo "$packages_build" "$packages_test" nodejs default-jdk-headless ;;
+    coverage) echo "$packages_build" "$packages_pytest" gcovr ;;
     lint) echo "$packages_build" "$packages_lint" ;;
     fuzz) echo "$packages_build" clang ;;
     images) echo "$packages_build" mmdebstrap npm ;;

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../shared_host.h"
 #include "base/error.h"
 
 static void add_at(struct store *store, unsigned shard, char ret_token[TOKEN_BYTES])
@@ -184,8 +185,7 @@ static void expect_the_living_go_on(struct store *store, const char *held)
     assert_int_equal(sleeper.len, 1);
     assert_true(finish_one(store, token, 1, "[]"));
     /* No call waited for a time-out: there were some four hundred. */
-    const char *slowness = getenv("EVALX_TEST_SLOWNESS");
-    assert_true(now_ms() - from < (slowness != NULL ? strtoul(slowness, NULL, 10) : 1) * 2500);
+    assert_true(now_ms() - from < slowed(2500));
 }
 
 /* The held one can be finished, the other two are still there: claims find the shard again by themselves. */

@@ -6,22 +6,22 @@ its own; so what is left of it can be found without touching a process of anybod
 import http.client
 import json
 import os
-import random
 import re
 import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import threading
 import time
 import uuid
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.insert(0, os.path.join(ROOT, "tests"))
+from shared_host import SLOWNESS, UID_SPAN, free_port, free_uids  # noqa: E402
+
 BINARY = os.path.abspath(os.environ.get("EVALX_BINARY", os.path.join(ROOT, "build", "evalx")))
-# Sanitized builds and loaded machines: all patience here is multiplied by this.
-SLOWNESS = float(os.environ.get("EVALX_TEST_SLOWNESS", "1"))
-UID_SPAN = 10000
 FINAL = ("Completed", "Failed")
 
 
@@ -35,13 +35,6 @@ def wait_until(what, condition, seconds=10.0, step=0.02):
         if time.monotonic() > end:
             raise AssertionError(f"after {seconds * SLOWNESS:.0f} s still not: {what}")
         time.sleep(step)
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def connections_to(port):
@@ -201,8 +194,7 @@ class Evalx(Process):
     def __init__(self, name, arguments, folder, env=None, port=None):
         self.port = port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        # Far from the default range, and far from other test runs on this machine.
-        self.uid_base = 1_000_000_000 + random.randrange(80_000) * UID_SPAN
+        self.uid_base = free_uids()
         self.test_id = uuid.uuid4().hex
         self.data = os.path.join(folder, f"{name}-data")
         os.makedirs(self.data, exist_ok=True)

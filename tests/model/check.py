@@ -72,8 +72,8 @@ def main(argv):
     folder = argv[1] if len(argv) > 1 else os.path.dirname(os.path.abspath(__file__))
     model = os.path.join(folder, "lease.pml")
     if shutil.which("spin") is None:
-        print("spin is not installed")
-        return 77
+        print("1..0 # SKIP spin is not installed")
+        return 0
     print(f"1..{len(HOLDS) + len(CAUGHT)}", flush=True)
     bad = 0
 

@@ -6,26 +6,21 @@ of it can be told from everybody else's.
 import http.client
 import json
 import os
-import random
 import re
 import shutil
 import signal
-import socket
 import subprocess
+import sys
 import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-UID_SPAN = 10000
+sys.path.insert(0, os.path.join(ROOT, "tests"))
+from shared_host import SLOWNESS, UID_SPAN, free_port, free_uids  # noqa: E402
+
 DISK_MIB = 48
 HASTY_CPU_MS, HASTY_WALL_MS = 800, 1600
 COMPILE_MS_MAX = 60000
 WAIT_S = 60
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 # What the attacks are written in, and images (./dev images) that hold the same commands as the host.
@@ -88,7 +83,7 @@ class Server:
         self.data = os.path.join(folder, "data")
         self.start_folder = os.path.join(folder, "start") # where it stands; nothing may appear there
         self.log_path = os.path.join(folder, "log")
-        self.uid_base = 1_000_000_000 + random.randrange(80_000) * UID_SPAN
+        self.uid_base = free_uids()
         self.process = None
         self.trees = []
 

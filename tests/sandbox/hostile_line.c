@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "../shared_host.h"
 #include "base/cleanup.h"
 #include "base/packet.h"
 
@@ -33,7 +34,7 @@ int open_line(uint32_t slot)
 int hostile_start(void **state)
 {
     (void)state;
-    const struct sandbox_settings settings = { .images_folder = IMAGES, .uid_base = 2010000000 };
+    const struct sandbox_settings settings = { .images_folder = IMAGES, .uid_base = free_uids() };
     struct error err;
     if (sandbox_start(&settings, &sandbox, &err) < 0 || sandbox_image(sandbox, "host", &err) < 0) {
         print_error("%s\n", err.text);

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "../shared_host.h"
 #include "base/cleanup.h"
 #include "sandbox/archive.h"
 
@@ -49,7 +50,7 @@ static int archive_of_program(const char *path, struct error *err)
 
 int limits_run_open(struct limits_run *run, const char *program, struct error *err)
 {
-    const struct sandbox_settings settings = { .images_folder = "/opt/evalx/chroots", .uid_base = 2000000000 };
+    const struct sandbox_settings settings = { .images_folder = "/opt/evalx/chroots", .uid_base = free_uids() };
     *run = (struct limits_run){ .program = archive_of_program(program, err) };
     if (run->program < 0 || sandbox_start(&settings, &run->sandbox, err) < 0 ||
         sandbox_image(run->sandbox, "host", err) < 0 || sandbox_slot_open(run->sandbox, 0, &run->slot, err) < 0) {

@@ -10,7 +10,7 @@
       --images                    in images (./dev images) instead of the host's own /usr
       --strict                    nobody else works on this host: every difference counts (a virtual machine)
 
-Environment: EVALX_BINARY (else build/evalx), EVALX_TEST_SLOW=N: all times are multiplied by it (slow machines).
+Environment: EVALX_BINARY (else build/evalx), EVALX_TEST_SLOWNESS=N: all times are multiplied by it (slow machines).
 Needs root and Python's standard library.  Exit status: 0 all held, 1 something did not, 77 cannot run here.
 """
 import argparse
@@ -37,7 +37,7 @@ import canaries
 SLOTS = 2
 SETTLE_S = 4.0
 HOST_CHECK_AFTER_S = 0.3
-SLOW = max(1, math.ceil(float(os.environ.get("EVALX_TEST_SLOW", "1"))))
+SLOW = max(1, math.ceil(attack_server.SLOWNESS))
 GOOD = (("python", "print(sum(range(100)))", "4950\n"), ("bash", "echo $((6 * 7))", "42\n"),
         ("c", '#include <stdio.h>\nint main(void) { puts("good"); }', "good\n"),
         ("cpp", '#include <iostream>\nint main() { std::cout << "good\\n"; }', "good\n"),
@@ -390,8 +390,8 @@ def main():
     if not chosen:
         raise SystemExit("no attack has such a name")
     if os.geteuid() != 0:
-        print("skipped: the sandbox needs root")
-        return 77
+        print("1..0 # SKIP the sandbox needs root" if options.tap else "skipped: the sandbox needs root")
+        return 0 if options.tap else 77
     binary = os.path.abspath(os.environ.get("EVALX_BINARY", os.path.join(attack_server.ROOT, "build", "evalx")))
     if not os.access(binary, os.X_OK):
         raise SystemExit(f"{binary} is not there: build it, or set EVALX_BINARY")

@@ -26,13 +26,6 @@ struct limits easy = {
 
 static const char *const plain_env[] = { "PATH=/usr/bin:/bin", "LANG=C.UTF-8", NULL };
 
-uint64_t slowed(uint64_t time)
-{
-    const char *slow = getenv("EVALX_TEST_SLOW");
-    double times = slow == NULL ? 1 : strtod(slow, NULL);
-    return times > 1 ? (uint64_t)((double)time * times) : time;
-}
-
 void pause_ms(unsigned ms)
 {
     uint64_t us = slowed(ms * UINT64_C(1000));
@@ -64,7 +57,7 @@ int sandbox_fixture_start(void **state)
     (void)state;
     struct error err;
     struct sandbox_settings settings = {
-        .images_folder = "/opt/evalx/chroots", .uid_base = 2000000000, .warm = true, .driver = driver
+        .images_folder = "/opt/evalx/chroots", .uid_base = free_uids(), .warm = true, .driver = driver
     };
     if (sandbox_start(&settings, &sandbox, &err) < 0 || sandbox_image(sandbox, "host", &err) < 0 ||
         sandbox_slot_open(sandbox, 0, &slot, &err) < 0) {
@@ -90,7 +83,7 @@ static bool isolate_is_missing(void)
     struct error err = { 0 };
     struct sandbox *tried = NULL;
     struct sandbox_settings settings = { .images_folder = "/opt/evalx/chroots",
-                                         .uid_base = 2000000000,
+                                         .uid_base = free_uids(),
                                          .driver = driver };
     int result = sandbox_start(&settings, &tried, &err);
     if (result == 0)

@@ -15,14 +15,13 @@
 
 #include <stdbool.h>
 
+#include "../shared_host.h"
 #include "sandbox/sandbox.h"
 
 extern struct sandbox *sandbox;
 extern struct sandbox_slot *slot; /* slot 0 */
-extern struct limits easy;        /* times of a machine as slow as EVALX_TEST_SLOW says, 1 by default */
+extern struct limits easy;        /* times multiplied by slowness() */
 
-/* As much longer as this machine is slow. */
-uint64_t slowed(uint64_t time);
 /* Long enough for what a slot does between two runs. */
 void pause_ms(unsigned ms);
 

@@ -13,6 +13,7 @@
 
 #include <cmocka.h>
 
+#include "../shared_host.h"
 #include "sandbox/sandbox.h"
 
 static char images[] = "/tmp/evalx-images-XXXXXX";
@@ -118,7 +119,7 @@ static int start(void **state)
 {
     (void)state;
     struct error err = { 0 };
-    struct sandbox_settings settings = { .images_folder = images, .uid_base = 2000000000 };
+    struct sandbox_settings settings = { .images_folder = images, .uid_base = free_uids() };
     char command[2048];
 
     if (mkdtemp(images) == NULL || snprintf(command, sizeof command, make, images) < 0 || system(command) != 0)

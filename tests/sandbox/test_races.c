@@ -19,6 +19,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "../shared_host.h"
 #include "base/cleanup.h"
 #include "sandbox/archive.h"
 #include "sandbox/sandbox.h"
@@ -46,7 +47,7 @@ static const struct limits easy = {
 static int setup(void **state)
 {
     (void)state;
-    const struct sandbox_settings settings = { .images_folder = "/nonexistent-images", .uid_base = 2020000000 };
+    const struct sandbox_settings settings = { .images_folder = "/nonexistent-images", .uid_base = free_uids() };
     struct error err;
     if (sandbox_start(&settings, &sandbox, &err) < 0 || sandbox_image(sandbox, "host", &err) < 0 ||
         sandbox_slot_open(sandbox, 0, &slot, &err) < 0) {

@@ -14,6 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "../shared_host.h"
 #include "sandbox/protocol.h"
 #include "sandbox/self_test.h"
 
@@ -139,7 +140,7 @@ static int start(void **state)
 {
     (void)state;
     struct error err;
-    struct sandbox_settings settings = { .images_folder = "/opt/evalx/chroots", .uid_base = 2000000000 };
+    struct sandbox_settings settings = { .images_folder = "/opt/evalx/chroots", .uid_base = free_uids() };
     if (sandbox_start(&settings, &sandbox, &err) < 0 || sandbox_image(sandbox, "host", &err) < 0) {
         print_error("%s\n", err.text);
         return -1;

@@ -1,0 +1,9 @@
+#!/bin/sh
+# junit_wrapper: runs a test program for meson (--wrapper) and makes cmocka write its results to a JUnit file.
+#
+# The file is in the folder that EVALX_JUNIT names; its name is derived from the command, see junit_sum.py.  A program
+# that does not use cmocka ignores both variables.
+CMOCKA_MESSAGE_OUTPUT=XML
+CMOCKA_XML_FILE=$EVALX_JUNIT/cmocka-$(printf '%s\n' "$@" | cksum | tr ' ' -).xml
+export CMOCKA_MESSAGE_OUTPUT CMOCKA_XML_FILE
+exec "$@"
