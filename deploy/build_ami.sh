@@ -137,7 +137,7 @@ step "the host" tune_host
 step "isolate" install_isolate
 step "language images" install_images
 step "CloudWatch agent" install_cloudwatch
-step "guard" start_guard
+step "egress firewall" start_egress_firewall
 step "build tools" remove_build_tools
 step "manifest" write_manifest
 step "self-test" test_it

@@ -93,7 +93,7 @@ installs_and_repeats()
         [ ! -e "$root/usr/bin/$tool" ] || fail "$tool was left on the machine"
     done
     [ "$(stat -c %a "$root/etc/evalx/evalx.env")" = 640 ] || fail "evalx.env is open to others"
-    [ -L "$root/etc/systemd/system/multi-user.target.wants/evalx-guard.service" ] || fail "the guard is not enabled"
+    [ -L "$root/etc/systemd/system/multi-user.target.wants/evalx-egress-firewall.service" ] || fail "the egress firewall is not enabled"
     fingerprint first
     begin=$(date +%s)
     to_the_end "$provision" "up to date"

@@ -194,7 +194,7 @@ class Golden(vm_engine.Engine):
                           f"timeout 20 bash -c 'exec 3<>/dev/tcp/{address}/{port}' 2>&1")[0]
         return status == 0, time.monotonic() - begin
 
-    def guard(self):
+    def egress_firewall(self):
         """Even in the host's own network: no user of the sandbox gets anywhere, only root reaches the metadata."""
         self.sh(f"ip address add {METADATA}/32 dev lo; redis-server --bind {METADATA} --port 80 --protected-mode no "
                 f"--daemonize yes --save '' --dir /run --pidfile /run/metadata.pid")
@@ -206,14 +206,14 @@ class Golden(vm_engine.Engine):
             came, took = self.connect_as(user, address, port)
             check(came == expected, f"user {user} to {address}:{port}: {'reached' if came else 'refused'}")
             check(expected or took < 15, f"user {user} to {address}:{port}: not refused, timed out")
-        counters = self.sh("nft list counters table inet evalx_guard")
+        counters = self.sh("nft list counters table inet evalx_egress")
         check(re.search(r"counter programs \{\s+packets [1-9]", counters), f"nothing was counted: {counters}")
         # It is the rule that holds, not chance.
-        self.sh("systemctl stop evalx-guard")
-        check(self.run("systemctl is-active evalx-worker")[1] == "inactive", "the worker runs without the guard")
-        check(self.connect_as(SANDBOX_USER, "127.0.0.1", 6379)[0], "without the guard it should be reached")
+        self.sh("systemctl stop evalx-egress-firewall")
+        check(self.run("systemctl is-active evalx-worker")[1] == "inactive", "the worker runs without the egress firewall")
+        check(self.connect_as(SANDBOX_USER, "127.0.0.1", 6379)[0], "without the egress firewall it should be reached")
         self.sh("systemctl start evalx-worker; kill $(cat /run/metadata.pid)", 240)
-        check(not self.connect_as(SANDBOX_USER, "127.0.0.1", 6379)[0], "the guard did not come with the worker")
+        check(not self.connect_as(SANDBOX_USER, "127.0.0.1", 6379)[0], "the egress firewall did not start with the worker")
         self.wait_ready()
         token = self.submit([{"language": "bash", "version": "*",
                               "code": f"exec 3<>/dev/tcp/{METADATA}/80 && echo reached || echo refused"}])
@@ -338,7 +338,7 @@ class Golden(vm_engine.Engine):
         self.machine.wait_end()
 
 
-STEPS = ("boot", "provision", "roles", "health", "secrets", "killed", "drain", "handed_back", "guard", "confined",
+STEPS = ("boot", "provision", "roles", "health", "secrets", "killed", "drain", "handed_back", "egress_firewall", "confined",
          "apparmor",
          "stop_all", "watchdog", "reboot_with_work", "missing_redis", "again", "dry_run", "single", "end")
 NEEDED = ("boot", "provision", "roles", "end")

@@ -101,8 +101,8 @@ install_units()
     if has_systemd; then
         run systemctl daemon-reload
     fi
-    # The guard stands on every machine, whatever its role; evalx.service is enabled where a role is given.
-    if ! systemctl is-enabled -q evalx-guard.service 2>/dev/null; then
-        run systemctl enable evalx-guard.service
+    # Every machine has the egress firewall, whatever its role; evalx.service is enabled where a role is given.
+    if ! systemctl is-enabled -q evalx-egress-firewall.service 2>/dev/null; then
+        run systemctl enable evalx-egress-firewall.service
     fi
 }

@@ -1,4 +1,4 @@
-# host: how the machine itself is set up: journal, kernel settings, AppArmor, no surprise updates; and the guard.
+# host: how the machine itself is set up: journal, kernel settings, AppArmor, no surprise updates; and the egress firewall.
 # shellcheck shell=bash disable=SC2154
 
 tune_host()
@@ -53,13 +53,24 @@ install_apparmor()
     fi
 }
 
-start_guard()
+start_egress_firewall()
 {
     if ! has_systemd; then
         note "starts at boot (no systemd runs here)"
-    elif ! systemctl is-active -q evalx-guard.service; then
-        run systemctl start evalx-guard.service
+    elif ! systemctl is-active -q evalx-egress-firewall.service; then
+        run systemctl start evalx-egress-firewall.service
     elif [ -z "$dry_run" ]; then
-        run systemctl reload evalx-guard.service
+        run systemctl reload evalx-egress-firewall.service
+    fi
+    # Version 0.1 called it evalx-guard.  It goes only now that the new rules are active.
+    if [ -f /etc/systemd/system/evalx-guard.service ]; then
+        if has_systemd; then
+            run systemctl disable --now evalx-guard.service
+        fi
+        run rm -f /etc/systemd/system/evalx-guard.service /usr/libexec/evalx/guard \
+            /etc/systemd/system/multi-user.target.wants/evalx-guard.service
+        if has_systemd; then
+            run systemctl daemon-reload
+        fi
     fi
 }

@@ -26,7 +26,7 @@ fetches_files()
 packages_wanted()
 {
     {
-        # ca-certificates: TLS to Redis.  nftables: the guard.
+        # ca-certificates: TLS to Redis.  nftables: the egress firewall.
         echo systemd ca-certificates nftables util-linux passwd
         runtime_libraries
         [ -n "$binary" ] || build_packages

@@ -83,7 +83,7 @@ def test_what_the_units_promise():
         assert "169.254.169.254/32" in values(name, "IPAddressDeny")[0]
     for name in ("evalx-worker.service", "evalx-single.service"):
         assert values(name, "Delegate") == ["yes"] and values(name, "OOMPolicy") == ["continue"]
-        assert values(name, "Requires") == ["evalx-guard.service"]
+        assert values(name, "Requires") == ["evalx-egress-firewall.service"]
         assert not values(name, "SystemCallFilter"), "every program would inherit it"
     assert values("evalx-api.service", "AppArmorProfile") == ["-evalx-api"]
     assert "\nprofile evalx-api flags" in (DEPLOY / "etc" / "apparmor-api").read_text(encoding="ascii")
@@ -131,18 +131,19 @@ def test_a_secret_is_fetched_if_one_is_named(folder):
     assert (place / "run/redis-password").read_text(encoding="ascii") == "of arn:x\n"
 
 
-def test_the_guard_covers_every_user_of_the_sandbox(evalx_binary):
+def test_the_egress_firewall_covers_every_user_of_the_sandbox(evalx_binary):
     """1024 slots of 1000 ids from uid_base on: sandboxd/slot.h, worker.c."""
     source = pathlib.Path(harness.ROOT) / "src"
     ids = int(re.search(r"#define SLOT_UIDS (\d+)u", (source / "sandboxd/slot.h").read_text())[1])
     slots = int(re.search(r"#define SLOTS_MAX_BY_CONFIG (\d+)u", (source / "worker/worker.c").read_text())[1])
     for base in (2000000000, 70000, 4294900000):
-        rules = call(LIBEXEC / "guard", "print",
+        rules = call(LIBEXEC / "egress-firewall", "print",
                      env={"EVALX_BINARY": evalx_binary, "EVALX_UID_BASE": str(base)}).stdout
         last = min(base + ids * slots - 1, 2**32 - 3)
         assert f"meta skuid {base}-{last} counter" in rules
         assert "ip daddr 169.254.169.254 meta skuid != 0 " in rules
-    assert "off" in call(LIBEXEC / "guard", "start", env={"EVALX_GUARD": "off"}).stderr
+    for setting in ("EVALX_EGRESS_FIREWALL", "EVALX_GUARD"):  # the latter is the name of version 0.1
+        assert "off" in call(LIBEXEC / "egress-firewall", "start", env={setting: "off"}).stderr
 
 
 def test_build_ami_says_what_it_needs():
