@@ -66,7 +66,7 @@ pytest_tests()
 fast()
 {
     phase fast meson_tests "$build" --suite unit --suite property --suite fuzz --suite fast
-    phase tools pytest_tests "$build" tests/tools tools
+    phase tools pytest_tests "$build" tests/tools
 }
 
 # Both lanes take about as long.
@@ -82,7 +82,7 @@ lane_programs()
 
 lane_black_box()
 {
-    phase black-box pytest_tests "$build" tests/integration tests/tools tools
+    phase black-box pytest_tests "$build" tests/integration tests/tools
     sanitizer_env
     if [ "$tier" = full ]; then
         phase sanitized-black-box pytest_tests "$build_asan" tests/integration

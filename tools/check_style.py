@@ -2,7 +2,7 @@
 """The rules of docs/design/STYLE.md that a machine can check.
 
 Usage: check_style.py [ROOT].  Prints "path:line: rule: what is wrong" and ends with 1 if anything was found.
-Each rule is a small function over one file; tools/test_check_style.py shows that each catches a bad file.
+Each rule is a small function over one file; tests/tools/test_check_style.py shows that each catches a bad file.
 A rule here must be right every time: what needs judgement belongs to review.
 """
 import os

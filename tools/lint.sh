@@ -74,7 +74,7 @@ spelling()
 
 pycheck()
 {
-    PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 -m pytest -q -p no:cacheprovider tools
+    PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 -m pytest -q -p no:cacheprovider tests/tools
 }
 
 check "house style" /usr/bin/python3 tools/check_style.py

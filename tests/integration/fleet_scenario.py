@@ -10,7 +10,7 @@ import time
 
 import harness
 
-sys.path.insert(0, os.path.join(harness.ROOT, "tools"))
+sys.path.insert(0, os.path.join(harness.ROOT, "tests", "system", "chaos"))
 import chaos_fleet as chaos  # noqa: E402
 
 JOBS = 240

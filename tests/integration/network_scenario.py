@@ -6,7 +6,7 @@ import time
 
 import harness
 
-sys.path.insert(0, os.path.join(harness.ROOT, "tools"))
+sys.path.insert(0, os.path.join(harness.ROOT, "tests", "system", "chaos"))
 import chaos_fleet as fleet  # noqa: E402
 import test_faults as faults  # noqa: E402
 

@@ -2,10 +2,8 @@
 import json
 import os
 import subprocess
-import sys
 
-sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-import junit_sum  # noqa: E402
+import junit_sum
 
 WRAPPER = os.path.join(os.path.dirname(os.path.abspath(junit_sum.__file__)), "junit_wrapper.sh")
 # As cmocka 1.1.5 writes it.

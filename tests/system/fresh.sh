@@ -6,7 +6,7 @@
 # create user namespaces, which evalx needs.  Everything is removed afterwards, also on failure.
 set -eu
 . tools/common.sh
-. tools/root_common.sh
+. tests/system/root_common.sh
 suite=${1:-bookworm}
 mirror=${2:-}
 root_scratch fresh
@@ -23,7 +23,7 @@ git archive HEAD | tar -x -C "$root/srv/evalx"
 run_inside()
 {
     say "./dev $1 in the new root"
-    unshare --mount --pid --fork --ipc --uts --kill-child sh tools/fresh_enter.sh "$root" ./dev "$1" </dev/null &
+    unshare --mount --pid --fork --ipc --uts --kill-child sh tests/system/enter_root.sh "$root" ./dev "$1" </dev/null &
     inside=$!
     wait "$inside" || fail "./dev $1 failed in a fresh $suite"
     inside=

@@ -1,7 +1,7 @@
 #!/bin/sh
 # test_aws: everything about the deployment on AWS that can be tried without an account.
 #
-#   test_aws.sh [--short] [PYTEST ARGUMENTS...]
+#   run.sh [--short] [PYTEST ARGUMENTS...]
 #
 # cfn-lint, a moto server and the aws command come from PyPI, at the versions here, into build-aws/.  Where PyPI cannot
 # be reached, what needs them is skipped, by name, and the rest is done.  --short leaves out what takes longest.
@@ -36,6 +36,6 @@ if [ "${1:-}" = --short ]; then
     shift
     select='not slow'
 fi
-say "the tests (tests/aws)"
+say "the tests (tests/system/aws)"
 export PYTHONDONTWRITEBYTECODE=1 EVALX_BINARY="$PWD/$build/evalx"
-exec "$python" -m pytest -q -rs -p no:cacheprovider -m "$select" tests/aws "$@"
+exec "$python" -m pytest -q -rs -p no:cacheprovider -m "$select" tests/system/aws "$@"

@@ -1,8 +1,8 @@
-"""provision_extras: build_ami.sh --isolate and --cloudwatch in a minimal root, against servers of our own on loopback.
+"""extras: build_ami.sh --isolate and --cloudwatch in a minimal root, against servers of our own on loopback.
 
-  provision_extras.py ROOT CODENAME OPTIONS...
+  extras.py ROOT CODENAME OPTIONS...
 
-ROOT has a clone in /srv/evalx and is entered by fresh_enter.sh, so nothing of this changes the machine it runs on.  The
+ROOT has a clone in /srv/evalx and is entered by enter_root.sh, so nothing of this changes the machine it runs on.  The
 packages are small ones, made here, as is the signed repository of isolate's: what is tried is that build_ami.sh takes
 what is signed by the right key, refuses everything else, leaves nothing behind then, and says what to do.
 """
@@ -112,7 +112,7 @@ class Machine:
 
     def enter(self, command):
         return subprocess.run(["unshare", "--mount", "--pid", "--fork", "--ipc", "--uts", "--kill-child", "sh",
-                               str(HERE / "fresh_enter.sh"), str(self.root), "sh", "-c", command], text=True,
+                               str(HERE.parent / "enter_root.sh"), str(self.root), "sh", "-c", command], text=True,
                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
 
     def build_ami(self, *more):

@@ -11,7 +11,7 @@ import re
 
 import yaml
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 DEPLOY = os.path.join(ROOT, "deploy")
 REGION, ACCOUNT = "us-east-1", "123456789012"
 

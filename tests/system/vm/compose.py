@@ -1,6 +1,6 @@
-"""test_vm_compose: what has to hold of deploy/compose.yaml under a Docker engine: networks, restarts, volumes, scaling.
+"""compose: what has to hold of deploy/compose.yaml under a Docker engine: networks, restarts, volumes, scaling.
 
-Called by test_vm_compose.sh; see vm_engine.py.
+Called by compose.sh; see engine.py.
 """
 import http.client
 import json
@@ -8,8 +8,8 @@ import re
 import sys
 import time
 
-import vm_engine
-from vm_engine import check
+import engine
+from engine import check
 
 RELAY = 3001  # leads from the machine's own address to the published port, which is on its loopback only
 SERVICES = ("redis", "api", "worker")
@@ -29,7 +29,7 @@ VERDICTS = (
 )
 
 
-class Compose(vm_engine.Engine):
+class Compose(engine.Engine):
     PORT = RELAY
     PORTS = (RELAY, 3000)
 
@@ -342,4 +342,4 @@ WORDS = ("cd /srv/evalx; docker compose -f deploy/compose.yaml ps -a; "
          "journalctl --no-pager -u docker -n 100")
 
 if __name__ == "__main__":
-    sys.exit(vm_engine.main(Compose, STEPS, NEEDED, WORDS))
+    sys.exit(engine.main(Compose, STEPS, NEEDED, WORDS))

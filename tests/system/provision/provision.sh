@@ -1,9 +1,9 @@
 #!/bin/sh
-# test_provision: deploy/build_ami.sh in minimal roots of its releases, building from source.
+# provision: deploy/build_ami.sh in minimal roots of its releases, building from source.
 #
-#   test_provision.sh [SUITE...]
-#   test_provision.sh --languages default|all|"IMAGE..." [SUITE...]
-#   test_provision.sh --extras [SUITE...]
+#   provision.sh [SUITE...]
+#   provision.sh --languages default|all|"IMAGE..." [SUITE...]
+#   provision.sh --extras [SUITE...]
 #
 # For each (default: bookworm, trixie and noble): a dry run that changes nothing; a run that is killed while packages
 # are installed, one that is killed while it compiles, one that comes to its end, with a program in the sandbox; and one
@@ -11,14 +11,14 @@
 # With --languages (default: what build_ami.sh builds where nothing is said) one run with these images; then each image
 # is held to its manifest, every language to all its tests, and a further run changes nothing.
 # With --extras (of this machine's release, if none is named) what build_ami.sh installs from elsewhere if it is asked
-# to, isolate and the CloudWatch agent, from servers of our own: provision_extras.py.
+# to, isolate and the CloudWatch agent, from servers of our own: extras.py.
 # Everything is removed afterwards, also on failure.
 set -eu
 . tools/common.sh
-. tools/root_common.sh
+. tests/system/root_common.sh
 root_scratch provision
 
-# Without what changes by itself: what fresh_enter.sh mounts over, caches of apt and ldconfig.
+# Without what changes by itself: what enter_root.sh mounts over, caches of apt and ldconfig.
 fingerprint()
 {
     (cd "$root" && find . -xdev \( -path ./proc -o -path ./sys -o -path ./dev -o -path ./run -o -path ./tmp -o \
@@ -35,7 +35,7 @@ unchanged()
 enter()
 {
     # shellcheck disable=SC2016 # expanded inside
-    unshare --mount --pid --fork --ipc --uts --kill-child sh tools/fresh_enter.sh "$root" sh -c "$1" \
+    unshare --mount --pid --fork --ipc --uts --kill-child sh tests/system/enter_root.sh "$root" sh -c "$1" \
         </dev/null >"$folder/output" 2>&1 &
     inside=$!
 }
@@ -155,7 +155,7 @@ with_extras()
         set -- "$@" --binary /srv/evalx-binary
     fi
     begin=$(date +%s)
-    /usr/bin/python3 tools/provision_extras.py "$root" "$@" || fail "what comes from elsewhere is not right on $1"
+    /usr/bin/python3 tests/system/provision/extras.py "$root" "$@" || fail "what comes from elsewhere is not right on $1"
     say "build_ami.sh on $1 with extras: passed ($(($(date +%s) - begin)) s)"
 }
 

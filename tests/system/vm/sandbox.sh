@@ -1,22 +1,22 @@
 #!/bin/sh
-# test_vm: the sandbox's tests where systemd and a pure cgroup v2 rule: a virtual machine of this distribution, or of
+# sandbox: the sandbox's tests where systemd and a pure cgroup v2 rule: a virtual machine of this distribution, or of
 # the release that EVALX_VM_SUITE names.
 #
-#   test_vm.sh [COMMAND IN THE GUEST...]      default: the sandbox suite and the attacks
+#   sandbox.sh [COMMAND IN THE GUEST...]      default: the sandbox suite and the attacks
 #
 # Inside, a unit with Delegate=yes runs the job, as evalx-worker.service would; its output comes back over the second
 # serial line.  vm_common.sh has the machine.  EVALX_VM_SLOW says how much slower than others it is taken for (20; more
 # where the host has other work), EVALX_VM_SECONDS when it is given up.
 set -eu
 . tools/common.sh
-. tools/root_common.sh
-. tools/vm_common.sh
+. tests/system/root_common.sh
+. tests/system/vm/vm_common.sh
 
 vm_build
-packages="python3 gcc g++ libc6-dev $(libraries "$built/evalx" "$built/tests/sandbox/test_box")"
-name=$(vm_name walls "$vm_packages_always $packages")
+packages="python3 gcc g++ libc6-dev $(libraries "$built/evalx" "$built/tests/sandbox/test_run")"
+name=$(vm_name sandbox "$vm_packages_always $packages")
 if [ ! -f "$name.img" ]; then
-    vm_make_root walls "$packages"
+    vm_make_root sandbox "$packages"
     vm_unit evalx-job <<'END'
 exec >/dev/ttyS1 2>&1
 mkdir -p /job
@@ -47,12 +47,12 @@ trap 'exit 143' TERM HUP
 
 mkdir -p "$job/files/build/tests/sandbox"
 cp "$binaries/evalx" "$job/files/build/"
-for program in test_box test_walls test_warm test_shelf shelf_program_one shelf_program_two; do
+for program in test_run test_isolation test_prestart test_exec_cache shelf_program_one shelf_program_two; do
     cp "$binaries/tests/sandbox/$program" "$job/files/build/tests/sandbox/"
 done
 cp -r languages demo tests "$job/files/"
 {
-    echo 'export EVALX_TEST_SLOW='"${EVALX_VM_SLOW:-20}"' EVALX_BINARY=/job/build/evalx EVALX_LANGUAGES=/job/languages'
+    echo 'export EVALX_TEST_SLOWNESS='"${EVALX_VM_SLOW:-20}"' EVALX_BINARY=/job/build/evalx EVALX_LANGUAGES=/job/languages'
     # shellcheck disable=SC2016 # for the guest
     echo 'echo "kernel $(uname -r), $(stat -fc %T /sys/fs/cgroup), systemd $(systemctl is-system-running)"'
     if [ $# -gt 0 ]; then
@@ -60,7 +60,7 @@ cp -r languages demo tests "$job/files/"
     else
         echo 'status=0'
         # shellcheck disable=SC2016
-        echo 'for name in box walls warm shelf; do build/tests/sandbox/test_$name || status=1; done'
+        echo 'for name in run isolation prestart exec_cache; do build/tests/sandbox/test_$name || status=1; done'
         echo 'python3 tests/sandbox/run_attacks.py || status=1'
         # shellcheck disable=SC2016
         echo 'exit $status'

@@ -1,6 +1,6 @@
 """compose_services: the services of deploy/compose.yaml as containers of runc's, and a batch through them.
 
-Called by test_container.sh with the folder that holds its images.
+Called by container.sh with the folder that holds its images.
 """
 import http.client
 import json
@@ -12,7 +12,7 @@ import time
 
 import yaml
 
-ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 # What Docker leaves to root in a container that is not privileged.
 CAPABILITIES = ["CAP_" + name for name in (
     "AUDIT_WRITE CHOWN DAC_OVERRIDE FOWNER FSETID KILL MKNOD NET_BIND_SERVICE NET_RAW SETFCAP SETGID SETPCAP SETUID "

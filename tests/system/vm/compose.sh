@@ -1,7 +1,7 @@
 #!/bin/sh
-# test_vm_compose: deploy/compose.yaml under a real Docker engine, in a virtual machine with systemd and cgroup v2.
+# compose: deploy/compose.yaml under a real Docker engine, in a virtual machine with systemd and cgroup v2.
 #
-#   test_vm_compose.sh [STEP...]      default: all steps of test_vm_compose.py, in their order
+#   compose.sh [STEP...]      default: all steps of compose.py, in their order
 #
 # The machine is a Debian 13 or Ubuntu 24.04 (EVALX_VM_SUITE) with the distribution's own engine and compose; it has no
 # network but the ports that lead in.  The images are built here, as container_images.sh says, and loaded there: an
@@ -10,10 +10,10 @@
 # compose-SUITE.log.
 set -eu
 . tools/common.sh
-. tools/root_common.sh
-. tools/container_images.sh
+. tests/system/root_common.sh
+. tests/system/container/container_images.sh
 EVALX_VM_SUITE=${EVALX_VM_SUITE:-trixie}
-. tools/vm_common.sh
+. tests/system/vm/vm_common.sh
 
 case $suite in
 trixie) engine="docker.io docker-cli docker-compose" ;;
@@ -55,5 +55,5 @@ cp -r deploy "$job/files/deploy"
 rm -rf "$job/files/deploy/secrets"
 cp "$images"/*.docker "$images/origin" "$job/files/"
 tar -C "$folder/images" --exclude=./.build --numeric-owner -cf "$job/files/images.tar" .
-vm_steps test_vm_compose.py "$log" "$name" "$@"
+vm_steps compose.py "$log" "$name" "$@"
 say "deploy/compose.yaml passed under Docker's engine (log: $log)"

@@ -1,5 +1,5 @@
 # vm_common: virtual machines for tests, of this machine's release or another: their root, their image, and how they are
-# started.  Sourced after common.sh and root_common.sh by test_vm.sh, test_vm_golden.sh and test_vm_compose.sh.
+# started.  Sourced after common.sh and root_common.sh by sandbox.sh, golden.sh and compose.sh.
 #
 # EVALX_VM_SUITE (./dev test-vm --suite) names another release: bookworm, trixie, noble.
 # The machine is emulated (tcg): it needs no /dev/kvm, and is some 20 times slower where processes are made.  Its kernel
@@ -44,7 +44,7 @@ vm_build()
     fi
     tar --exclude='./build*' --exclude=./.git --exclude=./.cache -cf - . | tar -xf - -C "$builder/root/srv/evalx"
     say "building in a $suite"
-    unshare --mount --pid --fork --ipc --uts --kill-child sh tools/fresh_enter.sh "$builder/root" \
+    unshare --mount --pid --fork --ipc --uts --kill-child sh tests/system/enter_root.sh "$builder/root" \
         ./dev build </dev/null || fail "the build in a $suite failed"
     built=build
     # shellcheck disable=SC2034 # for who sources this
@@ -115,7 +115,7 @@ UNIT
     ln -sf "../$1.service" "$folder/root/etc/systemd/system/multi-user.target.wants/$1.service"
 }
 
-# vm_shell_unit: for vm_machine.py.  Commands come over the second serial line, a line of base64 each; their output goes
+# vm_shell_unit: for machine.py.  Commands come over the second serial line, a line of base64 each; their output goes
 # back, then their exit status.
 vm_shell_unit()
 {
@@ -158,7 +158,7 @@ vm_job()
     mkdir "$job/files"
 }
 
-# vm_steps TEST LOG NAME [STEP...]: the steps of tools/TEST in a machine with the disk of NAME; it is given $job/files.
+# vm_steps TEST LOG NAME [STEP...]: the steps of TEST in a machine with the disk of NAME; it is given $job/files.
 vm_steps()
 {
     vm_test=$1
@@ -169,7 +169,7 @@ vm_steps()
     quietly "$folder/mkfs.log" mkfs.ext4 -q -F -m 0 -d "$job/files" "$job/files.img"
     rm -rf "$job/files"
     cp --sparse=always "$vm_disk.img" "$job/disk.img"
-    /usr/bin/python3 "tools/$vm_test" --folder "$job" --log "$vm_log" \
+    /usr/bin/python3 "tests/system/vm/$vm_test" --folder "$job" --log "$vm_log" \
         --machine "$(vm_start "$vm_disk" | paste -sd ' ' -)" --kernel-words "$vm_kernel_words" "$@"
 }
 

@@ -1,4 +1,4 @@
-"""vm_machine: a virtual machine that is told what to do over its second serial line; see vm_common.sh.
+"""machine: a virtual machine that is told what to do over its second serial line; see vm_common.sh.
 
 The guest's side is a shell that reads commands (base64, a line each) and answers with their output and exit status.
 """

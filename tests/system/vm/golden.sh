@@ -1,7 +1,7 @@
 #!/bin/sh
-# test_vm_golden: a stock machine becomes one of evalx's: deploy/build_ami.sh in a virtual machine, from first boot on.
+# golden: a stock machine becomes one of evalx's: deploy/build_ami.sh in a virtual machine, from first boot on.
 #
-#   test_vm_golden.sh [STEP...]      default: all steps of test_vm_golden.py, in their order
+#   golden.sh [STEP...]      default: all steps of golden.py, in their order
 #
 # The root is a minimal Debian or Ubuntu (EVALX_VM_SUITE) with systemd and nothing of evalx.  What build_ami.sh installs
 # there is downloaded here beforehand, as its --list-packages says; the machine has no network but one port that leads
@@ -9,8 +9,8 @@
 # in golden.log or golden-SUITE.log.  EVALX_VM_PATIENCE=3: on a busy machine, waits three times as long for everything.
 set -eu
 . tools/common.sh
-. tools/root_common.sh
-. tools/vm_common.sh
+. tests/system/root_common.sh
+. tests/system/vm/vm_common.sh
 
 vm_build
 log=$folder/golden.log
@@ -43,5 +43,5 @@ tar --exclude='./build*' --exclude=./.git --exclude=./.cache -cf - . | tar -xf -
 cp "$binaries/evalx" "$job/files/"
 cp -r "$name.packages" "$job/files/packages"
 tar -C "$folder/images" --exclude=./.build --numeric-owner -cf "$job/files/packages/images.tar" .
-vm_steps test_vm_golden.py "$log" "$name" "$@"
+vm_steps golden.py "$log" "$name" "$@"
 say "the golden image passed (log: $log)"

@@ -1,5 +1,5 @@
 #!/bin/sh
-# fresh_enter: fresh_enter.sh ROOT COMMAND..., in new mount, pid, ipc and uts namespaces: makes ROOT the root and runs
+# enter_root: enter_root.sh ROOT COMMAND..., in new mount, pid, ipc and uts namespaces: makes ROOT the root and runs
 # the command in its /srv/evalx with an empty environment.  The cgroup mounts of the host are passed in as they are.
 set -eu
 root=$1

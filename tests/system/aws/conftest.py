@@ -9,8 +9,9 @@ import time
 import pytest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "integration"))
 import templates  # noqa: E402
+
+sys.path.insert(0, os.path.join(templates.ROOT, "tests", "integration"))
 
 try:
     import boto3

@@ -27,7 +27,7 @@ if [ "$1" != --inside ]; then
     mount -t tmpfs -o mode=1777 tmpfs "$root/tmp"
     cd "$root"
     pivot_root . old
-    exec chroot . /bin/sh /source/tests/aws/first_boot.sh --inside "$2"
+    exec chroot . /bin/sh /source/tests/system/aws/first_boot.sh --inside "$2"
 fi
 role=$2
 umount -l /old
@@ -85,7 +85,7 @@ redis-server --bind 127.0.0.1 --port 0 --tls-port 6379 --tls-cert-file /etc/eval
     --tls-key-file /tmp/redis/key --tls-ca-cert-file /etc/evalx/authority --tls-auth-clients no \
     --requirepass "$(cat /test/password)" --save '' --dir /tmp/redis --daemonize no >/test/local/redis.log 2>&1 &
 echo '127.0.0.1 localhost master.stub-redis.test' >/etc/hosts
-/usr/bin/python3 /source/tests/aws/endpoint.py /test 169.254.169.254:80 127.0.0.1:5555 &
+/usr/bin/python3 /source/tests/system/aws/endpoint.py /test 169.254.169.254:80 127.0.0.1:5555 &
 
 # as_root COMMAND...: as cloud-init would run it.
 as_root()

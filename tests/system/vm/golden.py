@@ -1,14 +1,14 @@
-"""test_vm_golden: what has to hold of a machine that deploy/build_ami.sh made, tried from first boot on.
+"""golden: what has to hold of a machine that deploy/build_ami.sh made, tried from first boot on.
 
-Called by test_vm_golden.sh; see vm_engine.py.
+Called by golden.sh; see engine.py.
 """
 import json
 import re
 import sys
 import time
 
-import vm_engine
-from vm_engine import check
+import engine
+from engine import check
 
 PASSWORD = "vm-secret!&#$^<>-0123456789"
 BUILD = "/media/clone/deploy/build_ami.sh --any-system --binary /media/evalx --offline /media/packages"
@@ -17,7 +17,7 @@ SANDBOX_USER = 2000000123  # one that a program could run as
 METADATA = "169.254.169.254"
 
 
-class Golden(vm_engine.Engine):
+class Golden(engine.Engine):
     def main_pid(self, unit):
         pid = int(self.sh(f"systemctl show -P MainPID {unit}"))
         check(pid > 1, f"{unit} has no main process")
@@ -345,4 +345,4 @@ NEEDED = ("boot", "provision", "roles", "end")
 WORDS = "systemctl --no-pager status 'evalx*'; journalctl --no-pager -n 300"
 
 if __name__ == "__main__":
-    sys.exit(vm_engine.main(Golden, STEPS, NEEDED, WORDS))
+    sys.exit(engine.main(Golden, STEPS, NEEDED, WORDS))

@@ -1,6 +1,6 @@
-"""vm_engine: evalx in a virtual machine (vm_machine.py), asked from outside, and the steps of a test of it.
+"""engine: evalx in a virtual machine (machine.py), asked from outside, and the steps of a test of it.
 
-For test_vm_golden.py and test_vm_compose.py.  Steps build on one another; names on the command line choose the last
+For golden.py and compose.py.  Steps build on one another; names on the command line choose the last
 ones to do.
 """
 import argparse
@@ -12,7 +12,7 @@ import shutil
 import socket
 import time
 
-from vm_machine import PATIENCE, Failure, Machine
+from machine import PATIENCE, Failure, Machine
 
 
 def check(condition, words):
