@@ -1,34 +1,34 @@
 /*
- * metrics: counts and shows them as Prometheus text (exposition format 0.0.4).
+ * metrics: see the header.  The text is in Prometheus' exposition format 0.0.4.
  *
- * A few hundred increments a second at most, each under one lock for some nanoseconds: atomics would buy nothing here,
- * and a lock keeps a histogram's buckets, sum and count of one mind.
+ * There are at most a few hundred increments a second, each under one lock for some nanoseconds.  Atomics would gain
+ * nothing, and the lock keeps the buckets, the sum and the count of a histogram consistent.
  */
 #include "metrics/metrics.h"
 
 #include <assert.h>
 #include <inttypes.h>
-#include <pthread.h>
 
+#include "base/sync.h"
 #include "metrics/process.h"
 #include "model/submission.h"
 
 #define LANGUAGES_MAX 256
 #define LABEL_BYTES 48
-#define HTTP_SERIES_MAX 512 /* routes x methods x status codes; what is beyond is counted as path "other" */
+#define HTTP_SERIES_MAX 512 /* routes x methods x status codes; more are not counted */
 #define BUCKETS_MAX 16
 
-/* Upper bounds in microseconds, ascending; +Inf follows by itself. */
+/* Upper bounds in microseconds, ascending, without +Inf. */
 static const uint64_t http_bounds[] = { 500,    1000,   2500,    5000,    10000,   25000,    50000,    100000,
                                         250000, 500000, 1000000, 2500000, 5000000, 10000000, 30000000, 60000000 };
 static const uint64_t run_bounds[] = { 1000,   2500,    5000,    10000,   25000,    50000,    100000,   250000,
                                        500000, 1000000, 2500000, 5000000, 10000000, 30000000, 60000000, 120000000 };
 #define BOUNDS_LEN(bounds) (sizeof(bounds) / sizeof *(bounds))
-static_assert(BOUNDS_LEN(http_bounds) <= BUCKETS_MAX, "the buckets have room");
-static_assert(BOUNDS_LEN(run_bounds) <= BUCKETS_MAX, "the buckets have room");
+static_assert(BOUNDS_LEN(http_bounds) <= BUCKETS_MAX, "every bound has a bucket");
+static_assert(BOUNDS_LEN(run_bounds) <= BUCKETS_MAX, "every bound has a bucket");
 
 struct histogram {
-    uint64_t buckets[BUCKETS_MAX]; /* not cumulative; what is above the last bound is only in `count` */
+    uint64_t buckets[BUCKETS_MAX]; /* not cumulative; values above the last bound are only in `count` */
     uint64_t count, sum_us;
 };
 
@@ -42,7 +42,7 @@ struct language_series {
 struct http_series {
     char method[12];
     char route[LABEL_BYTES];
-    unsigned status; /* 0: this row is the histogram of method and route */
+    unsigned status; /* 0: this entry has the histogram of method and route */
     uint64_t count;
     struct histogram duration;
 };
@@ -71,17 +71,16 @@ static void observe(struct histogram *histogram, const uint64_t bounds[], size_t
 
 void metrics_init(const char *const *languages, size_t languages_len)
 {
-    (void)pthread_mutex_lock(&metrics.lock);
+    lock_guard(&metrics.lock);
     memset(metrics.languages, 0, sizeof metrics.languages);
     memset(metrics.http, 0, sizeof metrics.http);
     metrics.languages_len = metrics.http_len = 0;
-    /* The last place is kept for "other". */
+    /* The last entry is kept for "other". */
     for (size_t i = 0; i < languages_len && i < LANGUAGES_MAX - 1; i++)
         (void)snprintf(metrics.languages[metrics.languages_len++].name, LABEL_BYTES, "%s", languages[i]);
-    (void)pthread_mutex_unlock(&metrics.lock);
 }
 
-/* With the lock.  A language nobody announced counts as "other", so that no job can make a series. */
+/* With the lock held.  A language unknown to metrics_init counts as "other", so that no job can create a series. */
 static struct language_series *language_series(const char *language)
 {
     for (size_t i = 0; i < metrics.languages_len; i++)
@@ -95,7 +94,7 @@ static struct language_series *language_series(const char *language)
     return other;
 }
 
-/* With the lock.  NULL when the table is full. */
+/* With the lock held.  NULL if the table is full. */
 static struct http_series *http_series(const char *method, const char *route, unsigned status)
 {
     for (size_t i = 0; i < metrics.http_len; i++) {
@@ -115,52 +114,47 @@ static struct http_series *http_series(const char *method, const char *route, un
 void metrics_http(const char *method, const char *route, unsigned status, uint64_t duration_us)
 {
     assert(status > 0);
-    (void)pthread_mutex_lock(&metrics.lock);
+    lock_guard(&metrics.lock);
     struct http_series *total = http_series(method, route, status);
     struct http_series *duration = http_series(method, route, 0);
     if (total != NULL)
         total->count++;
     if (duration != NULL)
         observe(&duration->duration, http_bounds, BOUNDS_LEN(http_bounds), duration_us);
-    (void)pthread_mutex_unlock(&metrics.lock);
 }
 
 void metrics_execution(const char *language, uint64_t wall_us)
 {
-    (void)pthread_mutex_lock(&metrics.lock);
+    lock_guard(&metrics.lock);
     observe(&language_series(language)->execution, run_bounds, BOUNDS_LEN(run_bounds), wall_us);
-    (void)pthread_mutex_unlock(&metrics.lock);
 }
 
 void metrics_queue_wait(const char *language, uint64_t waited_ms)
 {
-    (void)pthread_mutex_lock(&metrics.lock);
+    lock_guard(&metrics.lock);
     observe(&language_series(language)->queue_wait, run_bounds, BOUNDS_LEN(run_bounds), waited_ms * 1000u);
-    (void)pthread_mutex_unlock(&metrics.lock);
 }
 
 void metrics_cache(const char *language, bool hit)
 {
-    (void)pthread_mutex_lock(&metrics.lock);
+    lock_guard(&metrics.lock);
     struct language_series *series = language_series(language);
     if (hit)
         series->cache_hits++;
     else
         series->cache_misses++;
-    (void)pthread_mutex_unlock(&metrics.lock);
 }
 
 void metrics_verdict(const char *language, enum verdict verdict)
 {
     assert((unsigned)verdict < VERDICT_COUNT_);
-    (void)pthread_mutex_lock(&metrics.lock);
+    lock_guard(&metrics.lock);
     language_series(language)->verdicts[verdict]++;
-    (void)pthread_mutex_unlock(&metrics.lock);
 }
 
-/* ---- showing -------------------------------------------------------------------------------------------------- */
+/* ---- exposition -------------------------------------------------------------------------------------------------- */
 
-/* A label's value: backslash, quote and line feed are escaped. */
+/* Writes the value of a label, with backslash, quote and line feed escaped. */
 static int write_label(const char *value, struct buf *out, struct error *err)
 {
     for (; *value != '\0'; value++) {
@@ -177,7 +171,7 @@ static int write_head(const char *name, const char *type, const char *help, stru
     return buf_printf(out, err, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
 }
 
-/* name{language="..." &c.: the brace stays open for the caller. */
+/* Writes name{language="..."; the caller adds further labels and the closing brace. */
 static int write_language_begin(const char *name, const char *language, struct buf *out, struct error *err)
 {
     if (buf_printf(out, err, "%s{language=\"", name) < 0 || write_label(language, out, err) < 0)
@@ -185,7 +179,7 @@ static int write_language_begin(const char *name, const char *language, struct b
     return buf_append(out, "\"", 1, err);
 }
 
-/* `labels` is what stands between the braces, without le. */
+/* `labels` are all labels between the braces except `le`. */
 static int write_histogram(const char *name, struct text labels, const struct histogram *histogram,
                            const uint64_t bounds[], size_t bounds_len, struct buf *out, struct error *err)
 {
@@ -217,7 +211,8 @@ static int write_http(struct buf *out, struct error *err)
     auto_buf struct buf labels = { 0 };
 
     buf_init(&labels, 1024);
-    if (write_head("http_requests_total", "counter", "HTTP requests answered.", out, err) < 0)
+    if (write_head("http_requests_total", "counter", "HTTP requests answered, by method, route and status.", out, err) <
+        0)
         return -1;
     for (size_t i = 0; i < metrics.http_len; i++)
         if (metrics.http[i].status != 0 &&
@@ -226,7 +221,7 @@ static int write_http(struct buf *out, struct error *err)
                         metrics.http[i].status, metrics.http[i].count) < 0))
             return -1;
     if (write_head("http_request_duration_seconds", "histogram",
-                   "From the head of a request to its answer, time spent in ?wait= included.", out, err) < 0)
+                   "Time from the head of a request to its answer, including long polls (?wait=).", out, err) < 0)
         return -1;
     for (size_t i = 0; i < metrics.http_len; i++)
         if (metrics.http[i].status == 0 &&
@@ -274,7 +269,7 @@ static int write_verdicts(struct buf *out, struct error *err)
 {
     static const char name[] = "evalx_verdicts_total";
 
-    if (write_head(name, "counter", "Runs by what became of them.", out, err) < 0)
+    if (write_head(name, "counter", "Test results, by language and verdict.", out, err) < 0)
         return -1;
     for (size_t i = 0; i < metrics.languages_len; i++)
         for (unsigned v = 0; v < VERDICT_COUNT_; v++)
@@ -285,9 +280,9 @@ static int write_verdicts(struct buf *out, struct error *err)
     return 0;
 }
 
-/* ---- figures from the store ----------------------------------------------------------------------------------- */
+/* ---- values from the store ----------------------------------------------------------------------------------- */
 
-static bool is_announced(const char *queue)
+static bool is_known_queue(const char *queue)
 {
     for (size_t i = 0; i < metrics.languages_len; i++)
         if (strcmp(metrics.languages[i].name, queue) == 0)
@@ -319,31 +314,31 @@ static int write_gauge(const char *name, const char *help, uint64_t value, struc
 
 static int write_depth(const struct queue_depth *depth, struct buf *out, struct error *err)
 {
-    if (write_head("evalx_queue_depth_total", "gauge", "Submissions waiting, by language.", out, err) < 0)
+    if (write_head("evalx_queue_depth_total", "gauge", "Waiting submissions, by language.", out, err) < 0)
         return -1;
     for (size_t i = 0; i < metrics.languages_len; i++)
         if (write_queue(metrics.languages[i].name, waiting_in(depth, metrics.languages[i].name), out, err) < 0)
             return -1;
     if (write_queue(QUEUE_MIXED, waiting_in(depth, QUEUE_MIXED), out, err) < 0)
         return -1;
-    /* Lanes this process has no language file for, but another one has; without zeros, as nothing says they exist. */
+    /* Queues of languages that only other machines have.  This process does not know them, so they show no zeros. */
     for (size_t i = 0; i < depth->queues_len; i++)
-        if (!is_announced(depth->queues[i].queue) && strcmp(depth->queues[i].queue, QUEUE_MIXED) != 0 &&
+        if (!is_known_queue(depth->queues[i].queue) && strcmp(depth->queues[i].queue, QUEUE_MIXED) != 0 &&
             write_queue(depth->queues[i].queue, depth->queues[i].waiting, out, err) < 0)
             return -1;
 
-    if (write_gauge("evalx_queue_depth", "Submissions waiting.", depth->waiting, out, err) < 0 ||
-        write_gauge("evalx_jobs_running", "Submissions held by workers.", depth->running, out, err) < 0 ||
+    if (write_gauge("evalx_queue_depth", "Waiting submissions.", depth->waiting, out, err) < 0 ||
+        write_gauge("evalx_jobs_running", "Submissions that workers hold a lease on.", depth->running, out, err) < 0 ||
         write_gauge("evalx_dead_submissions", "Submissions in the dead-letter list.", depth->dead, out, err) < 0 ||
-        write_gauge("evalx_workers", "Workers whose heartbeat is fresh.", depth->workers, out, err) < 0 ||
-        write_gauge("evalx_slots", "Slots of those workers.", depth->slots, out, err) < 0 ||
-        write_head("evalx_oldest_wait_seconds", "gauge", "How long the oldest waiting submission has waited.", out,
+        write_gauge("evalx_workers", "Live workers: the latest heartbeat is not older than a lease.", depth->workers,
+                    out, err) < 0 ||
+        write_gauge("evalx_slots", "Slots of all live workers.", depth->slots, out, err) < 0 ||
+        write_head("evalx_oldest_wait_seconds", "gauge", "Time that the oldest waiting submission has waited.", out,
                    err) < 0)
         return -1;
     if (buf_printf(out, err, "evalx_oldest_wait_seconds %" PRIu64 ".%03" PRIu64 "\n", depth->oldest_wait_ms / 1000u,
                    depth->oldest_wait_ms % 1000u) < 0 ||
-        write_head("evalx_slots_busy", "gauge", "Slots with work, on average since the heartbeat before.", out, err) <
-            0)
+        write_head("evalx_slots_busy", "gauge", "Busy slots, averaged between two heartbeats.", out, err) < 0)
         return -1;
     return buf_printf(out, err, "evalx_slots_busy %" PRIu64 ".%03" PRIu64 "\n", depth->busy_milli / 1000u,
                       depth->busy_milli % 1000u);
@@ -354,13 +349,14 @@ static int write_all(const struct queue_depth *depth, struct buf *out, struct er
     if (depth != NULL && write_depth(depth, out, err) < 0)
         return -1;
     if (write_http(out, err) < 0 ||
-        write_language_histogram("evalx_execution_time_seconds", "Wall time of runs.",
+        write_language_histogram("evalx_execution_time_seconds", "Wall time of test runs.",
                                  offsetof(struct language_series, execution), out, err) < 0 ||
-        write_language_histogram("evalx_queue_wait_time_seconds", "From submitting to the start of the work.",
+        write_language_histogram("evalx_queue_wait_time_seconds", "Time from the submission to its claim by a worker.",
                                  offsetof(struct language_series, queue_wait), out, err) < 0 ||
-        write_language_counter("evalx_cache_hits_total", "Programs whose compiled form was found.",
+        write_language_counter("evalx_cache_hits_total", "Programs found in the artifact cache.",
                                offsetof(struct language_series, cache_hits), out, err) < 0 ||
-        write_language_counter("evalx_cache_misses_total", "Programs that had to be compiled.",
+        write_language_counter("evalx_cache_misses_total",
+                               "Programs that were compiled, because they were not in the cache.",
                                offsetof(struct language_series, cache_misses), out, err) < 0 ||
         write_verdicts(out, err) < 0)
         return -1;
@@ -369,8 +365,6 @@ static int write_all(const struct queue_depth *depth, struct buf *out, struct er
 
 int metrics_write(const struct queue_depth *depth, struct buf *out, struct error *err)
 {
-    (void)pthread_mutex_lock(&metrics.lock);
-    int failed = write_all(depth, out, err);
-    (void)pthread_mutex_unlock(&metrics.lock);
-    return failed;
+    lock_guard(&metrics.lock);
+    return write_all(depth, out, err);
 }

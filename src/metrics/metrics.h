@@ -1,9 +1,9 @@
 /*
- * metrics: counters and histograms of this process, and the Prometheus text of them.
- * Names are those older clients know (docs/guide/API.md); figures about the queue are not kept here but read from the store
- * at each scrape.
- * Labels come from fixed sets (languages, routes, status codes), so a client cannot make series.
- * Any thread.
+ * metrics: the counters and histograms of this process, and their Prometheus text.
+ *
+ * Metric names are part of the API (docs/guide/API.md).  Values about the queue are not counted here; they are read
+ * from the store at each scrape.  Labels come from fixed sets (languages, routes, status codes), so that no client
+ * can create series.  Any thread.
  */
 #pragma once
 #include <stdint.h>
@@ -12,15 +12,15 @@
 #include "model/queue_depth.h"
 #include "model/result.h"
 
-/* Must be called once, before threads: `languages` are the lanes shown with zeros while idle. */
+/* Called once, before any thread starts.  The series of `languages` are shown even while they are zero. */
 void metrics_init(const char *const *languages, size_t languages_len);
 
-/* `route` is a route's pattern ("/submissions/{token}"), never the path a client sent. */
+/* `route` is the pattern of the route ("/submissions/{token}"), never the path of the request. */
 void metrics_http(const char *method, const char *route, unsigned status, uint64_t duration_us);
 void metrics_execution(const char *language, uint64_t wall_us);
 void metrics_queue_wait(const char *language, uint64_t waited_ms);
 void metrics_cache(const char *language, bool hit);
 void metrics_verdict(const char *language, enum verdict verdict);
 
-/* `depth` NULL: the store did not answer; figures that come from it are then left out, never repeated. */
+/* Appends the text to *out.  If `depth` is NULL, the store did not answer, and its values are omitted. */
 int metrics_write(const struct queue_depth *depth, struct buf *out, struct error *err);

@@ -1,6 +1,6 @@
-/* process: what the kernel tells of this process, under the names Prometheus' own clients use. */
+/* process: the kernel's figures about this process, under the names that Prometheus' own client libraries use. */
 #pragma once
 #include "base/buf.h"
 
-/* Linux only; a figure that cannot be read is left out. */
+/* Appends them to *out.  Linux only; a value that cannot be read is omitted. */
 int process_write(struct buf *out, struct error *err);

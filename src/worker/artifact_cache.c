@@ -1,20 +1,20 @@
 /*
- * artifact_cache: single flight in memory, files on the disk, the latest of them within reach (artifact_warm.h).
+ * artifact_cache: one maker per missing artifact, files on the disk, the most recently used ones in memory.
  *
- * A key that is being made or waits to be written is a `flight`.  Its life:
+ * A key that is being looked up, made or written is a `flight` (as in "single flight").  Its states:
  *
- *     (none) --get misses memory--> LOOKING --on the disk--> gone, the getter has it
- *                                      |
- *                                      +--not on the disk--> MAKING --abandon--> gone, a waiter becomes the maker
- *                                                              |
- *                                                              +--put--> WRITING --keeper has written it--> gone
+ *     (none) --get, not in memory--> LOOKING --found on the disk--> removed, the getter has the artifact
+ *                                       |
+ *                                       +--not found--> MAKING --abandon--> removed, a waiter becomes the maker
+ *                                                          |
+ *                                                          +--put--> WRITING --file written--> removed
  *
- * A getter that finds LOOKING or MAKING waits; one that finds WRITING takes the artifact from memory.  So a compile's
- * tests do not wait for the disk, and the fsync is paid by nobody.
+ * A getter that finds LOOKING or MAKING waits.  One that finds WRITING copies the artifact from the flight.  So the
+ * tests of a program need not wait for the disk, and no executor pays for the fsync.
  *
- * The keeper thread writes, and evicts when the sum of sizes passes the maximum: it lists the folder, and removes by
- * age (mtime is the last use) down to 90 %, so that it lists rarely.  Nothing but that sum is kept in memory: a
- * file that somebody else removed does no harm.
+ * The thread artifact-writer writes the files.  When their total size exceeds the maximum, it lists the folder and
+ * removes the least recently used files (by mtime) down to 90 %, so that it lists rarely.  Only the total is kept in
+ * memory, so a file removed by somebody else does no harm.
  */
 #include "worker/artifact_cache.h"
 
@@ -22,18 +22,18 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/sync.h"
 #include "worker/artifact_memory.h"
 #include "worker/artifact_share.h"
 
-#define WRITING_MAX 64      /* artifacts in memory that wait for the disk; beyond, they are not kept */
-#define TEMPORARY_AGE_S 600 /* an older temporary file has no writer any more */
+#define WRITING_MAX 64      /* artifacts that wait to be written; more are not kept */
+#define TEMPORARY_AGE_S 600 /* the writer of an older temporary file has died */
 
 enum flight_state { FLIGHT_LOOKING, FLIGHT_MAKING, FLIGHT_WRITING };
 
@@ -42,24 +42,24 @@ struct flight {
     char key[ARTIFACT_KEY_BYTES];
     enum flight_state state;
     struct artifact artifact; /* WRITING */
-    bool is_shared;           /* it came from the store */
+    bool is_shared;           /* came from the store, so it is not sent there again */
 };
 
 struct artifact_cache {
     int folder_fd;
     uint64_t bytes_max;
-    struct artifact_share *share; /* or NULL */
-    pthread_mutex_t lock;         /* all below */
-    pthread_cond_t landed;        /* a flight changed or went */
-    pthread_cond_t work;          /* for the keeper */
-    pthread_t heartbeat;
+    struct artifact_share *share;  /* or NULL */
+    pthread_mutex_t lock;          /* all below */
+    pthread_cond_t flight_changed; /* getters wait for a flight to change its state or to be removed */
+    pthread_cond_t write_queued;   /* the writer waits for a flight to write, or for closing */
+    pthread_t writer;
     struct flight *flights, **flights_end; /* oldest first */
     size_t writing_len;
-    struct memory memory;
-    bool ending;
-    /* The keeper's own. */
-    uint64_t bytes;
-    bool failing; /* the disk; so that it is said once */
+    struct artifact_memory memory;
+    bool closing;
+    /* Used by the writer only. */
+    uint64_t bytes; /* total size of the files, at most too large */
+    bool failing;   /* writing fails; so that it is logged once */
 };
 
 void artifact_done(struct artifact *artifact)
@@ -90,24 +90,23 @@ static void flight_remove(struct artifact_cache *cache, struct flight **at)
         cache->writing_len--;
     }
     free(flight);
-    (void)pthread_cond_broadcast(&cache->landed);
+    cond_broadcast(&cache->flight_changed);
 }
 
-static struct flight *flight_add(struct artifact_cache *cache, const char *key)
+static void flight_add(struct artifact_cache *cache, const char *key)
 {
     struct flight *flight = calloc(1, sizeof *flight);
 
     if (flight == NULL)
-        abort(); /* a small fixed size: the process is lost, its leases run out */
+        abort(); /* a small fixed size; the leases expire and other workers take over */
     memcpy(flight->key, key, ARTIFACT_KEY_BYTES);
     flight->state = FLIGHT_LOOKING;
     flight->artifact.archive_fd = -1;
     *cache->flights_end = flight;
     cache->flights_end = &flight->next;
-    return flight;
 }
 
-/* A copy with a descriptor of its own; false where descriptors or memory have run out. */
+/* A copy with a duplicated descriptor.  False if descriptors or memory have run out. */
 static bool artifact_copy(struct artifact *to, int archive_fd, struct text output, bool output_cut)
 {
     struct error ignored;
@@ -120,7 +119,7 @@ static bool artifact_copy(struct artifact *to, int archive_fd, struct text outpu
     return false;
 }
 
-static bool look_on_disk(struct artifact_cache *cache, const char *key, struct artifact *ret)
+static bool get_from_disk(struct artifact_cache *cache, const char *key, struct artifact *ret)
 {
     struct error err;
 
@@ -142,9 +141,9 @@ static bool get_from_memory(struct artifact_cache *cache, const char *key, struc
     return entry != NULL && artifact_copy(ret, entry->archive_fd, buf_text(&entry->output), entry->output_cut);
 }
 
-/* It is there now, for all who wait, and for the keeper to write.  With the lock held. */
-static void land(struct artifact_cache *cache, struct flight **at, int archive_fd, struct text output, bool output_cut,
-                 bool is_shared)
+/* Makes the artifact available to the waiting getters and queues it for the writer.  With the lock held. */
+static void publish(struct artifact_cache *cache, struct flight **at, int archive_fd, struct text output,
+                    bool output_cut, bool is_shared)
 {
     struct flight *flight = *at;
 
@@ -156,8 +155,32 @@ static void land(struct artifact_cache *cache, struct flight **at, int archive_f
     flight->state = FLIGHT_WRITING;
     flight->is_shared = is_shared;
     cache->writing_len++;
-    (void)pthread_cond_broadcast(&cache->landed);
-    (void)pthread_cond_signal(&cache->work);
+    cond_broadcast(&cache->flight_changed);
+    cond_signal(&cache->write_queued);
+}
+
+/*
+ * Looks in memory and among the flights.  False: there was neither, and a new flight in the state LOOKING was added.
+ * *ret_touch: the use must be recorded on the disk.
+ */
+static bool get_or_begin(struct artifact_cache *cache, const char *key, struct artifact *ret, bool *ret_touch)
+{
+    *ret_touch = false;
+    lock_guard(&cache->lock);
+    for (;;) {
+        if (get_from_memory(cache, key, ret, ret_touch))
+            return true;
+        const struct flight *flight = *flight_find(cache, key);
+        if (flight == NULL)
+            break;
+        if (flight->state == FLIGHT_WRITING &&
+            artifact_copy(ret, flight->artifact.archive_fd, buf_text(&flight->artifact.output),
+                          flight->artifact.output_cut))
+            return true;
+        cond_wait(&cache->flight_changed, &cache->lock);
+    }
+    flight_add(cache, key);
+    return false;
 }
 
 bool artifact_cache_get(struct artifact_cache *cache, const char key[ARTIFACT_KEY_BYTES], struct artifact *ret)
@@ -165,36 +188,19 @@ bool artifact_cache_get(struct artifact_cache *cache, const char key[ARTIFACT_KE
     bool touch;
 
     assert(strlen(key) == ARTIFACT_KEY_LEN);
-    (void)pthread_mutex_lock(&cache->lock);
-    for (;;) {
-        if (get_from_memory(cache, key, ret, &touch)) {
-            (void)pthread_mutex_unlock(&cache->lock);
-            if (touch)
-                artifact_file_touch(cache->folder_fd, key);
-            return true;
-        }
-        struct flight *flight = *flight_find(cache, key);
-        if (flight == NULL)
-            break;
-        if (flight->state == FLIGHT_WRITING &&
-            artifact_copy(ret, flight->artifact.archive_fd, buf_text(&flight->artifact.output),
-                          flight->artifact.output_cut)) {
-            (void)pthread_mutex_unlock(&cache->lock);
-            return true;
-        }
-        (void)pthread_cond_wait(&cache->landed, &cache->lock);
+    if (get_or_begin(cache, key, ret, &touch)) {
+        if (touch)
+            artifact_file_touch(cache->folder_fd, key);
+        return true;
     }
-    (void)flight_add(cache, key);
-    (void)pthread_mutex_unlock(&cache->lock);
-
-    bool found = look_on_disk(cache, key, ret);
+    bool found = get_from_disk(cache, key, ret);
     bool is_shared = !found && cache->share != NULL && artifact_share_get(cache->share, key, ret);
 
-    (void)pthread_mutex_lock(&cache->lock);
+    lock_guard(&cache->lock);
     struct flight **at = flight_find(cache, key);
     assert(*at != NULL && (*at)->state == FLIGHT_LOOKING);
     if (is_shared) {
-        land(cache, at, ret->archive_fd, buf_text(&ret->output), ret->output_cut, true);
+        publish(cache, at, ret->archive_fd, buf_text(&ret->output), ret->output_cut, true);
     } else if (found) {
         artifact_memory_keep(&cache->memory, key, ret->archive_fd, buf_text(&ret->output), ret->output_cut,
                              clock_mono_us());
@@ -202,39 +208,36 @@ bool artifact_cache_get(struct artifact_cache *cache, const char key[ARTIFACT_KE
     } else {
         (*at)->state = FLIGHT_MAKING;
     }
-    (void)pthread_mutex_unlock(&cache->lock);
     return found || is_shared;
 }
 
 void artifact_cache_put(struct artifact_cache *cache, const char key[ARTIFACT_KEY_BYTES], int archive_fd,
                         struct text output, bool output_cut)
 {
-    (void)pthread_mutex_lock(&cache->lock);
+    lock_guard(&cache->lock);
     struct flight **at = flight_find(cache, key);
     assert(*at != NULL && (*at)->state == FLIGHT_MAKING);
-    land(cache, at, archive_fd, output, output_cut, false);
-    (void)pthread_mutex_unlock(&cache->lock);
+    publish(cache, at, archive_fd, output, output_cut, false);
 }
 
 void artifact_cache_abandon(struct artifact_cache *cache, const char key[ARTIFACT_KEY_BYTES])
 {
-    (void)pthread_mutex_lock(&cache->lock);
+    lock_guard(&cache->lock);
     struct flight **at = flight_find(cache, key);
     assert(*at != NULL && (*at)->state == FLIGHT_MAKING);
     flight_remove(cache, at);
-    (void)pthread_mutex_unlock(&cache->lock);
 }
 
-/* ---- the keeper ---- */
+/* ---- the thread artifact-writer ---- */
 
-struct kept_file {
+struct listed_file {
     char path[ARTIFACT_KEY_BYTES + 1];
     uint64_t bytes;
     struct timespec used;
 };
 
 struct listing {
-    struct kept_file *files;
+    struct listed_file *files;
     size_t len, cap;
     uint64_t bytes;
 };
@@ -256,13 +259,13 @@ static void list_file(int group_fd, const char *group, const char *name, struct 
         return; /* not ours */
     if (listing->len == listing->cap) {
         size_t cap = listing->cap == 0 ? 256 : listing->cap * 2;
-        struct kept_file *files = reallocarray(listing->files, cap, sizeof *files);
+        struct listed_file *files = reallocarray(listing->files, cap, sizeof *files);
         if (files == NULL)
-            return; /* the rest is evicted another time */
+            return; /* files beyond the list are evicted another time */
         listing->files = files;
         listing->cap = cap;
     }
-    struct kept_file *file = &listing->files[listing->len++];
+    struct listed_file *file = &listing->files[listing->len++];
     (void)snprintf(file->path, sizeof file->path, "%.2s/%.62s", group, name);
     file->bytes = (uint64_t)status.st_blocks * 512;
     file->used = status.st_mtim;
@@ -294,15 +297,15 @@ static void list_all(const struct artifact_cache *cache, struct listing *listing
 
 static int older_first(const void *left, const void *right)
 {
-    const struct kept_file *a = left, *b = right;
+    const struct listed_file *a = left, *b = right;
 
     if (a->used.tv_sec != b->used.tv_sec)
         return a->used.tv_sec < b->used.tv_sec ? -1 : 1;
     return (a->used.tv_nsec > b->used.tv_nsec) - (a->used.tv_nsec < b->used.tv_nsec);
 }
 
-/* Counts what is there; if that is more than allowed, removes the oldest down to 90 %. */
-static void count_and_evict(struct artifact_cache *cache)
+/* Measures the folder.  If it is larger than allowed, removes the least recently used files down to 90 %. */
+static void measure_and_evict(struct artifact_cache *cache)
 {
     struct listing listing = { 0 };
 
@@ -318,7 +321,7 @@ static void count_and_evict(struct artifact_cache *cache)
     free(listing.files);
 }
 
-/* Outside the lock: a WRITING flight is only ever changed by the keeper. */
+/* Without the lock: only the writer changes a flight that is WRITING. */
 static void write_flight(struct artifact_cache *cache, const struct flight *flight)
 {
     struct error err;
@@ -329,16 +332,16 @@ static void write_flight(struct artifact_cache *cache, const struct flight *flig
     if (artifact_file_store(cache->folder_fd, flight->key, flight->artifact.archive_fd,
                             buf_text(&flight->artifact.output), flight->artifact.output_cut, &bytes, &err) < 0) {
         if (!cache->failing)
-            log_warn("artifact cache: %s; programs are compiled anew until that is better", err.text);
+            log_warn("artifact cache: %s; new artifacts are not kept until this is fixed", err.text);
         cache->failing = true;
         return;
     }
     if (cache->failing)
-        log_info("artifact cache: the disk takes artifacts again");
+        log_info("artifact cache: artifacts are written again");
     cache->failing = false;
     cache->bytes += bytes;
     if (cache->bytes > cache->bytes_max)
-        count_and_evict(cache);
+        measure_and_evict(cache);
 }
 
 static struct flight *oldest_writing(struct artifact_cache *cache)
@@ -350,42 +353,39 @@ static struct flight *oldest_writing(struct artifact_cache *cache)
     return flight;
 }
 
-static void *keep(void *context)
+static void *artifact_writer_main(void *context)
 {
     struct artifact_cache *cache = context;
 
-    (void)pthread_setname_np(pthread_self(), "artifacts");
-    count_and_evict(cache);
-    (void)pthread_mutex_lock(&cache->lock);
+    measure_and_evict(cache);
+    lock_guard(&cache->lock);
     for (;;) {
         struct flight *flight = oldest_writing(cache);
         if (flight == NULL) {
-            if (cache->ending)
-                break;
-            (void)pthread_cond_wait(&cache->work, &cache->lock);
+            if (cache->closing)
+                return NULL;
+            cond_wait(&cache->write_queued, &cache->lock);
             continue;
         }
-        (void)pthread_mutex_unlock(&cache->lock);
+        mutex_unlock(&cache->lock);
         write_flight(cache, flight);
-        (void)pthread_mutex_lock(&cache->lock);
+        mutex_lock(&cache->lock);
         flight_remove(cache, flight_find(cache, flight->key));
     }
-    (void)pthread_mutex_unlock(&cache->lock);
-    return NULL;
 }
 
 int artifact_cache_open(const char *folder, uint64_t bytes_max, struct artifact_share *share,
                         struct artifact_cache **ret, struct error *err)
 {
     if (mkdir(folder, 0700) < 0 && errno != EEXIST)
-        return error_set(err, ERROR_SETUP, errno, "make artifact folder %s", folder);
+        return error_set(err, ERROR_SETUP, errno, "create artifact folder %s", folder);
     auto_close int fd = open(folder, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0)
         return error_set(err, ERROR_SETUP, errno, "open artifact folder %s", folder);
     struct stat status;
     if (fstat(fd, &status) < 0)
-        return error_set(err, ERROR_SETUP, errno, "look at artifact folder %s", folder);
-    /* Whoever can write here chooses what others' submissions run. */
+        return error_set(err, ERROR_SETUP, errno, "stat artifact folder %s", folder);
+    /* A user who can write here decides what other users' submissions run. */
     if (status.st_uid != geteuid() || (status.st_mode & 077) != 0)
         return error_set(err, ERROR_SETUP, 0,
                          "artifact folder %s must belong to user %u and be closed to others (mode 0700)", folder,
@@ -399,14 +399,13 @@ int artifact_cache_open(const char *folder, uint64_t bytes_max, struct artifact_
     cache->share = share;
     cache->flights_end = &cache->flights;
     artifact_memory_init(&cache->memory, bytes_max);
-    (void)pthread_mutex_init(&cache->lock, NULL);
-    (void)pthread_cond_init(&cache->landed, NULL);
-    (void)pthread_cond_init(&cache->work, NULL);
-    int os = pthread_create(&cache->heartbeat, NULL, keep, cache);
-    if (os != 0) {
+    mutex_init(&cache->lock);
+    cond_init(&cache->flight_changed);
+    cond_init(&cache->write_queued);
+    if (thread_start(&cache->writer, "artifact-writer", artifact_writer_main, cache, err) < 0) {
         cleanup_close(&cache->folder_fd);
         free(cache);
-        return error_set(err, ERROR_SETUP, os, "start the artifact cache's thread");
+        return -1;
     }
     *ret = cache;
     return 0;
@@ -416,15 +415,15 @@ void artifact_cache_close(struct artifact_cache *cache)
 {
     if (cache == NULL)
         return;
-    (void)pthread_mutex_lock(&cache->lock);
-    cache->ending = true;
-    (void)pthread_cond_signal(&cache->work);
-    (void)pthread_mutex_unlock(&cache->lock);
-    (void)pthread_join(cache->heartbeat, NULL);
+    mutex_lock(&cache->lock);
+    cache->closing = true;
+    cond_signal(&cache->write_queued);
+    mutex_unlock(&cache->lock);
+    thread_join(cache->writer);
     assert(cache->flights == NULL);
     artifact_memory_done(&cache->memory);
-    (void)pthread_cond_destroy(&cache->work);
-    (void)pthread_cond_destroy(&cache->landed);
+    (void)pthread_cond_destroy(&cache->write_queued);
+    (void)pthread_cond_destroy(&cache->flight_changed);
     (void)pthread_mutex_destroy(&cache->lock);
     cleanup_close(&cache->folder_fd);
     free(cache);

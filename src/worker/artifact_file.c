@@ -1,8 +1,8 @@
 /*
- * artifact_file: see the header for the form and what it promises.
+ * artifact_file: see the header for the format and the contract.
  *
- * Large artifacts are checked by their lengths only: hashing 20 MB at each hit would cost more than reading them, and
- * the lengths already find what a crash can do (rename comes after fsync).
+ * Only the lengths of large artifacts are checked.  Hashing 20 MB at each hit would cost more than reading them, and
+ * the lengths already detect what a crash can leave behind, because the rename follows the fsync.
  */
 #include "worker/artifact_file.h"
 
@@ -29,11 +29,11 @@ struct header {
     uint64_t archive_bytes;
     uint32_t output_bytes;
     uint32_t output_cut;
-    uint8_t sum[SHA256_DIGEST_SIZE]; /* of output and bundle; zeros where the bundle is larger than HASHED_BYTES_MAX */
+    uint8_t sum[SHA256_DIGEST_SIZE]; /* of output and archive; zeros if the archive is larger than HASHED_BYTES_MAX */
 };
-static_assert(sizeof(struct header) == 56, "the header has no holes, so it can be written as it is");
+static_assert(sizeof(struct header) == 56, "the header has no padding, so it can be written as it is");
 
-/* "ab/cdef...": 256 folders, so that none gets long. */
+/* "ab/cdef...": 256 folders keep each one short. */
 static void path_of(const char *key, char ret_path[ARTIFACT_KEY_BYTES + 1])
 {
     assert(strlen(key) == ARTIFACT_KEY_LEN);
@@ -66,9 +66,9 @@ static int write_fully(int fd, const void *at, size_t len, struct error *err)
     return 0;
 }
 
-/* The sum of the output and of the bundle's bytes in `fd` from `offset`; false if they cannot be read. */
-static bool sum_of(int fd, uint64_t offset, uint64_t archive_bytes, struct text output,
-                   uint8_t ret_sum[SHA256_DIGEST_SIZE])
+/* The checksum of the output and of the archive's bytes in `fd` from `offset` on.  False if they cannot be read. */
+static bool compute_sum(int fd, uint64_t offset, uint64_t archive_bytes, struct text output,
+                        uint8_t ret_sum[SHA256_DIGEST_SIZE])
 {
     struct sha256_ctx sha;
     uint8_t chunk[16384];
@@ -101,7 +101,7 @@ static int copy_bytes(int to_fd, int from_fd, uint64_t offset, uint64_t size, st
         if (sent < 0)
             return error_set(err, ERROR_SETUP, errno, "copy artifact");
         if (sent == 0)
-            return error_set(err, ERROR_SETUP, 0, "copy artifact: it is shorter than it says");
+            return error_set(err, ERROR_SETUP, 0, "copy artifact: the source is too short");
         left -= (uint64_t)sent;
     }
     return 0;
@@ -111,7 +111,7 @@ int artifact_memfd_copy(int from_fd, uint64_t offset, uint64_t size, int *ret_fd
 {
     auto_close int fd = memfd_create("artifact", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     if (fd < 0)
-        return error_set(err, ERROR_SETUP, errno, "make memory file for an artifact");
+        return error_set(err, ERROR_SETUP, errno, "create a memfd for an artifact");
     if (copy_bytes(fd, from_fd, offset, size, err) < 0)
         return -1;
     if (fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) < 0 ||
@@ -121,7 +121,7 @@ int artifact_memfd_copy(int from_fd, uint64_t offset, uint64_t size, int *ret_fd
     return 0;
 }
 
-/* Do header and size fit, and the sum where there is one?  Fills *output. */
+/* Checks the header, the size and the checksum.  Fills *output. */
 static bool file_is_whole(int fd, struct header *header, struct buf *output)
 {
     struct stat status;
@@ -141,12 +141,12 @@ static bool file_is_whole(int fd, struct header *header, struct buf *output)
         output->len += header->output_bytes;
         output->at[output->len] = '\0';
     }
-    return sum_of(fd, sizeof *header + header->output_bytes, header->archive_bytes, buf_text(output), sum) &&
+    return compute_sum(fd, sizeof *header + header->output_bytes, header->archive_bytes, buf_text(output), sum) &&
            memcmp(sum, header->sum, sizeof sum) == 0;
 }
 
-/* What artifact_file_load gives, of an open file in this form; 0 where it is not whole. */
-static int take_artifact(int fd, int *ret_archive_fd, struct buf *output, bool *ret_output_cut, struct error *err)
+/* artifact_file_load for an open file in this format. */
+static int read_artifact(int fd, int *ret_archive_fd, struct buf *output, bool *ret_output_cut, struct error *err)
 {
     struct header header;
 
@@ -172,11 +172,11 @@ int artifact_file_load(int folder_fd, const char *key, int *ret_archive_fd, stru
     if (fd < 0)
         return errno == ENOENT ? 0 : error_set(err, ERROR_SETUP, errno, "open artifact %.8s", key);
     assert(output->len == 0);
-    int found = take_artifact(fd, ret_archive_fd, output, ret_output_cut, err);
+    int found = read_artifact(fd, ret_archive_fd, output, ret_output_cut, err);
     if (found == 0)
         (void)unlinkat(folder_fd, path, 0);
     else if (found > 0)
-        (void)futimens(fd, NULL); /* a use that is not noted only makes it leave a little earlier */
+        (void)futimens(fd, NULL); /* without it, the artifact is evicted a little earlier */
     return found;
 }
 
@@ -196,8 +196,8 @@ static int write_artifact(int fd, int archive_fd, uint64_t archive_bytes, struct
                              .output_cut = output_cut };
 
     memcpy(header.magic, MAGIC, sizeof header.magic);
-    if (!sum_of(archive_fd, 0, archive_bytes, output, header.sum))
-        return error_set(err, ERROR_SETUP, 0, "read a bundle");
+    if (!compute_sum(archive_fd, 0, archive_bytes, output, header.sum))
+        return error_set(err, ERROR_SETUP, 0, "read an archive");
     if (write_fully(fd, &header, sizeof header, err) < 0 || write_fully(fd, output.at, output.len, err) < 0 ||
         copy_bytes(fd, archive_fd, 0, archive_bytes, err) < 0)
         return -1;
@@ -207,25 +207,25 @@ static int write_artifact(int fd, int archive_fd, uint64_t archive_bytes, struct
 int artifact_file_store(int folder_fd, const char *key, int archive_fd, struct text output, bool output_cut,
                         uint64_t *ret_bytes, struct error *err)
 {
-    static _Atomic unsigned made; /* two threads may store at once */
+    static _Atomic unsigned stored; /* makes names unique: two threads may store at once */
     char path[ARTIFACT_KEY_BYTES + 1], temporary[64], group[3] = { key[0], key[1], '\0' };
     struct stat status;
 
     assert(output.len <= ARTIFACT_OUTPUT_BYTES_MAX);
     path_of(key, path);
     if (fstat(archive_fd, &status) < 0)
-        return error_set(err, ERROR_SETUP, errno, "look at a bundle");
+        return error_set(err, ERROR_SETUP, errno, "stat an archive");
     if (mkdirat(folder_fd, group, 0700) < 0 && errno != EEXIST)
-        return error_set(err, ERROR_SETUP, errno, "make artifact folder");
+        return error_set(err, ERROR_SETUP, errno, "create artifact folder");
     (void)snprintf(temporary, sizeof temporary, "%s/" ARTIFACT_TEMPORARY "%d-%u", group, (int)getpid(),
-                   atomic_fetch_add(&made, 1));
+                   atomic_fetch_add(&stored, 1));
     auto_close int fd = openat(folder_fd, temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (fd < 0)
-        return error_set(err, ERROR_SETUP, errno, "make artifact file");
+        return error_set(err, ERROR_SETUP, errno, "create artifact file");
     if (write_artifact(fd, archive_fd, (uint64_t)status.st_size, output, output_cut, err) < 0)
         goto undo;
     if (renameat(folder_fd, temporary, folder_fd, path) < 0) {
-        (void)error_set(err, ERROR_SETUP, errno, "name artifact");
+        (void)error_set(err, ERROR_SETUP, errno, "rename artifact");
         goto undo;
     }
     uint64_t bytes = sizeof(struct header) + output.len + (uint64_t)status.st_size;
@@ -242,7 +242,7 @@ int artifact_file_pack(int archive_fd, struct text output, bool output_cut, stru
     struct stat status;
     auto_close int fd = memfd_create("packed", MFD_CLOEXEC);
     if (fd < 0 || fstat(archive_fd, &status) < 0)
-        return error_set(err, ERROR_SETUP, errno, "make memory file for an artifact");
+        return error_set(err, ERROR_SETUP, errno, "create a memfd for an artifact");
     size_t size = sizeof(struct header) + output.len + (size_t)status.st_size;
     if (buf_reserve(ret, size, err) < 0 ||
         write_artifact(fd, archive_fd, (uint64_t)status.st_size, output, output_cut, err) < 0)
@@ -259,8 +259,8 @@ int artifact_file_unpack(struct text bytes, int *ret_archive_fd, struct buf *out
 {
     auto_close int fd = memfd_create("packed", MFD_CLOEXEC);
     if (fd < 0)
-        return error_set(err, ERROR_SETUP, errno, "make memory file for an artifact");
+        return error_set(err, ERROR_SETUP, errno, "create a memfd for an artifact");
     if (write_fully(fd, bytes.at, bytes.len, err) < 0)
         return -1;
-    return take_artifact(fd, ret_archive_fd, output, ret_output_cut, err);
+    return read_artifact(fd, ret_archive_fd, output, ret_output_cut, err);
 }

@@ -1,4 +1,4 @@
-/* artifact_warm: see the header.  Few enough to be walked through. */
+/* artifact_memory: see the header.  So few entries that each look-up walks through all of them. */
 #include "worker/artifact_memory.h"
 
 #include <fcntl.h>
@@ -7,7 +7,7 @@
 
 #include "base/cleanup.h"
 
-static void entry_done(struct memory *memory, struct artifact_memory_entry *entry)
+static void entry_done(struct artifact_memory *memory, struct artifact_memory_entry *entry)
 {
     if (entry->key[0] == '\0')
         return;
@@ -17,21 +17,21 @@ static void entry_done(struct memory *memory, struct artifact_memory_entry *entr
     *entry = (struct artifact_memory_entry){ .archive_fd = -1 };
 }
 
-void artifact_memory_init(struct memory *memory, uint64_t bytes_max)
+void artifact_memory_init(struct artifact_memory *memory, uint64_t bytes_max)
 {
-    *memory =
-        (struct memory){ .bytes_max = bytes_max < ARTIFACT_MEMORY_BYTES_MAX ? bytes_max : ARTIFACT_MEMORY_BYTES_MAX };
+    *memory = (struct artifact_memory){ 0 };
+    memory->bytes_max = bytes_max < ARTIFACT_MEMORY_BYTES_MAX ? bytes_max : ARTIFACT_MEMORY_BYTES_MAX;
     for (size_t i = 0; i < ARTIFACT_MEMORY_LEN; i++)
         memory->entries[i].archive_fd = -1;
 }
 
-void artifact_memory_done(struct memory *memory)
+void artifact_memory_done(struct artifact_memory *memory)
 {
     for (size_t i = 0; i < ARTIFACT_MEMORY_LEN; i++)
         entry_done(memory, &memory->entries[i]);
 }
 
-static struct artifact_memory_entry *find(struct memory *memory, const char *key)
+static struct artifact_memory_entry *find(struct artifact_memory *memory, const char *key)
 {
     for (size_t i = 0; i < ARTIFACT_MEMORY_LEN; i++)
         if (strcmp(memory->entries[i].key, key) == 0)
@@ -39,8 +39,9 @@ static struct artifact_memory_entry *find(struct memory *memory, const char *key
     return NULL;
 }
 
-const struct artifact_memory_entry *artifact_memory_find(struct memory *memory, const char key[ARTIFACT_KEY_BYTES],
-                                                         uint64_t now_us, bool *ret_touch)
+const struct artifact_memory_entry *artifact_memory_find(struct artifact_memory *memory,
+                                                         const char key[ARTIFACT_KEY_BYTES], uint64_t now_us,
+                                                         bool *ret_touch)
 {
     struct artifact_memory_entry *entry = find(memory, key);
 
@@ -55,8 +56,8 @@ const struct artifact_memory_entry *artifact_memory_find(struct memory *memory, 
     return entry;
 }
 
-/* A free entry, or that of the least recently used one. */
-static struct artifact_memory_entry *oldest(struct memory *memory)
+/* A free entry, or else the least recently used one. */
+static struct artifact_memory_entry *free_or_oldest(struct artifact_memory *memory)
 {
     struct artifact_memory_entry *entry = &memory->entries[0];
 
@@ -66,7 +67,7 @@ static struct artifact_memory_entry *oldest(struct memory *memory)
     return entry;
 }
 
-static struct artifact_memory_entry *oldest_kept(struct memory *memory)
+static struct artifact_memory_entry *oldest(struct artifact_memory *memory)
 {
     struct artifact_memory_entry *entry = NULL;
 
@@ -76,8 +77,8 @@ static struct artifact_memory_entry *oldest_kept(struct memory *memory)
     return entry;
 }
 
-void artifact_memory_keep(struct memory *memory, const char key[ARTIFACT_KEY_BYTES], int archive_fd, struct text output,
-                          bool output_cut, uint64_t now_us)
+void artifact_memory_keep(struct artifact_memory *memory, const char key[ARTIFACT_KEY_BYTES], int archive_fd,
+                          struct text output, bool output_cut, uint64_t now_us)
 {
     struct artifact_memory_entry entry = { .output_cut = output_cut, .used_us = now_us, .touched_us = now_us };
     struct stat status;
@@ -97,13 +98,13 @@ void artifact_memory_keep(struct memory *memory, const char key[ARTIFACT_KEY_BYT
     }
     memcpy(entry.key, key, sizeof entry.key);
 
-    struct artifact_memory_entry *place = find(memory, key);
-    if (place != NULL)
-        entry_done(memory, place);
+    struct artifact_memory_entry *to = find(memory, key);
+    if (to != NULL)
+        entry_done(memory, to);
     while (memory->bytes + entry.bytes > memory->bytes_max)
-        entry_done(memory, oldest_kept(memory));
-    place = oldest(memory);
-    entry_done(memory, place);
-    *place = entry;
+        entry_done(memory, oldest(memory));
+    to = free_or_oldest(memory);
+    entry_done(memory, to);
+    *to = entry;
     memory->bytes += entry.bytes;
 }

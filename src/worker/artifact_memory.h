@@ -1,7 +1,9 @@
 /*
- * artifact_warm: the artifacts used last, in memory: finding one costs no disk, no sum and no copy, only a descriptor.
- * At most ARTIFACT_MEMORY_LEN and ARTIFACT_MEMORY_BYTES_MAX together; the least recently used leaves first.  Not for several threads: the
- * cache's lock guards it.
+ * artifact_memory: the most recently used artifacts, in memory.  Finding one costs no disk access, no checksum and no
+ * copy, only a descriptor.
+ *
+ * At most ARTIFACT_MEMORY_LEN artifacts of ARTIFACT_MEMORY_BYTES_MAX in total; the least recently used one is dropped
+ * first.  Not thread-safe: the lock of the artifact cache guards it.
  */
 #pragma once
 #include <stdbool.h>
@@ -13,10 +15,10 @@
 #define ARTIFACT_MEMORY_LEN 64u
 #define ARTIFACT_MEMORY_BYTES_MAX (32u << 20)
 #define ARTIFACT_MEMORY_BYTES_EACH_MAX (8u << 20)
-#define ARTIFACT_MEMORY_TOUCH_US 60000000u /* a use is noted on the disk no more often than this */
+#define ARTIFACT_MEMORY_TOUCH_US 60000000u /* the least interval between two records of a use on the disk */
 
 struct artifact_memory_entry {
-    char key[ARTIFACT_KEY_BYTES]; /* "": free */
+    char key[ARTIFACT_KEY_BYTES]; /* "": a free entry */
     int archive_fd;               /* sealed */
     uint64_t bytes;
     struct buf output;
@@ -24,19 +26,20 @@ struct artifact_memory_entry {
     uint64_t used_us, touched_us;
 };
 
-struct memory {
+struct artifact_memory {
     struct artifact_memory_entry entries[ARTIFACT_MEMORY_LEN];
     uint64_t bytes_max, bytes;
 };
 
-void artifact_memory_init(struct memory *memory,
-                          uint64_t bytes_max); /* at most ARTIFACT_MEMORY_BYTES_MAX of it are used */
-void artifact_memory_done(struct memory *memory);
+/* Uses at most bytes_max, and at most ARTIFACT_MEMORY_BYTES_MAX. */
+void artifact_memory_init(struct artifact_memory *memory, uint64_t bytes_max);
+void artifact_memory_done(struct artifact_memory *memory);
 
-/* NULL: it is not here.  Valid until the next call.  *ret_touch: its use is to be noted on the disk. */
-const struct artifact_memory_entry *artifact_memory_find(struct memory *memory, const char key[ARTIFACT_KEY_BYTES],
-                                                         uint64_t now_us, bool *ret_touch);
+/* NULL if it is not in memory.  Valid until the next call.  *ret_touch: the use must be recorded on the disk. */
+const struct artifact_memory_entry *artifact_memory_find(struct artifact_memory *memory,
+                                                         const char key[ARTIFACT_KEY_BYTES], uint64_t now_us,
+                                                         bool *ret_touch);
 
-/* Keeps a copy; one that is too large, or for which there is no descriptor, is left out. */
-void artifact_memory_keep(struct memory *memory, const char key[ARTIFACT_KEY_BYTES], int archive_fd, struct text output,
-                          bool output_cut, uint64_t now_us);
+/* Keeps a copy, unless it is too large or no descriptor is left. */
+void artifact_memory_keep(struct artifact_memory *memory, const char key[ARTIFACT_KEY_BYTES], int archive_fd,
+                          struct text output, bool output_cut, uint64_t now_us);

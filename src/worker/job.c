@@ -10,8 +10,8 @@
 #include "codec/submission_json.h"
 
 /*
- * The outputs of one job that are kept until it is reported.  Without a limit, 1,000 tests of 16 MiB each would fill the
- * memory of the worker and the store.
+ * The outputs of one job that are kept until it is reported.  Without a limit, 1,000 tests of 16 MiB each would fill
+ * the memory of the worker and the store.
  */
 #define OUTPUT_BYTES_MAX (64u << 20)
 
@@ -40,9 +40,9 @@ static const struct language *missing_language(const struct submission *submissi
 }
 
 /*
- * A submission in several languages waits in the queue "mixed", which every worker serves, so it may reach a worker that
- * lacks one of them.  That worker abandons the job: the lease expires after lease_ms, then another worker may claim the
- * submission.  This costs an attempt, and the last attempt fails with the reason.
+ * A submission in several languages waits in the queue "mixed", which every worker serves, so it may reach a worker
+ * that lacks one of them.  That worker abandons the job: the lease expires after lease_ms, then another worker may
+ * claim the submission.  This costs an attempt, and the last attempt fails with the reason.
  *
  * JOB_RELEASE would cost no attempt, but it puts the submission back to the front of the queue.  A claim cannot exclude
  * a submission, so the same worker would claim it again at once.  One that no worker can run would block the queue.

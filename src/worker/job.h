@@ -62,8 +62,8 @@ struct job {
 };
 
 /*
- * Decodes the claim's payload and queues the compile steps.  Frees the claim.  Never fails: a job that cannot be run has
- * its `end` and `reason` set and no steps.
+ * Decodes the claim's payload and queues the compile steps.  Frees the claim.  Never fails: a job that cannot be run
+ * has its `end` and `reason` set and no steps.
  */
 struct job *job_new(struct store_claim *claim, const struct languages *languages, uint64_t attempts_max);
 void job_free(struct job *job);

@@ -1,18 +1,18 @@
 /*
- * result_cache: see the header.  A hash table of a fixed number of chains, and a ring of all entries in the order of
- * their use.
+ * result_cache: see the header.  A hash table with a fixed number of chains, and a ring of all entries in the order of
+ * their last use.
  */
 #include "worker/result_cache.h"
 
-#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/sync.h"
 
 #define CHAINS 4096u      /* a power of two */
-#define EACH_PART_MAX 16u /* one entry takes at most this part of the whole */
+#define EACH_PART_MAX 16u /* one entry takes at most 1/16 of bytes_max */
 
 struct entry {
     char key[HASH_HEX_BYTES];
@@ -27,7 +27,7 @@ struct result_cache {
     pthread_mutex_t lock; /* all below */
     uint64_t bytes_max, ttl_us, bytes;
     struct entry *chains[CHAINS];
-    struct entry ring; /* .older is the one used last, .newer the one to leave first */
+    struct entry ring; /* .older is the most recently used entry, .newer the least recently used one */
 };
 
 struct result_cache *result_cache_open(uint64_t bytes_max, uint64_t ttl_s)
@@ -35,15 +35,15 @@ struct result_cache *result_cache_open(uint64_t bytes_max, uint64_t ttl_s)
     struct result_cache *cache = calloc(1, sizeof *cache);
 
     if (cache == NULL)
-        abort(); /* a fixed size, at the start */
+        abort(); /* a fixed size, at the start of the process */
     cache->bytes_max = bytes_max;
     cache->ttl_us = ttl_s * 1000000u;
     cache->ring.older = cache->ring.newer = &cache->ring;
-    (void)pthread_mutex_init(&cache->lock, NULL);
+    mutex_init(&cache->lock);
     return cache;
 }
 
-/* The key is a hash already: any of its digits will do. */
+/* The key is a hash already, so any of its digits select a chain evenly. */
 static struct entry **find(struct result_cache *cache, const char *key)
 {
     char part[8] = "";
@@ -96,13 +96,13 @@ bool result_cache_may_keep(const struct run_outcome *outcome)
 
     return !stats->cancelled && !stats->cpu_exceeded && !stats->wall_exceeded && !stats->output_exceeded &&
            stats->oom_kills == 0 && stats->processes_denied == 0 && stats->denied_syscall == 0 &&
-           stats->signal != SIGKILL && /* somebody's, not the program's */
+           stats->signal != SIGKILL && /* sent from outside; the program cannot have meant it */
            outcome->archive_fd < 0 && !outcome->output_cut && !outcome->errors_cut;
 }
 
 static bool copy_outcome(const struct run_outcome *from, struct run_outcome *to)
 {
-    struct error ignored; /* no memory: as if it were not here */
+    struct error ignored; /* without memory it counts as not cached */
 
     *to = (struct run_outcome){ .stats = from->stats, .archive_fd = -1 };
     buf_init(&to->output, from->output.len + 1);
@@ -116,18 +116,17 @@ static bool copy_outcome(const struct run_outcome *from, struct run_outcome *to)
 
 bool result_cache_get(struct result_cache *cache, const char key[HASH_HEX_BYTES], struct run_outcome *ret)
 {
-    (void)pthread_mutex_lock(&cache->lock);
+    lock_guard(&cache->lock);
     struct entry **at = find(cache, key);
-    bool found = *at != NULL && clock_mono_us() < (*at)->until_us;
-    if (*at != NULL && !found)
+    if (*at == NULL)
+        return false;
+    if (clock_mono_us() >= (*at)->until_us) {
         drop(cache, at);
-    if (found) {
-        unlink_used(*at);
-        link_used(cache, *at);
-        found = copy_outcome(&(*at)->outcome, ret);
+        return false;
     }
-    (void)pthread_mutex_unlock(&cache->lock);
-    return found;
+    unlink_used(*at);
+    link_used(cache, *at);
+    return copy_outcome(&(*at)->outcome, ret);
 }
 
 void result_cache_put(struct result_cache *cache, const char key[HASH_HEX_BYTES], const struct run_outcome *outcome)
@@ -144,10 +143,11 @@ void result_cache_put(struct result_cache *cache, const char key[HASH_HEX_BYTES]
     memcpy(entry->key, key, HASH_HEX_BYTES);
     entry->bytes = bytes;
     entry->until_us = clock_mono_us() + cache->ttl_us;
-    (void)pthread_mutex_lock(&cache->lock);
+
+    lock_guard(&cache->lock);
     struct entry **at = find(cache, key);
     if (*at != NULL)
-        drop(cache, at); /* two ran at the same time: the later one holds longer */
+        drop(cache, at); /* two equal runs at the same time: the later outcome is valid for longer */
     while (cache->bytes + bytes > cache->bytes_max)
         drop(cache, find(cache, cache->ring.newer->key));
     at = find(cache, key);
@@ -155,5 +155,4 @@ void result_cache_put(struct result_cache *cache, const char key[HASH_HEX_BYTES]
     *at = entry;
     link_used(cache, entry);
     cache->bytes += bytes;
-    (void)pthread_mutex_unlock(&cache->lock);
 }

@@ -1,8 +1,8 @@
 /*
  * worker: claims submissions from a store and runs them until it is stopped.
  *
- * A fetcher thread claims only as many as the executors can soon run.  Each executor thread drives one sandbox slot, and
- * the tests of one submission run in parallel on free slots.  A lost or cancelled lease stops its runs at once.
+ * A fetcher thread claims only as many as the executors can soon run.  Each executor thread drives one sandbox slot,
+ * and the tests of one submission run in parallel on free slots.  A lost or cancelled lease stops its runs at once.
  * worker_internal.h lists all threads.
  */
 #pragma once

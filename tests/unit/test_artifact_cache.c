@@ -343,7 +343,7 @@ static void what_was_used_last_is_in_memory(void **state)
 static void memory_of_what_was_used_last_is_bounded(void **state)
 {
     (void)state;
-    static struct memory memory;
+    static struct artifact_memory memory;
     char key[ARTIFACT_KEY_BYTES];
     char *bytes = calloc(1, 300);
     bool touch;
