@@ -44,7 +44,7 @@ static int measure_overshoot(struct limits_run *run, const struct overshoot *row
         struct run_outcome outcome;
         if (limits_run_program(run, row->what, row->number, &limits, &outcome, err) < 0)
             return -1;
-        const struct stats *stats = &outcome.stats;
+        const struct run_stats *stats = &outcome.stats;
         bool exceeded = row->of_cpu ? stats->cpu_exceeded : stats->wall_exceeded;
         uint64_t used_us = row->of_cpu ? stats->cpu_us : stats->wall_us;
         run_outcome_done(&outcome);

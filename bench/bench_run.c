@@ -39,7 +39,7 @@ struct subject {
     const char *argv[WORDS_MAX];
     const char *source; /* what /box/main.* holds, for interpreters; NULL: none */
     const char *source_name;
-    enum language_class class;
+    enum run_class class;
     unsigned weight; /* takes one round of so many */
     bool is_warm;    /* its interpreter may wait for its source */
 };
@@ -181,7 +181,7 @@ static void find_host_argv(const struct subject *program, const char *folder, ch
     if (program->source != NULL) {
         write_source(folder, program, path, size);
         ret_argv[1] = path;
-    } else if (program->file != NULL && program->class != LANGUAGE_CLASS_RUNTIME) {
+    } else if (program->file != NULL && program->class != RUN_CLASS_RUNTIME) {
         ret_argv[0] = program->file;
     } else if (program->file != NULL) {
         (void)snprintf(path, size, "%s", program->file);
@@ -270,7 +270,7 @@ static void measure_all(struct sandbox_slot *slot, char *const files[4], unsigne
           .file_name = "Main.class",
           .argv = { "/usr/bin/java", "-Xmx256m", "-Xss64m", "-XX:+UseSerialGC", "-Xshare:auto", "-XX:-UsePerfData",
                     "-cp", "/box", "Main" },
-          .class = LANGUAGE_CLASS_RUNTIME,
+          .class = RUN_CLASS_RUNTIME,
           .weight = 6 },
         { .name = "dynamic", .argv = { "/usr/bin/true" }, .weight = 1 },
         { .name = "Python",
@@ -283,7 +283,7 @@ static void measure_all(struct sandbox_slot *slot, char *const files[4], unsigne
           .argv = { "/usr/bin/node", "/box/main.js" },
           .source = "console.log('hello')\n",
           .source_name = "main.js",
-          .class = LANGUAGE_CLASS_RUNTIME,
+          .class = RUN_CLASS_RUNTIME,
           .weight = 6,
           .is_warm = true },
         { .name = "Ruby",

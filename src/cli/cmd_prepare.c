@@ -74,7 +74,7 @@ static int run_script(struct sandbox_slot *slot, const struct language *language
         env[i] = (char *)(uintptr_t)language->env[i].at;
     struct run_request job = {
         .image = language->image.at,
-        .class = LANGUAGE_CLASS_COMPILER,
+        .class = RUN_CLASS_COMPILER,
         .argv = words,
         .env = env,
         .limits = language->prepare_limits,

@@ -82,6 +82,8 @@ static int apply_limits(const json_t *object, const struct path *outer, const st
     if (!json_is_object(asked))
         return field_wrong(err, &inner, "an object", asked);
     for (size_t i = 0; i < LIMIT_FIELDS_LEN; i++) {
+        if (limit_fields[i].key == NULL)
+            continue;
         const json_t *value = field_get(asked, limit_fields[i].key);
         struct path path = json_path_field(&inner, limit_fields[i].key);
         if (value != NULL && apply_one(value, &path, i, ceiling, limits, err) < 0)

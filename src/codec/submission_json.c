@@ -5,6 +5,8 @@
  *    "programs":[{"language":ID,"version":V,"files":[[NAME,BYTES],...]},...],
  *    "tests":[{"p":program,"e":element,"i":index,"in":BYTES,"args":[...],"want":BYTES,"b64":true,"limits":[...]},...]}
  *
+ * "limits" has a number for each line of LIMITS_LIST, in its order and in the units of its fields.
+ *
  * BYTES is a string where they are UTF-8 (NUL included), else {"b64":"..."}.  "fresh" and "cache" are there where
  * they are true.  In a test what is zero, empty or false is left out, and so are limits equal to those of the test
  * before: in a batch of many they mostly are.
@@ -21,18 +23,7 @@
 #define VERSION 1
 #define TESTS_MAX 100000
 #define FILES_MAX 4096
-
-/* The order of the numbers in "limits"; a new one goes to the end, with a new VERSION. */
-#define STORED_LIMITS(X)                                                                                               \
-    X(cpu_us)                                                                                                          \
-    X(wall_us)                                                                                                         \
-    X(memory_bytes)                                                                                                    \
-    X(stack_bytes)                                                                                                     \
-    X(output_bytes)                                                                                                    \
-    X(file_bytes)                                                                                                      \
-    X(disk_bytes)                                                                                                      \
-    X(processes)                                                                                                       \
-    X(open_files)
+#define FIRST_LIMITS 9 /* the numbers that every version has stored */
 
 static int write_bytes(struct buf *out, struct text bytes, struct error *err)
 {
@@ -60,16 +51,16 @@ static int write_program(struct buf *out, const struct program *program, struct 
 
 static bool limits_equal(const struct limits *a, const struct limits *b)
 {
-#define X(field) &&a->field == b->field
-    return true STORED_LIMITS(X);
+#define X(field, ...) &&a->field == b->field
+    return true LIMITS_LIST(X);
 #undef X
 }
 
 static int write_limits(struct buf *out, const struct limits *limits, struct error *err)
 {
     const uint64_t numbers[] = {
-#define X(field) limits->field,
-        STORED_LIMITS(X)
+#define X(field, ...) limits->field,
+        LIMITS_LIST(X)
 #undef X
     };
 
@@ -211,20 +202,23 @@ static int read_program(const json_t *object, const struct languages *languages,
     return 0;
 }
 
-static int read_limits(const json_t *array, struct limits *limits, struct error *err)
+/* An evalx from before a limit was added stored fewer numbers: the others are the language's. */
+static int read_limits(const json_t *array, const struct language *language, struct limits *limits, struct error *err)
 {
-    size_t at = 0;
+    size_t len = json_array_size(array), at = 0;
 
-#define X(field)                                                                                                       \
-    {                                                                                                                  \
-        uint64_t number, max = sizeof limits->field == 4 ? UINT32_MAX : INT64_MAX;                                     \
-        if (read_unsigned(json_array_get(array, at++), max, &number, err) < 0)                                         \
+    *limits = language->limits;
+#define X(field, type, ...)                                                                                            \
+    if (at < len || at < FIRST_LIMITS) {                                                                               \
+        uint64_t number, max = sizeof(type) == 4 ? UINT32_MAX : INT64_MAX;                                             \
+        if (read_unsigned(json_array_get(array, at), max, &number, err) < 0)                                           \
             return -1;                                                                                                 \
-        limits->field = (__typeof__(limits->field))number;                                                             \
-    }
-    STORED_LIMITS(X)
+        limits->field = (type)number;                                                                                  \
+    }                                                                                                                  \
+    at++;
+    LIMITS_LIST(X)
 #undef X
-    return json_array_size(array) == at ? 0 : unreadable(err, "limits");
+    return len <= at ? 0 : unreadable(err, "limits");
 }
 
 static int read_args(const json_t *array, struct arena *arena, struct test *test, struct error *err)
@@ -262,7 +256,7 @@ static int read_test(const json_t *object, const struct submission *submission, 
     test->has_expected = expected != NULL;
     test->wants_base64 = json_is_true(json_object_get(object, "b64"));
     if (limits != NULL)
-        return read_limits(limits, &test->limits, err);
+        return read_limits(limits, submission->programs[test->program].language, &test->limits, err);
     if (test == submission->tests)
         return unreadable(err, "the first test has no limits");
     test->limits = test[-1].limits;

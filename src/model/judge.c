@@ -7,13 +7,13 @@
 #include "model/judge.h"
 
 /* Flags say who was stopped; the figures catch what ended by itself, past its limit but before anyone looked. */
-static bool is_over_time(const struct stats *stats, const struct limits *limits)
+static bool is_over_time(const struct run_stats *stats, const struct limits *limits)
 {
     return stats->cpu_exceeded || stats->wall_exceeded || stats->cpu_us > limits->cpu_us ||
            stats->wall_us > limits->wall_us;
 }
 
-enum verdict judge_run(const struct stats *stats, const struct limits *limits, struct text output,
+enum verdict judge_run(const struct run_stats *stats, const struct limits *limits, struct text output,
                        const struct text *expected)
 {
     if (stats->cancelled)

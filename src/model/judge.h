@@ -9,7 +9,7 @@
  * The first cause that explains the others wins: cancelled, memory, refused call, time, output, runtime error, wrong
  * answer. `expected` NULL: nothing is compared.
  */
-enum verdict judge_run(const struct stats *stats, const struct limits *limits, struct text output,
+enum verdict judge_run(const struct run_stats *stats, const struct limits *limits, struct text output,
                        const struct text *expected);
 
 /*

@@ -24,13 +24,6 @@
 
 struct config;
 
-/* Which system calls a run may make; the sandbox owns the filters. */
-enum language_class {
-    LANGUAGE_CLASS_NATIVE,   /* compiled programs and small interpreters */
-    LANGUAGE_CLASS_RUNTIME,  /* JVM, Node, Go, .NET: many threads, huge address space reserved */
-    LANGUAGE_CLASS_COMPILER, /* compilers: as RUNTIME */
-};
-
 struct command {
     struct text *words; /* NULL when words_len is 0; each ends in a NUL byte */
     size_t words_len;
@@ -60,9 +53,9 @@ struct language {
     struct text *depends;         /* paths of the image that the prepared files were made from */
     size_t depends_len;
     struct limits prepare_limits;
-    enum language_class class; /* of a run */
-    bool warm;                 /* all of a source is read before any of it runs: its interpreter may wait for it */
-    struct text *cold_if;      /* words: not for a source that holds one of them */
+    enum run_class class; /* of a run */
+    bool warm;            /* all of a source is read before any of it runs: its interpreter may wait for it */
+    struct text *cold_if; /* words: not for a source that holds one of them */
     size_t cold_if_len;
     struct text heap_full; /* what its runtime says on stderr when the heap it was given is full; empty: nothing */
     struct text hello_code, hello_stdin, hello_stdout; /* the proof that it works */

@@ -133,7 +133,8 @@ static int take_limit(struct limits *limits, const struct limits *ceiling, uint3
     size_t field = 0;
     uint64_t number;
 
-    while (field < LIMIT_FIELDS_LEN && strcmp(entry->key, limit_fields[field].key) != 0)
+    while (field < LIMIT_FIELDS_LEN &&
+           (limit_fields[field].key == NULL || strcmp(entry->key, limit_fields[field].key) != 0))
         field++;
     if (field == LIMIT_FIELDS_LEN)
         return error_set(err, ERROR_SETUP, 0, "there is no limit \"%.40s\"", entry->key);
@@ -157,24 +158,15 @@ static int take_limit(struct limits *limits, const struct limits *ceiling, uint3
 
 static int take_entry(void *context, const struct ini_entry *entry, struct error *err)
 {
-    /* A compiler is ours, not the client's; it may have whatever its file says. */
-    static const struct limits no_ceiling = {
-        .cpu_us = UINT64_MAX,
-        .wall_us = UINT64_MAX,
-        .memory_bytes = UINT64_MAX,
-        .stack_bytes = UINT64_MAX,
-        .output_bytes = UINT64_MAX,
-        .file_bytes = UINT64_MAX,
-        .processes = UINT32_MAX,
-    };
     struct reading *reading = context;
 
     if (strcmp(entry->section, "limits") == 0 && !entry->continues)
         return take_limit(&reading->limits, &reading->ceiling, &reading->limits_seen, entry, err);
+    /* The operator sets these; no ceiling applies. */
     if (strcmp(entry->section, "compile_limits") == 0 && !entry->continues)
-        return take_limit(&reading->compile_limits, &no_ceiling, &reading->compile_limits_seen, entry, err);
+        return take_limit(&reading->compile_limits, &limits_unbounded, &reading->compile_limits_seen, entry, err);
     if (strcmp(entry->section, "prepare_limits") == 0 && !entry->continues)
-        return take_limit(&reading->prepare_limits, &no_ceiling, &reading->prepare_limits_seen, entry, err);
+        return take_limit(&reading->prepare_limits, &limits_unbounded, &reading->prepare_limits_seen, entry, err);
 
     for (enum key key = 0; key < KEY_COUNT_; key++) {
         if (strcmp(entry->section, keys[key].section) != 0 || strcmp(entry->key, keys[key].name) != 0)
@@ -326,12 +318,12 @@ static int check_lists(const struct language *language, struct error *err)
     return 0;
 }
 
-static int class_of(struct text word, enum language_class *ret, struct error *err)
+static int class_of(struct text word, enum run_class *ret, struct error *err)
 {
     if (word.len == 0 || text_equal(word, TEXT("native")))
-        *ret = LANGUAGE_CLASS_NATIVE;
+        *ret = RUN_CLASS_NATIVE;
     else if (text_equal(word, TEXT("runtime")))
-        *ret = LANGUAGE_CLASS_RUNTIME;
+        *ret = RUN_CLASS_RUNTIME;
     else
         return error_set(err, ERROR_SETUP, 0, "class: expected native or runtime, got \"%.40s\"", word.at);
     return 0;

@@ -1,4 +1,4 @@
-/* limits: defaults, ceilings, and the two forms older clients give theirs in.  Pure. */
+/* limits: defaults and ceilings, and the two abbreviated forms. */
 #include "model/limits.h"
 
 #include <assert.h>
@@ -6,17 +6,20 @@
 #include "base/text.h"
 #include "config/config.h"
 
-#define KIB UINT64_C(1024)
-#define MIB (KIB * 1024)
-
 const struct limit_field limit_fields[LIMIT_FIELDS_LEN] = {
-#define X(field, name, per_key, least) { .key = name, .factor = per_key, .floor = least },
+#define X(field, type, name, per_key, least, ...) { .key = name, .factor = per_key, .floor = least },
+    LIMITS_LIST(X)
+#undef X
+};
+
+const struct limits limits_unbounded = {
+#define X(field, type, ...) .field = (type)-1,
     LIMITS_LIST(X)
 #undef X
 };
 
 enum field {
-#define X(field, name, factor, floor) FIELD_##field,
+#define X(field, ...) FIELD_##field,
     LIMITS_LIST(X)
 #undef X
 };
@@ -24,7 +27,7 @@ enum field {
 uint64_t limits_get(const struct limits *limits, size_t field)
 {
     switch ((enum field)field) {
-#define X(name, key, factor, floor)                                                                                    \
+#define X(name, ...)                                                                                                   \
     case FIELD_##name:                                                                                                 \
         return limits->name;
         LIMITS_LIST(X)
@@ -37,9 +40,9 @@ uint64_t limits_get(const struct limits *limits, size_t field)
 void limits_set(struct limits *limits, size_t field, uint64_t value)
 {
     switch ((enum field)field) {
-#define X(name, key, factor, floor)                                                                                    \
+#define X(name, type, ...)                                                                                             \
     case FIELD_##name:                                                                                                 \
-        limits->name = (__typeof__(limits->name))value;                                                                \
+        limits->name = (type)value;                                                                                    \
         assert(limits->name == value);                                                                                 \
         return;
         LIMITS_LIST(X)
@@ -55,35 +58,17 @@ static uint64_t smaller(uint64_t a, uint64_t b)
 
 void limits_ceiling(const struct config *config, struct limits *ret)
 {
-    *ret = (struct limits){
-        .cpu_us = config->cpu_ms_max * 1000,
-        .wall_us = config->wall_ms_max * 1000,
-        .memory_bytes = config->memory_bytes_max,
-        .stack_bytes = config->memory_bytes_max,
-        .output_bytes = config->output_bytes_max,
-        .file_bytes = config->disk_bytes,
-        .disk_bytes = config->disk_bytes,
-        .processes = (uint32_t)smaller(config->processes_max, UINT32_MAX),
-        .open_files = 1024,
-    };
+#define X(field, type, key, factor, floor, standard, ceiling, ...) ret->field = (type)smaller(ceiling, (type)-1);
+    LIMITS_LIST(X)
+#undef X
 }
 
 void limits_default(const struct config *config, struct limits *ret)
 {
-    struct limits ceiling;
-
-    limits_ceiling(config, &ceiling);
-    *ret = (struct limits){
-        .cpu_us = smaller(5000000, ceiling.cpu_us),
-        .wall_us = smaller(10000000, ceiling.wall_us),
-        .memory_bytes = smaller(256 * MIB, ceiling.memory_bytes),
-        .stack_bytes = smaller(64 * MIB, ceiling.stack_bytes),
-        .output_bytes = smaller(1 * MIB, ceiling.output_bytes),
-        .file_bytes = smaller(64 * MIB, ceiling.file_bytes),
-        .disk_bytes = ceiling.disk_bytes,
-        .processes = (uint32_t)smaller(64, ceiling.processes),
-        .open_files = ceiling.open_files,
-    };
+    limits_ceiling(config, ret);
+#define X(field, type, key, factor, floor, standard, ...) ret->field = (type)smaller(ret->field, standard);
+    LIMITS_LIST(X)
+#undef X
 }
 
 void limits_set_timeout(struct limits *limits, uint64_t timeout_us)

@@ -20,7 +20,7 @@ const char *verdict_name(enum verdict verdict)
 }
 
 /* As a shell would tell it. */
-static int plain_exit_code(const struct stats *stats)
+static int plain_exit_code(const struct run_stats *stats)
 {
     return stats->signal != 0 ? 128 + stats->signal : stats->exit_code;
 }

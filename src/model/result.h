@@ -7,22 +7,7 @@
 
 #include "base/buf.h"
 #include "base/text.h"
-
-/* Measured by the sandbox. */
-struct stats {
-    uint64_t cpu_us; /* user and system time of the whole group */
-    uint64_t wall_us;
-    uint64_t memory_bytes;     /* peak of the whole group; 0 where the kernel does not tell */
-    int exit_code;             /* of the program; 0 if it ended by a signal */
-    int signal;                /* that ended the program, 0 if none */
-    uint32_t oom_kills;        /* processes of the group killed for memory */
-    uint32_t processes_denied; /* forks refused by the processes limit; 0 where the kernel does not tell */
-    uint32_t denied_syscall;   /* 1 + the number of the refused system call that ended the run; 0 if none did */
-    bool cpu_exceeded;
-    bool wall_exceeded;
-    bool output_exceeded; /* stdout or stderr was cut */
-    bool cancelled;
-};
+#include "run/run.h"
 
 enum verdict {
     VERDICT_ACCEPTED,
@@ -42,8 +27,8 @@ const char *verdict_name(enum verdict verdict); /* "accepted", "wrong_answer", .
 struct result {
     uint32_t element, index; /* as in struct test */
     enum verdict verdict;
-    struct stats stats;  /* of the run, or of the compile step where the verdict is compile_error */
-    uint64_t compile_us; /* 0 where nothing was compiled, or it came from the cache */
+    struct run_stats stats; /* of the run, or of the compile step where the verdict is compile_error */
+    uint64_t compile_us;    /* 0 where nothing was compiled, or it came from the cache */
     bool compile_cached;
     bool cached;                /* the run is one that went before; see worker/result_cache.h */
     struct text output, errors; /* stdout and stderr as bytes, already cut to the limit */

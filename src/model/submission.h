@@ -13,6 +13,7 @@
 #include "model/language.h"
 #include "model/limits.h"
 #include "model/token.h"
+#include "run/run.h"
 
 /* As clients see it; submission_state_name gives "Queued", "Processing", "Completed", "Failed". */
 enum submission_state {
@@ -31,12 +32,7 @@ static inline bool submission_state_is_final(enum submission_state state)
 enum submission_priority { PRIORITY_HIGH, PRIORITY_NORMAL, PRIORITY_LOW, PRIORITY_COUNT_ };
 const char *submission_priority_name(enum submission_priority priority);
 
-struct file {
-    struct text name;    /* relative, checked by file_name_is_valid; ends in NUL */
-    struct text content; /* any bytes */
-};
-
-/* 1..200 bytes of UTF-8, no NUL, no backslash, no leading or doubled '/', no "." or ".." part, at most 8 parts. */
+/* Names of files (struct file): 1..200 bytes of UTF-8, no NUL, no backslash, no leading or doubled '/', no "." or ".." part, at most 8 parts. */
 bool file_name_is_valid(struct text name);
 
 struct program {

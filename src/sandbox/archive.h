@@ -16,8 +16,7 @@
 #include <sys/types.h>
 
 #include "base/error.h"
-
-struct file; /* model/submission.h */
+#include "run/run.h"
 
 #define ARCHIVE_MAGIC "EVXBNDL1"
 #define ARCHIVE_FILES_MAX 4096

@@ -13,6 +13,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "run/run.h"
+
 #define CONTROL_IMAGE_BYTES 64
 #define CONTROL_TEXT_BYTES 400
 #define SLOTS_MAX 1024u
@@ -46,26 +48,12 @@ enum slot_op {
     SLOT_STREAMS, /* slot -> worker, before DONE: the program writes to these two pipes instead; they are read ends */
 };
 
-enum slot_class { SLOT_CLASS_NATIVE, SLOT_CLASS_RUNTIME, SLOT_CLASS_COMPILER, SLOT_CLASS_COUNT_ };
-
 /* Why the worker wants a run ended. */
 enum slot_kill_reason { SLOT_KILL_CANCEL = 1, SLOT_KILL_OUTPUT };
 
-/* Ceilings of the root side: whatever a worker is told or made to say, a slot gives no run more than this. */
-#define SLOT_CPU_US_MAX (3600ull * 1000000)
-#define SLOT_WALL_US_MAX (7200ull * 1000000)
-#define SLOT_DISK_BYTES_MAX (64ull << 30)
-/* Of the machine's memory: a run that could have all of it would take the host along. */
+/* The largest share of the machine's memory a run gets: with all of it, a run would take the host down. */
 #define SLOT_MEMORY_EIGHTHS 7u
-#define SLOT_MEMORY_BYTES_UNKNOWN (1ull << 30) /* where the machine does not tell */
-#define SLOT_PROCESSES_MAX 32768u
-#define SLOT_OPEN_FILES_MAX 65536u
-
-struct slot_limits {
-    uint64_t cpu_us, wall_us;
-    uint64_t memory_bytes, stack_bytes, file_bytes, disk_bytes;
-    uint32_t processes, open_files;
-};
+#define SLOT_MEMORY_BYTES_UNKNOWN (1ull << 30) /* used instead if the size of the memory is not known */
 
 #define SLOT_STRINGS_BYTES (32u * 1024)
 /* A request whose strings fit into this many bytes travels as a packet that ends there: most do. */
@@ -88,10 +76,10 @@ struct slot_request {
     uint32_t run;    /* the worker's number for it; comes back in the reply; a KILL of another run is ignored */
     uint32_t reason; /* SLOT_KILL */
     uint32_t flags;
-    uint32_t class;
+    uint32_t class;            /* enum run_class */
     uint32_t words, variables; /* of argv and env; their strings follow one another in `strings` */
     uint32_t strings_len;
-    struct slot_limits limits;
+    struct limits limits;
     char image[CONTROL_IMAGE_BYTES];
     char source[SLOT_SOURCE_BYTES]; /* with SLOT_MAY_PRESTART: a plain name in the box */
     char strings[SLOT_STRINGS_BYTES];
@@ -104,16 +92,6 @@ static inline size_t slot_request_size(const struct slot_request *request)
     return request->strings_len <= SLOT_STRINGS_SHORT_BYTES ? SLOT_REQUEST_SHORT_BYTES : sizeof *request;
 }
 
-struct slot_run_stats {
-    uint64_t cpu_us, wall_us, memory_bytes;
-    int32_t exit_code, signal;
-    int32_t exec_os; /* errno of a failed execve, else 0 */
-    uint32_t oom_kills, processes_denied;
-    uint32_t cpu_exceeded, wall_exceeded, output_exceeded, cancelled;
-    uint32_t files_kept;     /* the bundle was written */
-    uint32_t denied_syscall; /* 1 + the number of the refused call that ended the run, 0 if none did */
-};
-
 /*
  * The sandbox self-test (SLOT_SELF_TEST).  The probe prints one line for each check that failed, "check: what it saw",
  * and exits with their number.  It also uses resources that the run's cgroup must have counted:
@@ -125,7 +103,9 @@ struct slot_run_stats {
 struct slot_reply {
     uint32_t op;
     uint32_t run;
-    int32_t os; /* 0: facts are valid.  Else the box could not be built: text says which step */
-    struct slot_run_stats stats;
+    int32_t os;          /* 0: the fields below are valid.  Else the box could not be built: text says which step */
+    int32_t exec_os;     /* errno of a failed execve, else 0 */
+    uint32_t files_kept; /* the archive was written */
+    struct run_stats stats;
     char text[CONTROL_TEXT_BYTES];
 };

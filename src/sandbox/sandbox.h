@@ -17,9 +17,7 @@
 
 #include "base/buf.h"
 #include "base/error.h"
-#include "model/language.h"
-#include "model/limits.h"
-#include "model/result.h"
+#include "run/run.h"
 
 struct sandbox;
 struct sandbox_slot;
@@ -58,7 +56,7 @@ void sandbox_slot_close(struct sandbox_slot *slot);
 
 struct run_request {
     const char *image;
-    enum language_class class;
+    enum run_class class;
     char *const *argv; /* argv[0] is a path inside the image or the box; NULL-terminated */
     char *const *env;  /* NULL-terminated; nothing of ours is added */
     struct limits limits;
@@ -70,7 +68,7 @@ struct run_request {
 };
 
 struct run_outcome {
-    struct stats stats;
+    struct run_stats stats;
     struct buf output, errors; /* cut at limits.output_bytes */
     bool output_cut, errors_cut;
     bool was_prestarted; /* its interpreter had started before the request came */

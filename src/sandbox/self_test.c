@@ -20,7 +20,7 @@ static const struct limits probe_limits = {
 };
 
 /* What the group has counted, as the probe cannot know which group it is in. */
-static int judge_figures(const struct stats *stats, const char *cgroup, struct error *err)
+static int judge_figures(const struct run_stats *stats, const char *cgroup, struct error *err)
 {
     bool counts_peak = strcmp(cgroup, "v2") != 0 || stats->memory_bytes > 0; /* memory.peak: Linux 5.19 */
 
@@ -47,7 +47,7 @@ static const char *join_lines(const struct buf *lines, char ret[400])
 
 int self_test_judge(const struct run_outcome *outcome, const char *cgroup, struct error *err)
 {
-    const struct stats *stats = &outcome->stats;
+    const struct run_stats *stats = &outcome->stats;
     struct text errors = buf_text(&outcome->errors);
     char walls[400];
 
@@ -65,7 +65,7 @@ static int run_probe(struct sandbox_slot *slot, const char *image, const char *c
     char *const env[] = { NULL };
     const struct run_request job = {
         .image = image,
-        .class = LANGUAGE_CLASS_NATIVE,
+        .class = RUN_CLASS_NATIVE,
         .argv = argv,
         .env = env,
         .limits = probe_limits,

@@ -111,13 +111,7 @@ static int add_words(struct slot_request *request, char *const *words, uint32_t 
 
 static int fill_request(struct sandbox_slot *slot, const struct run_request *job, struct error *err)
 {
-    static const uint32_t classes[] = {
-        [LANGUAGE_CLASS_NATIVE] = SLOT_CLASS_NATIVE,
-        [LANGUAGE_CLASS_RUNTIME] = SLOT_CLASS_RUNTIME,
-        [LANGUAGE_CLASS_COMPILER] = SLOT_CLASS_COMPILER,
-    };
     struct slot_request *request = &slot->request;
-    const struct limits *l = &job->limits;
     request->op = SLOT_RUN;
     request->run = ++slot->runs;
     request->flags = (job->archive_fd >= 0 ? SLOT_HAS_ARCHIVE : 0) | (job->keep_files ? SLOT_KEEP_FILES : 0) |
@@ -129,18 +123,9 @@ static int fill_request(struct sandbox_slot *slot, const struct run_request *job
         request->flags |= SLOT_MAY_PRESTART;
         memcpy(request->source, job->prestart_source, strlen(job->prestart_source));
     }
-    request->class = classes[job->class];
+    request->class = job->class;
     request->words = request->variables = request->strings_len = 0;
-    request->limits = (struct slot_limits){
-        .cpu_us = l->cpu_us,
-        .wall_us = l->wall_us,
-        .memory_bytes = l->memory_bytes,
-        .stack_bytes = l->stack_bytes,
-        .file_bytes = l->file_bytes,
-        .disk_bytes = l->disk_bytes,
-        .processes = l->processes,
-        .open_files = l->open_files,
-    };
+    request->limits = job->limits;
     memset(request->image, 0, sizeof request->image);
     if (snprintf(request->image, sizeof request->image, "%s", job->image) >= (int)sizeof request->image)
         return error_set(err, ERROR_SANDBOX, 0, "the name of image %s is too long", job->image);
@@ -327,27 +312,15 @@ static int follow(struct sandbox_slot *slot, struct stream streams[2], struct sl
 
 static void take_facts(const struct sandbox_slot *slot, const struct slot_reply *reply, struct run_outcome *outcome)
 {
-    const struct slot_run_stats *f = &reply->stats;
-    outcome->stats = (struct stats){
-        .cpu_us = f->cpu_us,
-        .wall_us = f->wall_us,
-        .memory_bytes = f->memory_bytes,
-        .exit_code = f->exit_code,
-        .signal = f->signal,
-        .oom_kills = f->oom_kills,
-        .processes_denied = f->processes_denied,
-        .denied_syscall = f->denied_syscall,
-        .cpu_exceeded = f->cpu_exceeded || f->cpu_us >= slot->request.limits.cpu_us,
-        .wall_exceeded = f->wall_exceeded || f->wall_us >= slot->request.limits.wall_us,
-        .output_exceeded = outcome->output_cut || outcome->errors_cut,
-        .cancelled = f->cancelled,
-    };
+    outcome->stats = reply->stats;
+    outcome->stats.output_exceeded = outcome->output_cut || outcome->errors_cut;
+    run_stats_compare(&outcome->stats, &slot->request.limits);
     struct error ignored;
-    if (f->exec_os != 0)
+    if (reply->exec_os != 0)
         (void)buf_printf(&outcome->errors, &ignored, "evalx: cannot execute %s: %s\n", slot->request.strings,
-                         strerror(f->exec_os));
-    if (f->denied_syscall != 0) {
-        auto_free char *name = seccomp_syscall_resolve_num_arch(SCMP_ARCH_NATIVE, (int)f->denied_syscall - 1);
+                         strerror(reply->exec_os));
+    if (reply->stats.denied_syscall != 0) {
+        auto_free char *name = seccomp_syscall_resolve_num_arch(SCMP_ARCH_NATIVE, (int)reply->stats.denied_syscall - 1);
         (void)buf_printf(&outcome->errors, &ignored, "evalx: %s: a system call that programs may not make\n",
                          name != NULL ? name : "unknown");
     }
@@ -456,7 +429,7 @@ int sandbox_run(struct sandbox_slot *slot, const struct run_request *job, struct
         result = error_set(err, ERROR_SANDBOX, reply.os, "%s", reply.text);
     if (result == 0) {
         take_facts(slot, &reply, &outcome);
-        if (reply.stats.files_kept)
+        if (reply.files_kept)
             outcome.archive_fd = take_fd(&d.keep);
         *ret = outcome;
     } else {

@@ -37,17 +37,17 @@ struct slot {
     unsigned processors;
     uint64_t memory_max; /* bytes a run gets, at most */
     struct cgroup_runs cgroup_runs;
-    struct cgroup_run next;     /* made ahead; then of the run */
-    int network, sockets;       /* native: the namespace of all its runs, and how many sockets are in it */
-    unsigned sockets_at_first;  /* native: counted there before the first run */
-    int exec_stub;              /* native: the executable */
-    bool stands;                /* native: the standing filter is loaded (seccomp_filter.h) */
-    struct slot_limits limited; /* what has been set on it: memory and processes */
+    struct cgroup_run next;    /* made ahead; then of the run */
+    int network, sockets;      /* native: the namespace of all its runs, and how many sockets are in it */
+    unsigned sockets_at_first; /* native: counted there before the first run */
+    int exec_stub;             /* native: the executable */
+    bool stands;               /* native: the standing filter is loaded (seccomp_filter.h) */
+    struct limits limited;     /* what has been set on it: memory and processes */
     /* native: the box of the next run, in that group, and what the next run is likely to be */
     struct standby standby;
     uid_t standby_uid;
     struct standby_kind likely; /* image NULL: not known */
-    struct slot_limits likely_limits;
+    struct limits likely_limits;
     struct prestart prestart;                   /* native: whether it is more than that */
     struct prestart_kind last_prestart;         /* of the last request */
     bool likely_prestart;                       /* of the two last, the same */
@@ -73,7 +73,8 @@ struct active_run {
     uint64_t begun_us;
     unsigned asked_to_end; /* how often */
     bool reaped;
-    struct slot_run_stats stats;
+    int32_t exec_os; /* errno of a failed execve, else 0 */
+    struct run_stats stats;
     struct init_report failure, end; /* by kind: 0 while there is none */
 };
 
@@ -106,7 +107,7 @@ int slot_refuse(struct slot_reply *reply, int os, const char *text);
 /* Takes one struct init_report from watch->report; false when there is none. */
 bool slot_hear_report(struct active_run *active_run);
 /* Has the slot ended the run, for a limit or because it was told to? */
-bool slot_has_ended(const struct slot_run_stats *stats);
+bool slot_has_ended(const struct run_stats *stats);
 /* CPU time of the program so far, by the run's group. */
 uint64_t slot_cpu_us(const struct slot *slot, const struct active_run *active_run);
 /* Closes the group and removes it, if need be later. */

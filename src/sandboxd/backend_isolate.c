@@ -175,7 +175,7 @@ static int start(struct slot *slot, const int fds[], struct active_run *active_r
         .argv = slot->words,
         .env = slot->words + r->words + 1,
     };
-    struct slot_limits limits = r->limits;
+    struct limits limits = r->limits;
     limits.processes += KEEPERS;
     struct error err;
     if (isolate_arguments_make(&run, &box.arguments, &err) < 0 || cgroup_run_limit(&slot->next, &limits, &err) < 0)
@@ -247,9 +247,9 @@ static int read_meta(struct isolate_meta *ret, struct error *err)
     return isolate_meta_parse((struct text){ text, len }, ret, err);
 }
 
-static void take_meta(const struct slot *slot, const struct isolate_meta *meta, struct slot_run_stats *stats)
+static void take_meta(const struct slot *slot, const struct isolate_meta *meta, struct run_stats *stats)
 {
-    const struct slot_limits *l = &slot->request.limits;
+    const struct limits *l = &slot->request.limits;
     stats->wall_us = meta->wall_us;
     stats->exit_code = meta->has_exit_code ? (int32_t)meta->exit_code : 0;
     stats->signal = meta->has_signal ? (int32_t)meta->signal : 0;
@@ -267,12 +267,12 @@ static void take_meta(const struct slot *slot, const struct isolate_meta *meta, 
     stats->signal = SIGKILL;
 }
 
-static void keep_files(struct slot *slot, struct slot_run_stats *stats, struct slot_reply *reply)
+static void keep_files(struct slot *slot, const struct run_stats *stats, struct slot_reply *reply)
 {
     if (box.keep < 0 || stats->exit_code != 0 || stats->signal != 0 || slot_has_ended(stats))
         return;
     int os = isolate_box_pack(box.folder, box.keep, slot->request.limits.disk_bytes);
-    stats->files_kept = os == 0;
+    reply->files_kept = os == 0;
     if (os == 0)
         return;
     (void)snprintf(reply->text, sizeof reply->text, "keep the files of the box: %s", strerror(os));
@@ -282,7 +282,7 @@ static void keep_files(struct slot *slot, struct slot_run_stats *stats, struct s
 
 static void finish(struct slot *slot, struct active_run *active_run, struct slot_reply *reply)
 {
-    struct slot_run_stats *stats = &active_run->stats;
+    struct run_stats *stats = &active_run->stats;
     uint64_t cpu_us = slot_cpu_us(slot, active_run), wall_us = slot_now_us() - active_run->begun_us;
     int status = slot_reap(active_run);
     end_orphans();

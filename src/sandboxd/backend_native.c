@@ -129,7 +129,7 @@ static void give_streams(const int fds[], int pipe_end, uid_t uid)
 static int renew_group(struct slot *slot, struct error *err)
 {
     struct cgroup_run spent = slot->next;
-    slot->limited = (struct slot_limits){ 0 };
+    slot->limited = (struct limits){ 0 };
     if (cgroup_run_open(&slot->settings->group, &slot->cgroup_runs, slot->groups++, &slot->next, err) < 0) {
         slot->next = spent;
         return -1;
@@ -138,7 +138,7 @@ static int renew_group(struct slot *slot, struct error *err)
     return 0;
 }
 
-static int limit_group(struct slot *slot, const struct slot_limits *limits, struct error *err)
+static int limit_group(struct slot *slot, const struct limits *limits, struct error *err)
 {
     if (slot->limited.memory_bytes == limits->memory_bytes && slot->limited.processes == limits->processes)
         return 0;
@@ -187,7 +187,7 @@ static void prepare(struct slot *slot)
 {
     struct error ignored;
     drop_standby(slot); /* one still stands where the request was refused */
-    slot->limited = (struct slot_limits){ 0 };
+    slot->limited = (struct limits){ 0 };
     offer_program(slot, &slot->likely);
     if (slot->likely.image == NULL || limit_group(slot, &slot->likely_limits, &ignored) < 0 ||
         make_standby(slot, &slot->likely, -1, &ignored) < 0 || !slot->likely_prestart)
@@ -325,14 +325,14 @@ static void finish(struct slot *slot, struct active_run *active_run, struct slot
         return;
     }
     const struct init_report end = active_run->end;
-    struct slot_run_stats *stats = &active_run->stats;
+    struct run_stats *stats = &active_run->stats;
     uint64_t wall_us = slot_now_us() - active_run->begun_us;
     cgroup_run_facts(&slot->next, stats);
     if (end.kind != 0) {
         stats->wall_us = end.wall_us;
         stats->exit_code = WIFEXITED(end.wait_status) ? WEXITSTATUS(end.wait_status) : 0;
         stats->signal = WIFSIGNALED(end.wait_status) ? WTERMSIG(end.wait_status) : 0;
-        stats->files_kept = end.files_kept;
+        reply->files_kept = end.files_kept;
         if (end.pack_os != 0) {
             (void)snprintf(reply->text, sizeof reply->text, "keep the files of the box: %s", strerror(end.pack_os));
             if (end.pack_os != EFBIG && end.pack_os != ENAMETOOLONG) /* these are what the program made of its box */
@@ -341,7 +341,6 @@ static void finish(struct slot *slot, struct active_run *active_run, struct slot
         if (slot->next.group.version == CGROUP_NONE) {
             stats->cpu_us = end.cpu_us;
             stats->memory_bytes = end.memory_bytes;
-            stats->cpu_exceeded |= end.cpu_us >= slot->request.limits.cpu_us;
         }
         return;
     }

@@ -255,7 +255,7 @@ static int limit_processes_v1(struct cgroup_run *run, uint64_t processes, struct
     return 0;
 }
 
-int cgroup_run_limit(struct cgroup_run *run, const struct slot_limits *limits, struct error *err)
+int cgroup_run_limit(struct cgroup_run *run, const struct limits *limits, struct error *err)
 {
     const int *dirs = run->group.dirs;
     if (run->group.version == CGROUP_V1) {
@@ -317,7 +317,7 @@ uint32_t cgroup_run_oom_kills(const struct cgroup_run *run)
     return run->oom < 0 ? 0 : (uint32_t)cgroup_fd_number(run->oom, "oom_kill");
 }
 
-void cgroup_run_facts(const struct cgroup_run *run, struct slot_run_stats *stats)
+void cgroup_run_facts(const struct cgroup_run *run, struct run_stats *stats)
 {
     if (run->group.version == CGROUP_NONE)
         return;

@@ -74,7 +74,7 @@ struct cgroup_run {
 int cgroup_run_open(const struct cgroup *slot, struct cgroup_runs *runs, uint64_t sequence, struct cgroup_run *ret,
                     struct error *err);
 /* Before the program starts. */
-int cgroup_run_limit(struct cgroup_run *run, const struct slot_limits *limits, struct error *err);
+int cgroup_run_limit(struct cgroup_run *run, const struct limits *limits, struct error *err);
 /* v1, in the child between clone and exec: system calls only.  0 or errno.  v2 is entered by CLONE_INTO_CGROUP. */
 int cgroup_run_enter(const struct cgroup_run *run);
 /* The run begins: what has been counted so far is not its own. */
@@ -82,6 +82,6 @@ void cgroup_run_begin(struct cgroup_run *run);
 uint64_t cgroup_run_cpu_us(const struct cgroup_run *run);
 uint32_t cgroup_run_oom_kills(const struct cgroup_run *run);
 /* Fills cpu_us, memory_bytes, oom_kills, processes_denied. */
-void cgroup_run_facts(const struct cgroup_run *run, struct slot_run_stats *stats);
+void cgroup_run_facts(const struct cgroup_run *run, struct run_stats *stats);
 /* Closes and removes; the run's processes have ended.  -1 with errno EBUSY: call again later. */
 int cgroup_run_close(struct cgroup_run *run);

@@ -126,7 +126,7 @@ static long limit_to(int what, uint64_t value)
 
 static long set_limits(void)
 {
-    const struct slot_limits *l = &exec_request.limits;
+    const struct limits *l = &exec_request.limits;
     /* CPU seconds round up, one more: the cgroup's clock decides, this stays behind it in case the slot is stopped. */
     long os = limit_to(RLIMIT_CPU, l->cpu_us / 1000000 + 2);
     if (os == 0)

@@ -55,7 +55,7 @@ struct box_plan {
  * where the flags (SLOT_HAS_ARCHIVE, SLOT_KEEP_FILES) say so.  Of `strings` only what is used travels.
  */
 struct exec_request {
-    struct slot_limits limits;
+    struct limits limits;
     uint32_t flags;
     uint32_t words, variables; /* of argv and env, whose strings have been checked to end */
     uint32_t strings_len;

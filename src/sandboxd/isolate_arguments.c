@@ -71,7 +71,7 @@ static int add_seconds(struct isolate_arguments *a, const char *option, uint64_t
 
 static int add_limits(struct isolate_arguments *a, const struct isolate_run *run, struct error *err)
 {
-    const struct slot_limits *l = run->limits;
+    const struct limits *l = run->limits;
     if (add_seconds(a, "--time", l->cpu_us, err) < 0 || add_seconds(a, "--wall-time", l->wall_us, err) < 0 ||
         add(a, "--extra-time=0", err) < 0)
         return -1;

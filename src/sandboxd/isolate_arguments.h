@@ -24,7 +24,7 @@ struct isolate_run {
     bool has_groups; /* the slot's groups limit memory and processes, so isolate need not */
     const char *meta_path;
     const char *image_path; /* where the image's root stands, absolute */
-    const struct slot_limits *limits;
+    const struct limits *limits;
     char *const *argv;
     char *const *env;
 };

@@ -21,7 +21,8 @@ void prestart_kind_of(const struct slot_request *request, struct prestart_kind *
         return;
     ret->is_set = true;
     ret->limits = request->limits;
-    ret->limits.wall_us = 0; /* the slot's own clock, from when the program is there */
+    ret->limits.output_bytes = 0; /* enforced by the reader of the streams */
+    ret->limits.wall_us = 0;      /* the slot's own clock, from when the program is there */
     ret->words = request->words;
     ret->variables = request->variables;
     ret->strings_len = request->strings_len;

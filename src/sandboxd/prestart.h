@@ -23,7 +23,7 @@
 /* What has to be equal, besides struct standby_kind. */
 struct prestart_kind {
     bool is_set;
-    struct slot_limits limits;
+    struct limits limits;
     uint32_t words, variables, strings_len;
     char source[SLOT_SOURCE_BYTES];
     char strings[SLOT_STRINGS_SHORT_BYTES];

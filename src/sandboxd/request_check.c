@@ -58,16 +58,11 @@ uint64_t request_memory_max(void)
                                    : (uint64_t)pages / 8 * SLOT_MEMORY_EIGHTHS * (uint64_t)page;
 }
 
-static void clamp(struct slot_limits *l, uint64_t memory_max)
+static void clamp(struct limits *l, uint64_t memory_max)
 {
-    l->memory_bytes = at_most(l->memory_bytes, memory_max);
-    l->stack_bytes = at_most(l->stack_bytes, memory_max);
-    l->file_bytes = at_most(l->file_bytes, SLOT_DISK_BYTES_MAX);
-    l->cpu_us = at_most(l->cpu_us, SLOT_CPU_US_MAX);
-    l->wall_us = at_most(l->wall_us, SLOT_WALL_US_MAX);
-    l->disk_bytes = at_most(l->disk_bytes, SLOT_DISK_BYTES_MAX);
-    l->processes = (uint32_t)at_most(l->processes, SLOT_PROCESSES_MAX);
-    l->open_files = (uint32_t)at_most(l->open_files, SLOT_OPEN_FILES_MAX);
+#define X(field, type, key, factor, floor, standard, ceiling, root_max) l->field = (type)at_most(l->field, root_max);
+    LIMITS_LIST(X)
+#undef X
     if (l->disk_bytes < 4096) /* 0 would mean "no limit" to tmpfs */
         l->disk_bytes = 4096;
 }
@@ -93,7 +88,7 @@ int request_check_run(struct slot_request *request, uint64_t memory_max, const i
 {
     size_t expected =
         SLOT_FD_BASE_COUNT_ + ((request->flags & SLOT_HAS_ARCHIVE) != 0) + ((request->flags & SLOT_KEEP_FILES) != 0);
-    if (fds_len != expected || request->class >= SLOT_CLASS_COUNT_)
+    if (fds_len != expected || request->class >= RUN_CLASS_COUNT_)
         return refuse(EINVAL, "the request has the wrong number of descriptors, or an unknown class", ret_why);
     for (size_t i = 0; i < fds_len; i++)
         if (!is_stream(fds[i]))

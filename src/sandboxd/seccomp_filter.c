@@ -429,7 +429,7 @@ int seccomp_filters_build(bool pin, struct seccomp_filters *ret, struct error *e
     if (build(STANDING, eperm, pin, &ret->standing, err) < 0 || build(REST, eperm, pin, &rest, err) < 0 ||
         build(WHOLE, eperm, pin, &whole, err) < 0 || build(WHOLE, SCMP_ACT_NOTIFY, pin, &strict, err) < 0)
         return -1;
-    for (int i = 0; i < SLOT_CLASS_COUNT_; i++) {
+    for (int i = 0; i < RUN_CLASS_COUNT_; i++) {
         ret->rest[i] = rest;
         ret->whole[i] = whole;
         ret->strict[i] = strict;

@@ -19,9 +19,9 @@
  */
 struct seccomp_filters {
     struct sock_fprog standing;
-    struct sock_fprog rest[SLOT_CLASS_COUNT_];
-    struct sock_fprog whole[SLOT_CLASS_COUNT_];
-    struct sock_fprog strict[SLOT_CLASS_COUNT_]; /* as whole, but a listener hears what no innocent program asks for */
+    struct sock_fprog rest[RUN_CLASS_COUNT_];
+    struct sock_fprog whole[RUN_CLASS_COUNT_];
+    struct sock_fprog strict[RUN_CLASS_COUNT_]; /* as whole, but a listener hears what no innocent program asks for */
 };
 
 /* All of them, before the first slot; they live as long as the launcher.  `pin`: programs keep their processor. */

@@ -149,9 +149,9 @@ static int hear_worker(struct slot *slot, struct active_run *active_run)
         (void)close(fds[i]);
     if (got > 0 && message.op == SLOT_KILL && message.run == slot->request.run) {
         if (message.reason == SLOT_KILL_OUTPUT)
-            active_run->stats.output_exceeded = 1;
+            active_run->stats.output_exceeded = true;
         else
-            active_run->stats.cancelled = 1;
+            active_run->stats.cancelled = true;
         end_run(slot, active_run);
     }
     return 0;
@@ -167,7 +167,7 @@ uint64_t slot_cpu_us(const struct slot *slot, const struct active_run *active_ru
 /* Ends the run if a clock has run out; otherwise how long until one could. */
 static uint64_t check_clocks(const struct slot *slot, struct active_run *active_run, uint64_t *cpu_check_us)
 {
-    const struct slot_limits *l = &slot->request.limits;
+    const struct limits *l = &slot->request.limits;
     uint64_t now = slot_now_us(), wall = now - active_run->begun_us;
     uint64_t wall_max = active_run->started ? l->wall_us : INIT_GRACE_US;
     if (wall >= wall_max) {
@@ -178,7 +178,7 @@ static uint64_t check_clocks(const struct slot *slot, struct active_run *active_
     if (now >= *cpu_check_us && slot->next.group.version != CGROUP_NONE) {
         uint64_t used = slot_cpu_us(slot, active_run);
         if (used >= l->cpu_us) {
-            active_run->stats.cpu_exceeded = 1;
+            active_run->stats.cpu_exceeded = true;
             end_run(slot, active_run);
             return INIT_GRACE_US;
         }
@@ -190,7 +190,7 @@ static uint64_t check_clocks(const struct slot *slot, struct active_run *active_
     return slot->next.group.version != CGROUP_NONE && until_cpu < until_wall ? until_cpu : until_wall;
 }
 
-bool slot_has_ended(const struct slot_run_stats *stats)
+bool slot_has_ended(const struct run_stats *stats)
 {
     return stats->wall_exceeded || stats->cpu_exceeded || stats->cancelled || stats->output_exceeded ||
            stats->denied_syscall != 0;
@@ -229,7 +229,7 @@ bool slot_hear_report(struct active_run *active_run)
         active_run->started = true;
         active_run->begun_us = report.begun_us;
     } else if (report.kind == INIT_NOT_EXECUTABLE) {
-        active_run->stats.exec_os = report.os;
+        active_run->exec_os = report.os;
     } else if (report.kind == INIT_FAILED && active_run->failure.kind == 0) {
         active_run->failure = report;
     } else if (report.kind == INIT_ENDED) {
@@ -262,7 +262,7 @@ static int supervise_run(struct slot *slot, struct active_run *active_run)
         if (polled[1].revents != 0 && hear_worker(slot, active_run) < 0) {
             result = -1;
             polled[1].fd = -1;
-            active_run->stats.cancelled = 1;
+            active_run->stats.cancelled = true;
             end_run(slot, active_run);
         }
         if (polled[2].revents != 0) {
@@ -297,6 +297,7 @@ static int run(struct slot *slot, const int fds[], size_t fds_len, struct active
         slot->backend->finish(slot, active_run, &reply);
     }
     reply.stats = active_run->stats;
+    reply.exec_os = active_run->exec_os;
     if (packet_send(slot->socket, &reply, sizeof reply, NULL, 0) < 0)
         gone = -1;
     return gone;

@@ -65,11 +65,8 @@ int cache_key_result(const struct program *program, const struct run_request *re
     hash_add(&hash, text_of(compile_key));
     add_program(&hash, program, request->argv);
     hash_add_u64(&hash, request->class);
-    const uint64_t limits[] = { request->limits.cpu_us,       request->limits.wall_us,    request->limits.memory_bytes,
-                                request->limits.stack_bytes,  request->limits.file_bytes, request->limits.disk_bytes,
-                                request->limits.output_bytes, request->limits.processes,  request->limits.open_files };
-    for (size_t i = 0; i < sizeof limits / sizeof *limits; i++)
-        hash_add_u64(&hash, limits[i]);
+    for (size_t i = 0; i < LIMIT_FIELDS_LEN; i++)
+        hash_add_u64(&hash, limits_get(&request->limits, i));
     hash_add(&hash, request->input);
     hash_finish(&hash, ret_key);
     return 0;

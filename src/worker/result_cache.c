@@ -92,7 +92,7 @@ void result_cache_close(struct result_cache *cache)
 
 bool result_cache_may_keep(const struct run_outcome *outcome)
 {
-    const struct stats *stats = &outcome->stats;
+    const struct run_stats *stats = &outcome->stats;
 
     return !stats->cancelled && !stats->cpu_exceeded && !stats->wall_exceeded && !stats->output_exceeded &&
            stats->oom_kills == 0 && stats->processes_denied == 0 && stats->denied_syscall == 0 &&

@@ -130,7 +130,7 @@ static int run_compiler(struct sandbox_slot *slot, const struct program *program
         return -1;
     struct run_request request = {
         .image = language->image.at,
-        .class = LANGUAGE_CLASS_COMPILER,
+        .class = RUN_CLASS_COMPILER,
         .argv = command->argv,
         .env = command->env,
         .limits = language->compile_limits,

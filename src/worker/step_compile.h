@@ -21,7 +21,7 @@ struct compiled {
     bool cached;
     int archive_fd; /* the files a run starts from: sources, or the compiler's products; -1 if !ok */
     uint64_t compile_us;
-    struct stats stats;   /* of the compiler's run */
+    struct run_stats stats;   /* of the compiler's run */
     enum verdict verdict; /* ACCEPTED if ok; else COMPILE_ERROR, INTERNAL_ERROR, or CANCELLED (sandbox_cancel) */
     struct buf output;    /* the compiler's stderr, then its stdout; at most COMPILE_OUTPUT_BYTES_MAX */
     bool output_cut;

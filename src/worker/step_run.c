@@ -33,7 +33,7 @@ static int run_or_find(struct sandbox_slot *slot, struct result_cache *results, 
 }
 
 /* Explains a limit to people.  An exit code, a signal or wrong output needs no explanation. */
-static struct text message_of(enum verdict verdict, const struct stats *stats)
+static struct text message_of(enum verdict verdict, const struct run_stats *stats)
 {
     switch (verdict) {
     case VERDICT_TIME_LIMIT:

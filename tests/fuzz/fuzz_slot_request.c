@@ -71,15 +71,15 @@ static void check_run(const int fds[], size_t fds_len, unsigned kinds)
         assert(os > 0 && why != NULL && why[0] != '\0');
         return;
     }
-    assert(got.class < SLOT_CLASS_COUNT_);
+    assert(got.class < RUN_CLASS_COUNT_);
     assert(fds_len == 3u + ((got.flags & SLOT_HAS_ARCHIVE) != 0) + ((got.flags & SLOT_KEEP_FILES) != 0));
     for (size_t i = 0; i < fds_len; i++)
         assert(kind_of(kinds, i) == pipe_end);
-    assert(got.limits.cpu_us <= SLOT_CPU_US_MAX && got.limits.wall_us <= SLOT_WALL_US_MAX);
-    assert(got.limits.disk_bytes <= SLOT_DISK_BYTES_MAX && got.limits.disk_bytes >= 4096);
-    assert(got.limits.memory_bytes <= 1u << 30 && got.limits.stack_bytes <= 1u << 30);
-    assert(got.limits.file_bytes <= SLOT_DISK_BYTES_MAX);
-    assert(got.limits.processes <= SLOT_PROCESSES_MAX && got.limits.open_files <= SLOT_OPEN_FILES_MAX);
+    const uint64_t memory_max = 1u << 30;
+#define X(field, type, key, factor, floor, standard, ceiling, root_max) assert(got.limits.field <= (root_max));
+    LIMITS_LIST(X)
+#undef X
+    assert(got.limits.disk_bytes >= 4096);
     assert(got.words > 0);
     check_words(words);
 }

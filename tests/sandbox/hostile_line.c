@@ -64,14 +64,14 @@ void good_request(const char *program, const char *argument)
     memset(&request, 0, sizeof request);
     request.op = SLOT_RUN;
     request.run = ++runs;
-    request.limits = (struct slot_limits){ .cpu_us = 2000000,
-                                           .wall_us = 4000000,
-                                           .memory_bytes = 64 << 20,
-                                           .stack_bytes = 8 << 20,
-                                           .file_bytes = 8 << 20,
-                                           .disk_bytes = 8 << 20,
-                                           .processes = 16,
-                                           .open_files = 64 };
+    request.limits = (struct limits){ .cpu_us = 2000000,
+                                      .wall_us = 4000000,
+                                      .memory_bytes = 64 << 20,
+                                      .stack_bytes = 8 << 20,
+                                      .file_bytes = 8 << 20,
+                                      .disk_bytes = 8 << 20,
+                                      .processes = 16,
+                                      .open_files = 64 };
     memcpy(request.image, "host", 5);
     request.words = argument == NULL ? 1 : 2;
     add_word(program);
@@ -117,7 +117,7 @@ void expect_still_good(void)
     if (reply.os != 0)
         fail_msg("a good run fails: %s", reply.text);
     assert_int_equal(reply.stats.exit_code, 0);
-    assert_int_equal(reply.stats.exec_os, 0);
+    assert_int_equal(reply.exec_os, 0);
 }
 
 void expect_refused(const char *why)

@@ -75,7 +75,7 @@ int limits_run_program(struct limits_run *run, const char *what, const char *num
     const char *const env[] = { NULL };
     const struct run_request job = {
         .image = "host",
-        .class = LANGUAGE_CLASS_NATIVE,
+        .class = RUN_CLASS_NATIVE,
         .argv = (char *const *)(uintptr_t)argv,
         .env = (char *const *)(uintptr_t)env,
         .limits = *limits,

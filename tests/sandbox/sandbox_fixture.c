@@ -111,7 +111,7 @@ bool sandbox_fixture_skipped(int argc, char **argv)
 struct run_request shell_job(const char *const argv[])
 {
     return (struct run_request){ .image = "host",
-                                 .class = LANGUAGE_CLASS_NATIVE,
+                                 .class = RUN_CLASS_NATIVE,
                                  .argv = (char *const *)argv,
                                  .env = (char *const *)plain_env,
                                  .limits = easy,

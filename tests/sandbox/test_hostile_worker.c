@@ -53,7 +53,7 @@ static void counts_and_words_are_checked(void **state)
         { "strings of 4 GiB", 1, 0, UINT32_MAX, 0 },
         { "no strings", 1, 0, 0, 0 },
         { "a word without end", 1, 0, 5, 0 },
-        { "a class behind the last", 1, 0, 10, SLOT_CLASS_COUNT_ },
+        { "a class behind the last", 1, 0, 10, RUN_CLASS_COUNT_ },
         { "a class far behind", 1, 0, 10, 0x80000000u },
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -143,7 +143,7 @@ static void limits_of_nothing_and_of_everything_end(void **state)
     good_request("/bin/sleep", "60");
     memset(&request.limits, 0, sizeof request.limits);
     run_with_null();
-    assert_true(reply.os != 0 || reply.stats.exit_code != 0 || reply.stats.signal != 0 || reply.stats.exec_os != 0);
+    assert_true(reply.os != 0 || reply.stats.exit_code != 0 || reply.stats.signal != 0 || reply.exec_os != 0);
     good_request("/bin/true", NULL);
     memset(&request.limits, 0xff, sizeof request.limits);
     run_with_null();
@@ -378,7 +378,7 @@ static void no_descriptor_leads_out_of_the_image(void **state)
             assert_int_equal(write(archive, script, strlen(script)), (ssize_t)strlen(script));
             good_request(by_script ? "/box/main" : path, NULL);
             run_with_archive(archive);
-            if (reply.os == 0 && reply.stats.exec_os == 0)
+            if (reply.os == 0 && reply.exec_os == 0)
                 fail_msg("descriptor %d led to a file of the host", fd);
         }
     assert_int_equal(unlink(outside), 0);

@@ -46,7 +46,7 @@ static void expect_in(const char *image, const char *script, const char *expecte
     static const char *const env[] = { "PATH=/usr/bin", "LD_LIBRARY_PATH=/usr/all", NULL };
     const struct run_request job = {
         .image = image,
-        .class = LANGUAGE_CLASS_NATIVE,
+        .class = RUN_CLASS_NATIVE,
         .argv = (char *const *)argv,
         .env = (char *const *)env,
         .archive_fd = -1,

@@ -83,7 +83,7 @@ static int keep_after(const char *script, int archive)
     const char *const argv[] = { "/usr/bin/bash", "-c", script, secret_path, NULL };
     const char *const env[] = { "PATH=/usr/bin:/bin", NULL };
     struct run_request job = { .image = "host",
-                               .class = LANGUAGE_CLASS_COMPILER,
+                               .class = RUN_CLASS_COMPILER,
                                .argv = (char *const *)argv,
                                .env = (char *const *)env,
                                .limits = easy,

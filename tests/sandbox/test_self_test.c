@@ -76,7 +76,7 @@ static void a_wall_that_is_missing_in_a_box_is_named(void **state)
     char *const argv[] = { (char *)(uintptr_t) "probe", NULL }, *const env[] = { NULL };
     const struct run_request job = {
         .image = "host",
-        .class = LANGUAGE_CLASS_NATIVE,
+        .class = RUN_CLASS_NATIVE,
         .argv = argv,
         .env = env,
         .archive_fd = -1,
@@ -106,12 +106,12 @@ static void a_wall_that_is_missing_in_a_box_is_named(void **state)
 static void what_the_probe_cannot_see_is_judged_by_figures(void **state)
 {
     (void)state;
-    static const struct stats good = { .cpu_us = 900,
-                                       .memory_bytes = PROBE_MEMORY_BYTES + 4096,
-                                       .processes_denied = 1 };
+    static const struct run_stats good = { .cpu_us = 900,
+                                           .memory_bytes = PROBE_MEMORY_BYTES + 4096,
+                                           .processes_denied = 1 };
     const struct {
         const char *cgroup;
-        struct stats stats;
+        struct run_stats stats;
         const char *complaint; /* NULL: none */
     } rows[] = {
         { "v1", good, NULL },

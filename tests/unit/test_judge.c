@@ -10,7 +10,7 @@ static void the_first_cause_wins(void **state)
     (void)state;
     static const struct {
         const char *why;
-        struct stats stats;
+        struct run_stats stats;
         struct text output;
         enum verdict verdict;
     } rows[] = {
@@ -63,9 +63,9 @@ static void a_full_heap_is_the_memory_limit(void **state)
 static void without_an_expectation_nothing_is_compared(void **state)
 {
     (void)state;
-    assert_int_equal(judge_run(&(struct stats){ 0 }, &two_seconds, TEXT("x"), NULL), VERDICT_ACCEPTED);
-    assert_int_equal(judge_run(&(struct stats){ 0 }, &two_seconds, TEXT("x"), &TEXT("")), VERDICT_WRONG_ANSWER);
-    assert_int_equal(judge_run(&(struct stats){ 0 }, &two_seconds, TEXT(" \n\n"), &TEXT("")), VERDICT_ACCEPTED);
+    assert_int_equal(judge_run(&(struct run_stats){ 0 }, &two_seconds, TEXT("x"), NULL), VERDICT_ACCEPTED);
+    assert_int_equal(judge_run(&(struct run_stats){ 0 }, &two_seconds, TEXT("x"), &TEXT("")), VERDICT_WRONG_ANSWER);
+    assert_int_equal(judge_run(&(struct run_stats){ 0 }, &two_seconds, TEXT(" \n\n"), &TEXT("")), VERDICT_ACCEPTED);
 }
 
 static void blanks_at_line_ends_do_not_count(void **state)

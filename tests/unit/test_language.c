@@ -85,7 +85,7 @@ static void every_key_arrives(void **state)
     assert_text_equal(language.aliases[1], "z");
     assert_int_equal(language.versions_len, 2);
     assert_text_equal(language.versions[1], "1.1");
-    assert_int_equal(language.class, LANGUAGE_CLASS_RUNTIME);
+    assert_int_equal(language.class, RUN_CLASS_RUNTIME);
     assert_int_equal(language.compile.words_len, 3);
     assert_int_equal(language.env_len, 2);
     assert_text_equal(language.env[0], "A=1 2");

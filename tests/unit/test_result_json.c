@@ -107,7 +107,7 @@ static void exit_codes_never_hide_a_failure(void **state)
     (void)state;
     static const struct {
         enum verdict verdict;
-        struct stats stats;
+        struct run_stats stats;
         int code;
     } rows[] = {
         { VERDICT_ACCEPTED, { 0 }, 0 },
