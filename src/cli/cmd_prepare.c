@@ -85,7 +85,7 @@ static int run_script(struct sandbox_slot *slot, const struct language *language
     arena_done(&arena);
     if (result < 0)
         return -1;
-    enum verdict verdict = judge_run(&outcome.stats, &job.limits, buf_text(&outcome.output), NULL);
+    enum verdict verdict = judge_run(&outcome.stats, buf_text(&outcome.output), NULL);
     take_last_words(&outcome, report);
     if (verdict != VERDICT_ACCEPTED)
         result = error_set(err, ERROR_SANDBOX, 0, "its script ended as %s (exit code %d)", verdict_name(verdict),

@@ -6,15 +6,7 @@
  */
 #include "model/judge.h"
 
-/* Flags say who was stopped; the figures catch what ended by itself, past its limit but before anyone looked. */
-static bool is_over_time(const struct run_stats *stats, const struct limits *limits)
-{
-    return stats->cpu_exceeded || stats->wall_exceeded || stats->cpu_us > limits->cpu_us ||
-           stats->wall_us > limits->wall_us;
-}
-
-enum verdict judge_run(const struct run_stats *stats, const struct limits *limits, struct text output,
-                       const struct text *expected)
+enum verdict judge_run(const struct run_stats *stats, struct text output, const struct text *expected)
 {
     if (stats->cancelled)
         return VERDICT_CANCELLED;
@@ -22,7 +14,7 @@ enum verdict judge_run(const struct run_stats *stats, const struct limits *limit
         return VERDICT_MEMORY_LIMIT;
     if (stats->denied_syscall != 0)
         return VERDICT_DENIED_SYSCALL;
-    if (is_over_time(stats, limits))
+    if (stats->cpu_exceeded || stats->wall_exceeded)
         return VERDICT_TIME_LIMIT;
     if (stats->output_exceeded)
         return VERDICT_OUTPUT_LIMIT;

@@ -2,15 +2,13 @@
  * judge: facts -> verdict, and the comparison of output.  Pure: no I/O, no clock.
  */
 #pragma once
-#include "model/limits.h"
 #include "model/result.h"
 
 /*
  * The first cause that explains the others wins: cancelled, memory, refused call, time, output, runtime error, wrong
  * answer. `expected` NULL: nothing is compared.
  */
-enum verdict judge_run(const struct run_stats *stats, const struct limits *limits, struct text output,
-                       const struct text *expected);
+enum verdict judge_run(const struct run_stats *stats, struct text output, const struct text *expected);
 
 /*
  * A runtime that is given its heap's size stays below the memory limit and fails by itself.  That is the limit all the

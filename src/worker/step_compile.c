@@ -140,7 +140,7 @@ static int run_compiler(struct sandbox_slot *slot, const struct program *program
     if (sandbox_run(slot, &request, &outcome, err) < 0)
         return -1;
 
-    enum verdict cause = judge_run(&outcome.stats, &request.limits, buf_text(&outcome.output), NULL);
+    enum verdict cause = judge_run(&outcome.stats, buf_text(&outcome.output), NULL);
     ret->stats = outcome.stats;
     ret->compile_us = outcome.stats.wall_us;
     keep_compiler_output(ret, &outcome);

@@ -130,7 +130,7 @@ int step_run(struct sandbox_slot *slot, struct result_cache *results, const stru
     ret->output_cut = ret_outcome->output_cut;
     ret->errors_cut = ret_outcome->errors_cut;
     ret->compile_output = buf_text(&compiled->output);
-    ret->verdict = judge_run(&ret->stats, &test->limits, ret->output, test->has_expected ? &test->expected : NULL);
+    ret->verdict = judge_run(&ret->stats, ret->output, test->has_expected ? &test->expected : NULL);
     ret->verdict = judge_heap(ret->verdict, ret->errors, language->heap_full);
     ret->message = message_of(ret->verdict, &ret->stats);
     return 0;

@@ -3,7 +3,33 @@
 
 #include "model/judge.h"
 
-static const struct limits two_seconds = { .cpu_us = 2000000, .wall_us = 6000000 };
+static void a_limit_that_is_used_up_is_exceeded(void **state)
+{
+    (void)state;
+    static const struct limits limits = { .cpu_us = 2000000, .wall_us = 6000000 };
+    static const struct {
+        const char *why;
+        struct run_stats stats;
+        bool cpu_exceeded, wall_exceeded;
+    } rows[] = {
+        { "just below both", { .cpu_us = 1999999, .wall_us = 5999999 }, false, false },
+        { "exactly its CPU time", { .cpu_us = 2000000, .wall_us = 5999999 }, true, false },
+        { "a little more", { .cpu_us = 2000001 }, true, false },
+        { "exactly its wall time", { .wall_us = 6000000 }, false, true },
+        { "sleeping is time too", { .wall_us = 6000001 }, false, true },
+        { "stopped for its time, whatever was measured", { .cpu_exceeded = true }, true, false },
+        { "stopped for sleeping, whatever was measured", { .wall_exceeded = true }, false, true },
+    };
+    for (size_t i = 0; i < LEN(rows); i++) {
+        struct run_stats stats = rows[i].stats;
+        print_message("  %s\n", rows[i].why);
+        run_stats_compare(&stats, &limits);
+        assert_int_equal(stats.cpu_exceeded, rows[i].cpu_exceeded);
+        assert_int_equal(stats.wall_exceeded, rows[i].wall_exceeded);
+        assert_int_equal(judge_run(&stats, TEXT("42"), &TEXT("42")),
+                         stats.cpu_exceeded || stats.wall_exceeded ? VERDICT_TIME_LIMIT : VERDICT_ACCEPTED);
+    }
+}
 
 static void the_first_cause_wins(void **state)
 {
@@ -16,9 +42,6 @@ static void the_first_cause_wins(void **state)
     } rows[] = {
         { "clean exit", { 0 }, { "42\n", 3 }, VERDICT_ACCEPTED },
         { "other output", { 0 }, { "41\n", 3 }, VERDICT_WRONG_ANSWER },
-        { "exactly its time", { .cpu_us = 2000000, .wall_us = 6000000 }, { "42", 2 }, VERDICT_ACCEPTED },
-        { "a little more", { .cpu_us = 2000001 }, { "42", 2 }, VERDICT_TIME_LIMIT },
-        { "sleeping is time too", { .wall_us = 6000001 }, { "42", 2 }, VERDICT_TIME_LIMIT },
         { "stopped for its time", { .cpu_exceeded = true, .signal = 9 }, { "", 0 }, VERDICT_TIME_LIMIT },
         { "stopped for sleeping", { .wall_exceeded = true, .signal = 9 }, { "", 0 }, VERDICT_TIME_LIMIT },
         { "oom beats signal 9", { .oom_kills = 1, .signal = 9 }, { "", 0 }, VERDICT_MEMORY_LIMIT },
@@ -42,7 +65,7 @@ static void the_first_cause_wins(void **state)
     };
     for (size_t i = 0; i < LEN(rows); i++) {
         print_message("  %s\n", rows[i].why);
-        assert_string_equal(verdict_name(judge_run(&rows[i].stats, &two_seconds, rows[i].output, &TEXT("42"))),
+        assert_string_equal(verdict_name(judge_run(&rows[i].stats, rows[i].output, &TEXT("42"))),
                             verdict_name(rows[i].verdict));
     }
 }
@@ -63,9 +86,9 @@ static void a_full_heap_is_the_memory_limit(void **state)
 static void without_an_expectation_nothing_is_compared(void **state)
 {
     (void)state;
-    assert_int_equal(judge_run(&(struct run_stats){ 0 }, &two_seconds, TEXT("x"), NULL), VERDICT_ACCEPTED);
-    assert_int_equal(judge_run(&(struct run_stats){ 0 }, &two_seconds, TEXT("x"), &TEXT("")), VERDICT_WRONG_ANSWER);
-    assert_int_equal(judge_run(&(struct run_stats){ 0 }, &two_seconds, TEXT(" \n\n"), &TEXT("")), VERDICT_ACCEPTED);
+    assert_int_equal(judge_run(&(struct run_stats){ 0 }, TEXT("x"), NULL), VERDICT_ACCEPTED);
+    assert_int_equal(judge_run(&(struct run_stats){ 0 }, TEXT("x"), &TEXT("")), VERDICT_WRONG_ANSWER);
+    assert_int_equal(judge_run(&(struct run_stats){ 0 }, TEXT(" \n\n"), &TEXT("")), VERDICT_ACCEPTED);
 }
 
 static void blanks_at_line_ends_do_not_count(void **state)
@@ -96,6 +119,7 @@ static void blanks_at_line_ends_do_not_count(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_limit_that_is_used_up_is_exceeded),
         cmocka_unit_test(the_first_cause_wins),
         cmocka_unit_test(a_full_heap_is_the_memory_limit),
         cmocka_unit_test(without_an_expectation_nothing_is_compared),
