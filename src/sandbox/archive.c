@@ -8,7 +8,6 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "model/submission.h"
 
 static int write_all(int fd, const void *bytes, size_t len)
 {
