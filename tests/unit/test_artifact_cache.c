@@ -1,4 +1,4 @@
-/* artifact_cache: what it gives back, what it keeps on the disk, and what it does when the disk is full or lies. */
+/* artifact_cache: what it returns, what it keeps on the disk, and how it handles a full disk and damaged files. */
 #include "worker/artifact_cache.h"
 
 #include <dirent.h>
@@ -88,7 +88,7 @@ static int archive_with(const void *bytes, size_t len)
     return fd;
 }
 
-/* Makes the artifact, as a compile would. */
+/* Puts an artifact that was missing, as a compile step does. */
 static void make(struct artifact_cache *cache, const char *key, const void *bytes, size_t len, const char *output)
 {
     struct artifact artifact;
@@ -122,32 +122,32 @@ static void assert_lacks(struct artifact_cache *cache, const char *key)
     artifact_cache_abandon(cache, key);
 }
 
-/* So that all that waits is on the disk. */
+/* Closing writes everything that is queued, so the next get reads the disk. */
 static void reopen(struct fixture *fixture, uint64_t bytes_max)
 {
     artifact_cache_close(fixture->cache);
     fixture->cache = open_cache(fixture, bytes_max);
 }
 
-static void gives_back_what_was_put(void **state)
+static void returns_what_was_put(void **state)
 {
     struct fixture *fixture = *state;
     char key[ARTIFACT_KEY_BYTES], other[ARTIFACT_KEY_BYTES];
 
     key_number(1, key);
     key_number(2, other);
-    make(fixture->cache, key, "bundle\0bytes", 12, "a warning");
-    assert_has(fixture->cache, key, "bundle\0bytes", 12, "a warning"); /* from memory or disk */
+    make(fixture->cache, key, "archive\0bytes", 13, "a warning");
+    assert_has(fixture->cache, key, "archive\0bytes", 13, "a warning"); /* from memory or disk */
     assert_lacks(fixture->cache, other);
     reopen(fixture, 1u << 20);
-    assert_has(fixture->cache, key, "bundle\0bytes", 12, "a warning"); /* from the disk */
-    assert_has(fixture->cache, key, "bundle\0bytes", 12, "a warning");
+    assert_has(fixture->cache, key, "archive\0bytes", 13, "a warning"); /* from the disk */
+    assert_has(fixture->cache, key, "archive\0bytes", 13, "a warning");
 }
 
 static void keeps_large_archives_whole(void **state)
 {
     struct fixture *fixture = *state;
-    size_t len = (5u << 20) + 7; /* above what is hashed */
+    size_t len = (5u << 20) + 7; /* too large to be hashed */
     char *bytes = malloc(len);
     char key[ARTIFACT_KEY_BYTES];
 
@@ -161,7 +161,7 @@ static void keeps_large_archives_whole(void **state)
     free(bytes);
 }
 
-/* The artifact cannot be changed by whoever holds it: it is what everybody else's run starts from. */
+/* No holder can change an artifact, because other runs start from it. */
 static void artifacts_are_sealed(void **state)
 {
     struct fixture *fixture = *state;
@@ -169,7 +169,7 @@ static void artifacts_are_sealed(void **state)
     char key[ARTIFACT_KEY_BYTES];
 
     key_number(4, key);
-    make(fixture->cache, key, "bundle", 6, "");
+    make(fixture->cache, key, "archive", 7, "");
     reopen(fixture, 1u << 20);
     assert_true(artifact_cache_get(fixture->cache, key, &artifact));
     assert_int_equal(write(artifact.archive_fd, "x", 1), -1);
@@ -183,8 +183,8 @@ static void path_of(const struct fixture *fixture, const char *key, char ret_pat
     (void)snprintf(ret_path, 160, "%s/%.2s/%s", fixture->folder, key, key + 2);
 }
 
-/* Every way a file can be torn or changed makes it vanish; it is never given back. */
-static void torn_files_are_not_given_back(void **state)
+/* A file that is cut off or changed is removed, never returned. */
+static void damaged_files_are_removed(void **state)
 {
     struct fixture *fixture = *state;
     char key[ARTIFACT_KEY_BYTES], path[160];
@@ -193,7 +193,7 @@ static void torn_files_are_not_given_back(void **state)
     for (unsigned damage = 0; damage < 6; damage++) {
         key_number(100 + damage, key);
         path_of(fixture, key, path);
-        make(fixture->cache, key, "bundle of some length", 21, "warning");
+        make(fixture->cache, key, "archive of some length", 22, "warning");
         reopen(fixture, 1u << 20);
         auto_close int fd = open(path, O_RDWR);
         assert_true(fd >= 0);
@@ -213,7 +213,7 @@ static void torn_files_are_not_given_back(void **state)
             break;
         case 4:
             assert_int_equal(pwrite(fd, "X", 1, status.st_size - 3), 1);
-            break; /* one byte of the bundle */
+            break; /* one byte of the archive */
         default:
             assert_int_equal(pwrite(fd, "X", 1, 0), 1);
             break; /* the magic */
@@ -245,7 +245,7 @@ static uint64_t bytes_on_disk(const struct fixture *fixture)
     return bytes;
 }
 
-/* Says when the file was used last, in seconds since 1970. */
+/* Sets the time of the file's last use, in seconds since 1970. */
 static void set_used(const struct fixture *fixture, const char *key, time_t when)
 {
     char path[160];
@@ -288,8 +288,8 @@ static void least_recently_used_leave_first(void **state)
     free(bytes);
 }
 
-/* A smaller maximum than what is there: it shrinks at the start. */
-static void shrinks_to_a_new_maximum(void **state)
+/* If the maximum is smaller than the folder, it is evicted at the start. */
+static void a_smaller_maximum_evicts_at_the_start(void **state)
 {
     struct fixture *fixture = *state;
     char *bytes = calloc(1, 60000), key[ARTIFACT_KEY_BYTES];
@@ -305,8 +305,8 @@ static void shrinks_to_a_new_maximum(void **state)
     free(bytes);
 }
 
-/* A hot program costs no disk: its file may even be gone.  It cools down when others are used. */
-static void what_was_used_last_is_in_memory(void **state)
+/* A frequent program costs no disk access: even its file may be missing.  Others push it out of the memory. */
+static void the_most_recently_used_are_in_memory(void **state)
 {
     struct fixture *fixture = *state;
     char key[ARTIFACT_KEY_BYTES], path[160];
@@ -315,7 +315,7 @@ static void what_was_used_last_is_in_memory(void **state)
         key_number(number, key);
         make(fixture->cache, key, &number, sizeof number, "warning");
         if (number % 32 == 0)
-            reopen(fixture, 1u << 20); /* not more than may wait for the disk */
+            reopen(fixture, 1u << 20); /* not more than may be queued */
     }
     unsigned first = 700, second = 701;
     reopen(fixture, 1u << 20);
@@ -333,14 +333,14 @@ static void what_was_used_last_is_in_memory(void **state)
     assert_has(fixture->cache, key, &second, sizeof second, "warning");
     unsigned last = 700 + ARTIFACT_MEMORY_LEN;
     key_number(last, key);
-    assert_has(fixture->cache, key, &last, sizeof last, "warning"); /* one more than there is room for */
+    assert_has(fixture->cache, key, &last, sizeof last, "warning"); /* one more than the memory keeps */
     key_number(second, key);
     assert_has(fixture->cache, key, &second, sizeof second, "warning");
     key_number(first, key);
     assert_lacks(fixture->cache, key);
 }
 
-static void memory_of_what_was_used_last_is_bounded(void **state)
+static void the_memory_is_bounded(void **state)
 {
     (void)state;
     static struct artifact_memory memory;
@@ -353,8 +353,7 @@ static void memory_of_what_was_used_last_is_bounded(void **state)
     for (unsigned number = 0; number < 10; number++) {
         key_number(number, key);
         artifact_memory_keep(&memory, key, fd, TEXT("ten bytes."), false, 1000 + number);
-        artifact_memory_keep(&memory, key, fd, TEXT("ten bytes."), false,
-                             1000 + number); /* again: takes the place of the first */
+        artifact_memory_keep(&memory, key, fd, TEXT("ten bytes."), false, 1000 + number); /* replaces the first */
         assert_true(memory.bytes <= 1000);
     }
     assert_int_equal(memory.bytes, 930);
@@ -397,14 +396,14 @@ static void *race(void *context)
         artifact_cache_abandon(racer->cache, racer->key);
         return NULL;
     }
-    int fd = archive_with("bundle", 6);
+    int fd = archive_with("archive", 7);
     atomic_fetch_add(racer->made, 1);
     artifact_cache_put(racer->cache, racer->key, fd, TEXT(""), false);
     (void)close(fd);
     return NULL;
 }
 
-/* Eight want the same: one makes it.  If that one gives up, exactly one other does. */
+/* Nine threads want the same artifact and one makes it.  If that one abandons it, exactly one other makes it. */
 static void equal_keys_are_made_once(void **state)
 {
     struct fixture *fixture = *state;
@@ -427,7 +426,7 @@ static void equal_keys_are_made_once(void **state)
 }
 
 /* RLIMIT_FSIZE stands in for a full disk: writes fail in the same place.  SIGXFSZ is ignored, as in evalx itself. */
-static void full_disk_stops_keeping_not_running(void **state)
+static void a_full_disk_only_stops_the_caching(void **state)
 {
     struct fixture *fixture = *state;
     struct rlimit before, tight = { .rlim_cur = 1024, .rlim_max = RLIM_INFINITY };
@@ -449,13 +448,13 @@ static void full_disk_stops_keeping_not_running(void **state)
 
     assert_int_equal(bytes_on_disk(fixture), 0); /* nothing half-written is left */
     fixture->cache = open_cache(fixture, 1u << 20);
-    make(fixture->cache, key, bytes, 60000, ""); /* and it works again */
+    make(fixture->cache, key, bytes, 60000, ""); /* and writing works again */
     reopen(fixture, 1u << 20);
     assert_has(fixture->cache, key, bytes, 60000, "");
     free(bytes);
 }
 
-/* A folder that others can write is one where others choose what submissions run. */
+/* Users who can write to the folder decide what submissions run. */
 static void refuses_a_folder_open_to_others(void **state)
 {
     struct fixture *fixture = *state;
@@ -472,7 +471,7 @@ static void refuses_a_folder_open_to_others(void **state)
     assert_int_equal(err.os, ENOENT);
 }
 
-/* What a writer that died left behind is removed once it is old; another process's fresh one is not. */
+/* The temporary file of a writer that died is removed once it is old.  One of a live process is not. */
 static void old_temporary_files_are_removed(void **state)
 {
     struct fixture *fixture = *state;
@@ -492,21 +491,21 @@ static void old_temporary_files_are_removed(void **state)
     assert_int_equal(access(fresh, F_OK), 0);
 }
 
-/* What another worker sends is taken whole or not at all. */
-static void a_packed_artifact_is_whole_or_none(void **state)
+/* A received artifact is accepted whole or not at all. */
+static void a_received_artifact_is_whole_or_rejected(void **state)
 {
     (void)state;
     struct buf packed = { .max = 1u << 20 }, output = { .max = ARTIFACT_OUTPUT_BYTES_MAX };
     struct error err = { 0 };
     bool cut = false;
     char got[8] = "";
-    auto_close int fd = archive_with("bundle", 6);
+    auto_close int fd = archive_with("archive", 7);
     int found_fd = -1;
 
     assert_int_equal(artifact_file_pack(fd, TEXT("a warning"), true, &packed, &err), 0);
     assert_int_equal(artifact_file_unpack(buf_text(&packed), &found_fd, &output, &cut, &err), 1);
-    assert_int_equal(pread(found_fd, got, sizeof got, 0), 6);
-    assert_memory_equal(got, "bundle", 6);
+    assert_int_equal(pread(found_fd, got, sizeof got, 0), 7);
+    assert_memory_equal(got, "archive", 7);
     assert_string_equal(output.at, "a warning");
     assert_true(cut);
     (void)close(found_fd);
@@ -514,7 +513,7 @@ static void a_packed_artifact_is_whole_or_none(void **state)
         buf_clear(&output);
         assert_int_equal(artifact_file_unpack((struct text){ packed.at, len }, &found_fd, &output, &cut, &err), 0);
     }
-    for (size_t at = 0; at < packed.len; at++) { /* one bit of it is another */
+    for (size_t at = 0; at < packed.len; at++) { /* one bit is flipped */
         if (at >= 20 && at < 24)
             continue; /* output_cut: a flag, true or not */
         packed.at[at] ^= 1;
@@ -529,17 +528,17 @@ static void a_packed_artifact_is_whole_or_none(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_packed_artifact_is_whole_or_none),
-        cmocka_unit_test_setup_teardown(gives_back_what_was_put, set_up, tear_down),
+        cmocka_unit_test(a_received_artifact_is_whole_or_rejected),
+        cmocka_unit_test_setup_teardown(returns_what_was_put, set_up, tear_down),
         cmocka_unit_test_setup_teardown(keeps_large_archives_whole, set_up, tear_down),
         cmocka_unit_test_setup_teardown(artifacts_are_sealed, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(torn_files_are_not_given_back, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(damaged_files_are_removed, set_up, tear_down),
         cmocka_unit_test_setup_teardown(least_recently_used_leave_first, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(what_was_used_last_is_in_memory, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(memory_of_what_was_used_last_is_bounded, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(shrinks_to_a_new_maximum, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(the_most_recently_used_are_in_memory, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(the_memory_is_bounded, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_smaller_maximum_evicts_at_the_start, set_up, tear_down),
         cmocka_unit_test_setup_teardown(equal_keys_are_made_once, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(full_disk_stops_keeping_not_running, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_full_disk_only_stops_the_caching, set_up, tear_down),
         cmocka_unit_test_setup_teardown(refuses_a_folder_open_to_others, set_up, tear_down),
         cmocka_unit_test_setup_teardown(old_temporary_files_are_removed, set_up, tear_down),
     };

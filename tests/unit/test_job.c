@@ -1,4 +1,4 @@
-/* job: in which order the steps of a submission come, what each result becomes, and when it has ended. */
+/* job: the order of its steps, the results of its tests, and when it has ended. */
 #include "fixture.h"
 
 #include "codec/request_json.h"
@@ -65,7 +65,7 @@ static void compile(struct job *job, uint32_t program, bool ok)
     compiled.ok = ok;
     compiled.verdict = ok ? VERDICT_ACCEPTED : VERDICT_COMPILE_ERROR;
     compiled.compile_us = 1234;
-    assert_ok(buf_append_text(&compiled.output, TEXT("said the compiler"), &err), err);
+    assert_ok(buf_append_text(&compiled.output, TEXT("compiler output"), &err), err);
     job_compiled(job, program, &compiled);
 }
 
@@ -89,7 +89,7 @@ static void programs_compile_before_their_tests_run(void **state)
     assert_next(job, STEP_COMPILE, 0);
     assert_next(job, STEP_COMPILE, 1);
     assert_none(job);
-    compile(job, 1, true); /* the second is ready first: its tests need not wait for the other program */
+    compile(job, 1, true); /* the second program compiles first: its tests do not wait for the other one */
     for (uint32_t i = 0; i < 4; i++)
         if (job->submission.tests[i].program == 1)
             assert_next(job, STEP_RUN, i);
@@ -100,7 +100,7 @@ static void programs_compile_before_their_tests_run(void **state)
             assert_next(job, STEP_RUN, i);
     assert_none(job);
     assert_int_equal(job->running, 4);
-    for (uint32_t i = 4; i-- > 0;) { /* whatever the order they end in */
+    for (uint32_t i = 4; i-- > 0;) { /* in any order */
         assert_true(job_is_open(job));
         char output[2] = { (char)('0' + i), '\0' };
         ran(job, i, output);
@@ -129,9 +129,9 @@ static void a_program_that_does_not_compile_ends_its_tests_only(void **state)
         const struct result *result = &job->results[i];
         ended++;
         assert_int_equal(result->verdict, VERDICT_COMPILE_ERROR);
-        assert_text_equal(result->errors, "said the compiler");
+        assert_text_equal(result->errors, "compiler output");
         assert_int_equal(result->compile_us, 1234);
-        assert_int_not_equal(result_exit_code(result), 0); /* clients take 0 and no stderr for passed */
+        assert_int_not_equal(result_exit_code(result), 0); /* clients take 0 and an empty stderr as passed */
     }
     assert_true(ended > 0);
     assert_int_equal(job->tests_left, 4 - ended);
@@ -157,7 +157,7 @@ static void a_returned_step_is_the_next_one(void **state)
     assert_next(job, STEP_COMPILE, 1);
     compile(job, 0, true);
     assert_true(job_take_step(job, &step));
-    job_return_step(job, step); /* the ring turns past its end */
+    job_return_step(job, step); /* the ring wraps around */
     assert_next(job, STEP_RUN, step.at);
     job_internal_error(job, step.at, "the slot broke twice");
     assert_int_equal(job->results[step.at].verdict, VERDICT_INTERNAL_ERROR);
@@ -177,7 +177,7 @@ static void after_an_abort_nothing_is_queued(void **state)
     struct step step;
 
     assert_next(job, STEP_COMPILE, 0);
-    assert_int_equal(job_abort(job, JOB_RELEASE), 1); /* the other compile step went */
+    assert_int_equal(job_abort(job, JOB_RELEASE), 1); /* the other compile step was dropped */
     assert_none(job);
     assert_false(job_is_open(job));
     compile(job, 0, true); /* an executor had taken it */
@@ -219,7 +219,7 @@ static void a_job_that_cannot_be_run_ends_at_once(void **state)
     set_available(true);
 }
 
-/* 64 MiB of output are kept, then verdicts and figures without the text. */
+/* 64 MiB of output are kept; further results have no output. */
 static void outputs_of_one_submission_are_bounded(void **state)
 {
     (void)state;

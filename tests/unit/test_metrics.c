@@ -1,4 +1,4 @@
-/* The Prometheus text: names, zeros, sums, escaping, and what happens without a store. */
+/* metrics: the names, zeros, sums and escaping in the Prometheus text, and the text without a store. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -65,7 +65,7 @@ static void labels_are_escaped(void **state)
     assert_shows(show(&empty), "evalx_queue_depth_total{language=\"py\\\"th\\\\on\"} 0");
 }
 
-/* A series that comes and goes leaves an alarm without data. */
+/* An alarm has no data while its series is missing. */
 static void zeros_are_shown(void **state)
 {
     (void)state;
@@ -100,7 +100,7 @@ static void depths_come_from_the_store(void **state)
                                  .busy_milli = 5250 };
     const char *text = show(&depth);
     assert_shows(text, "evalx_queue_depth_total{language=\"c\"} 7");
-    assert_shows(text, "evalx_queue_depth_total{language=\"cobol\"} 3"); /* only another machine knows it */
+    assert_shows(text, "evalx_queue_depth_total{language=\"cobol\"} 3"); /* a language that only another machine has */
     assert_shows(text, "evalx_queue_depth 10");
     assert_shows(text, "evalx_jobs_running 2");
     assert_shows(text, "evalx_dead_submissions 1");
@@ -110,7 +110,7 @@ static void depths_come_from_the_store(void **state)
     assert_shows(text, "evalx_oldest_wait_seconds 1.234");
 }
 
-static void without_a_store_its_figures_are_left_out(void **state)
+static void without_a_store_its_values_are_omitted(void **state)
 {
     (void)state;
     const char *text = show(NULL);
@@ -122,9 +122,9 @@ static void without_a_store_its_figures_are_left_out(void **state)
 static void histograms_are_cumulative(void **state)
 {
     (void)state;
-    metrics_execution("c", 1000); /* exactly a bound: belongs below it */
+    metrics_execution("c", 1000); /* equal to a bound: counted below it */
     metrics_execution("c", 1001);
-    metrics_execution("c", 999000000); /* beyond the last bound */
+    metrics_execution("c", 999000000); /* above the last bound */
     const char *text = show(NULL);
     assert_shows(text, "evalx_execution_time_seconds_bucket{language=\"c\",le=\"0.001\"} 1");
     assert_shows(text, "evalx_execution_time_seconds_bucket{language=\"c\",le=\"0.0025\"} 2");
@@ -165,7 +165,7 @@ static void no_job_can_make_a_series(void **state)
     assert_null(strstr(text, "l999"));
 }
 
-/* Every sample's family was announced by HELP and TYPE, once. */
+/* Every family has one HELP and one TYPE line. */
 static void every_family_has_its_head_once(void **state)
 {
     (void)state;
@@ -212,7 +212,7 @@ int main(void)
         ROW(labels_are_escaped),
         ROW(zeros_are_shown),
         ROW(depths_come_from_the_store),
-        ROW(without_a_store_its_figures_are_left_out),
+        ROW(without_a_store_its_values_are_omitted),
         ROW(histograms_are_cumulative),
         ROW(requests_are_counted_by_route_and_status),
         ROW(no_job_can_make_a_series),

@@ -1,4 +1,4 @@
-/* result_cache: what may be kept, that it comes back as it was, and that neither memory nor time are exceeded. */
+/* result_cache: which outcomes are kept, that they are returned unchanged, and the limits of memory and time. */
 #include "worker/result_cache.h"
 
 #include <setjmp.h>
@@ -13,7 +13,7 @@
 
 static void key_number(unsigned number, char ret_key[HASH_HEX_BYTES])
 {
-    (void)snprintf(ret_key, HASH_HEX_BYTES, "%06x%058x", number % 7, number); /* few chains, so that they get long */
+    (void)snprintf(ret_key, HASH_HEX_BYTES, "%06x%058x", number % 7, number); /* few chains, so that each is long */
 }
 
 static struct run_outcome outcome_of(const char *output)
@@ -54,7 +54,7 @@ static bool has(struct result_cache *cache, unsigned number, const char *output)
     return true;
 }
 
-static void gives_back_what_was_put(void **state)
+static void returns_what_was_put(void **state)
 {
     (void)state;
     struct result_cache *cache = result_cache_open(1 << 20, 60);
@@ -69,7 +69,7 @@ static void gives_back_what_was_put(void **state)
         char output[16];
         (void)snprintf(output, sizeof output, "output %u", i);
         assert_true(has(cache, i, output));
-        assert_true(has(cache, i, output)); /* a copy: it is still there */
+        assert_true(has(cache, i, output)); /* the first get returned a copy */
     }
     put(cache, 7, "another time");
     assert_true(has(cache, 7, "another time"));
@@ -88,7 +88,7 @@ static void the_least_recently_used_leave_first(void **state)
     output[EACH] = '\0';
     for (unsigned i = 0; i < 100; i++) {
         put(cache, i, output);
-        assert_true(has(cache, 0, output)); /* used all the time */
+        assert_true(has(cache, 0, output)); /* used again and again */
     }
     for (unsigned i = 0; i < 100; i++)
         kept += has(cache, i, output);
@@ -100,13 +100,13 @@ static void the_least_recently_used_leave_first(void **state)
     char *large = malloc(ROOM / 8);
     memset(large, 'x', ROOM / 8 - 1);
     large[ROOM / 8 - 1] = '\0';
-    put(cache, 200, large); /* one alone must not push out the others */
+    put(cache, 200, large); /* one entry must not push out all others */
     assert_false(has(cache, 200, large));
     free(large);
     result_cache_close(cache);
 }
 
-static void time_takes_them_away(void **state)
+static void entries_expire(void **state)
 {
     (void)state;
     struct result_cache *cache = result_cache_open(1 << 20, 1);
@@ -118,7 +118,7 @@ static void time_takes_them_away(void **state)
     result_cache_close(cache);
 }
 
-/* Whatever would not go the same way again is run again. */
+/* An outcome is kept only if another run would have the same one. */
 static void only_what_ended_by_itself_is_kept(void **state)
 {
     (void)state;
@@ -136,7 +136,7 @@ static void only_what_ended_by_itself_is_kept(void **state)
         { "wall time", { .archive_fd = -1, .stats = { .wall_exceeded = true } }, false },
         { "memory", { .archive_fd = -1, .stats = { .oom_kills = 1 } }, false },
         { "processes", { .archive_fd = -1, .stats = { .processes_denied = 1, .exit_code = 1 } }, false },
-        { "refused call", { .archive_fd = -1, .stats = { .denied_syscall = 1 } }, false },
+        { "denied syscall", { .archive_fd = -1, .stats = { .denied_syscall = 1 } }, false },
         { "output", { .archive_fd = -1, .stats = { .output_exceeded = true } }, false },
         { "cut output", { .archive_fd = -1, .output_cut = true }, false },
         { "cut errors", { .archive_fd = -1, .errors_cut = true }, false },
@@ -152,9 +152,9 @@ static void only_what_ended_by_itself_is_kept(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(gives_back_what_was_put),
+        cmocka_unit_test(returns_what_was_put),
         cmocka_unit_test(the_least_recently_used_leave_first),
-        cmocka_unit_test(time_takes_them_away),
+        cmocka_unit_test(entries_expire),
         cmocka_unit_test(only_what_ended_by_itself_is_kept),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
