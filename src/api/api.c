@@ -12,6 +12,7 @@
 #include "api/api_keys.h"
 #include "api/routes.h"
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "config/config.h"
 
 #define REQUESTS_MAX 20000 /* at the desk; more than connections can leave there */
@@ -131,13 +132,15 @@ void api_ended(struct api *api, const char token[TOKEN_BYTES], const struct stor
     subscriptions_notifytell_end(api->subscriptions, token, end);
 }
 
-void api_stop(struct api *api, uint64_t drain_ms)
+void api_stop(struct api *api, uint64_t deadline_us)
 {
+    uint64_t now_us = clock_mono_us();
+
     if (api == NULL)
         return;
     server_drain(api->server);
     long_polls_drain(api->long_polls);
     ws_server_drain(api->ws_server);
-    server_stop(api->server, drain_ms);
+    server_stop(api->server, deadline_us > now_us ? (deadline_us - now_us) / 1000 : 0);
     api_free(api);
 }

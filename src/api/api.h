@@ -18,4 +18,5 @@ void api_changed(struct api *api, const char token[TOKEN_BYTES], enum submission
 void api_ended(struct api *api, const char token[TOKEN_BYTES], const struct store_view *end);
 /* See server_answers. */
 bool api_answers(struct api *api, uint32_t wait_ms);
-void api_stop(struct api *api, uint64_t drain_ms);
+/* Drains until deadline_us (clock_mono_us) at the latest, then stops and frees.  NULL is fine. */
+void api_stop(struct api *api, uint64_t deadline_us);

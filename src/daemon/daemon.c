@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "api/api.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/sync.h"
 #include "daemon/privileges.h"
@@ -297,17 +298,22 @@ static int wait_for_stop(struct daemon *daemon, struct error *err)
     return outcome;
 }
 
-/* Drains and stops everything that was started. */
+/*
+ * Drains and stops everything that was started.  The API and the worker drain until the same deadline, so that the stop
+ * takes no longer than the service manager was told.  The worker claims nothing more from the beginning: what it took
+ * while the API drains could lack the time to finish.
+ */
 static void daemon_stop(struct daemon *daemon, uint64_t drain_s)
 {
-    uint64_t drain_ms = drain_s * 1000;
+    uint64_t deadline_us = clock_mono_us() + drain_s * 1000000;
 
     sd_notify_stopping(&daemon->sd_notify, drain_s + STOP_MARGIN_S);
+    worker_drain(daemon->worker);
     /* Long polls read the store themselves while the API drains. */
     set_watch_targets(daemon, NULL, daemon->worker);
     if (daemon->api != NULL)
-        api_stop(daemon->api, drain_ms);
-    worker_stop(daemon->worker, drain_ms);
+        api_stop(daemon->api, deadline_us);
+    worker_stop(daemon->worker, deadline_us);
     set_watch_targets(daemon, NULL, NULL);
     if (daemon->page != NULL)
         server_stop(daemon->page, 0);

@@ -194,10 +194,12 @@ void worker_cancelled(struct worker *worker, const char token[TOKEN_BYTES])
 }
 
 /* The fetcher may be about to sleep in store_claim when store_wake is called.  So it is woken until it has exited. */
-static void stop_claims(struct worker *worker)
+void worker_drain(struct worker *worker)
 {
     bool done = false;
 
+    if (worker == NULL || worker->phase != WORKER_RUNNING)
+        return;
     enter_phase(worker, WORKER_NO_CLAIMS);
     while (!done) {
         store_wake(worker->store);
@@ -209,15 +211,13 @@ static void stop_claims(struct worker *worker)
     thread_join(worker->fetcher);
 }
 
-static void drain(struct worker *worker, uint64_t drain_ms)
+static void wait_for_jobs(struct worker *worker, uint64_t deadline_us)
 {
-    uint64_t deadline_us = sync_now_us() + drain_ms * 1000;
-
     lock_guard(&worker->lock);
     while (worker->jobs_len > 0 && cond_wait_until(&worker->progress, &worker->lock, deadline_us))
         ;
     if (worker->jobs_len > 0)
-        log_warn("%zu submissions still run after %" PRIu64 " ms; releasing them", worker->jobs_len, drain_ms);
+        log_warn("%zu submissions still run at the end of the drain; releasing them", worker->jobs_len);
     worker_set_phase(worker, WORKER_NO_RETRY);
     worker_abort_all(worker, JOB_RELEASE);
     while (worker->jobs_len > 0)
@@ -225,14 +225,14 @@ static void drain(struct worker *worker, uint64_t drain_ms)
     worker_set_phase(worker, WORKER_STOPPING);
 }
 
-void worker_stop(struct worker *worker, uint64_t drain_ms)
+void worker_stop(struct worker *worker, uint64_t deadline_us)
 {
     struct error err;
 
     if (worker == NULL)
         return;
-    stop_claims(worker);
-    drain(worker, drain_ms);
+    worker_drain(worker);
+    wait_for_jobs(worker, deadline_us);
     for (uint32_t i = 0; i < worker->executors_len; i++)
         thread_join(worker->executors[i].thread);
     for (uint32_t i = 0; i < worker->reporters_len; i++)

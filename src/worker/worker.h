@@ -38,8 +38,10 @@ uint32_t worker_slots(const struct worker *worker);
 /* For the callback of store_watch: this submission was cancelled.  Any thread; returns at once. */
 void worker_cancelled(struct worker *worker, const char token[TOKEN_BYTES]);
 
+/* Stops claiming and returns once the fetcher has exited.  The jobs go on.  NULL is fine. */
+void worker_drain(struct worker *worker);
 /*
- * Claims no more, waits up to drain_ms for the jobs, releases the rest to other workers, joins all threads and frees
- * the worker.  NULL is fine.
+ * Drains, waits for the jobs until deadline_us (sync_now_us), releases the rest to other workers, joins all threads and
+ * frees the worker.  NULL is fine.
  */
-void worker_stop(struct worker *worker, uint64_t drain_ms);
+void worker_stop(struct worker *worker, uint64_t deadline_us);

@@ -13,6 +13,7 @@ import time
 import pytest
 
 import harness
+from raw_http import Socket
 
 libc = ctypes.CDLL(None, use_errno=True)
 PTRACE_SEIZE, PTRACE_INTERRUPT, PTRACE_DETACH = 0x4206, 0x4207, 17
@@ -105,6 +106,28 @@ def test_ready_alive_and_ending_are_told(start_evalx, manager):
     assert int(stopping["EXTEND_TIMEOUT_USEC"]) > 7_000_000
     assert int(stopping["WATCHDOG_USEC"]) > 7_000_000
     assert server.wait() == 0
+
+
+def test_the_api_and_the_worker_drain_until_one_deadline(start_evalx, manager):
+    """A client that never completes its request keeps the API busy, a long run the worker: each for the whole drain."""
+    drain = round(8 * harness.SLOWNESS)
+    server = start_evalx({"NOTIFY_SOCKET": manager.path, "EVALX_DRAIN_SECONDS": str(drain),
+                          "EVALX_REQUEST_DEADLINE_SECONDS": "3600"})
+    client = server.client()
+    token = client.submit([{"language": "bash", "version": "*", "code": "sleep 80", "timeout": 60}])
+    harness.wait_until("it runs", lambda: client.get(f"/submissions/{token}").json()["status"] == "Processing")
+    client.close()
+    with Socket(server.port) as slow:
+        assert slow.send(b"POST /execute HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
+        time.sleep(0.5)
+        begin = time.monotonic()
+        server.terminate()
+        told = int(manager.wait_for("STOPPING")["EXTEND_TIMEOUT_USEC"]) / 1e6
+        assert server.wait(4 * drain) == 0
+        took = time.monotonic() - begin
+    assert 0.9 * drain < took, "neither had its drain"
+    assert took < 1.7 * drain, "the worker's drain began after that of the API"
+    assert took < told
 
 
 def test_an_abstract_socket_and_no_watchdog(start_evalx, folder):
