@@ -53,7 +53,7 @@ case ${1:-} in
         tee "$log"
     say "the attacks in the images"
     EVALX_BINARY=$PWD/$build/evalx /usr/bin/python3 tests/sandbox/run_attacks.py --images | tee -a "$log"
-    awk '/ works \(/ { passed++ } / FAILS$/ { failed++ }
+    awk '/ works \(/ { passed++ } / FAILS$/ { failed++; print "FAILED:  language " $1 }
         /^[0-9]+ passed, [0-9]+ failed/ { passed += $1; failed += $3; skipped += $5; ran = 1 }
         END {
             if (!ran || !passed) failed++

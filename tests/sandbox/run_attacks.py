@@ -331,9 +331,9 @@ def tell(tap, number, one, problem, skipped, took):
         if problem:
             print("# " + problem.replace("\n", "\n# "), flush=True)
     elif skipped:
-        print(f"skipped {one.name}: {skipped}", flush=True)
+        print(f"skipped: {one.name} ({skipped})", flush=True)
     elif problem:
-        print(f"FAILED  {one.name}: {problem}", flush=True)
+        print(f"FAILED:  {one.name} ({problem})", flush=True)
     else:
         print(f"ok      {one.name} ({took:.2f} s)", flush=True)
 

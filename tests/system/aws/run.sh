@@ -1,10 +1,8 @@
 #!/bin/sh
-# test_aws: everything about the deployment on AWS that can be tried without an account.
+# run: the tests of the deployment on AWS that need no account: run.sh [--short] [PYTEST ARGUMENTS...]
 #
-#   run.sh [--short] [PYTEST ARGUMENTS...]
-#
-# cfn-lint, a moto server and the aws command come from PyPI, at the versions here, into build-aws/.  Where PyPI cannot
-# be reached, what needs them is skipped, by name, and the rest is done.  --short leaves out what takes longest.
+# cfn-lint, a moto server and the aws command come from PyPI, in the versions below, into build-aws/.  If PyPI cannot be
+# reached, the tests that need them are skipped by name and all others run.  --short leaves out the slowest tests.
 set -eu
 . tools/common.sh
 wanted='cfn-lint==1.51.0 moto[server]==5.2.1 awscli==1.46.3'
@@ -38,4 +36,11 @@ if [ "${1:-}" = --short ]; then
 fi
 say "the tests (tests/system/aws)"
 export PYTHONDONTWRITEBYTECODE=1 EVALX_BINARY="$PWD/$build/evalx"
-exec "$python" -m pytest -q -rs -p no:cacheprovider -m "$select" tests/system/aws "$@"
+results=$folder/test-results/aws
+rm -rf "$results"
+mkdir -p "$results"
+status=0
+"$python" -m pytest -q -p no:cacheprovider --junit-xml="$results/pytest.xml" -m "$select" tests/system/aws "$@" ||
+    status=$?
+echo "$status" >"$results/status"
+exec /usr/bin/python3 tests/junit_sum.py "$results"
