@@ -31,7 +31,7 @@ static void add(struct store *store, const char *queue, size_t len)
     for (size_t i = 0; i < len; i++) {
         news[i] = (struct store_new){ .priority = (enum submission_priority)(i % PRIORITY_COUNT_),
                                       .payload = { payload, PAYLOAD_BYTES } };
-        store_name(store, news[i].token);
+        store_new_token(store, "", news[i].token);
         (void)snprintf(news[i].queue, sizeof news[i].queue, "%s", queue);
     }
     if (store_add(store, news, len, &err) < 0)

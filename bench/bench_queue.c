@@ -38,7 +38,7 @@ static void fill(struct store *store, struct store_new news[], size_t len)
 {
     for (size_t i = 0; i < len; i++) {
         news[i] = (struct store_new){ .priority = PRIORITY_NORMAL, .payload = { bench_payload, PAYLOAD_BYTES } };
-        store_name(store, news[i].token);
+        store_new_token(store, "", news[i].token);
         /* Not the last character: it may name a shard. */
         (void)snprintf(news[i].queue, sizeof news[i].queue, "%s",
                        bench_queues[(unsigned char)news[i].token[TOKEN_LEN - 2] % 6]);
@@ -90,7 +90,8 @@ static void turn(struct store *store, struct bench_floor *base, struct store_wor
     note(spent, CLAIM, &at);
     for (size_t i = 0; i < len; i++) {
         struct text result = { bench_result, RESULT_BYTES };
-        if (store_finish(store, claims[i].token, claims[i].attempt, SUBMISSION_COMPLETED, result, &kept, &err) < 0 ||
+        if (store_finish(store, "one", claims[i].token, claims[i].attempt, SUBMISSION_COMPLETED, result, &kept, &err) <
+                0 ||
             !kept)
             die("finish", kept ? err.text : "not kept");
     }

@@ -14,7 +14,7 @@ int api_start(const struct config *config, const struct languages *languages, st
 uint16_t api_port(const struct api *api);
 /* What store_watch told; wakes ?wait= and /ws.  Any thread, returns at once. */
 void api_changed(struct api *api, const char token[TOKEN_BYTES], enum submission_state state);
-/* What store_watch_ends told, likewise. */
+/* What store_watch_results told, likewise. */
 void api_ended(struct api *api, const char token[TOKEN_BYTES], const struct store_view *end);
 /* See server_answers. */
 bool api_answers(struct api *api, uint32_t wait_ms);

@@ -118,7 +118,7 @@ static void on_added(void *context, const struct store_added *added, const struc
 }
 
 /* The store knows a key by a hash, so that no client can meet another's, and a body by another. */
-static void name_keyed(struct submit *submit, struct store_new *entry, char ret_token[TOKEN_BYTES])
+static void set_key(const struct submit *submit, struct store_new *entry)
 {
     struct hash hash;
 
@@ -127,7 +127,6 @@ static void name_keyed(struct submit *submit, struct store_new *entry, char ret_
     hash_add_u64(&hash, submit->kind + (submit->fresh ? 16u : 0u));
     hash_add(&hash, exchange_body(submit->exchange));
     hash_finish(&hash, entry->body);
-    store_name_keyed(submit->api->store, entry->key, ret_token);
 }
 
 /* What the store keeps of it.  Strings may grow when they are escaped, to six times their size at the very most. */
@@ -141,9 +140,8 @@ static int encode(struct submit *submit, struct store_new *entry, struct buf *pa
         return -1;
     submission.fresh = submit->fresh;
     if (submit->key[0] != '\0')
-        name_keyed(submit, entry, submission.token);
-    else
-        store_name(submit->api->store, submission.token);
+        set_key(submit, entry);
+    store_new_token(submit->api->store, entry->key, submission.token);
     if (exchange_client(submit->exchange) != NULL)
         memcpy(&entry->client, exchange_client(submit->exchange), sizeof entry->client);
     struct text queue = submission_queue(&submission);

@@ -15,7 +15,7 @@ struct subscriber {
     char token[TOKEN_BYTES];
     /* Called under watch's lock, on a thread of the store: short, and no call back into watch. */
     void (*changed)(struct subscriber *subscriber, enum submission_state state);
-    /* Likewise; what store_watch_ends tells.  NULL: it does not care. */
+    /* Likewise; what store_watch_results tells.  NULL: it does not care. */
     void (*ended)(struct subscriber *subscriber, const struct store_view *end);
     struct subscriber *previous, *next;
 };

@@ -198,7 +198,7 @@ static int open_store(struct daemon *daemon, bool has_api, struct error *err)
                                            : "open the store");
     }
     if (has_api)
-        store_watch_ends(daemon->store, on_end, &daemon->watch_targets);
+        store_watch_results(daemon->store, on_end, &daemon->watch_targets);
     return store_watch(daemon->store, on_change, &daemon->watch_targets, err);
 }
 

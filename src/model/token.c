@@ -12,8 +12,8 @@
 #define RANDOM_BYTES 10
 #define TIME_CHARS 10
 
-static const char alphabet[] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
-static_assert(sizeof alphabet - 1 == 32, "five bits a character");
+const char token_alphabet[] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+static_assert(sizeof token_alphabet - 1 == 32, "five bits a character");
 static_assert(TIME_CHARS + RANDOM_BYTES * 8 / 5 == TOKEN_LEN, "time and randomness fill the token");
 
 void token_new(char ret_token[TOKEN_BYTES])
@@ -27,7 +27,7 @@ void token_new(char ret_token[TOKEN_BYTES])
         abort();
     }
     for (int i = TIME_CHARS - 1; i >= 0; i--) {
-        ret_token[i] = alphabet[ms & 31];
+        ret_token[i] = token_alphabet[ms & 31];
         ms >>= 5;
     }
     for (int i = 0; i < RANDOM_BYTES * 8 / 5; i++) {
@@ -35,7 +35,7 @@ void token_new(char ret_token[TOKEN_BYTES])
         unsigned pair = (unsigned)random[bit / 8] << 8;
         if (bit / 8 + 1 < RANDOM_BYTES)
             pair |= random[bit / 8 + 1];
-        ret_token[TIME_CHARS + i] = alphabet[pair >> (11 - bit % 8) & 31];
+        ret_token[TIME_CHARS + i] = token_alphabet[pair >> (11 - bit % 8) & 31];
     }
     ret_token[TOKEN_LEN] = '\0';
 }
@@ -45,21 +45,7 @@ bool token_is_valid(struct text text)
     if (text.len != TOKEN_LEN || text.at[0] > '7') /* 48 bits of time leave three for the first character */
         return false;
     for (size_t i = 0; i < text.len; i++)
-        if (text.at[i] == '\0' || strchr(alphabet, text.at[i]) == NULL)
+        if (text.at[i] == '\0' || strchr(token_alphabet, text.at[i]) == NULL)
             return false;
     return true;
-}
-
-void token_set_shard(char token[TOKEN_BYTES], unsigned place)
-{
-    assert(place < TOKEN_SHARDS_MAX);
-    token[TOKEN_LEN - 1] = alphabet[place];
-}
-
-unsigned token_shard(const char *token)
-{
-    if (strnlen(token, TOKEN_BYTES) != TOKEN_LEN)
-        return TOKEN_SHARDS_MAX;
-    const char *at = strchr(alphabet, token[TOKEN_LEN - 1]);
-    return at != NULL ? (unsigned)(at - alphabet) : TOKEN_SHARDS_MAX;
 }

@@ -24,7 +24,7 @@ bool artifact_share_get(struct artifact_share *share, const char key[ARTIFACT_KE
     auto_buf struct buf bytes = { .max = SHARED_ARTIFACT_BYTES_MAX + 1 };
     bool found = false;
 
-    if (store_shared_get(share->store, key, &bytes, &found, &err) < 0) {
+    if (shared_cache_get(share->store, key, &bytes, &found, &err) < 0) {
         log_change(share, &err);
         return false;
     }
@@ -53,6 +53,6 @@ void artifact_share_put(struct artifact_share *share, const char key[ARTIFACT_KE
         return;
     bool failed =
         artifact_file_pack(artifact->archive_fd, buf_text(&artifact->output), artifact->output_cut, &bytes, &err) < 0 ||
-        store_shared_put(share->store, key, buf_text(&bytes), share->bytes_max, &err) < 0;
+        shared_cache_put(share->store, key, buf_text(&bytes), share->bytes_max, &err) < 0;
     log_change(share, failed ? &err : NULL);
 }

@@ -7,14 +7,14 @@
  * costs a compile.  Any thread.
  */
 #pragma once
-#include "queue/queue.h"
+#include "queue/shared_cache.h"
 #include "worker/artifact_cache.h"
 
 /* A larger artifact is not shared, because sending it would delay other users of the store. */
 #define SHARED_ARTIFACT_BYTES_MAX (4u << 20)
 
 struct artifact_share {
-    struct store *store; /* store_shares is true */
+    struct store *store; /* shared_cache_exists is true */
     uint64_t bytes_max;
     _Atomic bool failing; /* so that a failure is logged once */
 };

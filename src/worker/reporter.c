@@ -50,10 +50,11 @@ static int report_once(struct worker *worker, const struct job *job, enum job_en
 {
     switch (end) {
     case JOB_COMPLETE:
-        return store_finish(worker->store, job->token, job->attempt, SUBMISSION_COMPLETED, results, ret_kept, err);
+        return store_finish(worker->store, worker->name, job->token, job->attempt, SUBMISSION_COMPLETED, results,
+                            ret_kept, err);
     case JOB_FAIL:
-        return store_finish(worker->store, job->token, job->attempt, SUBMISSION_FAILED, text_of(job->reason), ret_kept,
-                            err);
+        return store_finish(worker->store, worker->name, job->token, job->attempt, SUBMISSION_FAILED,
+                            text_of(job->reason), ret_kept, err);
     case JOB_RELEASE:
         return store_release(worker->store, job->token, job->attempt, err);
     case JOB_ABANDON:

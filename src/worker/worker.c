@@ -74,7 +74,7 @@ static void open_caches(struct worker *worker)
         return;
     (void)snprintf(folder, sizeof folder, "%s/artifacts", config->data);
     worker->share = (struct artifact_share){ .store = worker->store, .bytes_max = config->share_bytes_max };
-    bool shares = worker->share.bytes_max > 0 && store_shares(worker->store);
+    bool shares = worker->share.bytes_max > 0 && shared_cache_exists(worker->store);
     if (artifact_cache_open(folder, config->cache_bytes_max, shares ? &worker->share : NULL, &worker->cache, &err) < 0)
         log_warn("artifact cache disabled: %s", err.text);
 }

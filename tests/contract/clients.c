@@ -258,7 +258,7 @@ static struct store_new keyed(struct store *store, char key, char body)
     struct store_new entry = entry_of(store, "", "c", PRIORITY_NORMAL);
     fill_hash(entry.key, key);
     fill_hash(entry.body, body);
-    store_name_keyed(store, entry.key, entry.token);
+    store_new_token(store, entry.key, entry.token);
     return entry;
 }
 
@@ -382,7 +382,7 @@ static void the_same_key_at_the_same_time_is_added_once(void **state)
             repeats[i] = (struct repeat){ .store = stores[i % 2] };
             repeats[i].entry = keyed(stores[i % 2], (char)('a' + round % 6), round < 6 ? '1' : '2');
             fill_hash(repeats[i].entry.key, (char)('0' + round));
-            store_name_keyed(stores[i % 2], repeats[i].entry.key, repeats[i].entry.token);
+            store_new_token(stores[i % 2], repeats[i].entry.key, repeats[i].entry.token);
             assert_int_equal(pthread_create(&threads[i], NULL, add_repeat, &repeats[i]), 0);
         }
         for (size_t i = 0; i < MANY; i++)

@@ -35,7 +35,7 @@ static _Noreturn void live(int fd)
         struct store_new news[3];
         for (size_t j = 0; j < 3; j++) {
             news[j] = (struct store_new){ .priority = PRIORITY_NORMAL, .queue = "c", .payload = TEXT("work") };
-            store_name(store, news[j].token);
+            store_new_token(store, "", news[j].token);
         }
         if (store_add(store, news, 3, &err) < 0)
             _exit(4);
@@ -47,7 +47,8 @@ static _Noreturn void live(int fd)
         if (store_claim(store, &worker, 1, 0, &claim, &len, &err) < 0 || len != 1)
             _exit(5);
         if (i % 3 != 0) {
-            if (store_finish(store, claim.token, claim.attempt, SUBMISSION_COMPLETED, TEXT("[7]"), &kept, &err) < 0 ||
+            if (store_finish(store, "one", claim.token, claim.attempt, SUBMISSION_COMPLETED, TEXT("[7]"), &kept, &err) <
+                    0 ||
                 !kept)
                 _exit(6);
             acknowledge(fd, 'F', claim.token);

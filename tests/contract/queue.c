@@ -328,7 +328,7 @@ static void *claim_many(void *context)
                 atomic_fetch_add(&crowd->failures, 1);
             else
                 atomic_fetch_add(&crowd->claimed[at - crowd->tokens], 1);
-            if (store_finish(crowd->store, claims[i].token, claims[i].attempt, SUBMISSION_COMPLETED,
+            if (store_finish(crowd->store, "one", claims[i].token, claims[i].attempt, SUBMISSION_COMPLETED,
                              text_of(claims[i].token), &kept, &err) < 0 ||
                 !kept)
                 atomic_fetch_add(&crowd->failures, 1);

@@ -43,7 +43,7 @@ static void wait_for(int port, const char *section, const char *expected)
 static int try_add(struct store *store, char ret_token[TOKEN_BYTES], struct error *err)
 {
     struct store_new entry = { .priority = PRIORITY_NORMAL, .queue = "c", .payload = TEXT("work") };
-    store_name(store, entry.token);
+    store_new_token(store, "", entry.token);
     memcpy(ret_token, entry.token, TOKEN_BYTES);
     return store_add(store, &entry, 1, err);
 }
@@ -168,7 +168,7 @@ static void a_server_that_loads_its_data_is_waited_for(void **state)
         struct store_new news[BATCH];
         for (int j = 0; j < BATCH; j++) {
             news[j] = (struct store_new){ .priority = PRIORITY_NORMAL, .queue = "c", .payload = TEXT("work") };
-            store_name(store, news[j].token);
+            store_new_token(store, "", news[j].token);
         }
         must(store_add(store, news, BATCH, &err));
     }

@@ -50,7 +50,7 @@ static void a_lost_answer_changes_nothing(void **state)
         cutter.cuts = 1;
         if (round % 2 == 0) {
             assert_true(finish_one(store, token, 1, "[]"));
-            assert_false(finish_one(store, token, 1, "[]"));
+            assert_true(finish_one(store, token, 1, "[]")); /* another call of the same worker: the same answer */
         } else {
             must(store_cancel(store, token, &done, &err));
             assert_true(done);
@@ -97,7 +97,7 @@ static void expect_all_fail(struct store *store, const char *token)
         int result = call == 0   ? store_add(store, &entry, 1, &err)
                      : call == 1 ? store_claim(store, &worker, 1, 30000, &claim, &len, &err)
                      : call == 2 ? store_heartbeat(store, &worker, NULL, 0, &err)
-                     : call == 3 ? store_finish(store, token, 1, SUBMISSION_COMPLETED, TEXT("[]"), &done, &err)
+                     : call == 3 ? store_finish(store, "one", token, 1, SUBMISSION_COMPLETED, TEXT("[]"), &done, &err)
                      : call == 4 ? store_cancel(store, token, &done, &err)
                      : call == 5 ? store_get(store, &token, 1, &view, &err)
                      : call == 6 ? store_depth(store, depth, &err)
@@ -312,7 +312,7 @@ static uint64_t commands_of_rounds(struct store *store, size_t waiting, size_t w
         for (size_t j = 0; j < BATCH; j++) {
             news[j] = (struct store_new){ .priority = PRIORITY_NORMAL, .payload = TEXT("work") };
             (void)snprintf(news[j].queue, sizeof news[j].queue, "%s", queues_all[j % 3]);
-            store_name(store, news[j].token);
+            store_new_token(store, "", news[j].token);
         }
         must(store_add(store, news, BATCH, &err));
     }

@@ -152,13 +152,13 @@ static void use_it(struct store *store)
         large[i] = (char)('a' + (i * i + i / 7) % 26);
     assert_int_equal(pthread_create(&thread, NULL, claim_and_wait, &waiting), 0);
     nap_ms(100);
-    store_name(store, entry.token);
+    store_new_token(store, "", entry.token);
     entry.payload = (struct text){ large, LARGE };
     must(store_add(store, &entry, 1, &err));
     assert_int_equal(pthread_join(thread, NULL), 0);
     assert_int_equal(waiting.len, 1);
     bool kept = false;
-    must(store_finish(store, entry.token, 1, SUBMISSION_COMPLETED, entry.payload, &kept, &err));
+    must(store_finish(store, "one", entry.token, 1, SUBMISSION_COMPLETED, entry.payload, &kept, &err));
     assert_true(kept);
     struct store_view view = view_of(store, entry.token);
     assert_int_equal(view.result.len, LARGE);

@@ -9,11 +9,12 @@
 
 #include "../shared_host.h"
 #include "base/error.h"
+#include "queue/shards/token_shard.h"
 
 static void add_at(struct store *store, unsigned shard, char ret_token[TOKEN_BYTES])
 {
     struct store_new entry = { .priority = PRIORITY_NORMAL, .queue = "c", .payload = TEXT("work") };
-    store_name(store, entry.token);
+    store_new_token(store, "", entry.token);
     token_set_shard(entry.token, shard);
     must(store_add(store, &entry, 1, &err));
     memcpy(ret_token, entry.token, TOKEN_BYTES);
@@ -131,7 +132,7 @@ static void two_bells_wake_two(void **state)
             sleepers[i] = (struct sleeper){ .store = store };
             assert_int_equal(pthread_create(&sleepers[i].thread, NULL, sleep_until_claimed, &sleepers[i]), 0);
             news[i] = (struct store_new){ .priority = PRIORITY_NORMAL, .queue = "c", .payload = TEXT("work") };
-            store_name(store, news[i].token);
+            store_new_token(store, "", news[i].token);
             token_set_shard(news[i].token, i);
             memcpy(tokens[i], news[i].token, TOKEN_BYTES);
         }
@@ -157,7 +158,7 @@ static void expect_dead(struct store *store, const char *token)
     assert_int_equal(err.kind, ERROR_STORE);
     assert_non_null(strstr(err.text, "shard 2"));
     assert_int_equal(store_cancel(store, token, &done, &err), -1);
-    assert_int_equal(store_finish(store, token, 1, SUBMISSION_COMPLETED, TEXT("[]"), &done, &err), -1);
+    assert_int_equal(store_finish(store, "one", token, 1, SUBMISSION_COMPLETED, TEXT("[]"), &done, &err), -1);
 }
 
 /* The second shard is away: everything but its own submissions goes on, without waiting for it. */
@@ -366,6 +367,87 @@ static void a_place_can_be_left_empty(void **state)
     store_close(store);
 }
 
+/* Entries 0 and 2 belong to the first shard, 1 and 3 to the second. */
+static void mixed_group(struct store *store, struct store_new news[4], const char *tokens[4])
+{
+    for (unsigned i = 0; i < 4; i++) {
+        news[i] = (struct store_new){ .priority = PRIORITY_NORMAL, .queue = "c", .payload = TEXT("work") };
+        store_new_token(store, "", news[i].token);
+        token_set_shard(news[i].token, i % 2);
+        tokens[i] = news[i].token;
+    }
+}
+
+static void a_group_fails_only_for_the_shard_that_is_down(void **state)
+{
+    (void)state;
+    struct store *store = fixture_open();
+    struct store_new news[4];
+    struct store_added added[4];
+    struct store_view views[4];
+    const char *tokens[4];
+    struct error ignored;
+    fixture_more_kill(0);
+    mixed_group(store, news, tokens);
+    must(store_add_each(store, news, 4, added, &err));
+    must(store_get(store, tokens, 4, views, &err));
+    for (size_t i = 0; i < 4; i++) {
+        assert_int_equal(added[i].outcome, i % 2 == 0 ? STORE_ADDED : STORE_FAILED);
+        assert_int_equal(views[i].found, i % 2 == 0);
+        if (i % 2 == 1) {
+            assert_int_equal(added[i].err.kind, ERROR_STORE);
+            assert_non_null(strstr(added[i].err.text, "shard 2"));
+            assert_int_equal(views[i].err.kind, ERROR_STORE);
+            assert_non_null(strstr(views[i].err.text, "shard 2"));
+        } else {
+            assert_string_equal(added[i].token, tokens[i]);
+            assert_int_equal(views[i].err.kind, ERROR_NONE);
+        }
+        store_view_done(&views[i]);
+    }
+    assert_int_equal(store_add(store, news, 4, &ignored), -1); /* who asks for no outcomes is told of any failure */
+    assert_int_equal(store_add_each(store, &news[1], 1, added, &ignored), -1);
+    assert_int_equal(store_get(store, &tokens[1], 1, views, &ignored), -1);
+
+    fixture_more_start(0);
+    uint64_t until = now_ms() + 10000;
+    while (store_get(store, &tokens[1], 1, views, &ignored) < 0) {
+        assert_true(now_ms() < until);
+        nap_ms(20);
+    }
+    store_view_done(&views[0]);
+    must(store_get(store, tokens, 4, views, &err));
+    for (size_t i = 0; i < 4; i++) {
+        assert_int_equal(views[i].err.kind, ERROR_NONE);
+        assert_int_equal(views[i].found, i % 2 == 0);
+        store_view_done(&views[i]);
+    }
+    store_close(store);
+}
+
+static void a_group_fails_only_for_the_shard_that_is_full(void **state)
+{
+    (void)state;
+    store_fixture.config.queue_max = 4; /* two in each shard */
+    struct store *store = fixture_open();
+    struct store_new news[4];
+    struct store_added added[4];
+    const char *tokens[4];
+    char token[TOKEN_BYTES];
+    add_at(store, 1, token);
+    mixed_group(store, news, tokens);
+    must(store_add_each(store, news, 4, added, &err));
+    for (size_t i = 0; i < 4; i++) {
+        assert_int_equal(added[i].outcome, i % 2 == 0 ? STORE_ADDED : STORE_FAILED);
+        if (i % 2 == 1)
+            assert_int_equal(added[i].err.kind, ERROR_BUSY);
+    }
+    struct queue_depth *depth = depth_of(store);
+    assert_int_equal(depth->waiting, 3); /* of the second shard's part nothing was stored */
+    free(depth);
+    store_close(store);
+}
+
 static void a_full_shard_leaves_the_next_ones_to_others(void **state)
 {
     (void)state;
@@ -378,7 +460,7 @@ static void a_full_shard_leaves_the_next_ones_to_others(void **state)
     for (size_t i = 0; i < 12; i++) {
         struct store_new entry = { .priority = PRIORITY_NORMAL, .queue = "c", .payload = TEXT("work") };
         struct error err = { 0 };
-        store_name(store, entry.token);
+        store_new_token(store, "", entry.token);
         if (store_add(store, &entry, 1, &err) == 0) {
             accepted++;
         } else {
@@ -402,6 +484,8 @@ const struct CMUnitTest tests_shards[] = {
     A_TEST(a_shard_that_is_killed_takes_only_its_own),
     A_TEST(a_shard_that_hangs_takes_only_its_own),
     A_TEST(one_that_is_away_at_the_start_joins_later),
+    A_TEST(a_group_fails_only_for_the_shard_that_is_down),
+    A_TEST(a_group_fails_only_for_the_shard_that_is_full),
     A_TEST(the_list_grows_and_every_token_stays_valid),
     A_TEST(a_place_can_be_left_empty),
     A_TEST(a_full_shard_leaves_the_next_ones_to_others),

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "queue/shared_cache.h"
 
 /* "" where there is none. */
 static const char *shared_at(struct store *store, const char *key)
@@ -13,7 +14,7 @@ static const char *shared_at(struct store *store, const char *key)
     static char got[64];
     struct buf bytes = { .max = sizeof got };
     bool found = false;
-    must(store_shared_get(store, key, &bytes, &found, &err));
+    must(shared_cache_get(store, key, &bytes, &found, &err));
     (void)snprintf(got, sizeof got, "%.*s", (int)bytes.len, found ? bytes.at : "");
     assert_int_equal(found, bytes.len > 0);
     buf_done(&bytes);
@@ -22,14 +23,14 @@ static const char *shared_at(struct store *store, const char *key)
 
 static void put(struct store *store, const char *key, const char *bytes, uint64_t bytes_max)
 {
-    must(store_shared_put(store, key, text_of(bytes), bytes_max, &err));
+    must(shared_cache_put(store, key, text_of(bytes), bytes_max, &err));
 }
 
 static void what_is_shared_is_found_or_gone(void **state)
 {
     (void)state;
     struct store *store = fixture_open();
-    if (!store_shares(store)) { /* SQLite: one machine has nobody to share with */
+    if (!shared_cache_exists(store)) { /* SQLite: one machine has nobody to share with */
         assert_false(store_fixture.is_redis);
         store_close(store);
         return;
@@ -51,7 +52,7 @@ static void those_used_longest_ago_leave_first(void **state)
     (void)state;
     struct store *store = fixture_open();
     char key[8];
-    if (store_shares(store)) {
+    if (shared_cache_exists(store)) {
         put(store, "key0", "0123456789", 40);
         for (int i = 1; i < 20; i++) {
             nap_ms(2);                   /* the clock counts milliseconds */

@@ -114,7 +114,7 @@ static void an_end_is_shown_when_it_is_flushed(void **state)
     (void)state;
     struct store *store = fixture_open();
     struct call finish = { .store = store }, view = { .store = store };
-    store_watch_ends(store, on_end, NULL);
+    store_watch_results(store, on_end, NULL);
     must(store_watch(store, on_told, NULL, &err));
     add_one(store, "c", PRIORITY_NORMAL, finish.token);
     assert_true(claim_one(store, finish.token, &finish.attempt));

@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
-#include "queue/sqlite/internal.h"
+#include "queue/sqlite/sqlite_store.h"
 
 static const char *file(void)
 {

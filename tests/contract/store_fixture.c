@@ -14,6 +14,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "queue/shards/token_shard.h"
+
 struct store_fixture store_fixture;
 const char *const queues_all[] = { "c", "python", "bash", NULL };
 
@@ -268,7 +270,7 @@ struct store_worker worker_named(const char *name)
 
 void fixture_name(struct store *store, char ret_token[TOKEN_BYTES])
 {
-    store_name(store, ret_token);
+    store_new_token(store, "", ret_token);
     if (store_fixture.is_shards && store_fixture.is_pinned)
         token_set_shard(ret_token, 1);
 }
@@ -304,7 +306,7 @@ bool claim_one(struct store *store, char ret_token[TOKEN_BYTES], uint32_t *ret_a
 bool finish_one(struct store *store, const char *token, uint32_t attempt, const char *result)
 {
     bool kept = false;
-    must(store_finish(store, token, attempt, SUBMISSION_COMPLETED, text_of(result), &kept, &err));
+    must(store_finish(store, "one", token, attempt, SUBMISSION_COMPLETED, text_of(result), &kept, &err));
     return kept;
 }
 

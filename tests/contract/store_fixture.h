@@ -72,7 +72,7 @@ void nap_ms(unsigned ms);
 void add_one(struct store *store, const char *queue, enum submission_priority priority, char ret_token[TOKEN_BYTES]);
 /* At most one, without waiting; the payload is checked to be "work" and let go.  False: there is none. */
 bool claim_one(struct store *store, char ret_token[TOKEN_BYTES], uint32_t *ret_attempt);
-bool finish_one(struct store *store, const char *token, uint32_t attempt, const char *result);
+bool finish_one(struct store *store, const char *token, uint32_t attempt, const char *result); /* by worker "one" */
 enum store_lease_state beat_one(struct store *store, const char *token, uint32_t attempt);
 struct store_view view_of(struct store *store, const char *token); /* the test ends it */
 void expect_state(struct store *store, const char *token, enum submission_state state, const char *result);

@@ -58,7 +58,7 @@ static void payloads_and_results_are_bytes(void **state)
         must(store_claim(store, &worker, 1, 0, &claim, &len, &err));
         assert_int_equal(len, 1);
         assert_true(text_equal(buf_text(&claim.payload), rows[i]));
-        must(store_finish(store, claim.token, 1, SUBMISSION_COMPLETED, buf_text(&claim.payload), &kept, &err));
+        must(store_finish(store, "one", claim.token, 1, SUBMISSION_COMPLETED, buf_text(&claim.payload), &kept, &err));
         assert_true(kept);
         store_claim_done(&claim);
         struct store_view view = view_of(store, entry.token);
@@ -157,12 +157,54 @@ static void only_the_current_attempt_can_finish_and_only_once(void **state)
     expect_state(store, token, SUBMISSION_PROCESSING, "");
     assert_int_equal(beat_one(store, token, 1), LEASE_LOST);
     assert_true(finish_one(store, token, 2, "first"));
-    assert_false(finish_one(store, token, 2, "again"));
     assert_false(finish_one(store, token, 1, "late"));
     expect_state(store, token, SUBMISSION_COMPLETED, "first");
     char unknown[TOKEN_BYTES];
     fixture_name(store, unknown);
     assert_false(finish_one(store, unknown, 1, "unknown"));
+    store_close(store);
+}
+
+/* The worker that lost the answer asks again.  The first result stays, and nobody else is told that its own was kept. */
+static void a_repeated_finish_gets_the_same_answer(void **state)
+{
+    (void)state;
+    struct store *store = fixture_open();
+    static const enum submission_state states[] = { SUBMISSION_COMPLETED, SUBMISSION_FAILED };
+    for (size_t i = 0; i < 2; i++) {
+        char token[TOKEN_BYTES];
+        bool kept = true;
+        add_one(store, "c", PRIORITY_NORMAL, token);
+        assert_true(claim_one(store, NULL, NULL));
+        must(store_finish(store, "one", token, 1, states[i], TEXT("first"), &kept, &err));
+        assert_true(kept);
+        for (int repeat = 0; repeat < 3; repeat++) {
+            assert_true(finish_one(store, token, 1, "again"));
+            must(store_finish(store, "another", token, 1, states[i], TEXT("other"), &kept, &err));
+            assert_false(kept);
+            assert_false(finish_one(store, token, 2, "of no attempt"));
+            expect_state(store, token, states[i], "first");
+        }
+        assert_false(claim_one(store, NULL, NULL));
+    }
+    store_close(store);
+}
+
+/* The reason of a submission that was given up is not a result of the worker that held it last. */
+static void a_finish_of_what_was_given_up_is_refused(void **state)
+{
+    (void)state;
+    store_fixture.config.lease_ms = 100;
+    store_fixture.config.attempts_max = 1;
+    struct store *store = fixture_open();
+    char token[TOKEN_BYTES];
+    add_one(store, "c", PRIORITY_NORMAL, token);
+    assert_true(claim_one(store, NULL, NULL));
+    nap_ms(200);
+    must(store_reap_expired(store, &err));
+    expect_state(store, token, SUBMISSION_FAILED, NULL);
+    assert_false(finish_one(store, token, 1, "late"));
+    assert_false(finish_one(store, token, 1, "late"));
     store_close(store);
 }
 
@@ -350,6 +392,8 @@ const struct CMUnitTest tests_transitions[] = {
     A_TEST(a_lost_lease_is_handed_out_again_then_given_up),
     A_TEST(a_heartbeat_keeps_the_lease),
     A_TEST(only_the_current_attempt_can_finish_and_only_once),
+    A_TEST(a_repeated_finish_gets_the_same_answer),
+    A_TEST(a_finish_of_what_was_given_up_is_refused),
     A_TEST(a_finish_after_the_lease_was_taken_back_is_refused),
     A_TEST(handing_back_costs_no_attempt_and_no_place),
     A_TEST(cancelled_while_waiting_it_never_runs),

@@ -284,7 +284,7 @@ static void a_watcher_hears_every_move(void **state)
     store_close(store);
 }
 
-/* What store_watch_ends told, and the latest that was told in full. */
+/* What store_watch_results told, and the latest that was told in full. */
 struct ends_seen {
     pthread_mutex_t lock;
     char token[TOKEN_BYTES];
@@ -327,7 +327,7 @@ static void an_end_is_told_as_store_get_shows_it(void **state)
     static struct seen moves;
     seen = (struct ends_seen){ .lock = PTHREAD_MUTEX_INITIALIZER };
     moves = (struct seen){ .lock = PTHREAD_MUTEX_INITIALIZER };
-    store_watch_ends(store, note_end, &seen);
+    store_watch_results(store, note_end, &seen);
     must(store_watch(store, note_move, &moves, &err));
     nap_ms(100);
 

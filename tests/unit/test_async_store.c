@@ -1,4 +1,4 @@
-/* The desk between the HTTP thread and the store: groups, refusals, order, and nothing left unanswered. */
+/* async_store: groups, failures of single entries, order, and an answer to every request. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -14,15 +14,19 @@
 #include "base/error.h"
 #include "queue/async_store.h"
 
-/* A store in memory that counts its calls, can be held up, and refuses lanes named "bad". */
+/*
+ * A store in memory that counts its calls and can be held up.  A group with an entry for the queue "bad" fails as a
+ * whole; an entry for the queue "down", and a get of the token `down`, fail alone.
+ */
 struct ledger {
     struct store store; /* must come first */
     pthread_mutex_t lock;
     pthread_cond_t moved;
     bool is_held; /* calls wait until it is false */
     bool is_away; /* calls fail with ERROR_STORE */
-    size_t calls, adds, reads, cancels, waiting_calls;
+    size_t calls, add_calls, adds, reads, cancels, waiting_calls;
     size_t largest_group;
+    char down[TOKEN_BYTES];
     char served[64]; /* 'a', 'c' and 'r' in the order they were served */
 };
 
@@ -50,6 +54,7 @@ static int ledger_add(struct store *store, const struct store_new news[], size_t
     struct ledger *ledger = (struct ledger *)store;
     int result = 0;
     enter(ledger);
+    ledger->add_calls++;
     if (len > ledger->largest_group)
         ledger->largest_group = len;
     if (ledger->is_away)
@@ -58,6 +63,11 @@ static int ledger_add(struct store *store, const struct store_new news[], size_t
         if (strcmp(news[i].queue, "bad") == 0)
             result = error_set(err, ERROR_BUSY, 0, "refused");
     for (size_t i = 0; i < len && result == 0; i++) {
+        if (strcmp(news[i].queue, "down") == 0) {
+            ret_added[i].outcome = STORE_FAILED;
+            (void)error_set(&ret_added[i].err, ERROR_STORE, 0, "down");
+            continue;
+        }
         ledger->adds++;
         ret_added[i] = (struct store_added){ .outcome = STORE_ADDED };
         memcpy(ret_added[i].token, news[i].token, TOKEN_BYTES);
@@ -79,6 +89,11 @@ static int ledger_get(struct store *store, const char *const tokens[], size_t le
         result = error_set(err, ERROR_STORE, 0, "away");
     for (size_t i = 0; i < len && result == 0; i++) {
         views[i] = (struct store_view){ .found = true, .state = SUBMISSION_COMPLETED };
+        if (strcmp(tokens[i], ledger->down) == 0) {
+            views[i] = (struct store_view){ 0 };
+            (void)error_set(&views[i].err, ERROR_STORE, 0, "down");
+            continue;
+        }
         buf_init(&views[i].result, 64);
         if (buf_append(&views[i].result, tokens[i], TOKEN_LEN, err) < 0)
             abort();
@@ -124,7 +139,7 @@ static const struct store_ops ledger_ops = {
 static struct ledger ledger;
 static struct async_store *async_store;
 
-/* What came back for one order. */
+/* What the callback of one request received. */
 struct answer {
     _Atomic int times;
     bool failed, cancelled;
@@ -187,7 +202,7 @@ static int add(struct answer *answer, const char *queue, struct error *err)
     (void)snprintf(entry.queue, sizeof entry.queue, "%s", queue);
     int result = async_store_add(async_store, &entry, &payload, on_added, answer, err);
     if (result == 0)
-        assert_null(payload.at); /* the desk has it now */
+        assert_null(payload.at); /* taken over */
     else
         assert_non_null(payload.at);
     buf_done(&payload);
@@ -198,7 +213,7 @@ static int set_up(void **state)
 {
     (void)state;
     struct error err;
-    ledger = (struct ledger){ .store = { &ledger_ops, "ledger" } };
+    ledger = (struct ledger){ .store = { .ops = &ledger_ops, .kind = "ledger" } };
     (void)pthread_mutex_init(&ledger.lock, NULL);
     (void)pthread_cond_init(&ledger.moved, NULL);
     return async_store_open(&ledger.store, 100, &async_store, &err);
@@ -244,6 +259,34 @@ static void one_refusal_is_not_another_clients(void **state)
     }
     assert_int_equal(answers[5].kind, ERROR_BUSY);
     assert_int_equal(ledger.adds, 9);
+}
+
+static void what_fails_alone_fails_nothing_else(void **state)
+{
+    (void)state;
+    struct error err;
+    static struct answer added[10], got[10];
+    memset(added, 0, sizeof added);
+    memset(got, 0, sizeof got);
+    hold(true);
+    assert_int_equal(add(&added[0], "c", &err), 0);
+    wait_inside(1);
+    for (size_t i = 1; i < 10; i++)
+        assert_int_equal(add(&added[i], i % 2 == 1 ? "down" : "c", &err), 0);
+    memcpy(ledger.down, added[3].token, TOKEN_BYTES);
+    for (size_t i = 0; i < 10; i++)
+        assert_int_equal(async_store_get(async_store, added[i].token, on_got, &got[i], &err), 0);
+    hold(false);
+    async_store_close(async_store);
+    for (size_t i = 0; i < 10; i++) {
+        assert_true(added[i].times == 1 && got[i].times == 1);
+        assert_int_equal(added[i].failed, i % 2 == 1);
+        assert_int_equal(added[i].kind, i % 2 == 1 ? ERROR_STORE : ERROR_NONE);
+        assert_int_equal(got[i].failed, i == 3);
+        assert_string_equal(got[i].result, i == 3 ? "" : added[i].token);
+    }
+    assert_int_equal(ledger.adds, 5);
+    assert_int_equal(ledger.add_calls, 2); /* none was tried again alone */
 }
 
 static void a_store_that_is_away_is_asked_once_a_group(void **state)
@@ -343,7 +386,7 @@ static void gets_do_not_wait_for_commits(void **state)
         token_new(got[i].token);
         assert_int_equal(async_store_get(async_store, got[i].token, on_got, &got[i], &err), 0);
     }
-    wait_inside(2); /* the reading clerk is in the store while the writing one is held up there */
+    wait_inside(2); /* the reading thread is in the store while the writing one is held up there */
     hold(false);
     async_store_close(async_store);
     for (size_t i = 0; i < 70; i++) {
@@ -396,6 +439,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(what_comes_meanwhile_is_one_group, set_up),
         cmocka_unit_test_setup(one_refusal_is_not_another_clients, set_up),
+        cmocka_unit_test_setup(what_fails_alone_fails_nothing_else, set_up),
         cmocka_unit_test_setup(a_store_that_is_away_is_asked_once_a_group, set_up),
         cmocka_unit_test_setup(a_cancel_keeps_its_place_after_the_add, set_up),
         cmocka_unit_test_setup(retries_and_reads_are_answered_also_when_they_fail, set_up),

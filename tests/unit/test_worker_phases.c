@@ -72,10 +72,10 @@ static int report(unsigned *counter, struct error *err)
     return 0;
 }
 
-static int fake_finish(struct store *store, const char *token, uint32_t attempt, enum submission_state state,
-                       struct text result, bool *ret_kept, struct error *err)
+static int fake_finish(struct store *store, const char *worker, const char *token, uint32_t attempt,
+                       enum submission_state state, struct text result, bool *ret_kept, struct error *err)
 {
-    (void)store, (void)token, (void)attempt, (void)result;
+    (void)store, (void)worker, (void)token, (void)attempt, (void)result;
     assert_int_equal(state, SUBMISSION_FAILED);
     *ret_kept = true;
     return report(&fake.finishes, err);
@@ -105,7 +105,7 @@ static const struct store_ops fake_ops = { .claim = fake_claim,
                                            .finish = fake_finish,
                                            .release = fake_release,
                                            .heartbeat = fake_heartbeat,
-                                           .sweep = fake_reap };
+                                           .reap_expired = fake_reap };
 static struct store fake_store = { .ops = &fake_ops, .kind = "fake" };
 
 /* A running worker without threads.  Its one executor has an open slot, but takes no steps. */

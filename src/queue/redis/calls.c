@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "queue/redis/internal.h"
+#include "queue/redis/redis_store.h"
 
 static uint64_t ttl_ms(const struct redis_store *store)
 {
@@ -42,7 +42,7 @@ static int read_added(struct text words, size_t len, struct store_added ret_adde
         } else if (word_len == 1 && *words.at == 'L') {
             ret_added[i].outcome = STORE_CLIENT_FULL;
         } else if (word_len != 1 || *words.at != 'A') {
-            return redis_answer_is_odd(REDIS_ADD, err);
+            return redis_bad_reply(REDIS_ADD, err);
         }
         size_t taken = word_len + (end != NULL);
         words = (struct text){ words.at + taken, words.len - taken };
@@ -78,7 +78,7 @@ int redis_add(struct store *base, const struct store_new news[], size_t len, str
     if (strcmp(reply->str, "OK") == 0)
         return 0;
     if (ret_added == NULL)
-        return redis_answer_is_odd(REDIS_ADD, err);
+        return redis_bad_reply(REDIS_ADD, err);
     return read_added((struct text){ reply->str, (size_t)reply->len }, len, ret_added, err);
 }
 
@@ -102,7 +102,7 @@ int redis_heartbeat(struct store *base, const struct store_worker *worker, struc
     if (redis_call(store, REDIS_HEARTBEAT, &args, REDIS_REPLY_ARRAY, &reply, err) < 0)
         return -1;
     if (reply->elements != len)
-        return redis_answer_is_odd(REDIS_HEARTBEAT, err);
+        return redis_bad_reply(REDIS_HEARTBEAT, err);
     for (size_t i = 0; i < len; i++) {
         uint64_t state = redis_number(reply->element[i]);
         leases[i].state = state == 0 ? LEASE_KEPT : state == 2 ? LEASE_CANCELLED : LEASE_LOST;
@@ -110,15 +110,20 @@ int redis_heartbeat(struct store *base, const struct store_worker *worker, struc
     return 0;
 }
 
-int redis_finish(struct store *base, const char *token, uint32_t attempt, enum submission_state state,
-                 struct text result, bool *ret_kept, struct error *err)
+/*
+ * The name of the call depends only on worker, attempt and token (the script compares it with the one stored at the
+ * token).  So the worker may repeat a finish whose answer was lost, in this call or in a later one, and is told the
+ * truth.
+ */
+int redis_finish(struct store *base, const char *worker, const char *token, uint32_t attempt,
+                 enum submission_state state, struct text result, bool *ret_kept, struct error *err)
 {
     assert(submission_state_is_final(state));
     struct redis_store *store = redis_of(base);
     auto_args struct redis_args args = { 0 };
     auto_reply redisReply *reply = NULL;
-    char call[TOKEN_BYTES];
-    token_new(call);
+    char call[STORE_WORKER_BYTES + 16];
+    (void)snprintf(call, sizeof call, "%u:%s", attempt, worker);
     if (redis_args_init(&args, store, REDIS_FINISH, 6, err) < 0)
         return -1;
     redis_args_add(&args, text_of(token));
@@ -173,7 +178,7 @@ static int read_view(const redisReply *reply, struct store_view *ret, struct err
     uint64_t state = reply->type == REDIS_REPLY_ARRAY && reply->elements == 8 ? redis_number(reply->element[0])
                                                                               : SUBMISSION_STATE_COUNT_;
     if (state >= SUBMISSION_STATE_COUNT_)
-        return redis_answer_is_odd(REDIS_GET, err);
+        return redis_bad_reply(REDIS_GET, err);
     struct text queue = redis_text(reply->element[3]), result = redis_text(reply->element[7]);
     ret->found = true;
     ret->state = (enum submission_state)state;
@@ -202,7 +207,7 @@ int redis_get(struct store *base, const char *const tokens[], size_t len, struct
     if (redis_call(store, REDIS_GET, &args, REDIS_REPLY_ARRAY, &reply, err) < 0)
         return -1;
     if (reply->elements != len)
-        return redis_answer_is_odd(REDIS_GET, err);
+        return redis_bad_reply(REDIS_GET, err);
     for (size_t i = 0; i < len; i++) {
         if (read_view(reply->element[i], &ret_views[i], err) == 0)
             continue;
@@ -285,7 +290,7 @@ int redis_depth(struct store *base, struct queue_depth *ret, struct error *err)
         return -1;
     if (reply->elements != 7 || reply->element[0]->type != REDIS_REPLY_ARRAY ||
         reply->element[6]->type != REDIS_REPLY_ARRAY)
-        return redis_answer_is_odd(REDIS_DEPTH, err);
+        return redis_bad_reply(REDIS_DEPTH, err);
     *ret = (struct queue_depth){ 0 };
     read_counts(reply->element[0], ret);
     read_queues(reply->element[6], ret);

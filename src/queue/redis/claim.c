@@ -18,7 +18,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "queue/redis/internal.h"
+#include "queue/redis/redis_store.h"
 
 #define SLICE_MS 2000
 #define CLAIM_WORDS 4 /* token, attempt, waited_ms, payload */
@@ -27,7 +27,7 @@ static void claim_conn_free(struct redis_claim_conn *conn)
 {
     if (conn == NULL)
         return;
-    redis_connection_close(conn->link);
+    redis_connection_close(conn->connection);
     if (conn->wake_fd >= 0)
         (void)close(conn->wake_fd);
     free(conn);
@@ -74,7 +74,7 @@ void redis_claim_conns_done(struct redis_store *store)
     }
 }
 
-bool redis_start_waiting(struct redis_store *store, struct redis_claim_conn *conn)
+bool redis_claim_wait_begin(struct redis_store *store, struct redis_claim_conn *conn)
 {
     (void)pthread_mutex_lock(&store->claim_conns_lock);
     bool may_wait = !store->wake_is_pending;
@@ -87,7 +87,7 @@ bool redis_start_waiting(struct redis_store *store, struct redis_claim_conn *con
     return may_wait;
 }
 
-void redis_stop_waiting(struct redis_store *store, struct redis_claim_conn *conn)
+void redis_claim_wait_end(struct redis_store *store, struct redis_claim_conn *conn)
 {
     uint64_t woken;
     (void)pthread_mutex_lock(&store->claim_conns_lock);
@@ -117,7 +117,7 @@ static int read_claims(const redisReply *reply, size_t max, struct store_claim r
                        struct error *err)
 {
     if (reply->type != REDIS_REPLY_ARRAY || reply->elements % CLAIM_WORDS != 0 || reply->elements / CLAIM_WORDS > max)
-        return redis_answer_is_odd(REDIS_CLAIM, err);
+        return redis_bad_reply(REDIS_CLAIM, err);
     size_t len = 0;
     for (size_t i = 0; i < reply->elements; i += CLAIM_WORDS) {
         redisReply **words = &reply->element[i];
@@ -126,7 +126,7 @@ static int read_claims(const redisReply *reply, size_t max, struct store_claim r
         int result = 0;
         if (words[0]->type != REDIS_REPLY_STRING || words[1]->type != REDIS_REPLY_INTEGER ||
             words[2]->type != REDIS_REPLY_INTEGER || words[3]->type != REDIS_REPLY_STRING) {
-            result = redis_answer_is_odd(REDIS_CLAIM, err);
+            result = redis_bad_reply(REDIS_CLAIM, err);
         } else {
             (void)snprintf(claim->token, sizeof claim->token, "%s", words[0]->str);
             claim->attempt = (uint32_t)words[1]->integer;
@@ -151,7 +151,7 @@ static int ask_once(struct redis_store *store, struct redis_claim_conn *conn, co
 {
     auto_args struct redis_args args = { 0 };
     *ret_broke = false;
-    if (conn->link == NULL && redis_pool_connect(&store->pool, &conn->link, err) < 0)
+    if (conn->connection == NULL && redis_pool_connect(&store->pool, &conn->connection, err) < 0)
         return -1;
     if (redis_args_init(&args, store, REDIS_CLAIM, 7 + request->queues_len, err) < 0)
         return -1;
@@ -165,10 +165,10 @@ static int ask_once(struct redis_store *store, struct redis_claim_conn *conn, co
     for (size_t i = 0; i < request->queues_len; i++)
         redis_args_add(&args, text_of(request->worker->queues[i]));
     conn->is_unanswered = true;
-    if (redis_ask(conn->link, REDIS_CLAIM, &args, ret, ret_broke, err) < 0) {
+    if (redis_eval(conn->connection, REDIS_CLAIM, &args, ret, ret_broke, err) < 0) {
         if (*ret_broke) {
-            redis_pool_drop(&store->pool, conn->link);
-            conn->link = NULL;
+            redis_pool_drop(&store->pool, conn->connection);
+            conn->connection = NULL;
         } else {
             conn->is_unanswered = false; /* the server said no */
         }
@@ -178,8 +178,8 @@ static int ask_once(struct redis_store *store, struct redis_claim_conn *conn, co
     return 0;
 }
 
-int redis_claim_conn_ask(struct redis_store *store, struct redis_claim_conn *conn,
-                         const struct redis_claim_request *request, size_t *ret_len, struct error *err)
+int redis_claim_now(struct redis_store *store, struct redis_claim_conn *conn, const struct redis_claim_request *request,
+                    size_t *ret_len, struct error *err)
 {
     auto_reply redisReply *reply = NULL;
     uint64_t start_ms = redis_now_ms();
@@ -195,7 +195,7 @@ int redis_claim_conn_ask(struct redis_store *store, struct redis_claim_conn *con
 /* ---- waiting ---- */
 
 /* BLPOP bell... seconds */
-int redis_claim_conn_block(struct redis_store *store, struct redis_claim_conn *conn,
+int redis_claim_send_blpop(struct redis_store *store, struct redis_claim_conn *conn,
                            const struct redis_claim_request *request, uint64_t slice_ms, struct error *err)
 {
     auto_free const char **args = calloc(request->queues_len + 2, sizeof *args);
@@ -211,11 +211,12 @@ int redis_claim_conn_block(struct redis_store *store, struct redis_claim_conn *c
         args[i + 1] = wakeups[i];
     }
     args[request->queues_len + 1] = seconds;
-    return redis_connection_send(conn->link, request->queues_len + 2, args, NULL, redis_now_ms() + REDIS_CALL_MS, err);
+    return redis_connection_send(conn->connection, request->queues_len + 2, args, NULL, redis_now_ms() + REDIS_CALL_MS,
+                                 err);
 }
 
-enum redis_block_result redis_claim_conn_unblocked(const struct redis_store *store, const redisReply *reply,
-                                                   struct redis_claim_request *request, struct error *err)
+enum redis_block_result redis_claim_read_blpop(const struct redis_store *store, const redisReply *reply,
+                                               struct redis_claim_request *request, struct error *err)
 {
     if (reply->type == REDIS_REPLY_ARRAY && reply->elements == 2) {
         const char *wakeup = reply->element[0]->str;
@@ -228,7 +229,7 @@ enum redis_block_result redis_claim_conn_unblocked(const struct redis_store *sto
     if (reply->type == REDIS_REPLY_ERROR)
         (void)redis_error(reply, "wait for a submission", err); /* UNBLOCKED: it became a replica */
     else
-        (void)redis_answer_is_odd(REDIS_CLAIM, err);
+        (void)redis_bad_reply(REDIS_CLAIM, err);
     return BLOCK_FAILED;
 }
 
@@ -239,10 +240,10 @@ static enum redis_block_result block_once(struct redis_store *store, struct redi
     auto_reply redisReply *reply = NULL;
     enum redis_block_result rest = BLOCK_TIMEOUT;
     uint64_t late_ms = redis_now_ms() + slice_ms + REDIS_CALL_MS;
-    bool broke = redis_claim_conn_block(store, conn, request, slice_ms, err) < 0;
-    int got = broke ? -1 : redis_connection_receive(conn->link, late_ms, conn->wake_fd, &reply, err);
+    bool broke = redis_claim_send_blpop(store, conn, request, slice_ms, err) < 0;
+    int got = broke ? -1 : redis_connection_receive(conn->connection, late_ms, conn->wake_fd, &reply, err);
     if (got == 1)
-        rest = redis_claim_conn_unblocked(store, reply, request, err);
+        rest = redis_claim_read_blpop(store, reply, request, err);
     if (rest == BLOCK_WAKEUP || (got == 1 && rest == BLOCK_TIMEOUT))
         return rest;
     if (got == 0 && redis_now_ms() >= late_ms) {
@@ -251,8 +252,8 @@ static enum redis_block_result block_once(struct redis_store *store, struct redi
     } else if (got == 0) {
         rest = BLOCK_INTERRUPTED; /* the server still thinks we wait: the connection goes with the wait */
     }
-    redis_connection_close(conn->link);
-    conn->link = NULL;
+    redis_connection_close(conn->connection);
+    conn->connection = NULL;
     return rest;
 }
 
@@ -261,21 +262,21 @@ static int claim_or_wait(struct redis_store *store, struct redis_claim_conn *con
 {
     size_t len = 0;
     while (true) {
-        if (redis_claim_conn_ask(store, conn, request, &len, err) < 0)
+        if (redis_claim_now(store, conn, request, &len, err) < 0)
             return -1;
         request->woken_queue[0] = '\0';
         enum redis_block_result rest = BLOCK_TIMEOUT;
-        while (len == 0 && rest == BLOCK_TIMEOUT && conn->link != NULL && request->queues_len > 0) {
+        while (len == 0 && rest == BLOCK_TIMEOUT && conn->connection != NULL && request->queues_len > 0) {
             uint64_t now = redis_now_ms();
             if (now >= deadline_ms)
                 break;
-            if (!redis_start_waiting(store, conn)) {
+            if (!redis_claim_wait_begin(store, conn)) {
                 rest = BLOCK_INTERRUPTED;
                 break;
             }
             uint64_t left = deadline_ms - now;
             rest = block_once(store, conn, request, left < SLICE_MS ? left : SLICE_MS, err);
-            redis_stop_waiting(store, conn);
+            redis_claim_wait_end(store, conn);
         }
         if (rest == BLOCK_FAILED)
             return -1;

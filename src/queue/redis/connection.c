@@ -41,15 +41,15 @@ static int wait_ready(int fd, short events, uint64_t deadline_ms, int wake_fd)
     }
 }
 
-static ssize_t send_some(struct redis_connection *link, const void *bytes, size_t len)
+static ssize_t send_some(struct redis_connection *connection, const void *bytes, size_t len)
 {
-    if (link->tls != NULL)
-        return redis_tls_send(link->tls, bytes, len);
-    return send(link->fd, bytes, len, MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (connection->tls != NULL)
+        return redis_tls_send(connection->tls, bytes, len);
+    return send(connection->fd, bytes, len, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
-int redis_connection_send(struct redis_connection *link, size_t args_len, const char *const args[], const size_t lens[],
-                          uint64_t deadline_ms, struct error *err)
+int redis_connection_send(struct redis_connection *connection, size_t args_len, const char *const args[],
+                          const size_t lens[], uint64_t deadline_ms, struct error *err)
 {
     char *command = NULL;
     long long len = redisFormatCommandArgv(&command, (int)args_len, (const char **)args, lens);
@@ -57,14 +57,14 @@ int redis_connection_send(struct redis_connection *link, size_t args_len, const 
         return error_set(err, ERROR_STORE, 0, "Redis: no memory for a command");
     int result = 0;
     for (size_t sent = 0; sent < (size_t)len;) {
-        ssize_t part = send_some(link, command + sent, (size_t)len - sent);
+        ssize_t part = send_some(connection, command + sent, (size_t)len - sent);
         if (part >= 0) {
             sent += (size_t)part;
             continue;
         }
         if (errno == EINTR)
             continue;
-        int ready = errno == EAGAIN ? wait_ready(link->fd, POLLOUT, deadline_ms, -1) : -1;
+        int ready = errno == EAGAIN ? wait_ready(connection->fd, POLLOUT, deadline_ms, -1) : -1;
         if (ready == 0)
             result = error_set(err, ERROR_STORE, ETIMEDOUT, "Redis: send");
         else if (ready < 0)
@@ -77,39 +77,39 @@ int redis_connection_send(struct redis_connection *link, size_t args_len, const 
 }
 
 /* 1 some bytes were read, 0 none are there, -1 the end. */
-static int read_some(struct redis_connection *link, struct error *err)
+static int read_some(struct redis_connection *connection, struct error *err)
 {
     char bytes[65536];
-    ssize_t len = link->tls != NULL ? redis_tls_receive(link->tls, bytes, sizeof bytes)
-                                    : recv(link->fd, bytes, sizeof bytes, MSG_DONTWAIT);
+    ssize_t len = connection->tls != NULL ? redis_tls_receive(connection->tls, bytes, sizeof bytes)
+                                          : recv(connection->fd, bytes, sizeof bytes, MSG_DONTWAIT);
     if (len < 0 && (errno == EAGAIN || errno == EINTR))
         return 0;
     if (len < 0)
         return error_set(err, ERROR_STORE, errno, "Redis: receive");
     if (len == 0)
         return error_set(err, ERROR_STORE, 0, "Redis closed the connection");
-    if (redisReaderFeed(link->reader, bytes, (size_t)len) != REDIS_OK)
-        return error_set(err, ERROR_STORE, 0, "Redis: %s", link->reader->errstr);
+    if (redisReaderFeed(connection->reader, bytes, (size_t)len) != REDIS_OK)
+        return error_set(err, ERROR_STORE, 0, "Redis: %s", connection->reader->errstr);
     return 1;
 }
 
-int redis_connection_receive(struct redis_connection *link, uint64_t deadline_ms, int wake_fd, redisReply **ret,
+int redis_connection_receive(struct redis_connection *connection, uint64_t deadline_ms, int wake_fd, redisReply **ret,
                              struct error *err)
 {
     while (true) {
         void *reply = NULL;
-        if (redisReaderGetReply(link->reader, &reply) != REDIS_OK)
-            return error_set(err, ERROR_STORE, 0, "Redis: not understood: %s", link->reader->errstr);
+        if (redisReaderGetReply(connection->reader, &reply) != REDIS_OK)
+            return error_set(err, ERROR_STORE, 0, "Redis: not understood: %s", connection->reader->errstr);
         if (reply != NULL) {
             *ret = reply;
             return 1;
         }
-        int got = read_some(link, err);
+        int got = read_some(connection, err);
         if (got < 0)
             return -1;
         if (got > 0)
             continue;
-        int ready = wait_ready(link->fd, POLLIN, deadline_ms, wake_fd);
+        int ready = wait_ready(connection->fd, POLLIN, deadline_ms, wake_fd);
         if (ready < 0)
             return error_set(err, ERROR_STORE, errno, "Redis: wait for an answer");
         if (ready == 0)
@@ -168,7 +168,7 @@ static int connect_any(const struct redis_address *address, int *ret_fd, struct 
 {
     uint64_t deadline_ms = redis_now_ms() + CONNECT_MS;
     struct redis_addresses list;
-    if (redis_resolver_find(address->names, deadline_ms, &list, err) < 0)
+    if (redis_resolver_find(address->resolver, deadline_ms, &list, err) < 0)
         return -1;
     int fd = -1, os = 0;
     for (size_t i = 0; i < list.len && fd < 0; i++) {
@@ -195,14 +195,14 @@ static int connect_any(const struct redis_address *address, int *ret_fd, struct 
 }
 
 /* One command of the greeting; `optional` ones may be refused (an ACL may forbid CLIENT). */
-static int greet(struct redis_connection *link, const char *doing, bool optional, size_t len, const char *const args[],
-                 struct error *err)
+static int greet(struct redis_connection *connection, const char *doing, bool optional, size_t len,
+                 const char *const args[], struct error *err)
 {
     uint64_t deadline_ms = redis_now_ms() + GREETING_MS;
     redisReply *reply = NULL;
-    if (redis_connection_send(link, len, args, NULL, deadline_ms, err) < 0)
+    if (redis_connection_send(connection, len, args, NULL, deadline_ms, err) < 0)
         return -1;
-    int got = redis_connection_receive(link, deadline_ms, -1, &reply, err);
+    int got = redis_connection_receive(connection, deadline_ms, -1, &reply, err);
     if (got == 0)
         return error_set(err, ERROR_STORE, ETIMEDOUT, "Redis: %s", doing);
     if (got < 0)
@@ -212,7 +212,7 @@ static int greet(struct redis_connection *link, const char *doing, bool optional
     return result;
 }
 
-static int introduce(struct redis_connection *link, const struct redis_address *address, struct error *err)
+static int introduce(struct redis_connection *connection, const struct redis_address *address, struct error *err)
 {
     char name[48], database[16];
     (void)snprintf(name, sizeof name, "evalx-%ld", (long)getpid());
@@ -221,13 +221,13 @@ static int introduce(struct redis_connection *link, const struct redis_address *
         bool has_user = address->user[0] != '\0';
         const char *const with_user[] = { "AUTH", address->user, address->password };
         const char *const without[] = { "AUTH", address->password };
-        if (greet(link, "log in", false, has_user ? 3 : 2, has_user ? with_user : without, err) < 0)
+        if (greet(connection, "log in", false, has_user ? 3 : 2, has_user ? with_user : without, err) < 0)
             return -1;
     }
-    if (greet(link, "name the connection", true, 3, (const char *const[]){ "CLIENT", "SETNAME", name }, err) < 0)
+    if (greet(connection, "name the connection", true, 3, (const char *const[]){ "CLIENT", "SETNAME", name }, err) < 0)
         return -1;
     if (address->database != 0 &&
-        greet(link, "choose the database", false, 2, (const char *const[]){ "SELECT", database }, err) < 0)
+        greet(connection, "choose the database", false, 2, (const char *const[]){ "SELECT", database }, err) < 0)
         return -1;
     return 0;
 }
@@ -237,32 +237,32 @@ int redis_connection_open(const struct redis_address *address, struct redis_conn
     auto_close int fd = -1;
     if (connect_any(address, &fd, err) < 0)
         return -1;
-    struct redis_connection *link = calloc(1, sizeof *link);
+    struct redis_connection *connection = calloc(1, sizeof *connection);
     redisReader *reader = redisReaderCreate();
-    if (link == NULL || reader == NULL) {
-        free(link);
+    if (connection == NULL || reader == NULL) {
+        free(connection);
         if (reader != NULL)
             redisReaderFree(reader);
         return error_set(err, ERROR_STORE, ENOMEM, "Redis: connect");
     }
-    link->fd = take_fd(&fd);
-    link->reader = reader;
-    if ((address->uses_tls &&
-         redis_tls_open(address->trust, link->fd, address->host, redis_now_ms() + GREETING_MS, &link->tls, err) < 0) ||
-        introduce(link, address, err) < 0) {
-        redis_connection_close(link);
+    connection->fd = take_fd(&fd);
+    connection->reader = reader;
+    if ((address->uses_tls && redis_tls_open(address->trust, connection->fd, address->host,
+                                             redis_now_ms() + GREETING_MS, &connection->tls, err) < 0) ||
+        introduce(connection, address, err) < 0) {
+        redis_connection_close(connection);
         return -1;
     }
-    *ret = link;
+    *ret = connection;
     return 0;
 }
 
-void redis_connection_close(struct redis_connection *link)
+void redis_connection_close(struct redis_connection *connection)
 {
-    if (link == NULL)
+    if (connection == NULL)
         return;
-    redis_tls_close(link->tls);
-    (void)close(link->fd);
-    redisReaderFree(link->reader);
-    free(link);
+    redis_tls_close(connection->tls);
+    (void)close(connection->fd);
+    redisReaderFree(connection->reader);
+    free(connection);
 }

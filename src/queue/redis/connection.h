@@ -24,7 +24,7 @@ struct redis_address {
     unsigned database;
     bool uses_tls;
     const struct redis_trust *trust; /* borrowed; set before a connect where uses_tls */
-    struct redis_resolver *names;    /* borrowed; set before a connect: of this host and port */
+    struct redis_resolver *resolver; /* borrowed; set before a connect: of this host and port */
 };
 
 struct redis_connection {
@@ -39,13 +39,13 @@ int redis_address_parse(const char *url, struct redis_address *ret, struct error
 
 /* Connects, says who we are and chooses the database: 2 s to connect, 2 s for the rest. */
 int redis_connection_open(const struct redis_address *address, struct redis_connection **ret, struct error *err);
-void redis_connection_close(struct redis_connection *link); /* NULL is fine */
+void redis_connection_close(struct redis_connection *connection); /* NULL is fine */
 
 /* `lens` NULL: the arguments are strings.  Deadlines are on clock_mono_us, in ms. */
-int redis_connection_send(struct redis_connection *link, size_t args_len, const char *const args[], const size_t lens[],
-                          uint64_t deadline_ms, struct error *err);
+int redis_connection_send(struct redis_connection *connection, size_t args_len, const char *const args[],
+                          const size_t lens[], uint64_t deadline_ms, struct error *err);
 /* 1: *ret is the answer, to be freed by freeReplyObject.  0: the deadline came, or wake_fd (unless -1) is readable. */
-int redis_connection_receive(struct redis_connection *link, uint64_t deadline_ms, int wake_fd, redisReply **ret,
+int redis_connection_receive(struct redis_connection *connection, uint64_t deadline_ms, int wake_fd, redisReply **ret,
                              struct error *err);
 
 /* What a server's error answer means to the caller; always -1. */

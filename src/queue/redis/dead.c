@@ -2,7 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "queue/redis/internal.h"
+#include "queue/redis/redis_store.h"
 
 #define DEAD_WORDS 8 /* token, lane, priority, attempt, created, died, reason, client; then perhaps the payload */
 
@@ -14,7 +14,7 @@ static void copy_text(char *ret, size_t bytes, const redisReply *word)
 static int read_dead(const redisReply *words, struct store_dead *ret, struct error *err)
 {
     if (words->type != REDIS_REPLY_ARRAY || words->elements < DEAD_WORDS)
-        return redis_answer_is_odd(REDIS_DEAD_LIST, err);
+        return redis_bad_reply(REDIS_DEAD_LIST, err);
     redisReply **at = words->element;
     uint64_t priority = redis_number(at[2]);
     *ret = (struct store_dead){ .priority =
@@ -43,7 +43,7 @@ int redis_dead_list(struct store *base, uint64_t before_ms, const char *before_t
     if (redis_call(store, REDIS_DEAD_LIST, &args, REDIS_REPLY_ARRAY, &reply, err) < 0)
         return -1;
     if (reply->elements > max)
-        return redis_answer_is_odd(REDIS_DEAD_LIST, err);
+        return redis_bad_reply(REDIS_DEAD_LIST, err);
     for (size_t i = 0; i < reply->elements; i++)
         if (read_dead(reply->element[i], &ret_dead[i], err) < 0)
             return -1;
@@ -65,7 +65,7 @@ int redis_dead_get(struct store *base, const char *token, struct store_dead *ret
     if (reply->elements == 0)
         return 0;
     if (reply->elements != DEAD_WORDS + 1)
-        return redis_answer_is_odd(REDIS_DEAD_GET, err);
+        return redis_bad_reply(REDIS_DEAD_GET, err);
     struct text payload = redis_text(reply->element[DEAD_WORDS]);
     if (read_dead(reply, ret, err) < 0)
         return -1;
@@ -104,11 +104,11 @@ int redis_workers(struct store *base, struct store_worker_view ret_views[], size
     if (redis_call(store, REDIS_WORKERS, &args, REDIS_REPLY_ARRAY, &reply, err) < 0)
         return -1;
     if (reply->elements > max)
-        return redis_answer_is_odd(REDIS_WORKERS, err);
+        return redis_bad_reply(REDIS_WORKERS, err);
     for (size_t i = 0; i < reply->elements; i++) {
         const redisReply *words = reply->element[i];
         if (words->type != REDIS_REPLY_ARRAY || words->elements != 5)
-            return redis_answer_is_odd(REDIS_WORKERS, err);
+            return redis_bad_reply(REDIS_WORKERS, err);
         ret_views[i] = (struct store_worker_view){ .slots = (uint32_t)redis_number(words->element[1]),
                                                    .busy_milli = (uint32_t)redis_number(words->element[2]),
                                                    .running = (uint32_t)redis_number(words->element[3]),

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <sys/random.h>
 
-#include "queue/redis/internal.h"
+#include "queue/redis/redis_store.h"
 
 #define BACK_OFF_MS_MIN 50
 #define BACK_OFF_MS_MAX 1000
@@ -82,31 +82,31 @@ int redis_pool_connect(struct redis_pool *pool, struct redis_connection **ret, s
 
 int redis_pool_take(struct redis_pool *pool, struct redis_connection **ret, struct error *err)
 {
-    struct redis_connection *link = NULL;
+    struct redis_connection *connection = NULL;
     (void)pthread_mutex_lock(&pool->lock);
     if (pool->idle_len > 0)
-        link = pool->idle[--pool->idle_len];
+        connection = pool->idle[--pool->idle_len];
     (void)pthread_mutex_unlock(&pool->lock);
-    if (link == NULL)
+    if (connection == NULL)
         return redis_pool_connect(pool, ret, err);
-    *ret = link;
+    *ret = connection;
     return 0;
 }
 
-void redis_pool_give(struct redis_pool *pool, struct redis_connection *link)
+void redis_pool_give(struct redis_pool *pool, struct redis_connection *connection)
 {
     (void)pthread_mutex_lock(&pool->lock);
-    bool keep = pool->idle_len < REDIS_IDLE_LINKS_MAX;
+    bool keep = pool->idle_len < REDIS_IDLE_MAX;
     if (keep)
-        pool->idle[pool->idle_len++] = link;
+        pool->idle[pool->idle_len++] = connection;
     (void)pthread_mutex_unlock(&pool->lock);
     if (!keep)
-        redis_connection_close(link);
+        redis_connection_close(connection);
 }
 
-void redis_pool_drop(struct redis_pool *pool, struct redis_connection *link)
+void redis_pool_drop(struct redis_pool *pool, struct redis_connection *connection)
 {
-    redis_connection_close(link);
+    redis_connection_close(connection);
     (void)pthread_mutex_lock(&pool->lock);
     close_idle(pool);
     (void)pthread_mutex_unlock(&pool->lock);
@@ -154,14 +154,14 @@ void redis_args_add_number(struct redis_args *args, uint64_t number)
 }
 
 /* *ret_broke: the connection is of no more use. */
-static int exchange(struct redis_connection *link, const struct redis_args *args, const char *doing, redisReply **ret,
-                    bool *ret_broke, struct error *err)
+static int exchange(struct redis_connection *connection, const struct redis_args *args, const char *doing,
+                    redisReply **ret, bool *ret_broke, struct error *err)
 {
     uint64_t deadline_ms = redis_now_ms() + REDIS_CALL_MS;
     *ret_broke = true;
-    if (redis_connection_send(link, args->len, args->at, args->lens, deadline_ms, err) < 0)
+    if (redis_connection_send(connection, args->len, args->at, args->lens, deadline_ms, err) < 0)
         return -1;
-    int got = redis_connection_receive(link, deadline_ms, -1, ret, err);
+    int got = redis_connection_receive(connection, deadline_ms, -1, ret, err);
     if (got == 0)
         return error_set(err, ERROR_STORE, ETIMEDOUT, "%s: Redis gives no answer", doing);
     if (got < 0)
@@ -177,12 +177,12 @@ static bool is_wrong_server(const char *text)
            strncmp(text, "MASTERDOWN", 10) == 0 || strncmp(text, "MOVED", 5) == 0;
 }
 
-int redis_ask(struct redis_connection *link, enum redis_script script, struct redis_args *args, redisReply **ret,
-              bool *ret_broke, struct error *err)
+int redis_eval(struct redis_connection *connection, enum redis_script script, struct redis_args *args, redisReply **ret,
+               bool *ret_broke, struct error *err)
 {
     const char *doing = redis_scripts[script].name;
     redisReply *reply = NULL;
-    if (exchange(link, args, doing, &reply, ret_broke, err) < 0)
+    if (exchange(connection, args, doing, &reply, ret_broke, err) < 0)
         return -1;
     if (reply->type == REDIS_REPLY_ERROR && strncmp(reply->str, "NOSCRIPT", 8) == 0) {
         /* A server that was restarted, or another one: send the whole text once, from then on it knows it. */
@@ -192,7 +192,7 @@ int redis_ask(struct redis_connection *link, enum redis_script script, struct re
         args->lens[0] = 4;
         args->at[1] = redis_scripts[script].text;
         args->lens[1] = strlen(redis_scripts[script].text);
-        int got = exchange(link, args, doing, &reply, ret_broke, err);
+        int got = exchange(connection, args, doing, &reply, ret_broke, err);
         args->at[0] = "EVALSHA";
         args->lens[0] = 7;
         args->at[1] = hash.at;
@@ -210,7 +210,7 @@ int redis_ask(struct redis_connection *link, enum redis_script script, struct re
     return 0;
 }
 
-int redis_answer_is_odd(enum redis_script script, struct error *err)
+int redis_bad_reply(enum redis_script script, struct error *err)
 {
     return error_set(err, ERROR_STORE, 0, "%s: Redis gave an answer of another form", redis_scripts[script].name);
 }
@@ -220,25 +220,25 @@ int redis_call(struct redis_store *store, enum redis_script script, struct redis
 {
     uint64_t start_ms = redis_now_ms();
     for (int try = 0;; try++) {
-        struct redis_connection *link;
+        struct redis_connection *connection;
         bool broke = false;
         redisReply *reply = NULL;
-        if (redis_pool_take(&store->pool, &link, err) < 0)
+        if (redis_pool_take(&store->pool, &connection, err) < 0)
             return -1;
-        if (redis_ask(link, script, args, &reply, &broke, err) == 0) {
-            redis_pool_give(&store->pool, link);
+        if (redis_eval(connection, script, args, &reply, &broke, err) == 0) {
+            redis_pool_give(&store->pool, connection);
             if (reply->type != type) {
                 freeReplyObject(reply);
-                return redis_answer_is_odd(script, err);
+                return redis_bad_reply(script, err);
             }
             *ret = reply;
             return 0;
         }
         if (!broke) {
-            redis_pool_give(&store->pool, link);
+            redis_pool_give(&store->pool, connection);
             return -1;
         }
-        redis_pool_drop(&store->pool, link);
+        redis_pool_drop(&store->pool, connection);
         /* Once more, unless the time went into waiting for a server that does not answer. */
         if (try == 1 || redis_now_ms() - start_ms > 1000)
             return -1;

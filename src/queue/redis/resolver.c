@@ -1,43 +1,40 @@
-/* redis_resolver: one thread a question; see redis/resolver.h. */
+/* redis_resolver: one thread for each look-up; see redis/resolver.h. */
 #include "queue/redis/resolver.h"
 
 #include <errno.h>
 #include <netdb.h>
-#include <pthread.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
-#include "base/clock.h"
+#include "base/sync.h"
 
 struct redis_resolver {
     pthread_mutex_t lock;
-    pthread_cond_t answered; /* by CLOCK_MONOTONIC */
-    unsigned owners;         /* the opener, and the thread that asks */
-    bool is_asking;
-    int failed, os; /* getaddrinfo's answer, and errno with EAI_SYSTEM */
+    pthread_cond_t answered;
+    unsigned owners; /* the opener, and the thread that looks up */
+    bool is_running;
+    int failed, os; /* result of getaddrinfo, and errno if that is EAI_SYSTEM */
     struct redis_addresses found;
     char host[256], port[16];
 };
 
-/* With the lock held, which is gone afterwards. */
-static void let_go(struct redis_resolver *names)
+/* Called with the lock held, which it releases. */
+static void drop_owner(struct redis_resolver *resolver)
 {
-    bool is_last = --names->owners == 0;
-    (void)pthread_mutex_unlock(&names->lock);
+    bool is_last = --resolver->owners == 0;
+    mutex_unlock(&resolver->lock);
     if (!is_last)
         return;
-    (void)pthread_cond_destroy(&names->answered);
-    (void)pthread_mutex_destroy(&names->lock);
-    free(names);
+    (void)pthread_cond_destroy(&resolver->answered);
+    (void)pthread_mutex_destroy(&resolver->lock);
+    free(resolver);
 }
 
-/* `flags` AI_NUMERICHOST asks nobody. */
-static int look_up(const struct redis_resolver *names, int flags, struct redis_addresses *ret)
+/* With AI_NUMERICHOST in `flags` it converts an address and sends no query. */
+static int look_up(const struct redis_resolver *resolver, int flags, struct redis_addresses *ret)
 {
     struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_family = AF_UNSPEC, .ai_flags = flags }, *list = NULL;
-    int failed = getaddrinfo(names->host, names->port, &hints, &list);
+    int failed = getaddrinfo(resolver->host, resolver->port, &hints, &list);
     if (failed != 0)
         return failed;
     *ret = (struct redis_addresses){ 0 };
@@ -51,88 +48,74 @@ static int look_up(const struct redis_resolver *names, int flags, struct redis_a
     return ret->len > 0 ? 0 : EAI_NONAME;
 }
 
-static void *ask(void *context)
+static void *dns_main(void *context)
 {
-    struct redis_resolver *names = context;
+    struct redis_resolver *resolver = context;
     struct redis_addresses found;
-    int failed = look_up(names, 0, &found); /* host and port never change */
+    int failed = look_up(resolver, 0, &found); /* without the lock: host and port never change */
     int os = errno;
-    (void)pthread_mutex_lock(&names->lock);
-    names->failed = failed;
-    names->os = os;
+    mutex_lock(&resolver->lock);
+    resolver->failed = failed;
+    resolver->os = os;
     if (failed == 0)
-        names->found = found;
-    names->is_asking = false;
-    (void)pthread_cond_broadcast(&names->answered);
-    let_go(names);
+        resolver->found = found;
+    resolver->is_running = false;
+    cond_broadcast(&resolver->answered);
+    drop_owner(resolver);
     return NULL;
 }
 
 /* With the lock held. */
-static int start_asking(struct redis_resolver *names, struct error *err)
+static int start_look_up(struct redis_resolver *resolver, struct error *err)
 {
     pthread_t thread;
-    int os = pthread_create(&thread, NULL, ask, names);
-    if (os != 0)
-        return error_set(err, ERROR_STORE, os, "Redis: look up %s: start a thread", names->host);
+    if (thread_start(&thread, "dns", dns_main, resolver, err) < 0) {
+        err->kind = ERROR_STORE;
+        return error_within(err, "Redis: look up %s", resolver->host);
+    }
     (void)pthread_detach(thread);
-    names->is_asking = true;
-    names->owners++;
+    resolver->is_running = true;
+    resolver->owners++;
     return 0;
-}
-
-/* With the lock held.  False: the deadline has passed. */
-static bool wait_for_answer(struct redis_resolver *names, uint64_t deadline_ms)
-{
-    struct timespec until = { (time_t)(deadline_ms / 1000), (long)(deadline_ms % 1000) * 1000000 };
-    while (names->is_asking)
-        if (pthread_cond_timedwait(&names->answered, &names->lock, &until) == ETIMEDOUT)
-            break;
-    return !names->is_asking;
 }
 
 int redis_resolver_open(const char *host, const char *port, struct redis_resolver **ret, struct error *err)
 {
-    pthread_condattr_t monotonic;
-    struct redis_resolver *names = calloc(1, sizeof *names);
-    if (names == NULL)
+    struct redis_resolver *resolver = calloc(1, sizeof *resolver);
+    if (resolver == NULL)
         return error_set(err, ERROR_SETUP, ENOMEM, "open store");
-    (void)snprintf(names->host, sizeof names->host, "%s", host);
-    (void)snprintf(names->port, sizeof names->port, "%s", port);
-    names->owners = 1;
-    (void)pthread_mutex_init(&names->lock, NULL);
-    (void)pthread_condattr_init(&monotonic);
-    (void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    (void)pthread_cond_init(&names->answered, &monotonic);
-    (void)pthread_condattr_destroy(&monotonic);
-    *ret = names;
+    (void)snprintf(resolver->host, sizeof resolver->host, "%s", host);
+    (void)snprintf(resolver->port, sizeof resolver->port, "%s", port);
+    resolver->owners = 1;
+    mutex_init(&resolver->lock);
+    cond_init(&resolver->answered);
+    *ret = resolver;
     return 0;
 }
 
-int redis_resolver_find(struct redis_resolver *names, uint64_t deadline_ms, struct redis_addresses *ret,
+int redis_resolver_find(struct redis_resolver *resolver, uint64_t deadline_ms, struct redis_addresses *ret,
                         struct error *err)
 {
-    if (look_up(names, AI_NUMERICHOST, ret) == 0)
+    if (look_up(resolver, AI_NUMERICHOST, ret) == 0)
         return 0;
-    int result = 0;
-    (void)pthread_mutex_lock(&names->lock);
-    if (!names->is_asking && start_asking(names, err) < 0)
-        result = -1;
-    else if (!wait_for_answer(names, deadline_ms))
-        result = error_set(err, ERROR_STORE, 0, "Redis: look up %s: no name server answers", names->host);
-    else if (names->failed != 0)
-        result = error_set(err, ERROR_STORE, names->failed == EAI_SYSTEM ? names->os : 0, "Redis: look up %s: %s",
-                           names->host, gai_strerror(names->failed));
-    else
-        *ret = names->found;
-    (void)pthread_mutex_unlock(&names->lock);
-    return result;
+    lock_guard(&resolver->lock);
+    if (!resolver->is_running && start_look_up(resolver, err) < 0)
+        return -1;
+    while (resolver->is_running && cond_wait_until(&resolver->answered, &resolver->lock, deadline_ms * 1000))
+        continue;
+    if (resolver->is_running)
+        return error_set(err, ERROR_STORE, 0, "Redis: look up %s: no name server answers", resolver->host);
+    if (resolver->failed != 0)
+        return error_set(err, ERROR_STORE, resolver->failed == EAI_SYSTEM ? resolver->os : 0, "Redis: look up %s: %s",
+                         resolver->host, gai_strerror(resolver->failed));
+    *ret = resolver->found;
+    return 0;
 }
 
-void redis_resolver_close(struct redis_resolver *names)
+void redis_resolver_close(struct redis_resolver *resolver)
 {
-    if (names == NULL)
+    if (resolver == NULL)
         return;
-    (void)pthread_mutex_lock(&names->lock);
-    let_go(names);
+    mutex_lock(&resolver->lock);
+    drop_owner(resolver);
 }

@@ -1,9 +1,9 @@
 /*
- * redis_resolver: the addresses of one host name, asked for again each time, and never waited for longer than is said.
+ * redis_resolver: looks up the addresses of one host name, anew for each connect, and with a deadline.
  *
- * The resolver of the C library cannot be told a deadline: with a name server that is gone it takes ten seconds and
- * more.  So a thread of its own asks; who waits for it gives up in time, and the next one waits for the same answer
- * rather than ask twice.  An answer that comes too late is only for those.
+ * getaddrinfo(3) has no deadline: if the name server does not answer, it takes ten seconds and more.  So it runs on a
+ * thread, and a caller stops waiting when its deadline has passed.  While that thread runs, further callers wait for
+ * its answer instead of starting another look-up.  The answer may come too late for the caller that started it.
  */
 #pragma once
 #include <stddef.h>
@@ -20,11 +20,11 @@ struct redis_addresses {
     size_t len;
 };
 
-struct redis_resolver; /* any thread may use it */
+struct redis_resolver; /* thread-safe */
 
 int redis_resolver_open(const char *host, const char *port, struct redis_resolver **ret, struct error *err);
-/* At least one address. */
-int redis_resolver_find(struct redis_resolver *names, uint64_t deadline_ms, struct redis_addresses *ret,
+/* Finds at least one address.  deadline_ms is on the clock of redis_now_ms. */
+int redis_resolver_find(struct redis_resolver *resolver, uint64_t deadline_ms, struct redis_addresses *ret,
                         struct error *err);
-void redis_resolver_close(
-    struct redis_resolver *names); /* does not wait for a question that is under way; NULL is fine */
+/* Does not wait for a look-up that is running.  NULL is allowed. */
+void redis_resolver_close(struct redis_resolver *resolver);

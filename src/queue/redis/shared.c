@@ -1,7 +1,7 @@
 /* redis_shared: what workers keep for each other (store.h); one script each. */
-#include "queue/redis/internal.h"
+#include "queue/redis/redis_store.h"
 
-int redis_shared_get(struct store *base, const char *key, struct buf *ret, bool *ret_found, struct error *err)
+int redis_cache_get(struct store *base, const char *key, struct buf *ret, bool *ret_found, struct error *err)
 {
     auto_args struct redis_args args = { 0 };
     auto_reply redisReply *reply = NULL;
@@ -14,7 +14,7 @@ int redis_shared_get(struct store *base, const char *key, struct buf *ret, bool 
     return *ret_found ? buf_append_text(ret, redis_text(reply->element[0]), err) : 0;
 }
 
-int redis_shared_put(struct store *base, const char *key, struct text bytes, uint64_t bytes_max, struct error *err)
+int redis_cache_put(struct store *base, const char *key, struct text bytes, uint64_t bytes_max, struct error *err)
 {
     auto_args struct redis_args args = { 0 };
     auto_reply redisReply *reply = NULL;

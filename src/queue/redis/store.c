@@ -4,7 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "queue/redis/internal.h"
+#include "queue/redis/redis_store.h"
+#include "queue/shards/token_shard.h"
 
 /* The value of "name:value" in the text INFO gives; empty where it is not there. */
 static struct text info_value(struct text info, const char *name)
@@ -45,19 +46,19 @@ static int check_info(struct text info, struct error *err)
 
 int redis_check_server(struct redis_store *store, struct error *err)
 {
-    struct redis_connection *link;
+    struct redis_connection *connection;
     auto_reply redisReply *reply = NULL;
-    if (redis_pool_take(&store->pool, &link, err) < 0)
+    if (redis_pool_take(&store->pool, &connection, err) < 0)
         return -1;
     uint64_t deadline_ms = redis_now_ms() + REDIS_CALL_MS;
-    int got = redis_connection_send(link, 1, (const char *const[]){ "INFO" }, NULL, deadline_ms, err);
+    int got = redis_connection_send(connection, 1, (const char *const[]){ "INFO" }, NULL, deadline_ms, err);
     if (got == 0)
-        got = redis_connection_receive(link, deadline_ms, -1, &reply, err);
+        got = redis_connection_receive(connection, deadline_ms, -1, &reply, err);
     if (got != 1) {
-        redis_pool_drop(&store->pool, link);
+        redis_pool_drop(&store->pool, connection);
         return got < 0 ? -1 : error_set(err, ERROR_STORE, ETIMEDOUT, "open store: Redis gives no answer");
     }
-    redis_pool_give(&store->pool, link);
+    redis_pool_give(&store->pool, connection);
     if (reply->type != REDIS_REPLY_STRING)
         return 0;
     return check_info((struct text){ reply->str, (size_t)reply->len }, err);
@@ -66,25 +67,28 @@ int redis_check_server(struct redis_store *store, struct error *err)
 static void redis_close(struct store *base)
 {
     struct redis_store *store = redis_of(base);
-    redis_watch_end(store);
+    redis_watch_stop(store);
     redis_claim_conns_done(store);
     redis_pool_done(&store->pool);
     redis_trust_close(store->trust);
-    redis_resolver_close(store->names);
+    redis_resolver_close(store->resolver);
     (void)pthread_mutex_destroy(&store->claim_conns_lock);
     free(store);
 }
 
-/* Place 0: so that tokens made with one Redis are found when others are added after it. */
-static void redis_name(struct store *base, char ret_token[TOKEN_BYTES])
+/* Shard 0, so that these tokens stay valid if further servers are added to the list later (queue/shards). */
+static void redis_new_token(struct store *base, const char *key, char ret_token[TOKEN_BYTES])
 {
     (void)base;
+    (void)key;
     token_new(ret_token);
     token_set_shard(ret_token, 0);
 }
 
+static const struct shared_cache_ops redis_shared_cache_ops = { .get = redis_cache_get, .put = redis_cache_put };
+
 static const struct store_ops redis_ops = {
-    .name = redis_name,
+    .new_token = redis_new_token,
     .add = redis_add,
     .claim = redis_claim,
     .heartbeat = redis_heartbeat,
@@ -93,17 +97,15 @@ static const struct store_ops redis_ops = {
     .cancel = redis_cancel,
     .get = redis_get,
     .depth = redis_depth,
-    .sweep = redis_reap_expired,
+    .reap_expired = redis_reap_expired,
     .forget_worker = redis_forget_worker,
     .workers = redis_workers,
     .dead_list = redis_dead_list,
     .dead_get = redis_dead_get,
     .dead_retry = redis_dead_retry,
-    .shared_get = redis_shared_get,
-    .shared_put = redis_shared_put,
     .wake = redis_wake,
     .watch = redis_watch,
-    .watch_ends = redis_watch_ends,
+    .watch_results = redis_watch_results,
     .close = redis_close,
 };
 
@@ -118,15 +120,15 @@ int redis_store_new(const struct config *config, const char *url, struct redis_s
     struct redis_store *store = calloc(1, sizeof *store);
     if (store == NULL)
         return error_set(err, ERROR_SETUP, ENOMEM, "open store");
-    if (redis_resolver_open(address.host, address.port, &store->names, err) < 0 ||
+    if (redis_resolver_open(address.host, address.port, &store->resolver, err) < 0 ||
         (address.uses_tls && redis_trust_open(config->redis_ca, &store->trust, err) < 0)) {
-        redis_resolver_close(store->names);
+        redis_resolver_close(store->resolver);
         free(store);
         return -1;
     }
     address.trust = store->trust;
-    address.names = store->names;
-    store->store = (struct store){ &redis_ops, "redis" };
+    address.resolver = store->resolver;
+    store->store = (struct store){ &redis_ops, "redis", &redis_shared_cache_ops };
     store->queue_max = config->queue_max;
     store->lease_ms = config->lease_ms;
     store->attempts_max = config->attempts_max;

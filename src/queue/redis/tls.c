@@ -139,7 +139,7 @@ void redis_tls_close(struct redis_tls *tls)
     free(tls);
 }
 
-/* Names the peer that is expected: by its certificate's names, or addresses. */
+/* Names the peer that is expected: by its certificate's resolver, or addresses. */
 static bool expect_host(SSL *ssl, const char *host)
 {
     unsigned char address[sizeof(struct in6_addr)];

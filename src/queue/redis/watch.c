@@ -12,14 +12,14 @@
 #include <unistd.h>
 
 #include "base/log.h"
-#include "queue/redis/internal.h"
+#include "queue/redis/redis_store.h"
 
 #define SILENCE_MS 5000
 #define BACK_OFF_MS_MAX 5000
 
 static bool must_end(const struct redis_store *store)
 {
-    struct pollfd end = { .fd = store->watch_end_fd, .events = POLLIN };
+    struct pollfd end = { .fd = store->watch_stop_fd, .events = POLLIN };
     return poll(&end, 1, 0) > 0;
 }
 
@@ -54,7 +54,7 @@ static void tell_end(const struct redis_store *store, struct text message)
     (void)snprintf(view.queue, sizeof view.queue, "%.*s", TEXT_ARG(queue));
     view.attempt = (uint32_t)attempt;
     view.result = (struct buf){ .at = (char *)message.at, .len = message.len }; /* borrowed, and only read */
-    store->end_watcher(store->end_context, name, &view);
+    store->result_watcher(store->result_context, name, &view);
 }
 
 static void tell(const struct redis_store *store, const redisReply *reply)
@@ -78,19 +78,19 @@ static void tell(const struct redis_store *store, const redisReply *reply)
 }
 
 /* Until the connection breaks or the store closes. */
-static void listen_on(const struct redis_store *store, struct redis_connection *link, struct error *err)
+static void listen_on(const struct redis_store *store, struct redis_connection *connection, struct error *err)
 {
     char events[sizeof store->prefix + 16], ends[sizeof store->prefix + 16];
     (void)snprintf(events, sizeof events, "%sevents", store->prefix);
     (void)snprintf(ends, sizeof ends, "%sends", store->prefix);
-    if (redis_connection_send(link, store->end_watcher != NULL ? 3 : 2,
+    if (redis_connection_send(connection, store->result_watcher != NULL ? 3 : 2,
                               (const char *const[]){ "SUBSCRIBE", events, ends }, NULL, redis_now_ms() + REDIS_CALL_MS,
                               err) < 0)
         return;
     bool asked = false; /* a PING is on its way */
     while (true) {
         auto_reply redisReply *reply = NULL;
-        int got = redis_connection_receive(link, redis_now_ms() + SILENCE_MS, store->watch_end_fd, &reply, err);
+        int got = redis_connection_receive(connection, redis_now_ms() + SILENCE_MS, store->watch_stop_fd, &reply, err);
         if (got < 0 || must_end(store))
             return;
         if (got == 1 && reply->type == REDIS_REPLY_ERROR) {
@@ -106,7 +106,7 @@ static void listen_on(const struct redis_store *store, struct redis_connection *
         } else {
             asked = true;
             uint64_t late_ms = redis_now_ms() + REDIS_CALL_MS;
-            if (redis_connection_send(link, 1, (const char *const[]){ "PING" }, NULL, late_ms, err) < 0)
+            if (redis_connection_send(connection, 1, (const char *const[]){ "PING" }, NULL, late_ms, err) < 0)
                 return;
         }
     }
@@ -117,17 +117,17 @@ static void *watch_loop(void *context)
     struct redis_store *store = context;
     uint64_t back_off_ms = 50;
     while (!must_end(store)) {
-        struct redis_connection *link = NULL;
+        struct redis_connection *connection = NULL;
         struct error err;
-        if (redis_connection_open(&store->pool.address, &link, &err) == 0) {
+        if (redis_connection_open(&store->pool.address, &connection, &err) == 0) {
             back_off_ms = 50;
-            listen_on(store, link, &err);
-            redis_connection_close(link);
+            listen_on(store, connection, &err);
+            redis_connection_close(connection);
         }
         if (must_end(store))
             break;
         log_warn("Redis events stopped, connecting again: %s", err.text);
-        struct pollfd end = { .fd = store->watch_end_fd, .events = POLLIN };
+        struct pollfd end = { .fd = store->watch_stop_fd, .events = POLLIN };
         (void)poll(&end, 1, (int)redis_spread(back_off_ms));
         back_off_ms = back_off_ms * 2 < BACK_OFF_MS_MAX ? back_off_ms * 2 : BACK_OFF_MS_MAX;
     }
@@ -139,33 +139,33 @@ int redis_watch(struct store *base, store_watcher *watcher, void *context, struc
     struct redis_store *store = redis_of(base);
     if (store->watcher != NULL)
         return error_set(err, ERROR_BUG, 0, "the store has a watcher already");
-    store->watch_end_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (store->watch_end_fd < 0)
+    store->watch_stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (store->watch_stop_fd < 0)
         return error_set(err, ERROR_SETUP, errno, "start the store's watch thread");
     store->watcher_context = context;
     store->watcher = watcher;
     int os = pthread_create(&store->watch_thread, NULL, watch_loop, store);
     if (os != 0) {
         store->watcher = NULL;
-        (void)close(store->watch_end_fd);
+        (void)close(store->watch_stop_fd);
         return error_set(err, ERROR_SETUP, os, "start the store's watch thread");
     }
     return 0;
 }
 
-void redis_watch_ends(struct store *base, store_end_watcher *watcher, void *context)
+void redis_watch_results(struct store *base, store_result_watcher *watcher, void *context)
 {
     struct redis_store *store = redis_of(base);
-    store->end_context = context;
-    store->end_watcher = watcher;
+    store->result_context = context;
+    store->result_watcher = watcher;
 }
 
-void redis_watch_end(struct redis_store *store)
+void redis_watch_stop(struct redis_store *store)
 {
     if (store->watcher == NULL)
         return;
-    (void)eventfd_write(store->watch_end_fd, 1);
+    (void)eventfd_write(store->watch_stop_fd, 1);
     (void)pthread_join(store->watch_thread, NULL);
-    (void)close(store->watch_end_fd);
+    (void)close(store->watch_stop_fd);
     store->watcher = NULL;
 }

@@ -5,11 +5,11 @@
  * claim starts from the lowest and every 4th from normal, so that nothing starves (promise 7).  Claims are counted by
  * the set of lanes asked for: were they counted together, two kinds of workers in step could take each other's turns.
  *
- * Waking: a lane's submissions that wait, less those some woken claimer is on its way to ("promised"), is how many
+ * Waking: a lane's submissions that wait, less those some woken claimer is on its way to ("woken"), is how many
  * bells are to be rung.  sqlite_wake_one is called after every commit and after every claimer that was woken
  * has looked, whatever it found; so a promise is never lost, and one submission wakes one claimer.
  */
-#include "queue/sqlite/internal.h"
+#include "queue/sqlite/sqlite_store.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -149,7 +149,7 @@ static int take(struct sqlite_store *store, const struct claim_op *op, const str
                                                       .running = 1,
                                                       .client = head->client,
                                                       .client_waiting = -1 });
-    sqlite_tell(store, head->token, SUBMISSION_PROCESSING, false);
+    sqlite_note_event(store, head->token, SUBMISSION_PROCESSING, false);
     return 0;
 }
 
@@ -193,7 +193,7 @@ static int claim_now(struct sqlite_store *store, struct claim_op *op, struct err
 static struct sqlite_waiter *next_waiter(struct sqlite_store *store, const char *queue)
 {
     for (struct sqlite_waiter *waiter = store->waiters; waiter != NULL; waiter = waiter->next)
-        if (waiter->promised_queue == NO_QUEUE && !waiter->is_woken && worker_takes(waiter->worker, queue))
+        if (waiter->woken_for == NO_QUEUE && !waiter->is_woken && worker_takes(waiter->worker, queue))
             return waiter;
     return NULL;
 }
@@ -202,22 +202,22 @@ void sqlite_wake_one(struct sqlite_store *store)
 {
     for (size_t i = 0; i < store->queues_len && store->waiters != NULL; i++) {
         struct sqlite_queue *queue = &store->queues[i];
-        while (queue_waiting(queue) > queue->promised) {
+        while (queue_waiting(queue) > queue->woken) {
             struct sqlite_waiter *waiter = next_waiter(store, queue->name);
             if (waiter == NULL)
                 break;
-            waiter->promised_queue = i;
-            queue->promised++;
+            waiter->woken_for = i;
+            queue->woken++;
             (void)pthread_cond_signal(&waiter->wakeup);
         }
     }
 }
 
 /* With `lock` held. */
-static bool is_worth_looking(const struct sqlite_store *store, const struct store_worker *worker)
+static bool has_unclaimed(const struct sqlite_store *store, const struct store_worker *worker)
 {
     for (size_t i = 0; i < store->queues_len; i++)
-        if (queue_waiting(&store->queues[i]) > store->queues[i].promised && worker_takes(worker, store->queues[i].name))
+        if (queue_waiting(&store->queues[i]) > store->queues[i].woken && worker_takes(worker, store->queues[i].name))
             return true;
     return false;
 }
@@ -248,7 +248,7 @@ static void leave_waiters(struct sqlite_store *store, struct sqlite_waiter *wait
 static size_t wait_for_wakeup(struct sqlite_store *store, const struct store_worker *worker,
                               const struct timespec *deadline, bool *ret_look)
 {
-    struct sqlite_waiter waiter = { .worker = worker, .promised_queue = NO_QUEUE };
+    struct sqlite_waiter waiter = { .worker = worker, .woken_for = NO_QUEUE };
     (void)pthread_mutex_lock(&store->lock);
     if (store->wake_is_pending) {
         store->wake_is_pending = false;
@@ -256,26 +256,26 @@ static size_t wait_for_wakeup(struct sqlite_store *store, const struct store_wor
         *ret_look = false;
         return NO_QUEUE;
     }
-    bool worth_looking = is_worth_looking(store, worker);
-    if (!worth_looking) {
+    bool unclaimed = has_unclaimed(store, worker);
+    if (!unclaimed) {
         join_waiters(store, &waiter);
-        while (waiter.promised_queue == NO_QUEUE && !waiter.is_woken)
+        while (waiter.woken_for == NO_QUEUE && !waiter.is_woken)
             if (pthread_cond_timedwait(&waiter.wakeup, &store->lock, deadline) == ETIMEDOUT)
                 break;
         leave_waiters(store, &waiter);
     }
     (void)pthread_mutex_unlock(&store->lock);
-    *ret_look = worth_looking || waiter.promised_queue != NO_QUEUE;
-    return waiter.promised_queue;
+    *ret_look = unclaimed || waiter.woken_for != NO_QUEUE;
+    return waiter.woken_for;
 }
 
-static void keep_promise(struct sqlite_store *store, size_t queue)
+static void wakeup_done(struct sqlite_store *store, size_t queue)
 {
     if (queue == NO_QUEUE)
         return;
     (void)pthread_mutex_lock(&store->lock);
-    assert(store->queues[queue].promised > 0);
-    store->queues[queue].promised--;
+    assert(store->queues[queue].woken > 0);
+    store->queues[queue].woken--;
     sqlite_wake_one(store);
     (void)pthread_mutex_unlock(&store->lock);
 }
@@ -295,12 +295,12 @@ int sqlite_claim(struct store *base, const struct store_worker *worker, size_t m
     }
 
     (void)pthread_mutex_lock(&store->lock);
-    bool look = is_worth_looking(store, worker);
+    bool look = has_unclaimed(store, worker);
     (void)pthread_mutex_unlock(&store->lock);
     size_t queue = NO_QUEUE;
     while (max > 0) {
         int claimed = look ? claim_now(store, &op, err) : 0;
-        keep_promise(store, queue);
+        wakeup_done(store, queue);
         if (claimed < 0)
             return -1;
         if (op.len > 0)

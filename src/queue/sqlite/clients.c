@@ -9,7 +9,7 @@
  * Limits: at most running_max of a client are active: running, or in a queue.  The rest is parked, by priority and age,
  * and one comes into its queue when an active one ends.  So a claim never meets a submission it may not hand out.
  */
-#include "queue/sqlite/internal.h"
+#include "queue/sqlite/sqlite_store.h"
 
 #include <assert.h>
 
@@ -130,7 +130,7 @@ static int find_key(struct sqlite_store *store, const struct store_new *entry, i
     return 1;
 }
 
-int sqlite_judge_add(struct sqlite_store *store, const struct store_new *entry, int64_t now, struct store_added *ret,
+int sqlite_check_add(struct sqlite_store *store, const struct store_new *entry, int64_t now, struct store_added *ret,
                      struct error *err)
 {
     *ret = (struct store_added){ .outcome = STORE_ADDED };

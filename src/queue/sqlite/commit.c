@@ -13,7 +13,7 @@
  *
  * The one thing never done here: writing through a connection that another thread might use.
  */
-#include "queue/sqlite/internal.h"
+#include "queue/sqlite/sqlite_store.h"
 
 #include <assert.h>
 
@@ -26,7 +26,7 @@ static void fail_group(struct sqlite_store *store, struct sqlite_op *group[], si
     struct error ignored;
     if (sqlite3_get_autocommit(store->writer.db) == 0)
         (void)sqlite_run(&store->writer, QUERY_ROLLBACK, &ignored, "");
-    sqlite_take_back(store, start);
+    sqlite_rollback_to(store, start);
     for (size_t i = 0; i < len; i++) {
         group[i]->result = -1;
         group[i]->err = *why;
@@ -36,7 +36,7 @@ static void fail_group(struct sqlite_store *store, struct sqlite_op *group[], si
 /* 0, or -1 where the transaction is lost; an order's own failure is in the order. */
 static int run_op(struct sqlite_store *store, struct sqlite_op *op, bool alone, struct error *err)
 {
-    struct sqlite_link *writer = &store->writer;
+    struct sqlite_connection *writer = &store->writer;
     struct sqlite_mark mark = sqlite_mark(store);
     if (!alone && sqlite_run(writer, QUERY_SAVEPOINT, err, "") < 0)
         return -1;
@@ -51,7 +51,7 @@ static int run_op(struct sqlite_store *store, struct sqlite_op *op, bool alone, 
         return op->result;
     }
     if (op->result < 0) {
-        sqlite_take_back(store, mark);
+        sqlite_rollback_to(store, mark);
         if (sqlite_run(writer, QUERY_ROLLBACK_TO, err, "") < 0)
             return -1;
     }
@@ -62,10 +62,10 @@ static void run_group(struct sqlite_store *store, struct sqlite_op *group[], siz
 {
     struct error err = { 0 };
     struct sqlite_mark start = sqlite_mark(store);
-    bool must_last = false;
+    bool is_durable = false;
     for (size_t i = 0; i < len; i++)
-        must_last |= group[i]->must_last;
-    store->promise = must_last ? sqlite_promise_begin(store) : 0;
+        is_durable |= group[i]->is_durable;
+    store->commit_number = is_durable ? sqlite_commit_started(store) : 0;
 
     int result = sqlite_run(&store->writer, QUERY_BEGIN_WRITE, &err, "");
     for (size_t i = 0; i < len && result == 0; i++)
@@ -73,13 +73,13 @@ static void run_group(struct sqlite_store *store, struct sqlite_op *group[], siz
     if (result == 0)
         result = sqlite_run(&store->writer, QUERY_COMMIT, &err, "");
     for (size_t i = 0; i < len; i++)
-        group[i]->promise = group[i]->must_last ? store->promise : 0;
-    if (must_last)
-        sqlite_promise_made(store, store->promise);
+        group[i]->commit_number = group[i]->is_durable ? store->commit_number : 0;
+    if (is_durable)
+        sqlite_commit_written(store, store->commit_number);
     if (result < 0)
         fail_group(store, group, len, start, &err);
     else
-        sqlite_settle(store);
+        sqlite_committed(store);
 }
 
 /* With queue_lock held. */
@@ -139,7 +139,7 @@ int sqlite_commit(struct sqlite_store *store, struct sqlite_op *op, struct error
     (void)pthread_cond_destroy(&op->turn);
     if (op->result < 0)
         *err = op->err;
-    else if (op->promise != 0)
-        return sqlite_promise_keep(store, op->promise, err);
+    else if (op->commit_number != 0)
+        return sqlite_flush_commit(store, op->commit_number, err);
     return op->result;
 }

@@ -1,5 +1,5 @@
 /* sqlite_dead: what operators ask for: dead letters and the list of workers. */
-#include "queue/sqlite/internal.h"
+#include "queue/sqlite/sqlite_store.h"
 
 #include <assert.h>
 
@@ -29,30 +29,30 @@ static int read_payload(sqlite3_stmt *row, struct store_dead *ret, struct error 
     return len > 0 ? buf_append(&ret->payload, sqlite3_column_blob(row, 8), len, err) : 0;
 }
 
-static void give_or_close(struct sqlite_store *store, struct sqlite_link *link, int result)
+static void give_or_close(struct sqlite_store *store, struct sqlite_connection *connection, int result)
 {
     if (result < 0)
-        sqlite_link_close(link);
+        sqlite_connection_close(connection);
     else
-        sqlite_reader_give(store, link);
+        sqlite_reader_give(store, connection);
 }
 
 int sqlite_dead_list(struct store *base, uint64_t before_ms, const char *before_token, struct store_dead ret_dead[],
                      size_t max, size_t *ret_len, struct error *err)
 {
     struct sqlite_store *store = sqlite_of(base);
-    struct sqlite_link link;
+    struct sqlite_connection connection;
     size_t len = 0;
-    if (sqlite_reader_take(store, &link, err) < 0)
+    if (sqlite_reader_take(store, &connection, err) < 0)
         return -1;
-    sqlite3_stmt *row = sqlite_bind(&link, QUERY_DEAD_LIST, err, "iti", before_ms > 0 ? (int64_t)before_ms : INT64_MAX,
-                                    before_token, (int64_t)max);
+    sqlite3_stmt *row = sqlite_bind(&connection, QUERY_DEAD_LIST, err, "iti",
+                                    before_ms > 0 ? (int64_t)before_ms : INT64_MAX, before_token, (int64_t)max);
     int got = row != NULL ? sqlite_step(row, err) : -1;
     for (; got == 1; got = sqlite_step(row, err)) {
         assert(len < max);
         read_dead(row, &ret_dead[len++]);
     }
-    give_or_close(store, &link, got);
+    give_or_close(store, &connection, got);
     *ret_len = len;
     return got;
 }
@@ -60,10 +60,10 @@ int sqlite_dead_list(struct store *base, uint64_t before_ms, const char *before_
 int sqlite_dead_get(struct store *base, const char *token, struct store_dead *ret, bool *ret_found, struct error *err)
 {
     struct sqlite_store *store = sqlite_of(base);
-    struct sqlite_link link;
-    if (sqlite_reader_take(store, &link, err) < 0)
+    struct sqlite_connection connection;
+    if (sqlite_reader_take(store, &connection, err) < 0)
         return -1;
-    sqlite3_stmt *row = sqlite_bind(&link, QUERY_DEAD, err, "t", token);
+    sqlite3_stmt *row = sqlite_bind(&connection, QUERY_DEAD, err, "t", token);
     int got = row != NULL ? sqlite_step(row, err) : -1;
     *ret_found = got == 1;
     if (got == 1) {
@@ -71,7 +71,7 @@ int sqlite_dead_get(struct store *base, const char *token, struct store_dead *re
         got = read_payload(row, ret, err);
         (void)sqlite3_reset(row);
     }
-    give_or_close(store, &link, got);
+    give_or_close(store, &connection, got);
     return got;
 }
 
@@ -103,7 +103,7 @@ static int find_old_row(struct sqlite_store *store, const char *token, int64_t *
 static int revive(struct sqlite_store *store, const struct store_dead *dead, uint32_t running_max, struct error *err)
 {
     struct sqlite_position position;
-    struct sqlite_link *writer = &store->writer;
+    struct sqlite_connection *writer = &store->writer;
     int64_t now = (int64_t)clock_wall_ms();
     if (sqlite_find_position(store, dead->client, running_max, dead->queue, dead->priority, &position, err) < 0 ||
         sqlite_run(writer, QUERY_INSERT, err, "tititiii", dead->token, (int64_t)dead->priority, dead->queue, now,
@@ -115,7 +115,7 @@ static int revive(struct sqlite_store *store, const struct store_dead *dead, uin
         sqlite_run(writer, QUERY_DEAD_DROP, err, "t", dead->token) < 0)
         return -1;
     sqlite_count_new(store, &position, dead->queue, dead->priority);
-    sqlite_tell(store, dead->token, SUBMISSION_QUEUED, false);
+    sqlite_note_event(store, dead->token, SUBMISSION_QUEUED, false);
     if (sqlite_waiting(store) > store->queue_max)
         return error_set(err, ERROR_BUSY, 0, "the queue is full (%llu submissions wait)",
                          (unsigned long long)store->queue_max);
@@ -151,7 +151,7 @@ static int apply_retry(struct sqlite_store *store, void *what, struct error *err
 int sqlite_dead_retry(struct store *base, const char *token, bool *ret_retried, struct error *err)
 {
     struct retry_op op = { .token = token };
-    if (sqlite_commit(sqlite_of(base), &(struct sqlite_op){ .apply = apply_retry, .what = &op, .must_last = true },
+    if (sqlite_commit(sqlite_of(base), &(struct sqlite_op){ .apply = apply_retry, .what = &op, .is_durable = true },
                       err) < 0)
         return -1;
     *ret_retried = op.retried;

@@ -1,5 +1,5 @@
 /*
- * sqlite_flush: what was promised is on the disk before anybody is told.
+ * sqlite_flush: what was woken is on the disk before anybody is told.
  *
  * A commit with synchronous=NORMAL is written to the write-ahead log (WAL) but not flushed: it survives this process,
  * and a power cut once the log is flushed.  We flush the log ourselves, after the commit and beside the next one, so
@@ -11,9 +11,9 @@
  * Who needs a number kept either flushes or waits for the one that flushes; there is no thread for it.
  *
  * After a flush that failed the kernel has forgotten which pages it could not write, so a later one says nothing of
- * them (and SQLite itself would not notice).  From then on nothing is promised any more until evalx is started again.
+ * them (and SQLite itself would not notice).  From then on nothing is woken any more until evalx is started again.
  */
-#include "queue/sqlite/internal.h"
+#include "queue/sqlite/sqlite_store.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -40,19 +40,19 @@ int sqlite_flush_open(struct sqlite_store *store, struct error *err)
     return 0;
 }
 
-uint64_t sqlite_promise_begin(struct sqlite_store *store)
+uint64_t sqlite_commit_started(struct sqlite_store *store)
 {
     (void)pthread_mutex_lock(&store->flush_lock);
-    uint64_t number = ++store->promise_begun;
+    uint64_t number = ++store->commit_started;
     (void)pthread_mutex_unlock(&store->flush_lock);
     return number;
 }
 
-void sqlite_promise_made(struct sqlite_store *store, uint64_t number)
+void sqlite_commit_written(struct sqlite_store *store, uint64_t number)
 {
     (void)pthread_mutex_lock(&store->flush_lock);
-    assert(number == store->promise_made + 1 && number <= store->promise_begun);
-    store->promise_made = number;
+    assert(number == store->commit_written + 1 && number <= store->commit_started);
+    store->commit_written = number;
     if (store->flush_waiters > 0)
         (void)pthread_cond_broadcast(&store->flushed);
     (void)pthread_mutex_unlock(&store->flush_lock);
@@ -61,7 +61,7 @@ void sqlite_promise_made(struct sqlite_store *store, uint64_t number)
 /* With flush_lock held, which it lets go of meanwhile. */
 static void flush_now(struct sqlite_store *store)
 {
-    uint64_t covered = store->promise_made;
+    uint64_t covered = store->commit_written;
     store->is_flushing = true;
     (void)pthread_mutex_unlock(&store->flush_lock);
     int failed = fdatasync(store->wal_fd);
@@ -71,16 +71,16 @@ static void flush_now(struct sqlite_store *store)
     if (failed < 0)
         store->flush_os = os;
     else
-        store->promise_kept = covered;
+        store->commit_durable = covered;
     if (store->flush_waiters > 0)
         (void)pthread_cond_broadcast(&store->flushed);
 }
 
-int sqlite_promise_keep(struct sqlite_store *store, uint64_t number, struct error *err)
+int sqlite_flush_commit(struct sqlite_store *store, uint64_t number, struct error *err)
 {
     (void)pthread_mutex_lock(&store->flush_lock);
-    while (store->promise_kept < number && store->flush_os == 0) {
-        if (!store->is_flushing && store->promise_made > store->promise_kept) {
+    while (store->commit_durable < number && store->flush_os == 0) {
+        if (!store->is_flushing && store->commit_written > store->commit_durable) {
             flush_now(store);
             continue;
         }
@@ -88,7 +88,7 @@ int sqlite_promise_keep(struct sqlite_store *store, uint64_t number, struct erro
         (void)pthread_cond_wait(&store->flushed, &store->flush_lock);
         store->flush_waiters--;
     }
-    bool kept = store->promise_kept >= number;
+    bool kept = store->commit_durable >= number;
     int os = store->flush_os;
     (void)pthread_mutex_unlock(&store->flush_lock);
     if (kept)
@@ -97,11 +97,11 @@ int sqlite_promise_keep(struct sqlite_store *store, uint64_t number, struct erro
                      store->file);
 }
 
-int sqlite_promises_keep(struct sqlite_store *store, struct error *err)
+int sqlite_flush_all(struct sqlite_store *store, struct error *err)
 {
     (void)pthread_mutex_lock(&store->flush_lock);
-    uint64_t number = store->promise_begun;
-    bool kept = store->promise_kept >= number;
+    uint64_t number = store->commit_started;
+    bool kept = store->commit_durable >= number;
     (void)pthread_mutex_unlock(&store->flush_lock);
-    return kept ? 0 : sqlite_promise_keep(store, number, err);
+    return kept ? 0 : sqlite_flush_commit(store, number, err);
 }

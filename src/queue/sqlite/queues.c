@@ -5,7 +5,7 @@
  * the row.  The journal lets a failed order or transaction take its changes back, so a count never
  * speaks of a row that was not committed for longer than the transaction itself.
  */
-#include "queue/sqlite/internal.h"
+#include "queue/sqlite/sqlite_store.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -73,12 +73,12 @@ void sqlite_queue_move(struct sqlite_store *store, size_t queue, enum submission
     sqlite_count(store, &change);
 }
 
-void sqlite_tell(struct sqlite_store *store, const char *token, enum submission_state state, bool cancelled)
+void sqlite_note_event(struct sqlite_store *store, const char *token, enum submission_state state, bool cancelled)
 {
     store->fresh = sqlite_grow(store->fresh, store->fresh_len, &store->fresh_cap, sizeof *store->fresh);
     struct sqlite_event *event = &store->fresh[store->fresh_len++];
     *event = (struct sqlite_event){ .state = state, .cancelled = cancelled };
-    event->promise = submission_state_is_final(state) ? store->promise : 0;
+    event->commit_number = submission_state_is_final(state) ? store->commit_number : 0;
     (void)snprintf(event->token, sizeof event->token, "%s", token);
 }
 
@@ -87,7 +87,7 @@ struct sqlite_mark sqlite_mark(struct sqlite_store *store)
     return (struct sqlite_mark){ store->journal_len, store->fresh_len };
 }
 
-void sqlite_take_back(struct sqlite_store *store, struct sqlite_mark mark)
+void sqlite_rollback_to(struct sqlite_store *store, struct sqlite_mark mark)
 {
     (void)pthread_mutex_lock(&store->lock);
     while (store->journal_len > mark.journal_len)
@@ -96,14 +96,14 @@ void sqlite_take_back(struct sqlite_store *store, struct sqlite_mark mark)
     (void)pthread_mutex_unlock(&store->lock);
 }
 
-void sqlite_settle(struct sqlite_store *store)
+void sqlite_committed(struct sqlite_store *store)
 {
     (void)pthread_mutex_lock(&store->lock);
     store->journal_len = 0;
     if (store->watcher != NULL && store->fresh_len > 0) {
         for (size_t i = 0; i < store->fresh_len; i++) {
-            store->told = sqlite_grow(store->told, store->told_len, &store->told_cap, sizeof *store->told);
-            store->told[store->told_len++] = store->fresh[i];
+            store->notify = sqlite_grow(store->notify, store->notify_len, &store->notify_cap, sizeof *store->notify);
+            store->notify[store->notify_len++] = store->fresh[i];
         }
         (void)pthread_cond_signal(&store->watch_wakeup);
     }

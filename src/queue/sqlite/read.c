@@ -3,13 +3,13 @@
  * idle ones are kept for the next reader.  An end that is not on the disk yet is not shown: a client that has seen a
  * result would see none after a power cut.
  */
-#include "queue/sqlite/internal.h"
+#include "queue/sqlite/sqlite_store.h"
 
 #include <assert.h>
 
 #include "base/clock.h"
 
-int sqlite_reader_take(struct sqlite_store *store, struct sqlite_link *ret, struct error *err)
+int sqlite_reader_take(struct sqlite_store *store, struct sqlite_connection *ret, struct error *err)
 {
     (void)pthread_mutex_lock(&store->readers_lock);
     bool got = store->readers_len > 0;
@@ -18,29 +18,29 @@ int sqlite_reader_take(struct sqlite_store *store, struct sqlite_link *ret, stru
     (void)pthread_mutex_unlock(&store->readers_lock);
     if (got)
         return 0;
-    if (sqlite_link_open(store->file, true, ret, err) < 0) {
+    if (sqlite_connection_open(store->file, true, ret, err) < 0) {
         err->kind = ERROR_STORE; /* the set-up was fine when the store was opened */
         return -1;
     }
     return 0;
 }
 
-void sqlite_reader_give(struct sqlite_store *store, struct sqlite_link *link)
+void sqlite_reader_give(struct sqlite_store *store, struct sqlite_connection *connection)
 {
     (void)pthread_mutex_lock(&store->readers_lock);
     bool keep = store->readers_len < SQLITE_READERS_MAX;
     if (keep)
-        store->readers[store->readers_len++] = *link;
+        store->readers[store->readers_len++] = *connection;
     (void)pthread_mutex_unlock(&store->readers_lock);
     if (!keep)
-        sqlite_link_close(link);
+        sqlite_connection_close(connection);
 }
 
-static int read_view(struct sqlite_store *store, struct sqlite_link *link, const char *token, struct store_view *ret,
-                     struct error *err)
+static int read_view(struct sqlite_store *store, struct sqlite_connection *connection, const char *token,
+                     struct store_view *ret, struct error *err)
 {
     *ret = (struct store_view){ 0 };
-    sqlite3_stmt *view = sqlite_bind(link, QUERY_VIEW, err, "t", token);
+    sqlite3_stmt *view = sqlite_bind(connection, QUERY_VIEW, err, "t", token);
     int got = view != NULL ? sqlite_step(view, err) : -1;
     if (got != 1)
         return got;
@@ -70,7 +70,7 @@ static int keep_ends(struct sqlite_store *store, struct store_view views[], size
     bool any = false;
     for (size_t i = 0; i < len; i++)
         any |= views[i].found && submission_state_is_final(views[i].state);
-    if (!any || sqlite_promises_keep(store, err) == 0)
+    if (!any || sqlite_flush_all(store, err) == 0)
         return 0;
     for (size_t i = 0; i < len; i++)
         store_view_done(&views[i]);
@@ -81,32 +81,32 @@ int sqlite_get(struct store *base, const char *const tokens[], size_t len, struc
                struct error *err)
 {
     struct sqlite_store *store = sqlite_of(base);
-    struct sqlite_link link;
-    if (sqlite_reader_take(store, &link, err) < 0)
+    struct sqlite_connection connection;
+    if (sqlite_reader_take(store, &connection, err) < 0)
         return -1;
-    int result = sqlite_run(&link, QUERY_BEGIN_READ, err, "");
+    int result = sqlite_run(&connection, QUERY_BEGIN_READ, err, "");
     for (size_t i = 0; i < len && result == 0; i++) {
-        result = read_view(store, &link, tokens[i], &ret_views[i], err);
+        result = read_view(store, &connection, tokens[i], &ret_views[i], err);
         if (result < 0)
             for (size_t j = 0; j <= i; j++)
                 store_view_done(&ret_views[j]);
     }
     struct error ignored;
-    if (sqlite3_get_autocommit(link.db) == 0)
-        (void)sqlite_run(&link, QUERY_COMMIT, &ignored, "");
+    if (sqlite3_get_autocommit(connection.db) == 0)
+        (void)sqlite_run(&connection, QUERY_COMMIT, &ignored, "");
     if (result == 0)
-        sqlite_reader_give(store, &link);
+        sqlite_reader_give(store, &connection);
     else
-        sqlite_link_close(&link);
+        sqlite_connection_close(&connection);
     return result == 0 ? keep_ends(store, ret_views, len, err) : -1;
 }
 
 /* When the oldest that waits in this lane was added; 0 if none does. */
-static int oldest_in_queue(struct sqlite_link *link, const char *queue, uint64_t *ret_ms, struct error *err)
+static int oldest_in_queue(struct sqlite_connection *connection, const char *queue, uint64_t *ret_ms, struct error *err)
 {
     *ret_ms = 0;
     for (int priority = 0; priority < PRIORITY_COUNT_; priority++) {
-        sqlite3_stmt *head = sqlite_bind(link, QUERY_HEAD, err, "ti", queue, (int64_t)priority);
+        sqlite3_stmt *head = sqlite_bind(connection, QUERY_HEAD, err, "ti", queue, (int64_t)priority);
         int got = head != NULL ? sqlite_step(head, err) : -1;
         if (got < 0)
             return -1;
@@ -121,10 +121,10 @@ static int oldest_in_queue(struct sqlite_link *link, const char *queue, uint64_t
 }
 
 /* Of clients with a name, whose queues are not by age; 0 if none of theirs waits. */
-static int oldest_named(struct sqlite_link *link, uint64_t *ret_ms, struct error *err)
+static int oldest_named(struct sqlite_connection *connection, uint64_t *ret_ms, struct error *err)
 {
     *ret_ms = 0;
-    sqlite3_stmt *oldest = sqlite_bind(link, QUERY_OLDEST_NAMED, err, "");
+    sqlite3_stmt *oldest = sqlite_bind(connection, QUERY_OLDEST_NAMED, err, "");
     int got = oldest != NULL ? sqlite_step(oldest, err) : -1;
     if (got != 1)
         return got;
@@ -165,34 +165,34 @@ static void copy_counts(struct sqlite_store *store, struct queue_depth *ret)
 int sqlite_depth(struct store *base, struct queue_depth *ret, struct error *err)
 {
     struct sqlite_store *store = sqlite_of(base);
-    struct sqlite_link link;
-    if (sqlite_reader_take(store, &link, err) < 0)
+    struct sqlite_connection connection;
+    if (sqlite_reader_take(store, &connection, err) < 0)
         return -1;
     *ret = (struct queue_depth){ 0 };
     copy_counts(store, ret);
 
     uint64_t oldest_ms = 0;
-    int result = oldest_named(&link, &oldest_ms, err);
+    int result = oldest_named(&connection, &oldest_ms, err);
     for (size_t i = 0; i < ret->queues_len && result == 0; i++) {
         uint64_t queue_ms;
         if (ret->queues[i].waiting == 0)
             continue;
-        result = oldest_in_queue(&link, ret->queues[i].queue, &queue_ms, err);
+        result = oldest_in_queue(&connection, ret->queues[i].queue, &queue_ms, err);
         if (result == 0 && queue_ms != 0 && (oldest_ms == 0 || queue_ms < oldest_ms))
             oldest_ms = queue_ms;
     }
     uint64_t now = clock_wall_ms();
     ret->oldest_wait_ms = oldest_ms != 0 && now > oldest_ms ? now - oldest_ms : 0;
 
-    sqlite3_stmt *dead = result == 0 ? sqlite_bind(&link, QUERY_DEAD_COUNT, err, "") : NULL;
+    sqlite3_stmt *dead = result == 0 ? sqlite_bind(&connection, QUERY_DEAD_COUNT, err, "") : NULL;
     int got = dead != NULL ? sqlite_step(dead, err) : -1;
     if (got < 0) {
-        sqlite_link_close(&link);
+        sqlite_connection_close(&connection);
         return -1;
     }
     assert(got == 1);
     ret->dead = (uint64_t)sqlite3_column_int64(dead, 0);
     (void)sqlite3_reset(dead);
-    sqlite_reader_give(store, &link);
+    sqlite_reader_give(store, &connection);
     return 0;
 }

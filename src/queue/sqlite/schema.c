@@ -2,7 +2,7 @@
  * sqlite_schema: the file, its tables and its statements.
  *
  * Settings and why: WAL, so that readers never wait for a commit.  synchronous=NORMAL: SQLite flushes the log before it
- * copies it into the file and before it begins it anew, and never for a commit; for those that promised something
+ * copies it into the file and before it begins it anew, and never for a commit; for those that woken something
  * sqlite/flush.c does.  A flush covers everything before it, as the WAL is one file.  secure_delete=FAST overwrites
  * what is deleted where that costs no extra write.
  *
@@ -10,7 +10,7 @@
  * The partial indexes make every question cost the same however many submissions lie there;
  * tests/contract/sqlite_only.c asks SQLite for the plan of each statement.
  */
-#include "queue/sqlite/internal.h"
+#include "queue/sqlite/sqlite_store.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -117,15 +117,16 @@ int sqlite_fail(sqlite3 *db, enum error_kind kind, const char *doing, struct err
     }
 }
 
-sqlite3_stmt *sqlite_bind(struct sqlite_link *link, enum sqlite_query query, struct error *err, const char *kinds, ...)
+sqlite3_stmt *sqlite_bind(struct sqlite_connection *connection, enum sqlite_query query, struct error *err,
+                          const char *kinds, ...)
 {
-    sqlite3_stmt *statement = link->statements[query];
-    if (statement == NULL &&
-        sqlite3_prepare_v3(link->db, queries[query], -1, SQLITE_PREPARE_PERSISTENT, &statement, NULL) != SQLITE_OK) {
-        sqlite_fail(link->db, ERROR_STORE, "prepare statement", err);
+    sqlite3_stmt *statement = connection->statements[query];
+    if (statement == NULL && sqlite3_prepare_v3(connection->db, queries[query], -1, SQLITE_PREPARE_PERSISTENT,
+                                                &statement, NULL) != SQLITE_OK) {
+        sqlite_fail(connection->db, ERROR_STORE, "prepare statement", err);
         return NULL;
     }
-    link->statements[query] = statement;
+    connection->statements[query] = statement;
 
     va_list values;
     va_start(values, kinds);
@@ -143,7 +144,7 @@ sqlite3_stmt *sqlite_bind(struct sqlite_link *link, enum sqlite_query query, str
     }
     va_end(values);
     if (failed != SQLITE_OK) {
-        sqlite_fail(link->db, ERROR_STORE, "bind values", err);
+        sqlite_fail(connection->db, ERROR_STORE, "bind values", err);
         return NULL;
     }
     return statement;
@@ -161,9 +162,9 @@ int sqlite_step(sqlite3_stmt *statement, struct error *err)
     return got == SQLITE_DONE ? 0 : -1;
 }
 
-int sqlite_run_(struct sqlite_link *link, sqlite3_stmt *statement, struct error *err)
+int sqlite_run_(struct sqlite_connection *connection, sqlite3_stmt *statement, struct error *err)
 {
-    (void)link;
+    (void)connection;
     if (statement == NULL)
         return -1;
     int got = sqlite_step(statement, err);
@@ -171,30 +172,30 @@ int sqlite_run_(struct sqlite_link *link, sqlite3_stmt *statement, struct error 
     return got;
 }
 
-int sqlite_link_open(const char *file, bool is_reader, struct sqlite_link *ret, struct error *err)
+int sqlite_connection_open(const char *file, bool is_reader, struct sqlite_connection *ret, struct error *err)
 {
-    struct sqlite_link link = { 0 };
+    struct sqlite_connection connection = { 0 };
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | (is_reader ? 0 : SQLITE_OPEN_CREATE);
     const char *settings = is_reader ? "PRAGMA busy_timeout=5000; PRAGMA query_only=ON;"
                                      : "PRAGMA busy_timeout=5000; PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;"
                                        "PRAGMA foreign_keys=ON; PRAGMA secure_delete=FAST;"
                                        "PRAGMA journal_size_limit=67108864;";
-    if (sqlite3_open_v2(file, &link.db, flags, NULL) != SQLITE_OK ||
-        sqlite3_exec(link.db, settings, NULL, NULL, NULL) != SQLITE_OK) {
-        sqlite_fail(link.db, ERROR_SETUP, "open store", err);
-        (void)sqlite3_close_v2(link.db);
+    if (sqlite3_open_v2(file, &connection.db, flags, NULL) != SQLITE_OK ||
+        sqlite3_exec(connection.db, settings, NULL, NULL, NULL) != SQLITE_OK) {
+        sqlite_fail(connection.db, ERROR_SETUP, "open store", err);
+        (void)sqlite3_close_v2(connection.db);
         return -1;
     }
-    *ret = link;
+    *ret = connection;
     return 0;
 }
 
-void sqlite_link_close(struct sqlite_link *link)
+void sqlite_connection_close(struct sqlite_connection *connection)
 {
     for (size_t i = 0; i < QUERY_COUNT_; i++)
-        (void)sqlite3_finalize(link->statements[i]);
-    (void)sqlite3_close_v2(link->db);
-    *link = (struct sqlite_link){ 0 };
+        (void)sqlite3_finalize(connection->statements[i]);
+    (void)sqlite3_close_v2(connection->db);
+    *connection = (struct sqlite_connection){ 0 };
 }
 
 static int read_number(sqlite3 *db, const char *sql, int64_t *ret, struct error *err)
@@ -211,16 +212,16 @@ static int read_number(sqlite3 *db, const char *sql, int64_t *ret, struct error 
 }
 
 /* An empty file becomes ours; anything that is not ours, or newer than this program, is left as it is. */
-static int check_schema(struct sqlite_link *link, const char *file, struct error *err)
+static int check_schema(struct sqlite_connection *connection, const char *file, struct error *err)
 {
     int64_t tables = 0, application = 0, version = 0;
-    if (read_number(link->db, "SELECT count(*) FROM sqlite_schema", &tables, err) < 0 ||
-        read_number(link->db, "PRAGMA application_id", &application, err) < 0 ||
-        read_number(link->db, "PRAGMA user_version", &version, err) < 0)
+    if (read_number(connection->db, "SELECT count(*) FROM sqlite_schema", &tables, err) < 0 ||
+        read_number(connection->db, "PRAGMA application_id", &application, err) < 0 ||
+        read_number(connection->db, "PRAGMA user_version", &version, err) < 0)
         return -1;
     if (tables == 0 && application == 0) {
-        if (sqlite3_exec(link->db, schema, NULL, NULL, NULL) != SQLITE_OK)
-            return sqlite_fail(link->db, ERROR_SETUP, "make tables", err);
+        if (sqlite3_exec(connection->db, schema, NULL, NULL, NULL) != SQLITE_OK)
+            return sqlite_fail(connection->db, ERROR_SETUP, "make tables", err);
         return 0;
     }
     if (application != APPLICATION_ID)
@@ -229,9 +230,9 @@ static int check_schema(struct sqlite_link *link, const char *file, struct error
         return error_set(err, ERROR_SETUP, 0,
                          "open store: %s was written by a newer evalx (schema %lld, this one knows up to %d)", file,
                          (long long)version, SQLITE_SCHEMA_VERSION);
-    if (version < SQLITE_SCHEMA_VERSION && sqlite3_exec(link->db, schema_2, NULL, NULL, NULL) != SQLITE_OK) {
-        sqlite_fail(link->db, ERROR_SETUP, "bring the tables up to date", err);
-        (void)sqlite3_exec(link->db, "ROLLBACK", NULL, NULL, NULL);
+    if (version < SQLITE_SCHEMA_VERSION && sqlite3_exec(connection->db, schema_2, NULL, NULL, NULL) != SQLITE_OK) {
+        sqlite_fail(connection->db, ERROR_SETUP, "bring the tables up to date", err);
+        (void)sqlite3_exec(connection->db, "ROLLBACK", NULL, NULL, NULL);
         return -1;
     }
     return 0;
@@ -287,7 +288,7 @@ int sqlite_file_open(struct sqlite_store *store, struct error *err)
     auto_close int fd = open(store->file, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (fd < 0)
         return error_set(err, ERROR_SETUP, errno, "open store: %s", store->file);
-    if (sqlite_link_open(store->file, false, &store->writer, err) < 0)
+    if (sqlite_connection_open(store->file, false, &store->writer, err) < 0)
         return -1;
     if (check_schema(&store->writer, store->file, err) < 0)
         return -1;

@@ -4,7 +4,7 @@
  * Because one process owns the file, every lease found when opening belongs to a process that is dead: its
  * submissions are handed out again at once, or given up where that has happened too often.
  */
-#include "queue/sqlite/internal.h"
+#include "queue/sqlite/sqlite_store.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -40,7 +40,7 @@ static int count_rows(struct sqlite_store *store, enum sqlite_query query, bool 
 
 static int apply_recover(struct sqlite_store *store, void *what, struct error *err)
 {
-    return sqlite_take_leases(store, INT64_MAX, what, err);
+    return sqlite_expire_leases(store, INT64_MAX, what, err);
 }
 
 static int recover(struct sqlite_store *store, struct error *err)
@@ -50,8 +50,8 @@ static int recover(struct sqlite_store *store, struct error *err)
         return -1;
     bool more = true;
     while (more)
-        if (sqlite_commit(store, &(struct sqlite_op){ .apply = apply_recover, .what = &more, .must_last = true }, err) <
-            0)
+        if (sqlite_commit(store, &(struct sqlite_op){ .apply = apply_recover, .what = &more, .is_durable = true },
+                          err) < 0)
             return -1;
     return 0;
 }
@@ -59,10 +59,10 @@ static int recover(struct sqlite_store *store, struct error *err)
 static void sqlite_close(struct store *base)
 {
     struct sqlite_store *store = sqlite_of(base);
-    sqlite_watch_end(store);
+    sqlite_watch_stop(store);
     for (size_t i = 0; i < store->readers_len; i++)
-        sqlite_link_close(&store->readers[i]);
-    sqlite_link_close(&store->writer); /* the last one out copies the WAL into the file */
+        sqlite_connection_close(&store->readers[i]);
+    sqlite_connection_close(&store->writer); /* the last one out copies the WAL into the file */
     if (store->wal_fd >= 0)
         (void)close(store->wal_fd);
     if (store->lock_fd >= 0)
@@ -71,7 +71,7 @@ static void sqlite_close(struct store *base)
     free(store->clients);
     free(store->journal);
     free(store->fresh);
-    free(store->told);
+    free(store->notify);
     free(store->workers);
     (void)pthread_mutex_destroy(&store->queue_lock);
     (void)pthread_mutex_destroy(&store->lock);
@@ -82,7 +82,15 @@ static void sqlite_close(struct store *base)
     free(store);
 }
 
+static void sqlite_new_token(struct store *base, const char *key, char ret_token[TOKEN_BYTES])
+{
+    (void)base;
+    (void)key;
+    token_new(ret_token);
+}
+
 static const struct store_ops sqlite_ops = {
+    .new_token = sqlite_new_token,
     .add = sqlite_add,
     .claim = sqlite_claim,
     .heartbeat = sqlite_heartbeat,
@@ -91,7 +99,7 @@ static const struct store_ops sqlite_ops = {
     .cancel = sqlite_cancel,
     .get = sqlite_get,
     .depth = sqlite_depth,
-    .sweep = sqlite_reap_expired,
+    .reap_expired = sqlite_reap_expired,
     .forget_worker = sqlite_forget_worker,
     .workers = sqlite_workers,
     .dead_list = sqlite_dead_list,
@@ -99,7 +107,7 @@ static const struct store_ops sqlite_ops = {
     .dead_retry = sqlite_dead_retry,
     .wake = sqlite_wake,
     .watch = sqlite_watch,
-    .watch_ends = sqlite_watch_ends,
+    .watch_results = sqlite_watch_results,
     .close = sqlite_close,
 };
 
@@ -108,7 +116,7 @@ int sqlite_store_open(const struct config *config, const char *file, struct stor
     struct sqlite_store *store = calloc(1, sizeof *store);
     if (store == NULL)
         return error_set(err, ERROR_SETUP, ENOMEM, "open store");
-    store->store = (struct store){ &sqlite_ops, "sqlite" };
+    store->store = (struct store){ .ops = &sqlite_ops, .kind = "sqlite" };
     store->lock_fd = store->wal_fd = -1;
     store->queue_max = config->queue_max;
     store->lease_ms = config->lease_ms;

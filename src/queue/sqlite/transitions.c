@@ -8,7 +8,7 @@
  *
  * Each public call makes one order for sqlite_commit; apply_* run on the leader, inside the transaction.
  */
-#include "queue/sqlite/internal.h"
+#include "queue/sqlite/sqlite_store.h"
 
 #include <assert.h>
 
@@ -21,6 +21,7 @@ struct row {
     size_t queue, client;
     uint32_t attempt, lost;
     bool cancelled, parked;
+    char worker[STORE_WORKER_BYTES]; /* that holds it, or has finished it */
 };
 
 /* 1 found, 0 not. */
@@ -39,6 +40,7 @@ static int find_row(struct sqlite_store *store, const char *token, struct row *r
     ret->cancelled = sqlite3_column_int(found, 6) != 0;
     ret->client = sqlite_client(store, (const char *)sqlite3_column_text(found, 7));
     ret->parked = sqlite3_column_int(found, 8) != 0;
+    (void)snprintf(ret->worker, sizeof ret->worker, "%s", (const char *)sqlite3_column_text(found, 9));
     (void)sqlite3_reset(found);
     return 1;
 }
@@ -81,7 +83,7 @@ static int apply_add(struct sqlite_store *store, void *what, struct error *err)
         const struct store_new *entry = &op->news[i];
         bool is_new;
         if (op->added != NULL) {
-            if (sqlite_judge_add(store, entry, now, &op->added[i], err) < 0)
+            if (sqlite_check_add(store, entry, now, &op->added[i], err) < 0)
                 return -1;
             if (op->added[i].outcome != STORE_ADDED)
                 continue;
@@ -105,7 +107,7 @@ int sqlite_add(struct store *base, const struct store_new news[], size_t len, st
                memchr(news[i].queue, '\0', sizeof news[i].queue) != NULL);
         assert(ret_added != NULL || (news[i].key[0] == '\0' && news[i].client.queued_max == 0));
     }
-    return sqlite_commit(sqlite_of(base), &(struct sqlite_op){ .apply = apply_add, .what = &op, .must_last = true },
+    return sqlite_commit(sqlite_of(base), &(struct sqlite_op){ .apply = apply_add, .what = &op, .is_durable = true },
                          err);
 }
 
@@ -204,11 +206,11 @@ int sqlite_heartbeat(struct store *base, const struct store_worker *worker, stru
 
 /* Out of QUEUED or PROCESSING into a final state; the row keeps what clients ask for, the payload goes. */
 static int end_row(struct sqlite_store *store, const char *token, const struct row *row, enum submission_state state,
-                   struct text result, bool cancelled, struct error *err)
+                   struct text result, bool cancelled, const char *worker, struct error *err)
 {
     assert(!submission_state_is_final(row->state) && submission_state_is_final(state));
-    if (sqlite_run(&store->writer, QUERY_END, err, "iiiii", row->seq, (int64_t)state, (int64_t)clock_wall_ms(),
-                   (int64_t)cancelled, (int64_t)row->lost) < 0 ||
+    if (sqlite_run(&store->writer, QUERY_END, err, "iiiiit", row->seq, (int64_t)state, (int64_t)clock_wall_ms(),
+                   (int64_t)cancelled, (int64_t)row->lost, worker) < 0 ||
         sqlite_run(&store->writer, QUERY_RESULT_PUT, err, "ib", row->seq, result) < 0 ||
         sqlite_run(&store->writer, QUERY_PAYLOAD_DROP, err, "i", row->seq) < 0)
         return -1;
@@ -221,12 +223,12 @@ static int end_row(struct sqlite_store *store, const char *token, const struct r
                                                       .client = row->client,
                                                       .client_waiting = waited ? -1 : 0,
                                                       .client_active = was_active ? -1 : 0 });
-    sqlite_tell(store, token, state, cancelled);
+    sqlite_note_event(store, token, state, cancelled);
     return was_active ? sqlite_client_ended(store, row->client, err) : 0;
 }
 
 struct end_op {
-    const char *token;
+    const char *worker, *token;
     uint32_t attempt;
     enum submission_state state;
     struct text result;
@@ -240,18 +242,22 @@ static int apply_finish(struct sqlite_store *store, void *what, struct error *er
     int found = find_row(store, op->token, &row, err);
     if (found <= 0)
         return found;
-    if (row.state != SUBMISSION_PROCESSING || row.attempt != op->attempt)
+    if (row.attempt != op->attempt)
         return 0;
+    if (row.state != SUBMISSION_PROCESSING) { /* perhaps by this very call, whose answer was lost */
+        op->done = submission_state_is_final(row.state) && strcmp(row.worker, op->worker) == 0;
+        return 0;
+    }
     op->done = true;
-    return end_row(store, op->token, &row, op->state, op->result, false, err);
+    return end_row(store, op->token, &row, op->state, op->result, false, op->worker, err);
 }
 
-int sqlite_finish(struct store *base, const char *token, uint32_t attempt, enum submission_state state,
-                  struct text result, bool *ret_kept, struct error *err)
+int sqlite_finish(struct store *base, const char *worker, const char *token, uint32_t attempt,
+                  enum submission_state state, struct text result, bool *ret_kept, struct error *err)
 {
     assert(submission_state_is_final(state));
-    struct end_op op = { token, attempt, state, result, false };
-    if (sqlite_commit(sqlite_of(base), &(struct sqlite_op){ .apply = apply_finish, .what = &op, .must_last = true },
+    struct end_op op = { worker, token, attempt, state, result, false };
+    if (sqlite_commit(sqlite_of(base), &(struct sqlite_op){ .apply = apply_finish, .what = &op, .is_durable = true },
                       err) < 0)
         return -1;
     *ret_kept = op.done;
@@ -268,13 +274,13 @@ static int apply_cancel(struct sqlite_store *store, void *what, struct error *er
     if (submission_state_is_final(row.state))
         return 0;
     op->done = true;
-    return end_row(store, op->token, &row, SUBMISSION_FAILED, TEXT("cancelled"), true, err);
+    return end_row(store, op->token, &row, SUBMISSION_FAILED, TEXT("cancelled"), true, "", err);
 }
 
 int sqlite_cancel(struct store *base, const char *token, bool *ret_cancelled, struct error *err)
 {
     struct end_op op = { .token = token };
-    if (sqlite_commit(sqlite_of(base), &(struct sqlite_op){ .apply = apply_cancel, .what = &op, .must_last = true },
+    if (sqlite_commit(sqlite_of(base), &(struct sqlite_op){ .apply = apply_cancel, .what = &op, .is_durable = true },
                       err) < 0)
         return -1;
     *ret_cancelled = op.done;
@@ -295,7 +301,7 @@ static int requeue_row(struct sqlite_store *store, const char *token, const stru
                                                       .running = -1,
                                                       .client = row->client,
                                                       .client_waiting = 1 });
-    sqlite_tell(store, token, SUBMISSION_QUEUED, false);
+    sqlite_note_event(store, token, SUBMISSION_QUEUED, false);
     return 0;
 }
 
@@ -325,10 +331,10 @@ static int give_up(struct sqlite_store *store, const char *token, const struct r
     if (sqlite_run(&store->writer, QUERY_DEAD_PUT, err, "iit", row->seq, (int64_t)clock_wall_ms(), reason) < 0 ||
         sqlite_run(&store->writer, QUERY_DEAD_DROP_MANY, err, "i", (int64_t)SQLITE_DEAD_MAX) < 0)
         return -1;
-    return end_row(store, token, row, SUBMISSION_FAILED, (struct text){ reason, (size_t)len }, false, err);
+    return end_row(store, token, row, SUBMISSION_FAILED, (struct text){ reason, (size_t)len }, false, "", err);
 }
 
-int sqlite_take_leases(struct sqlite_store *store, int64_t mono_ms, bool *ret_more, struct error *err)
+int sqlite_expire_leases(struct sqlite_store *store, int64_t mono_ms, bool *ret_more, struct error *err)
 {
     char tokens[256][TOKEN_BYTES];
     size_t len = 0;
@@ -383,7 +389,7 @@ static int drop_old(struct sqlite_store *store, bool *ret_more, struct error *er
 static int apply_reap_expired(struct sqlite_store *store, void *what, struct error *err)
 {
     bool *ret_more = what, more_leases = false, more_old = false;
-    if (sqlite_take_leases(store, (int64_t)(clock_mono_us() / 1000), &more_leases, err) < 0 ||
+    if (sqlite_expire_leases(store, (int64_t)(clock_mono_us() / 1000), &more_leases, err) < 0 ||
         drop_old(store, &more_old, err) < 0)
         return -1;
     *ret_more = more_leases || more_old;

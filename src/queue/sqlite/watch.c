@@ -3,7 +3,7 @@
  * that callers of the store hold.  It is woken at the commit and waits for the flush itself: an end is told when it
  * is on the disk, and then at once.  Who waits for a result is told before that, so that it is read meanwhile.
  */
-#include "queue/sqlite/internal.h"
+#include "queue/sqlite/sqlite_store.h"
 
 #include <stdlib.h>
 
@@ -15,25 +15,25 @@ static void *watch_loop(void *context)
 
     (void)pthread_mutex_lock(&store->lock);
     while (true) {
-        while (store->told_len == 0 && !store->watch_ends)
+        while (store->notify_len == 0 && !store->watch_stops)
             (void)pthread_cond_wait(&store->watch_wakeup, &store->lock);
-        if (store->told_len == 0)
+        if (store->notify_len == 0)
             break;
         /* Swap the two lists, so that commits go on while the watcher is told. */
-        struct sqlite_event *batch = store->told;
-        size_t batch_len = store->told_len, batch_cap = store->told_cap;
-        store->told = events;
-        store->told_len = 0;
-        store->told_cap = events_cap;
+        struct sqlite_event *batch = store->notify;
+        size_t batch_len = store->notify_len, batch_cap = store->notify_cap;
+        store->notify = events;
+        store->notify_len = 0;
+        store->notify_cap = events_cap;
         (void)pthread_mutex_unlock(&store->lock);
 
-        for (size_t i = 0; i < batch_len && store->end_watcher != NULL; i++)
-            if (batch[i].promise != 0)
-                store->end_watcher(store->end_context, batch[i].token, NULL);
+        for (size_t i = 0; i < batch_len && store->result_watcher != NULL; i++)
+            if (batch[i].commit_number != 0)
+                store->result_watcher(store->result_context, batch[i].token, NULL);
         for (size_t i = 0; i < batch_len; i++) {
-            struct error ignored; /* whoever promised it says so; what is told here is read again before it is shown */
-            if (batch[i].promise != 0)
-                (void)sqlite_promise_keep(store, batch[i].promise, &ignored);
+            struct error ignored; /* whoever woken it says so; what is told here is read again before it is shown */
+            if (batch[i].commit_number != 0)
+                (void)sqlite_flush_commit(store, batch[i].commit_number, &ignored);
             store->watcher(store->watcher_context, batch[i].token, batch[i].state, batch[i].cancelled);
         }
 
@@ -61,19 +61,19 @@ int sqlite_watch(struct store *base, store_watcher *watcher, void *context, stru
     return 0;
 }
 
-void sqlite_watch_ends(struct store *base, store_end_watcher *watcher, void *context)
+void sqlite_watch_results(struct store *base, store_result_watcher *watcher, void *context)
 {
     struct sqlite_store *store = sqlite_of(base);
-    store->end_context = context;
-    store->end_watcher = watcher;
+    store->result_context = context;
+    store->result_watcher = watcher;
 }
 
-void sqlite_watch_end(struct sqlite_store *store)
+void sqlite_watch_stop(struct sqlite_store *store)
 {
     if (store->watcher == NULL)
         return;
     (void)pthread_mutex_lock(&store->lock);
-    store->watch_ends = true;
+    store->watch_stops = true;
     (void)pthread_cond_signal(&store->watch_wakeup);
     (void)pthread_mutex_unlock(&store->lock);
     (void)pthread_join(store->watch_thread, NULL);

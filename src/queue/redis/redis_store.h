@@ -27,18 +27,19 @@
 #include "config/config.h"
 #include "queue/queue.h"
 #include "queue/redis/connection.h"
+#include "queue/shared_cache.h"
 #include "queue/stores.h"
 #include "redis_scripts.h" /* made by meson from scripts/ */
 
 #define REDIS_CALL_MS 2500 /* one answer; with a connect before it still under 5 s */
-#define REDIS_IDLE_LINKS_MAX 16
+#define REDIS_IDLE_MAX 16
 #define REDIS_DEAD_MAX 1000                         /* dead letters kept, at most */
 #define REDIS_DEAD_MS_MAX (7ull * 24 * 3600 * 1000) /* and for how long */
 
 struct redis_pool {
     struct redis_address address;
     pthread_mutex_t lock;
-    struct redis_connection *idle[REDIS_IDLE_LINKS_MAX];
+    struct redis_connection *idle[REDIS_IDLE_MAX];
     size_t idle_len;
     uint64_t retry_at_ms; /* no connect before this */
     uint64_t back_off_ms; /* 0: the last connect worked */
@@ -48,11 +49,11 @@ struct redis_pool {
 /* Asks for claims, one question at a time; its name is in the store, so it outlives its connection. */
 struct redis_claim_conn {
     char name[TOKEN_BYTES];
-    uint64_t number;               /* of its question */
-    bool is_unanswered;            /* the last question may have been answered without us hearing it */
-    struct redis_connection *link; /* NULL: to be connected */
-    int wake_fd;                   /* eventfd; readable: stop waiting */
-    struct redis_claim_conn *next; /* in `idle` or `waiting` */
+    uint64_t number;                     /* of its question */
+    bool is_unanswered;                  /* the last question may have been answered without us hearing it */
+    struct redis_connection *connection; /* NULL: to be connected */
+    int wake_fd;                         /* eventfd; readable: stop waiting */
+    struct redis_claim_conn *next;       /* in `idle` or `waiting` */
 };
 
 struct redis_store {
@@ -60,7 +61,7 @@ struct redis_store {
     char prefix[CONFIG_STRING_BYTES + 4]; /* "{evalx}:" */
     uint64_t queue_max, lease_ms, attempts_max, result_ttl_ms, idempotency_ms;
     struct redis_trust *trust; /* NULL: no TLS */
-    struct redis_resolver *names;
+    struct redis_resolver *resolver;
     struct redis_pool pool;
 
     pthread_mutex_t claim_conns_lock;
@@ -70,9 +71,9 @@ struct redis_store {
     pthread_t watch_thread;
     store_watcher *watcher; /* NULL: nobody watches */
     void *watcher_context;
-    store_end_watcher *end_watcher; /* NULL: nobody */
-    void *end_context;
-    int watch_end_fd; /* eventfd */
+    store_result_watcher *result_watcher; /* NULL: nobody */
+    void *result_context;
+    int watch_stop_fd; /* eventfd */
 };
 
 static inline struct redis_store *redis_of(struct store *store)
@@ -86,11 +87,11 @@ void redis_pool_init(struct redis_pool *pool, const struct redis_address *addres
 void redis_pool_done(struct redis_pool *pool);
 /* An idle connection, else a new one.  While Redis is away one caller in a while tries; the others fail at once. */
 int redis_pool_take(struct redis_pool *pool, struct redis_connection **ret, struct error *err);
-void redis_pool_give(struct redis_pool *pool, struct redis_connection *link);
+void redis_pool_give(struct redis_pool *pool, struct redis_connection *connection);
 /* A new connection, with the same back-off, for one who keeps it. */
 int redis_pool_connect(struct redis_pool *pool, struct redis_connection **ret, struct error *err);
 void redis_pool_drop(struct redis_pool *pool,
-                     struct redis_connection *link); /* it broke: so have the idle ones, likely */
+                     struct redis_connection *connection); /* it broke: so have the idle ones, likely */
 
 /* Somewhere between half of it and all, so that a fleet does not act in step. */
 uint64_t redis_spread(uint64_t ms);
@@ -110,12 +111,12 @@ void redis_args_add(struct redis_args *args, struct text text);
 void redis_args_add_number(struct redis_args *args, uint64_t number);
 
 /* The script on this connection.  0: *ret is its answer.  -1: *ret_broke tells whether to repeat it on another one. */
-int redis_ask(struct redis_connection *link, enum redis_script script, struct redis_args *args, redisReply **ret,
-              bool *ret_broke, struct error *err);
+int redis_eval(struct redis_connection *connection, enum redis_script script, struct redis_args *args, redisReply **ret,
+               bool *ret_broke, struct error *err);
 /* On any connection, repeated once where it broke. `type` is what the answer must be. */
 int redis_call(struct redis_store *store, enum redis_script script, struct redis_args *args, int type, redisReply **ret,
                struct error *err);
-int redis_answer_is_odd(enum redis_script script, struct error *err); /* -1 */
+int redis_bad_reply(enum redis_script script, struct error *err); /* -1 */
 
 static inline void redis_reply_done(redisReply **reply)
 {
@@ -140,8 +141,8 @@ int redis_add(struct store *base, const struct store_new news[], size_t len, str
               struct error *err);
 int redis_heartbeat(struct store *base, const struct store_worker *worker, struct store_lease leases[], size_t len,
                     struct error *err);
-int redis_finish(struct store *base, const char *token, uint32_t attempt, enum submission_state state,
-                 struct text result, bool *ret_kept, struct error *err);
+int redis_finish(struct store *base, const char *worker, const char *token, uint32_t attempt,
+                 enum submission_state state, struct text result, bool *ret_kept, struct error *err);
 int redis_release(struct store *base, const char *token, uint32_t attempt, struct error *err);
 int redis_cancel(struct store *base, const char *token, bool *ret_cancelled, struct error *err);
 int redis_get(struct store *base, const char *const tokens[], size_t len, struct store_view ret_views[],
@@ -171,8 +172,8 @@ int redis_dead_retry(struct store *base, const char *token, bool *ret_retried, s
 /* ---- redis/shared.c ---- */
 
 /* As store.h says of each. */
-int redis_shared_get(struct store *base, const char *key, struct buf *ret, bool *ret_found, struct error *err);
-int redis_shared_put(struct store *base, const char *key, struct text bytes, uint64_t bytes_max, struct error *err);
+int redis_cache_get(struct store *base, const char *key, struct buf *ret, bool *ret_found, struct error *err);
+int redis_cache_put(struct store *base, const char *key, struct text bytes, uint64_t bytes_max, struct error *err);
 
 /* ---- redis/claim.c ---- */
 
@@ -193,19 +194,19 @@ enum redis_block_result { BLOCK_WAKEUP, BLOCK_TIMEOUT, BLOCK_INTERRUPTED, BLOCK_
 int redis_claim_conn_take(struct redis_store *store, struct redis_claim_conn **ret, struct error *err);
 void redis_claim_conn_give(struct redis_store *store, struct redis_claim_conn *conn);
 /* Asks without waiting, on its connection, made if it has none.  With max 0 it only puts back the bell it took. */
-int redis_claim_conn_ask(struct redis_store *store, struct redis_claim_conn *conn,
-                         const struct redis_claim_request *request, size_t *ret_len, struct error *err);
-/* Sends the wait; its answer is for redis_claim_conn_unblocked: BLOCK_WAKEUP (and question->rung), BLOCK_TIMEOUT or BLOCK_FAILED. */
-int redis_claim_conn_block(struct redis_store *store, struct redis_claim_conn *conn,
+int redis_claim_now(struct redis_store *store, struct redis_claim_conn *conn, const struct redis_claim_request *request,
+                    size_t *ret_len, struct error *err);
+/* Sends the wait; its answer is for redis_claim_read_blpop: BLOCK_WAKEUP (and question->rung), BLOCK_TIMEOUT or BLOCK_FAILED. */
+int redis_claim_send_blpop(struct redis_store *store, struct redis_claim_conn *conn,
                            const struct redis_claim_request *request, uint64_t slice_ms, struct error *err);
-enum redis_block_result redis_claim_conn_unblocked(const struct redis_store *store, const redisReply *reply,
-                                                   struct redis_claim_request *request, struct error *err);
+enum redis_block_result redis_claim_read_blpop(const struct redis_store *store, const redisReply *reply,
+                                               struct redis_claim_request *request, struct error *err);
 /* Between the two redis_wake makes asker->wake_fd readable.  False: it came just before, and nobody is to wait. */
-bool redis_start_waiting(struct redis_store *store, struct redis_claim_conn *conn);
-void redis_stop_waiting(struct redis_store *store, struct redis_claim_conn *conn);
+bool redis_claim_wait_begin(struct redis_store *store, struct redis_claim_conn *conn);
+void redis_claim_wait_end(struct redis_store *store, struct redis_claim_conn *conn);
 
 /* ---- redis/watch.c ---- */
 
 int redis_watch(struct store *base, store_watcher *watcher, void *context, struct error *err);
-void redis_watch_ends(struct store *base, store_end_watcher *watcher, void *context);
-void redis_watch_end(struct redis_store *store);
+void redis_watch_results(struct store *base, store_result_watcher *watcher, void *context);
+void redis_watch_stop(struct redis_store *store);

@@ -9,11 +9,11 @@
  *   - sqlite/commit.c: a caller that wants to write leaves an `order` in a queue; whoever finds no leader becomes
  *     the leader, runs every order that lies there in one transaction (each in a savepoint of its own), commits
  *     once and wakes their owners.  Only the leader touches `writer`, and only between two commits.
- *   - sqlite/flush.c: the flush of what was promised, beside the next commit.
+ *   - sqlite/flush.c: the flush of what was woken, beside the next commit.
  *   - sqlite/queues.c: how many wait and run in each lane, kept in memory beside the rows.  A change is journalled
  *     until the commit, and taken back with the order or the transaction that made it.
  *   - sqlite/claim.c: claimers that wait, longest first.  After each commit as many are woken as there are
- *     submissions nobody has been woken for ("promised").
+ *     submissions nobody has been woken for ("woken").
  *   - sqlite/transitions.c: the statements that take a submission from state to state.
  *   - sqlite/clients.c: turns and limits of clients, idempotency keys.
  *   - sqlite/dead.c: dead letters, the list of workers.
@@ -67,10 +67,10 @@
     X(KEYS_DROP_OLD, "DELETE FROM keyed WHERE key IN (SELECT key FROM keyed WHERE until <= ?1 LIMIT 256)")             \
     X(TAKE, "UPDATE submission SET state = 1, attempt = attempt + 1, started = ?2, lease = ?3, worker = ?4 "           \
             "WHERE seq = ?1")                                                                                          \
-    X(BY_TOKEN, "SELECT seq, state, priority, lane, attempt, lost, cancelled, client, parked "                         \
+    X(BY_TOKEN, "SELECT seq, state, priority, lane, attempt, lost, cancelled, client, parked, worker "                 \
                 "FROM submission WHERE token = ?1")                                                                    \
     X(RENEW, "UPDATE submission SET lease = ?2 WHERE seq = ?1")                                                        \
-    X(END, "UPDATE submission SET state = ?2, finished = ?3, cancelled = ?4, lost = ?5, lease = 0, "                   \
+    X(END, "UPDATE submission SET state = ?2, finished = ?3, cancelled = ?4, lost = ?5, worker = ?6, lease = 0, "      \
            "parked = 0 WHERE seq = ?1")                                                                                \
     X(RESULT_PUT, "INSERT INTO result(seq, body) VALUES(?1, ?2)")                                                      \
     X(REQUEUE, "UPDATE submission SET state = 0, started = 0, lease = 0, worker = '', queued = ?2, lost = ?3 "         \
@@ -108,7 +108,7 @@ enum sqlite_query {
 };
 
 /* One connection and its statements, prepared when first used.  One thread at a time. */
-struct sqlite_link {
+struct sqlite_connection {
     sqlite3 *db;
     sqlite3_stmt *statements[QUERY_COUNT_];
 };
@@ -119,12 +119,12 @@ struct sqlite_store;
 struct sqlite_op {
     int (*apply)(struct sqlite_store *store, void *what, struct error *err);
     void *what;
-    bool must_last; /* acknowledged means on disk; false where losing it in a power cut breaks no promise */
+    bool is_durable; /* acknowledged means on disk; false where losing it in a power cut breaks no promise */
 
     /* The leader's: */
     int result;
     struct error err;
-    uint64_t promise; /* of its commit; 0: none */
+    uint64_t commit_number; /* of its commit; 0: none */
     bool is_done, leads;
     pthread_cond_t turn;
     struct sqlite_op *next;
@@ -135,7 +135,7 @@ struct sqlite_queue {
     uint64_t waiting[PRIORITY_COUNT_]; /* in the queues */
     uint64_t parked[PRIORITY_COUNT_];  /* wait too, but aside: see sqlite/clients.c */
     uint64_t running;
-    uint64_t promised; /* claimers woken for it that have not looked yet */
+    uint64_t woken; /* claimers woken for it that have not looked yet */
 };
 
 /* A client with a name; index 0 is nobody in particular, of whom nothing is counted. */
@@ -157,14 +157,14 @@ struct sqlite_event {
     char token[TOKEN_BYTES];
     enum submission_state state;
     bool cancelled;
-    uint64_t promise; /* that is to be kept before it is told; 0: none */
+    uint64_t commit_number; /* that is to be kept before it is told; 0: none */
 };
 
 /* A claimer that waits; on its own stack, in the list in the order they came. */
 struct sqlite_waiter {
     const struct store_worker *worker;
-    size_t promised_queue; /* SIZE_MAX: none */
-    bool is_woken;         /* store_wake */
+    size_t woken_for; /* SIZE_MAX: none */
+    bool is_woken;    /* store_wake */
     pthread_cond_t wakeup;
     struct sqlite_waiter *next;
 };
@@ -181,17 +181,17 @@ struct sqlite_store {
     uint64_t queue_max, lease_ms, attempts_max, result_ttl_ms, idempotency_ms;
     int lock_fd;
 
-    struct sqlite_link writer; /* the leader's */
+    struct sqlite_connection writer; /* the leader's */
     pthread_mutex_t queue_lock;
     struct sqlite_op *queue_first, *queue_last;
     bool is_led;
-    uint64_t promise; /* of the transaction that runs; the leader's */
+    uint64_t commit_number; /* of the transaction that runs; the leader's */
 
     int wal_fd;
     pthread_mutex_t flush_lock;
     pthread_cond_t flushed;
     uint32_t flush_waiters;
-    uint64_t promise_begun, promise_made, promise_kept; /* see sqlite/flush.c */
+    uint64_t commit_started, commit_written, commit_durable; /* see sqlite/flush.c */
     bool is_flushing;
     int flush_os; /* why a flush failed; then no promise is kept any more */
 
@@ -211,18 +211,18 @@ struct sqlite_store {
     uint64_t turns[64]; /* claims made, by the set of lanes asked for (see sqlite/claim.c) */
 
     pthread_mutex_t readers_lock;
-    struct sqlite_link readers[SQLITE_READERS_MAX]; /* idle ones */
+    struct sqlite_connection readers[SQLITE_READERS_MAX]; /* idle ones */
     size_t readers_len;
 
     pthread_t watch_thread;
     pthread_cond_t watch_wakeup; /* with `lock` */
     store_watcher *watcher;      /* NULL: nobody watches */
     void *watcher_context;
-    store_end_watcher *end_watcher; /* NULL: nobody */
-    void *end_context;
-    struct sqlite_event *told; /* committed, not yet told */
-    size_t told_len, told_cap;
-    bool watch_ends;
+    store_result_watcher *result_watcher; /* NULL: nobody */
+    void *result_context;
+    struct sqlite_event *notify; /* committed, not yet told */
+    size_t notify_len, notify_cap;
+    bool watch_stops;
 };
 
 static inline struct sqlite_store *sqlite_of(struct store *store)
@@ -234,15 +234,17 @@ static inline struct sqlite_store *sqlite_of(struct store *store)
 const char *sqlite_query_sql(enum sqlite_query query);
 /* Locks the file, makes it if it is missing, opens the writer. */
 int sqlite_file_open(struct sqlite_store *store, struct error *err);
-int sqlite_link_open(const char *file, bool is_reader, struct sqlite_link *ret, struct error *err);
-void sqlite_link_close(struct sqlite_link *link);
+int sqlite_connection_open(const char *file, bool is_reader, struct sqlite_connection *ret, struct error *err);
+void sqlite_connection_close(struct sqlite_connection *connection);
 /* The statement, reset, with values bound: i int64_t, t const char *, b struct text.  NULL with *err. */
-sqlite3_stmt *sqlite_bind(struct sqlite_link *link, enum sqlite_query query, struct error *err, const char *kinds, ...);
+sqlite3_stmt *sqlite_bind(struct sqlite_connection *connection, enum sqlite_query query, struct error *err,
+                          const char *kinds, ...);
 /* 1 a row, 0 done (and reset), -1 with *err (and reset). */
 int sqlite_step(sqlite3_stmt *statement, struct error *err);
 /* Bind and run a statement that gives no rows. */
-#define sqlite_run(link, query, err, ...) sqlite_run_((link), sqlite_bind((link), (query), (err), __VA_ARGS__), (err))
-int sqlite_run_(struct sqlite_link *link, sqlite3_stmt *statement, struct error *err);
+#define sqlite_run(connection, query, err, ...)                                                                        \
+    sqlite_run_((connection), sqlite_bind((connection), (query), (err), __VA_ARGS__), (err))
+int sqlite_run_(struct sqlite_connection *connection, sqlite3_stmt *statement, struct error *err);
 int sqlite_fail(sqlite3 *db, enum error_kind kind, const char *doing, struct error *err);
 
 /* sqlite/commit.c */
@@ -251,25 +253,25 @@ int sqlite_commit(struct sqlite_store *store, struct sqlite_op *op, struct error
 /* sqlite/flush.c */
 int sqlite_flush_open(struct sqlite_store *store, struct error *err);
 /* By the leader: before the COMMIT of a transaction that promises something, and after it, also where it failed. */
-uint64_t sqlite_promise_begin(struct sqlite_store *store);
-void sqlite_promise_made(struct sqlite_store *store, uint64_t number);
+uint64_t sqlite_commit_started(struct sqlite_store *store);
+void sqlite_commit_written(struct sqlite_store *store, uint64_t number);
 /* On the disk when it returns 0. */
-int sqlite_promise_keep(struct sqlite_store *store, uint64_t number, struct error *err);
+int sqlite_flush_commit(struct sqlite_store *store, uint64_t number, struct error *err);
 /* All that a reader may have seen. */
-int sqlite_promises_keep(struct sqlite_store *store, struct error *err);
+int sqlite_flush_all(struct sqlite_store *store, struct error *err);
 
 /* sqlite/queues.c; the first three inside a transaction */
 size_t sqlite_queue(struct sqlite_store *store, const char *name);
 void sqlite_count(struct sqlite_store *store, const struct sqlite_count_delta *change);
 void sqlite_queue_move(struct sqlite_store *store, size_t queue, enum submission_priority priority, int waiting,
                        int running);
-void sqlite_tell(struct sqlite_store *store, const char *token, enum submission_state state, bool cancelled);
+void sqlite_note_event(struct sqlite_store *store, const char *token, enum submission_state state, bool cancelled);
 struct sqlite_mark {
     size_t journal_len, fresh_len;
 };
 struct sqlite_mark sqlite_mark(struct sqlite_store *store);
-void sqlite_take_back(struct sqlite_store *store, struct sqlite_mark mark); /* as if nothing had happened since */
-void sqlite_settle(struct sqlite_store *store); /* after a commit: forgets the journal, tells, rings */
+void sqlite_rollback_to(struct sqlite_store *store, struct sqlite_mark mark); /* as if nothing had happened since */
+void sqlite_committed(struct sqlite_store *store); /* after a commit: forgets the journal, tells, rings */
 uint64_t sqlite_waiting(struct sqlite_store *store);
 void *sqlite_grow(void *array, size_t len, size_t *cap, size_t bytes_each);
 
@@ -288,7 +290,7 @@ void sqlite_count_new(struct sqlite_store *store, const struct sqlite_position *
 /* One of the client's that were active is no more: the next one parked may come. */
 int sqlite_client_ended(struct sqlite_store *store, size_t client, struct error *err);
 /* Is this add a repeat, a conflict, or beyond its client's limit?  Also notes its key where it is none. */
-int sqlite_judge_add(struct sqlite_store *store, const struct store_new *entry, int64_t now, struct store_added *ret,
+int sqlite_check_add(struct sqlite_store *store, const struct store_new *entry, int64_t now, struct store_added *ret,
                      struct error *err);
 
 /* sqlite/dead.c */
@@ -310,23 +312,23 @@ int sqlite_add(struct store *store, const struct store_new news[], size_t len, s
                struct error *err);
 int sqlite_heartbeat(struct store *store, const struct store_worker *worker, struct store_lease leases[], size_t len,
                      struct error *err);
-int sqlite_finish(struct store *store, const char *token, uint32_t attempt, enum submission_state state,
-                  struct text result, bool *ret_kept, struct error *err);
+int sqlite_finish(struct store *store, const char *worker, const char *token, uint32_t attempt,
+                  enum submission_state state, struct text result, bool *ret_kept, struct error *err);
 int sqlite_release(struct store *store, const char *token, uint32_t attempt, struct error *err);
 int sqlite_cancel(struct store *store, const char *token, bool *ret_cancelled, struct error *err);
 int sqlite_reap_expired(struct store *store, struct error *err);
 int sqlite_forget_worker(struct store *store, const char *name, struct error *err);
 /* Takes back every lease that ran out before `mono_ms`; *ret_more says that there may be others. */
-int sqlite_take_leases(struct sqlite_store *store, int64_t mono_ms, bool *ret_more, struct error *err);
+int sqlite_expire_leases(struct sqlite_store *store, int64_t mono_ms, bool *ret_more, struct error *err);
 
 /* sqlite/read.c */
-int sqlite_reader_take(struct sqlite_store *store, struct sqlite_link *ret, struct error *err);
-void sqlite_reader_give(struct sqlite_store *store, struct sqlite_link *link);
+int sqlite_reader_take(struct sqlite_store *store, struct sqlite_connection *ret, struct error *err);
+void sqlite_reader_give(struct sqlite_store *store, struct sqlite_connection *connection);
 int sqlite_get(struct store *store, const char *const tokens[], size_t len, struct store_view ret_views[],
                struct error *err);
 int sqlite_depth(struct store *store, struct queue_depth *ret, struct error *err);
 
 /* sqlite/watch.c */
 int sqlite_watch(struct store *store, store_watcher *watcher, void *context, struct error *err);
-void sqlite_watch_ends(struct store *store, store_end_watcher *watcher, void *context);
-void sqlite_watch_end(struct sqlite_store *store);
+void sqlite_watch_results(struct store *store, store_result_watcher *watcher, void *context);
+void sqlite_watch_stop(struct sqlite_store *store);
