@@ -11,9 +11,9 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "sandbox/protocol.h"
 #include "worker/worker_internal.h"
 
-#define SLOTS_MAX 1024u
 #define BROKEN_US 30000000u
 #define WAKE_AGAIN_US 20000u
 #define THREAD_NAME_BYTES 16

@@ -132,10 +132,10 @@ def test_a_secret_is_fetched_if_one_is_named(folder):
 
 
 def test_the_egress_firewall_covers_every_user_of_the_sandbox(evalx_binary):
-    """1024 slots of 1000 ids from uid_base on: sandboxd/slot.h, worker.c."""
+    """1024 slots of 1000 ids from uid_base on: sandboxd/slot.h, sandbox/protocol.h."""
     source = pathlib.Path(harness.ROOT) / "src"
     ids = int(re.search(r"#define SLOT_UIDS (\d+)u", (source / "sandboxd/slot.h").read_text())[1])
-    slots = int(re.search(r"#define SLOTS_MAX_BY_CONFIG (\d+)u", (source / "worker/worker.c").read_text())[1])
+    slots = int(re.search(r"#define SLOTS_MAX (\d+)u", (source / "sandbox/protocol.h").read_text())[1])
     for base in (2000000000, 70000, 4294900000):
         rules = call(LIBEXEC / "egress-firewall", "print",
                      env={"EVALX_BINARY": evalx_binary, "EVALX_UID_BASE": str(base)}).stdout
