@@ -59,7 +59,7 @@ pytest_tests()
     PYTHONDONTWRITEBYTECODE=1
     export EVALX_BINARY PYTHONDONTWRITEBYTECODE
     shift
-    /usr/bin/python3 -m pytest -q -p no:cacheprovider -n "$jobs" --durations=15 \
+    /usr/bin/python3 -m pytest -q -p no:cacheprovider -n "$jobs" --dist loadgroup --durations=15 \
         --junit-xml="$results/$label/pytest.xml" "$@"
 }
 

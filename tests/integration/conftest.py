@@ -1,7 +1,9 @@
 """Fixtures of the black-box tests.  Each test gets processes and a folder of its own, and after each nothing is left:
 no process, no program of a run, no cgroup, no mount, no file.  That is asserted, not hoped for."""
 import os
+import signal
 import subprocess
+import threading
 
 import pytest
 
@@ -9,10 +11,25 @@ import harness
 
 
 def pytest_configure(config):
-    config.addinivalue_line("markers", "slow: minutes of load; left out of the sanitized build")
+    config.addinivalue_line("markers", "slow: minutes of load; only ./dev test full runs them with the sanitizers")
+    config.addinivalue_line("markers", "xdist_group: as pytest-xdist has it, which may be absent")
+    # Stopped from outside: the fixtures still clean up.
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, lambda *_: pytest.exit("terminated", 143))
+
+
+def shares_a_fixture(item):
+    """True if the test uses something that is made once for all tests of its file."""
+    made_by = item._fixtureinfo.name2fixturedefs.values()
+    return any(one.scope == "module" for definitions in made_by for one in definitions)
 
 
 def pytest_collection_modifyitems(items):
+    """For pytest -n with --dist loadgroup: tests that share a fixture stay in one process, and what is long begins."""
+    for item in items:
+        if shares_a_fixture(item):
+            item.add_marker(pytest.mark.xdist_group(item.module.__name__))
+    items.sort(key=lambda item: not any(item.get_closest_marker(name) for name in ("slow", "xdist_group")))
     if os.geteuid() != 0:
         for item in items:
             item.add_marker(pytest.mark.skip(reason="the sandbox needs root"))

@@ -44,10 +44,10 @@ class Socket:
         except OSError:
             return False
 
-    def read(self, silence=0.3):
-        """What comes until the server is silent for so long, or closes."""
+    def read(self, silence=0.3, first=None):
+        """What comes until the server is silent for `silence` seconds, or closes; it may take `first` to begin."""
         raw, closed = b"", False
-        self.socket.settimeout(silence)
+        self.socket.settimeout(first or silence)
         while True:
             try:
                 piece = self.socket.recv(1 << 20)
@@ -60,6 +60,7 @@ class Socket:
                 closed = True
                 break
             raw += piece
+            self.socket.settimeout(silence)
         return Reply(raw, closed)
 
     def closed_within(self, seconds):
@@ -77,9 +78,10 @@ class Socket:
 
 
 def ask(port, request, silence=0.3):
+    """The answer to a request that gets one, however busy this machine is."""
     with Socket(port) as s:
         s.send(request)
-        return s.read(silence)
+        return s.read(silence, 20)
 
 
 def post(path, body, headers=b""):

@@ -108,7 +108,7 @@ def test_a_chunked_body_works(server):
     body = json.dumps(dict(PYTHON, stdin="4")).encode()
     chunks = b"".join(b"%x\r\n%s\r\n" % (len(body[i:i + 7]), body[i:i + 7]) for i in range(0, len(body), 7))
     reply = ask(server.port, b"POST /execute?wait=20 HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\n\r\n" +
-                chunks + b"0\r\n\r\n", 10)
+                chunks + b"0\r\n\r\n")
     assert reply.status == 200 and reply.json()["results"][0]["stdout"] == "8\n"
 
 
