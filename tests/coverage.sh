@@ -18,6 +18,10 @@ gcovr --root . --filter 'src/' --gcov-ignore-parse-errors --html-details "$folde
     --csv "$folder/report/files.csv" "$folder" >"$folder/gcovr.log" 2>&1 || fail "gcovr failed (see $folder/gcovr.log)"
 # Fields: file, lines, lines that ran.
 awk -F , '
+    function row(name)
+    {
+        return sprintf("%-10s %6d of %6d lines  %5.1f %%", name, ran[name], lines[name], 100 * ran[name] / lines[name])
+    }
     NR > 1 {
         split($1, path, "/")
         lines[path[2]] += $2; ran[path[2]] += $3
@@ -26,9 +30,8 @@ awk -F , '
     END {
         for (name in lines)
             if (name != "all")
-                printf "%-10s %6d of %6d lines  %5.1f %%\n", name, ran[name], lines[name], 100 * ran[name] / lines[name] |
-                    "sort"
+                print row(name) | "sort"
         close("sort")
-        printf "%-10s %6d of %6d lines  %5.1f %%\n", "all", ran["all"], lines["all"], 100 * ran["all"] / lines["all"]
+        print row("all")
     }' "$folder/report/files.csv"
 say "by file and line: $folder/report/index.html"

@@ -367,6 +367,11 @@ def leave_other_mounts():
     if libc.unshare(new_namespace) < 0 or any(libc.mount(b"none", b"/", None, recursive | kind, None) < 0
                                               for kind in (private, shared)):
         raise OSError(ctypes.get_errno(), "a mount namespace of its own")
+    # Mounts of images under construction came along: their paths would change when the builder renames its folder.
+    for line in reversed(canaries.read_lines("/proc/self/mountinfo")):
+        path = line.split()[4]
+        if "/.build/" in path or path.startswith(("/tmp/", "/var/tmp/")):
+            libc.umount2(path.encode(), 2)  # MNT_DETACH
 
 
 def main():
