@@ -10,7 +10,8 @@ done
 # that is half of the time.  A plugin, in the compiler that compiles the header and in no other, has it done there.
 plugin=
 include=$($compiler -print-file-name=plugin)/include
-if [ -f "$include/gcc-plugin.h" ]; then
+templates=${EVALX_CPP_TEMPLATES:-1} # the setting cpp_templates
+if [ "$templates" = 1 ] && [ -f "$include/gcc-plugin.h" ]; then
     cat > ahead.cc <<'END'
 #include "gcc-plugin.h"
 #include "plugin-version.h"
@@ -90,7 +91,7 @@ for header in bits/stdc++.h iostream; do
     cp "$($compiler $options -M main.cpp | tr -s ' \\' '\n\n' | grep -m 1 "/$header\$")" $header
 done
 rm -f main.cpp ahead.cc ahead.so
-if [ -z "$plugin" ]; then
+if [ "$templates" = 1 ] && [ -z "$plugin" ]; then
     echo "note: without gcc-$($compiler -dumpversion | cut -d. -f1)-plugin-dev programs compile more slowly" >&2
 fi
 # The fastest linker there is, under the name that g++ looks for.

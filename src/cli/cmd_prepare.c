@@ -63,7 +63,7 @@ static int run_script(struct sandbox_slot *slot, const struct language *language
     struct error *err = &report->err;
 
     arena_init(&arena, 64 << 10);
-    env = arena_alloc_array(&arena, language->env_len + 1, sizeof *env, err);
+    env = arena_alloc_array(&arena, language->env_len + 2, sizeof *env, err);
     words = arena_alloc_array(&arena, shell_len + language->compile.words_len + 1, sizeof *words, err);
     if (env == NULL || words == NULL)
         return -1;
@@ -72,6 +72,7 @@ static int run_script(struct sandbox_slot *slot, const struct language *language
         words[shell_len + i] = (char *)(uintptr_t)language->compile.words[i].at;
     for (size_t i = 0; i < language->env_len; i++)
         env[i] = (char *)(uintptr_t)language->env[i].at;
+    env[language->env_len] = (char *)(uintptr_t)language->prepare_env; /* NULL where the script reads none */
     struct run_request job = {
         .image = language->image.at,
         .class = RUN_CLASS_COMPILER,

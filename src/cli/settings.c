@@ -103,9 +103,9 @@ int settings_load(const struct invocation *invocation, struct config *config, st
         return error_set(err, ERROR_SETUP, 0, "log: expected debug, info, warn or error, got \"%s\"",
                          config->log_level);
     log_set_level(level);
-    if (strcmp(config->refused_calls, "error") != 0 && strcmp(config->refused_calls, "kill") != 0)
-        return error_set(err, ERROR_SETUP, 0, "refused_calls: expected error or kill, got \"%s\"",
-                         config->refused_calls);
+    if (strcmp(config->denied_syscalls, "error") != 0 && strcmp(config->denied_syscalls, "kill") != 0)
+        return error_set(err, ERROR_SETUP, 0, "denied_syscalls: expected error or kill, got \"%s\"",
+                         config->denied_syscalls);
     return 0;
 }
 
@@ -113,6 +113,6 @@ int settings_languages(const struct config *config, struct languages *ret, struc
 {
     if (languages_load(config->languages, config, ret, err) < 0)
         return -1;
-    installed_languages_probe(ret, config->images);
+    installed_languages_probe(ret, config->images, config->cpp_templates);
     return 0;
 }

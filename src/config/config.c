@@ -16,6 +16,14 @@
 
 #define STANDARD_FILE "/etc/evalx/evalx.conf"
 
+static const struct {
+    const char *env, *key, *new_key;
+} aliases[] = {
+#define X(old_env, old_key, current_key) { .env = old_env, .key = old_key, .new_key = current_key },
+    CONFIG_ALIASES(X)
+#undef X
+};
+
 static const struct config_field *find_field(const char *key)
 {
     for (size_t i = 0; i < config_fields_len; i++)
@@ -186,16 +194,57 @@ static int assign(struct config *config, const struct config_field *field, const
     return 0;
 }
 
+/* By the current name. */
+static int set_field(struct config *config, const struct config_field *field, const char *value,
+                     enum config_source source, struct error *err)
+{
+    if (assign(config, field, value, source, err) < 0)
+        return -1;
+    for (size_t i = 0; i < CONFIG_ALIASES_LEN; i++)
+        if (strcmp(aliases[i].new_key, field->key) == 0)
+            config->alias_in_use[i] = false;
+    return 0;
+}
+
+/* By an old name: without effect where the same source has set the current one. */
+static int set_alias(struct config *config, size_t alias, const char *value, enum config_source source,
+                     struct error *err)
+{
+    const struct config_field *field = find_field(aliases[alias].new_key);
+
+    config->alias_given[alias] = true;
+    if (config_field_source(config, field) == source && !config->alias_in_use[alias])
+        return 0;
+    if (assign(config, field, value, source, err) < 0)
+        return -1;
+    config->alias_in_use[alias] = true;
+    return 0;
+}
+
 int config_set(struct config *config, const char *key, const char *value, enum config_source source, struct error *err)
 {
     const struct config_field *field = find_field(key);
+    size_t alias = 0;
+    int outcome;
 
-    if (field == NULL)
-        return error_set(err, ERROR_SETUP, 0, "there is no setting \"%.64s\"; evalx check --config lists them all",
+    while (field == NULL && alias < CONFIG_ALIASES_LEN && strcmp(aliases[alias].key, key) != 0)
+        alias++;
+    if (field != NULL)
+        outcome = set_field(config, field, value, source, err);
+    else if (alias < CONFIG_ALIASES_LEN)
+        outcome = set_alias(config, alias, value, source, err);
+    else
+        return error_set(err, ERROR_SETUP, 0, "there is no setting \"%.64s\"; evalx check --config lists all settings",
                          key);
-    if (assign(config, field, value, source, err) < 0)
-        return source == CONFIG_FLAG ? error_within(err, "command line") : -1;
-    return 0;
+    return outcome < 0 && source == CONFIG_FLAG ? error_within(err, "command line") : outcome;
+}
+
+void config_warn_deprecated(const struct config *config)
+{
+    for (size_t i = 0; i < CONFIG_ALIASES_LEN; i++)
+        if (config->alias_given[i])
+            log_warn("setting %s (%s) is deprecated: use %s (%s)", aliases[i].key, aliases[i].env, aliases[i].new_key,
+                     find_field(aliases[i].new_key)->env);
 }
 
 static int take_file_entry(void *context, const struct ini_entry *entry, struct error *err)
@@ -221,6 +270,29 @@ static int load_file(struct config *config, const char *file, struct error *err)
     return ini_file_read(file, take_file_entry, config, err);
 }
 
+/* NULL where it is not set.  Empty counts as not set: compose files and units pass unset variables that way. */
+static const char *environment_value(const char *name)
+{
+    const char *value = getenv(name);
+
+    return value != NULL && value[0] != '\0' ? value : NULL;
+}
+
+static int load_environment(struct config *config, struct error *err)
+{
+    const char *value;
+
+    for (size_t i = 0; i < config_fields_len; i++)
+        if ((value = environment_value(config_fields[i].env)) != NULL &&
+            set_field(config, &config_fields[i], value, CONFIG_ENVIRONMENT, err) < 0)
+            return error_within(err, "environment variable %s", config_fields[i].env);
+    for (size_t i = 0; i < CONFIG_ALIASES_LEN; i++)
+        if ((value = environment_value(aliases[i].env)) != NULL &&
+            set_alias(config, i, value, CONFIG_ENVIRONMENT, err) < 0)
+            return error_within(err, "environment variable %s", aliases[i].env);
+    return 0;
+}
+
 int config_load(struct config *config, const char *file, struct error *err)
 {
     struct config loaded = { 0 };
@@ -230,12 +302,8 @@ int config_load(struct config *config, const char *file, struct error *err)
             assert(0 && "a default that its own check refuses");
     if (load_file(&loaded, file, err) < 0)
         return -1;
-    for (size_t i = 0; i < config_fields_len; i++) {
-        const char *value = getenv(config_fields[i].env);
-        /* Empty counts as not there: that is how compose files and units pass what nobody set. */
-        if (value != NULL && value[0] != '\0' && assign(&loaded, &config_fields[i], value, CONFIG_ENVIRONMENT, err) < 0)
-            return error_within(err, "environment variable %s", config_fields[i].env);
-    }
+    if (load_environment(&loaded, err) < 0)
+        return -1;
     *config = loaded;
     return 0;
 }

@@ -72,15 +72,29 @@ enum config_source { CONFIG_DEFAULT, CONFIG_FILE, CONFIG_ENVIRONMENT, CONFIG_FLA
     X(cors_origin, STRING, "EVALX_CORS_ORIGIN", "cors_origin", "*", "Access-Control-Allow-Origin; empty: no CORS")     \
     X(insecure_no_cgroup, BOOL, "EVALX_INSECURE_NO_CGROUP", "insecure_no_cgroup", "false",                             \
       "run without cgroup limits; never for untrusted programs")                                                       \
-    X(driver, STRING, "EVALX_DRIVER", "driver", "native", "what makes the boxes: native, or isolate (isolate 2.x)")    \
+    X(sandbox_backend, STRING, "EVALX_SANDBOX_BACKEND", "sandbox_backend", "native",                                   \
+      "what sandboxes programs: native, or isolate (isolate 2.x)")                                                     \
     X(isolate, STRING, "EVALX_ISOLATE", "isolate", "", "the isolate command; empty: the one on PATH")                  \
-    X(refused_calls, STRING, "EVALX_REFUSED_CALLS", "refused_calls", "error",                                          \
-      "what a system call that programs may not make does: error (EPERM), or kill (ends the run)")                     \
-    X(warm, BOOL, "EVALX_WARM", "warm", "true", "interpreters may start before their program comes")                   \
+    X(denied_syscalls, STRING, "EVALX_DENIED_SYSCALLS", "denied_syscalls", "error",                                    \
+      "effect of a denied system call: error (it fails with EPERM) or kill (the run ends)")                            \
+    X(prestart, BOOL, "EVALX_PRESTART", "prestart", "true", "start interpreters before their program arrives")         \
     X(pin, BOOL, "EVALX_PIN", "pin", "false", "the runs of a slot have one processor, and cannot take another")        \
+    X(cpp_templates, BOOL, "EVALX_CPP_TEMPLATES", "cpp_templates", "true",                                             \
+      "evalx prepare: let g++ instantiate common templates ahead of time")                                             \
     X(log_level, STRING, "EVALX_LOG", "log", "info", "debug, info, warn or error")
 
 #define CONFIG_STRING_BYTES 256
+
+/*
+ * Renamed settings: X(old environment name, old file key, new file key).  The old names still work.  Where one source
+ * gives both names, the new one wins.
+ */
+#define CONFIG_ALIASES(X)                                                                                              \
+    X("EVALX_WARM", "warm", "prestart")                                                                                \
+    X("EVALX_DRIVER", "driver", "sandbox_backend")                                                                     \
+    X("EVALX_REFUSED_CALLS", "refused_calls", "denied_syscalls")
+#define CONFIG_ALIAS_ONE(env, key, new_key) +1
+#define CONFIG_ALIASES_LEN (0 CONFIG_ALIASES(CONFIG_ALIAS_ONE))
 
 struct config {
 #define CONFIG_TYPE_STRING(name) char name[CONFIG_STRING_BYTES];
@@ -90,6 +104,8 @@ struct config {
 #define X(field, type, env, key, def, help) CONFIG_TYPE_##type(field) enum config_source field##_source;
     CONFIG_LIST(X)
 #undef X
+    bool alias_given[CONFIG_ALIASES_LEN];  /* a source used the old name */
+    bool alias_in_use[CONFIG_ALIASES_LEN]; /* the value came by the old name */
 };
 
 /*
@@ -101,6 +117,9 @@ int config_load(struct config *config, const char *file, struct error *err);
 
 /* From the command line: `key` is a file key, as in "--set listen=127.0.0.1:3000".  Checked like the others. */
 int config_set(struct config *config, const char *key, const char *value, enum config_source source, struct error *err);
+
+/* Logs a warning for each deprecated name that was used. */
+void config_warn_deprecated(const struct config *config);
 
 /*
  * Once all settings are known, while this process may still read what only root may: takes redis_password from

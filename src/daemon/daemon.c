@@ -60,6 +60,7 @@ static void daemon_init(struct daemon *daemon, const struct config *config, stru
 
     if (ids == NULL)
         abort();
+    config_warn_deprecated(config);
     *daemon = (struct daemon){ .config = config, .languages = languages, .is_root = geteuid() == 0 };
     mutex_init(&daemon->watch_targets.lock);
     sd_notify_open(&daemon->sd_notify);
@@ -78,10 +79,10 @@ int daemon_start_sandbox(const struct config *config, struct sandbox **ret, stru
         .images_folder = config->images,
         .uid_base = config->uid_base,
         .insecure_no_cgroup = config->insecure_no_cgroup,
-        .driver = config->driver,
+        .driver = config->sandbox_backend,
         .isolate = config->isolate,
-        .denied_syscalls_kill = strcmp(config->refused_calls, "kill") == 0,
-        .warm = config->warm,
+        .denied_syscalls_kill = strcmp(config->denied_syscalls, "kill") == 0,
+        .warm = config->prestart,
         .pin = config->pin,
     };
 

@@ -50,7 +50,9 @@ struct language {
     struct limits limits;         /* of a run, before the client's own */
     struct limits compile_limits; /* of the compile step */
     struct text prepare_script;   /* for /bin/sh; empty: nothing can be prepared */
-    struct text *depends;         /* paths of the image that the prepared files were made from */
+    const char
+        *prepare_env; /* "NAME=value" of a setting that the script reads, or NULL; set by installed_languages_probe */
+    struct text *depends; /* paths of the image that the prepared files were made from */
     size_t depends_len;
     struct limits prepare_limits;
     enum run_class class; /* of a run */

@@ -4,13 +4,18 @@
 #include "sandbox/image_layers.h"
 #include "sandbox/prepared.h"
 
-static void probe(struct language *language, const char *images_folder, struct arena *arena)
+#define CPP_TEMPLATES "EVALX_CPP_TEMPLATES"
+
+static void probe(struct language *language, const char *images_folder, bool cpp_templates, struct arena *arena)
 {
     struct layers layers;
     struct error ignored; /* a missing image is no error: the language is listed as not available */
 
     language->missing = language->prepared = (struct text){ 0 };
     language->available = image_layers_open(images_folder, language->image.at, &layers, &ignored) == 0;
+    language->prepare_env = NULL;
+    if (language->prepare_script.len > 0 && strstr(language->prepare_script.at, CPP_TEMPLATES) != NULL)
+        language->prepare_env = cpp_templates ? CPP_TEMPLATES "=1" : CPP_TEMPLATES "=0";
     if (!language->available)
         return;
     for (size_t i = 0; i < language->needs_len && language->available; i++)
@@ -23,8 +28,8 @@ static void probe(struct language *language, const char *images_folder, struct a
     image_layers_close(&layers);
 }
 
-void installed_languages_probe(struct languages *languages, const char *images_folder)
+void installed_languages_probe(struct languages *languages, const char *images_folder, bool cpp_templates)
 {
     for (size_t i = 0; i < languages->len; i++)
-        probe(&languages->list[i], images_folder, &languages->arena);
+        probe(&languages->list[i], images_folder, cpp_templates, &languages->arena);
 }

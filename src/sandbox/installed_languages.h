@@ -9,6 +9,7 @@
 
 /*
  * Sets `available`, `missing` and `prepared` of every language.  A language is available if its image exists and all
- * its `needs` exist in the image.  Strings are allocated in languages->arena.
+ * its `needs` exist in the image.  Strings are allocated in languages->arena.  `cpp_templates` is the setting of that name; it selects which
+ * prepared folder fits, and what the prepare script is told.
  */
-void installed_languages_probe(struct languages *languages, const char *images_folder);
+void installed_languages_probe(struct languages *languages, const char *images_folder, bool cpp_templates);

@@ -27,6 +27,8 @@ void prepared_name(const struct language *language, const struct layers *layers,
     hash_add_u64(&hash, language->env_len);
     for (size_t i = 0; i < language->env_len; i++)
         hash_add(&hash, language->env[i]);
+    if (language->prepare_env != NULL)
+        hash_add(&hash, text_of(language->prepare_env));
     for (size_t i = 0; i < language->depends_len; i++) {
         struct stat status = { 0 };
         bool is_there = image_layers_stat(layers, language->depends[i].at, &status);

@@ -62,6 +62,75 @@ static void the_nearer_source_wins(void **state)
 }
 
 /* Writes a file named `name` in a new folder and names the folder in the environment, as systemd does. */
+static void old_names_of_settings_still_work(void **state)
+{
+    (void)state;
+    struct config config;
+    struct error err;
+
+    assert_ok(load("", &config, &err), err);
+    assert_true(config.prestart);
+    assert_string_equal(config.sandbox_backend, "native");
+    assert_string_equal(config.denied_syscalls, "error");
+    for (size_t i = 0; i < CONFIG_ALIASES_LEN; i++)
+        assert_false(config.alias_given[i]);
+
+    setenv("EVALX_REFUSED_CALLS", "kill", 1);
+    assert_ok(load("warm = no\n", &config, &err), err);
+    assert_false(config.prestart);
+    assert_int_equal(config.prestart_source, CONFIG_FILE);
+    assert_string_equal(config.denied_syscalls, "kill");
+    assert_int_equal(config.denied_syscalls_source, CONFIG_ENVIRONMENT);
+    assert_ok(config_set(&config, "driver", "isolate", CONFIG_FLAG, &err), err);
+    assert_string_equal(config.sandbox_backend, "isolate");
+    for (size_t i = 0; i < CONFIG_ALIASES_LEN; i++)
+        assert_true(config.alias_given[i]);
+    assert_int_equal(load("warm = perhaps\n", &config, &err), -1);
+    assert_string_equal(err.text, "FILE:1: prestart = perhaps: expected true or false");
+}
+
+static void the_new_name_of_a_setting_wins(void **state)
+{
+    (void)state;
+    struct config config;
+    struct error err;
+
+    assert_ok(load("prestart = yes\nwarm = no\n", &config, &err), err);
+    assert_true(config.prestart);
+    assert_ok(load("warm = no\nprestart = yes\n", &config, &err), err);
+    assert_true(config.prestart);
+    setenv("EVALX_DRIVER", "isolate", 1);
+    setenv("EVALX_SANDBOX_BACKEND", "native", 1);
+    assert_ok(load("sandbox_backend = isolate\n", &config, &err), err);
+    assert_string_equal(config.sandbox_backend, "native");
+    /* A nearer source still wins by the old name. */
+    unsetenv("EVALX_SANDBOX_BACKEND");
+    assert_ok(load("sandbox_backend = native\n", &config, &err), err);
+    assert_string_equal(config.sandbox_backend, "isolate");
+    assert_ok(config_set(&config, "driver", "native", CONFIG_FLAG, &err), err);
+    assert_ok(config_set(&config, "driver", "isolate", CONFIG_FLAG, &err), err); /* the last of the same name */
+    assert_string_equal(config.sandbox_backend, "isolate");
+}
+
+static void old_names_are_not_listed(void **state)
+{
+    (void)state;
+    struct config config;
+    struct error err;
+    char *text = NULL;
+    size_t len = 0;
+
+    assert_ok(load("warm = no\n", &config, &err), err);
+    FILE *out = open_memstream(&text, &len);
+    config_print(&config, out);
+    (void)fclose(out);
+    assert_non_null(strstr(text, "\nprestart                   false                            file\n"));
+    assert_null(strstr(text, "\nwarm "));
+    assert_null(strstr(text, "\ndriver "));
+    assert_null(strstr(text, "\nrefused_calls "));
+    free(text);
+}
+
 static void give_credential(const char *name, const char *text, size_t len, char ret_path[64])
 {
     char folder[] = "/tmp/evalx-secret-XXXXXX";
@@ -338,6 +407,9 @@ int main(void)
 #define CLEAN(test) cmocka_unit_test_setup(test, clean_environment)
     const struct CMUnitTest tests[] = {
         CLEAN(the_nearer_source_wins),
+        CLEAN(old_names_of_settings_still_work),
+        CLEAN(the_new_name_of_a_setting_wins),
+        CLEAN(old_names_are_not_listed),
         CLEAN(a_mistake_is_named_with_its_place),
         CLEAN(a_variable_that_makes_no_sense_is_named),
         CLEAN(a_file_that_was_asked_for_must_be_there),

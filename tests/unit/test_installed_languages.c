@@ -28,7 +28,7 @@ static void needs_are_looked_up_inside_the_image(void **state)
     /* /bin of the image is a link to /bin.  Inside the image that is the link itself, so /bin/sh does not exist. */
     (void)snprintf(link, sizeof link, "%s/bin", image);
     assert_int_equal(symlink("/bin", link), 0);
-    installed_languages_probe(&some, images);
+    installed_languages_probe(&some, images, true);
     assert_true(list[0].available);
     assert_false(list[1].available);
     assert_false(list[2].available);
@@ -40,7 +40,7 @@ static void needs_are_looked_up_inside_the_image(void **state)
     int fd = open(path, O_WRONLY | O_CREAT, 0644);
     assert_true(fd >= 0);
     (void)close(fd);
-    installed_languages_probe(&some, images);
+    installed_languages_probe(&some, images, true);
     assert_true(list[1].available);
     unlink(path);
     rmdir(image);
@@ -49,10 +49,32 @@ static void needs_are_looked_up_inside_the_image(void **state)
     rmdir(images);
 }
 
+/* Only what a script reads belongs to the fingerprint of what it makes. */
+static void a_script_that_reads_a_setting_is_told_it(void **state)
+{
+    (void)state;
+    struct language list[] = {
+        { .id = TEXT("a"), .image = TEXT("host"), .prepare_script = TEXT("make") },
+        { .id = TEXT("b"), .image = TEXT("host"), .prepare_script = TEXT("echo $EVALX_CPP_TEMPLATES") },
+        { .id = TEXT("c"), .image = TEXT("host") },
+    };
+    struct languages some = { .list = list, .len = LEN(list) };
+
+    arena_init(&some.arena, 1 << 20);
+    installed_languages_probe(&some, "/nonexistent", true);
+    assert_string_equal(list[1].prepare_env, "EVALX_CPP_TEMPLATES=1");
+    installed_languages_probe(&some, "/nonexistent", false);
+    assert_null(list[0].prepare_env);
+    assert_string_equal(list[1].prepare_env, "EVALX_CPP_TEMPLATES=0");
+    assert_null(list[2].prepare_env);
+    arena_done(&some.arena);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(needs_are_looked_up_inside_the_image),
+        cmocka_unit_test(a_script_that_reads_a_setting_is_told_it),
     };
     return cmocka_run_group_tests_name("installed_languages", tests, NULL, NULL);
 }

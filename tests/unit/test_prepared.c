@@ -56,6 +56,22 @@ static void read_language(struct case_of *c, const char *image, const char *env,
     image_layers_close(&layers);
 }
 
+/* The same files that were made with another setting have another name. */
+static void expect_another_name_with(const char *setting, const char *than, const char *script)
+{
+    struct case_of c;
+    struct layers layers;
+    struct error err;
+
+    read_language(&c, "i", "1", script);
+    c.language.prepare_env = setting;
+    assert_ok(image_layers_open(images, "i", &layers, &err), err);
+    prepared_name(&c.language, &layers, c.name);
+    image_layers_close(&layers);
+    assert_string_not_equal(c.name, than);
+    arena_done(&c.arena);
+}
+
 static void expect_another_name(const char *than, const char *image, const char *env, const char *script)
 {
     struct case_of c;
@@ -76,6 +92,7 @@ static void the_name_says_what_it_was_made_from(void **state)
     expect_another_name(c.name, "i", "2", "make");
     expect_another_name(c.name, "i", "1", "makes");
     expect_another_name(c.name, "j", "1", "make");
+    expect_another_name_with("EVALX_CPP_TEMPLATES=0", c.name, "make");
     compile = "/cc -O3";
     expect_another_name(c.name, "i", "1", "make");
     compile = "/cc";
