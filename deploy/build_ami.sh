@@ -52,7 +52,7 @@ usage: sudo deploy/build_ami.sh [OPTIONS]
   --images-elsewhere   the default images are not built here and will be there, as in a container with a volume of them:
                        languages named without a version (python, c, ...) are those of the images
   --no-prepare         leaves out `evalx prepare` (precompiled headers and the like: faster, not different)
-  --isolate            installs isolate from its authors' package repository (for EVALX_DRIVER=isolate)
+  --isolate            installs isolate from its authors' package repository (for EVALX_SANDBOX_BACKEND=isolate)
   --isolate-repository URL, --isolate-key FILE|URL, --isolate-fingerprint HEX
                        another such repository, as a mirror (default: http://www.ucw.cz/isolate/debian/), the key that
                        it is signed with (default: signing-key.asc there, over TLS), and what that key has to be

@@ -17,7 +17,7 @@ enum verdict {
     VERDICT_TIME_LIMIT,
     VERDICT_MEMORY_LIMIT,
     VERDICT_OUTPUT_LIMIT,
-    VERDICT_DENIED_SYSCALL, /* only where refused_calls=kill is set */
+    VERDICT_DENIED_SYSCALL, /* only where denied_syscalls=kill is set */
     VERDICT_CANCELLED,
     VERDICT_INTERNAL_ERROR,
     VERDICT_COUNT_,

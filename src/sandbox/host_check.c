@@ -159,8 +159,8 @@ static void check_seccomp(struct host_list *list)
     else if (!host_has_word(actions, "errno") || !host_has_word(actions, "kill_process"))
         host_tell(list, HOST_MISSING, "seccomp", remedy, "only: %s", actions);
     else if (!host_has_word(actions, "user_notif"))
-        host_tell(list, HOST_WARN, "seccomp", "leave refused_calls=error, or boot Linux 5.0 or newer",
-                  "no user_notif: refused_calls=kill cannot work");
+        host_tell(list, HOST_WARN, "seccomp", "leave denied_syscalls=error, or boot Linux 5.0 or newer",
+                  "no user_notif: denied_syscalls=kill cannot work");
     else
         host_tell(list, HOST_OK, "seccomp", NULL, "filters and listeners");
 }

@@ -36,7 +36,8 @@ int sandbox_backend_find(const struct sandbox_settings *settings, char ret_path[
     if (strcmp(settings->driver, "isolate") != 0)
         return error_set(err, ERROR_SETUP, 0, "driver %s is unknown: there are native and isolate", settings->driver);
     if (settings->denied_syscalls_kill)
-        return error_set(err, ERROR_SETUP, 0, "refused_calls=kill needs the native driver: isolate only answers them");
+        return error_set(err, ERROR_SETUP, 0,
+                         "denied_syscalls=kill needs the native driver: isolate only answers them");
     if (settings->isolate == NULL || settings->isolate[0] == '\0')
         return find_on_path("isolate", ret_path) == 0
                    ? 0

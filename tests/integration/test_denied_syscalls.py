@@ -1,4 +1,4 @@
-"""refused_calls=error and =kill: programs that do what programs do run alike in both; what is refused ends one.
+"""denied_syscalls=error and =kill: programs that do what programs do run alike in both; what is refused ends one.
 
 Through `evalx run`, so each needs root.  Runtimes that are not installed are skipped with the reason.
 """
@@ -150,7 +150,7 @@ def run(evalx_binary, folder):
         path = os.path.join(folder, name)
         with open(path, "w", encoding="utf-8") as file:
             file.write(source)
-        done = subprocess.run([evalx_binary, "--set", f"refused_calls={setting}", "run", "--json", "--language",
+        done = subprocess.run([evalx_binary, "--set", f"denied_syscalls={setting}", "run", "--json", "--language",
                                language, "--stdin", "-", path], input=stdin, env=base, capture_output=True,
                               timeout=60 * harness.SLOWNESS, check=False)
         assert done.stdout, done.stderr
@@ -250,7 +250,8 @@ def test_what_libraries_only_try_ends_nothing(run):
         assert run("python", "p.py", tries, setting)["stdout"] == "38\n38\n97\n97\n97\ncore\n", setting
 
 
-def test_the_setting_is_one_of_two(evalx_binary):
-    done = subprocess.run([evalx_binary, "--set", "refused_calls=maybe", "languages"], capture_output=True, check=False)
+@pytest.mark.parametrize("name", ["denied_syscalls", "refused_calls"])  # the latter is its old name
+def test_the_setting_is_one_of_two(evalx_binary, name):
+    done = subprocess.run([evalx_binary, "--set", f"{name}=maybe", "languages"], capture_output=True, check=False)
     assert done.returncode == 1
-    assert b"refused_calls: expected error or kill" in done.stderr
+    assert b"denied_syscalls: expected error or kill" in done.stderr

@@ -58,20 +58,20 @@ class Toy:
         with open(os.path.join(self.languages, "toy.conf"), "w", encoding="ascii") as file:
             file.write(TOY.replace("DEPENDS", self.depends).replace("SCRIPT", script))
 
-    def evalx(self, *words, **options):
+    def evalx(self, *words, more_env=None, **options):
         env = {key: value for key, value in os.environ.items() if not key.startswith(("EVALX_", "REDIS_"))}
         env.update(EVALX_LANGUAGES=self.languages, EVALX_IMAGES=self.images, EVALX_UID_BASE=str(UID_BASE),
-                   EVALX_DATA=os.path.join(self.folder, "data"))
+                   EVALX_DATA=os.path.join(self.folder, "data"), **(more_env or {}))
         return subprocess.run([self.binary, *words], env=env, capture_output=True, text=True, check=False,
                               timeout=60 * harness.SLOWNESS, cwd=self.folder, **options)
 
-    def prepare(self, *words):
-        done = self.evalx("prepare", *words)
+    def prepare(self, *words, more_env=None):
+        done = self.evalx("prepare", *words, more_env=more_env)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
-    def says(self):
-        done = self.evalx("run", "--language", "toy", self.source)
+    def says(self, more_env=None):
+        done = self.evalx("run", "--language", "toy", self.source, more_env=more_env)
         assert done.returncode == 0, done.stderr
         return done.stdout.strip()
 
@@ -100,6 +100,17 @@ def test_prepared_once_and_used_while_it_is_up_to_date(toy):
     assert toy.says() == "0"
     assert "prepared after" in toy.prepare() and toy.says() == "1 anew"
     assert "prepared after" in toy.prepare("--again") and toy.says() == "1 anew"
+
+
+def test_what_was_prepared_belongs_to_the_setting_that_its_script_reads(toy):
+    off = {"EVALX_CPP_TEMPLATES": "false"}
+    toy.prepare()
+    assert toy.says() == toy.says(off) == "1 made"  # this script does not read it
+    toy.script('echo "$EVALX_CPP_TEMPLATES" > file')
+    toy.prepare()
+    assert toy.says() == "1 1" and toy.says(off) == "0"
+    assert "prepared after" in toy.prepare(more_env=off)
+    assert toy.says(off) == "1 0" and toy.says() == "0"
 
 
 def test_a_server_uses_it_and_stops_when_it_is_out_of_date(toy, start_evalx):
@@ -305,29 +316,40 @@ def test_the_same_words_about_a_broken_program(prepared_cpp, folder, name):
     assert (with_headers is None) == (plain is None) == (name != "warned")
 
 
-def test_without_a_plugin_headers_are_compiled_all_the_same(evalx_binary, folder):
-    """A compiler whose plugin cannot be compiled: g++ with a wrapper that says where nothing fitting is."""
+def prepare_iostream(evalx_binary, folder, found, instead, more_env=None):
+    """evalx prepare of C++ with a word of its script replaced, for the small header alone; what it prints."""
     if not os.access("/usr/bin/g++", os.X_OK):
         pytest.skip("there is no g++")
-    shutil.copytree(os.path.join(harness.ROOT, "languages", "prepare"), os.path.join(folder, "languages", "prepare"))
+    shutil.copytree(os.path.join(harness.ROOT, "languages"), os.path.join(folder, "languages"), dirs_exist_ok=True)
     script = os.path.join(folder, "languages", "prepare", "g++.sh")
     with open(script, encoding="utf-8") as file:
         text = file.read()
+    assert text.count(found) == 1
+    with open(script, "w", encoding="utf-8") as file:
+        file.write(text.replace(found, instead).replace("in bits/stdc++.h iostream", "in iostream"))
+    env = {**os.environ, "EVALX_LANGUAGES": os.path.join(folder, "languages"), "EVALX_UID_BASE": str(UID_BASE),
+           "EVALX_IMAGES": os.path.join(folder, "images"), **(more_env or {})}
+    done = subprocess.run([evalx_binary, "prepare", "cpp"], env=env, capture_output=True, text=True, check=False,
+                          timeout=300 * harness.SLOWNESS)
+    assert done.returncode == 0 and "prepared after" in done.stdout, done.stdout + done.stderr
+    host = os.path.join(folder, "images", ".prepared", "host")
+    assert sorted(os.listdir(os.path.join(host, os.listdir(host)[0])))[:2] == ["iostream", "iostream.gch"]
+    return done.stdout
+
+
+def test_without_a_plugin_headers_are_compiled_all_the_same(evalx_binary, folder):
+    """A compiler whose plugin cannot be compiled: g++ with a wrapper that says where nothing fitting is."""
     for found, instead in (("include=$(", "include=/none #"), ("int plugin_init(", "int plugin_init(nonsense "),
                            ("at_eof = 1;", "abort();")):
-        assert text.count(found) == 1
-        with open(script, "w", encoding="utf-8") as file:
-            # Only the small header: this is not about the large one.
-            file.write(text.replace(found, instead).replace("in bits/stdc++.h iostream", "in iostream"))
-        shutil.copy(os.path.join(harness.ROOT, "languages", "cpp.conf"), os.path.join(folder, "languages"))
-        env = {**os.environ, "EVALX_LANGUAGES": os.path.join(folder, "languages"), "EVALX_UID_BASE": str(UID_BASE),
-               "EVALX_IMAGES": os.path.join(folder, "images")}
-        done = subprocess.run([evalx_binary, "prepare", "cpp"], env=env, capture_output=True, text=True, check=False,
-                              timeout=300 * harness.SLOWNESS)
-        assert done.returncode == 0 and "prepared after" in done.stdout, done.stdout + done.stderr
-        assert re.search(r"^ +note: without .*plugin", done.stdout, re.M), done.stdout
-        host = os.path.join(folder, "images", ".prepared", "host")
-        assert sorted(os.listdir(os.path.join(host, os.listdir(host)[0])))[:2] == ["iostream", "iostream.gch"]
+        said = prepare_iostream(evalx_binary, folder, found, instead)
+        assert re.search(r"^ +note: without .*plugin", said, re.M), said
+
+
+def test_the_plugin_can_be_switched_off(evalx_binary, folder):
+    """Of a plugin that cannot be compiled nothing is seen: it is not tried, and no package is recommended."""
+    said = prepare_iostream(evalx_binary, folder, "int plugin_init(", "int plugin_init(nonsense ",
+                            {"EVALX_CPP_TEMPLATES": "false"})
+    assert "note:" not in said, said
 
 
 def test_compiled_headers_in_a_box(prepared_cpp, start_evalx):

@@ -192,7 +192,7 @@ static const struct {
       "seccomp",
       HOST_WARN,
       "user_notif",
-      "refused_calls=error" },
+      "denied_syscalls=error" },
     { { "/proc/sys/vm/memfd_noexec", "2\n" }, "memfd_noexec", HOST_MISSING, "2", "sudo sysctl -w vm.memfd_noexec=1" },
     { { "/proc/filesystems", "\text4\n" }, "overlay", HOST_WARN, "not there", "sudo modprobe overlay" },
     { { "/proc/self/mountinfo", ROOT_MOUNT }, "cgroup_version", HOST_MISSING, "none is mounted", "mount -t cgroup2" },
