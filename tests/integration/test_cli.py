@@ -97,9 +97,10 @@ def test_usage_errors_exit_2_and_say_what(evalx, words, said):
 
 
 def test_version(evalx):
-    assert re.fullmatch(r"evalx \d+\.\d+\.\d+\n", evalx("version").stdout)
+    shown = re.fullmatch(r"evalx (\d+\.\d+\.\d+) \(([0-9a-f]{12}(?:-dirty)?|unknown)\)\n", evalx("version").stdout)
+    assert shown, evalx("version").stdout
     assert evalx("--version").stdout == evalx("version").stdout
-    assert json.loads(evalx("version", "--json").stdout)["name"] == "evalx"
+    assert json.loads(evalx("version", "--json").stdout) == {"name": "evalx", "version": shown[1], "commit": shown[2]}
 
 
 def test_manual_and_completion_know_every_option(evalx):
