@@ -240,12 +240,12 @@ static void a_password_that_changes_shuts_us_out_and_lets_us_in_again(void **sta
     (void)ask(store_fixture.port, "ACL SETUSER runner resetpass >other");
     free(depth_of(store)); /* who is inside stays */
     (void)ask(store_fixture.port, "CLIENT KILL USER runner");
-    expect_refused(store, "it refuses the user or password");
-    expect_refused(store, "it refuses the user or password"); /* also while no connect is tried */
+    expect_refused(store, "user or password is wrong");
+    expect_refused(store, "user or password is wrong"); /* also while no connect is tried */
     (void)ask(store_fixture.port, "ACL SETUSER runner resetpass >s3cret");
     wait_until_back(store);
     (void)ask(store_fixture.port, "ACL SETUSER runner -@all");
-    expect_refused(store, "its user may not do this (ACL)");
+    expect_refused(store, "the ACL forbids this to the user");
     (void)ask(store_fixture.port, "ACL SETUSER runner +@all");
     add_one(store, "c", PRIORITY_NORMAL, NULL);
     (void)ask(store_fixture.port, "ACL DELUSER runner");

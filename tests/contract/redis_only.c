@@ -362,7 +362,7 @@ static void who_may_not_come_in_is_told_why(void **state)
     freeReplyObject(fixture_redis("ACL SETUSER runner on %s ~* &* +@all -info", ">s3cret/%"));
     (void)snprintf(store_fixture.config.store, sizeof store_fixture.config.store,
                    "redis://runner:s3cret@127.0.0.1:%d/2", store_fixture.port);
-    open_fails("refuses the user or password");
+    open_fails("user or password is wrong");
     (void)snprintf(store_fixture.config.store, sizeof store_fixture.config.store,
                    "redis://runner:s3cret%%2f%%25@127.0.0.1:%d/2", store_fixture.port);
     store = fixture_open(); /* also without the right to INFO */

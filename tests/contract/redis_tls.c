@@ -176,7 +176,7 @@ static void the_right_certificate_lets_us_in(void **state)
     plain_do(server.plain_port, "ACL SETUSER runner on allkeys allchannels +@all %s", ">s3cret");
     trust("ours.pem");
     use("rediss://runner:wrong@localhost:%d", server.port);
-    open_fails("refuses the user or password");
+    open_fails("user or password is wrong");
     use("rediss://runner:s3cret@localhost:%d", server.port);
     struct store *store = fixture_open();
     atomic_store(&events, 0);
@@ -193,9 +193,10 @@ static void the_right_certificate_lets_us_in(void **state)
     assert_int_equal(store_reap_expired(store, &why), -1);
     server_start(&server, "good");
     until = now_ms() + 5000;
-    while (store_reap_expired(store, &why) < 0 && strstr(why.text, "refuses the user") == NULL && now_ms() < until)
+    while (store_reap_expired(store, &why) < 0 && strstr(why.text, "user or password is wrong") == NULL &&
+           now_ms() < until)
         nap_ms(20);
-    assert_non_null(strstr(why.text, "refuses the user or password"));
+    assert_non_null(strstr(why.text, "user or password is wrong"));
     plain_do(server.plain_port, "ACL SETUSER runner on allkeys allchannels +@all %s", ">s3cret");
     while (store_reap_expired(store, &why) < 0 && now_ms() < until)
         nap_ms(20);
@@ -205,7 +206,7 @@ static void the_right_certificate_lets_us_in(void **state)
     /* By address; and with the system's list, which SSL_CERT_FILE names. */
     store_fixture.config.redis_ca[0] = '\0';
     use("rediss://runner:s3cret@127.0.0.1:%d", server.port);
-    open_fails("certificate of 127.0.0.1 is refused");
+    open_fails("certificate of 127.0.0.1 is rejected");
     char ours[sizeof store_fixture.folder + 16];
     (void)snprintf(ours, sizeof ours, "%s/ours.pem", store_fixture.folder);
     assert_int_equal(setenv("SSL_CERT_FILE", ours, 1), 0);
@@ -228,12 +229,13 @@ static void whom_we_do_not_know_is_refused(void **state)
         int port;
         const char *expected;
     } rows[] = {
-        { "other.pem", good.port, "certificate of localhost is refused: self-signed certificate in certificate chain" },
-        { "ours.pem", elsewhere.port, "certificate of localhost is refused: hostname mismatch" },
-        { "ours.pem", old.port, "certificate of localhost is refused: certificate has expired" },
-        { "ours.pem", good.plain_port, "TLS with localhost: no answer; is this its port for TLS?" },
+        { "other.pem", good.port,
+          "certificate of localhost is rejected: self-signed certificate in certificate chain" },
+        { "ours.pem", elsewhere.port, "certificate of localhost is rejected: hostname mismatch" },
+        { "ours.pem", old.port, "certificate of localhost is rejected: certificate has expired" },
+        { "ours.pem", good.plain_port, "TLS with localhost: no answer; is this the TLS port?" },
         { "missing.pem", good.port, "missing.pem: No such file or directory" },
-        { "good.key", good.port, "read the authorities" },
+        { "good.key", good.port, "read the CA certificates" },
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         trust(rows[i].authority);
@@ -242,7 +244,7 @@ static void whom_we_do_not_know_is_refused(void **state)
     }
     trust("ours.pem");
     use("rediss://:s3cret@127.0.0.1:%d", elsewhere.port);
-    open_fails("certificate of 127.0.0.1 is refused: IP address mismatch");
+    open_fails("certificate of 127.0.0.1 is rejected: IP address mismatch");
     use("redis://127.0.0.1:%d", good.port); /* without TLS, where it is wanted */
     open_fails("Redis");
 

@@ -268,5 +268,5 @@ def test_a_wrong_password_is_told_without_repeating_it(closed_redis, folder, lea
     api = harness.Evalx("api", ["server"], folder, {**redis.settings(), "EVALX_REDIS_PASSWORD_FILE": path})
     api.start()
     assert api.wait() == 1
-    assert "it refuses the user or password" in api.log() or "password" in api.log()
+    assert "user or password is wrong" in api.log() or "password" in api.log()
     assert password not in api.log()

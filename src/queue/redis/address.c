@@ -1,4 +1,4 @@
-/* redis_address: reads redis[s]://[user[:password]@]host[:port][/database]. */
+/* redis_address: parses redis[s]://[user[:password]@]host[:port][/database]. */
 #include <string.h>
 
 #include "base/text.h"
@@ -12,7 +12,7 @@ static int hex_digit(char c)
     return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
 }
 
-/* Copies one part with %XX replaced; `what` names it where it is wrong, never its value: it may be the password. */
+/* Copies one part and decodes %XX.  Errors name the part by `what` and never quote it: it may be the password. */
 static int decode(struct text part, const char *what, char *ret, size_t ret_bytes, struct error *err)
 {
     size_t len = 0;
@@ -35,7 +35,7 @@ static int decode(struct text part, const char *what, char *ret, size_t ret_byte
     return 0;
 }
 
-/* Takes what stands before `mark` off the front of *rest; false, and all of it, where there is no mark. */
+/* Takes the text before `mark` off *rest.  Returns false and takes all of *rest if there is no mark. */
 static bool split(struct text *rest, char mark, struct text *ret_front)
 {
     const char *at = rest->len > 0 ? memchr(rest->at, mark, rest->len) : NULL;
@@ -88,7 +88,7 @@ int redis_address_parse(const char *url, struct redis_address *ret, struct error
     size_t scheme_len = address.uses_tls ? 9 : 8;
     rest = (struct text){ rest.at + scheme_len, rest.len - scheme_len };
     if (memchr(rest.at, ',', rest.len) != NULL)
-        return error_set(err, ERROR_SETUP, 0, "store: one redis:// address is understood, not a list of several");
+        return error_set(err, ERROR_SETUP, 0, "store: expected one redis:// address, not a list");
 
     struct text before_slash, database = rest;
     bool has_database = split(&database, '/', &before_slash);

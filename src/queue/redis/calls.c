@@ -1,4 +1,4 @@
-/* redis_calls: one script for each call but a claim.  What each does stands in scripts/NAME.lua. */
+/* redis/calls: the calls of the store, one script each (scripts/NAME.lua).  Claims are in claim.c. */
 #include <assert.h>
 #include <stdio.h>
 #include <string.h>
@@ -7,10 +7,17 @@
 
 static uint64_t ttl_ms(const struct redis_store *store)
 {
-    return store->result_ttl_ms > 0 ? store->result_ttl_ms : 1; /* Redis knows no expiry of 0 */
+    return store->result_ttl_ms > 0 ? store->result_ttl_ms : 1; /* Redis rejects an expiry of 0 */
 }
 
-#define ADD_WORDS 9 /* arguments of an entry; see scripts/add.lua */
+#define ADD_ENTRY_ARGS 9 /* arguments of one entry; see scripts/add.lua */
+
+/* The words that scripts/add.lua answers for an entry; a token means STORE_REPEATED. */
+enum add_word {
+    ADD_WORD_ADDED = 'A',
+    ADD_WORD_CONFLICT = 'C',
+    ADD_WORD_CLIENT_FULL = 'L', /* queued_max is reached: STORE_CLIENT_FULL, which the API answers with 429 */
+};
 
 static void add_entry(struct redis_args *args, const struct store_new *entry)
 {
@@ -28,20 +35,21 @@ static void add_entry(struct redis_args *args, const struct store_new *entry)
     redis_args_add(args, text_of(entry->body));
 }
 
-/* The script's words: 'A', 'C', 'L' or a token for each. */
+/* Reads one word for each entry. */
 static int read_added(struct text words, size_t len, struct store_added ret_added[], struct error *err)
 {
     for (size_t i = 0; i < len; i++) {
         const char *end = words.len > 0 ? memchr(words.at, ' ', words.len) : NULL;
         size_t word_len = end != NULL ? (size_t)(end - words.at) : words.len;
+        char word = word_len == 1 ? *words.at : '\0';
         if (word_len == TOKEN_LEN) {
             ret_added[i].outcome = STORE_REPEATED;
             memcpy(ret_added[i].token, words.at, TOKEN_LEN);
-        } else if (word_len == 1 && *words.at == 'C') {
+        } else if (word == ADD_WORD_CONFLICT) {
             ret_added[i].outcome = STORE_CONFLICT;
-        } else if (word_len == 1 && *words.at == 'L') {
+        } else if (word == ADD_WORD_CLIENT_FULL) {
             ret_added[i].outcome = STORE_CLIENT_FULL;
-        } else if (word_len != 1 || *words.at != 'A') {
+        } else if (word != ADD_WORD_ADDED) {
             return redis_bad_reply(REDIS_ADD, err);
         }
         size_t taken = word_len + (end != NULL);
@@ -58,7 +66,7 @@ int redis_add(struct store *base, const struct store_new news[], size_t len, str
     auto_reply redisReply *reply = NULL;
     if (len == 0)
         return 0;
-    if (redis_args_init(&args, store, REDIS_ADD, 2 + ADD_WORDS * len, err) < 0)
+    if (redis_args_init(&args, store, REDIS_ADD, 2 + ADD_ENTRY_ARGS * len, err) < 0)
         return -1;
     redis_args_add_number(&args, store->queue_max);
     redis_args_add_number(&args, store->idempotency_ms);
@@ -82,6 +90,9 @@ int redis_add(struct store *base, const struct store_new news[], size_t len, str
     return read_added((struct text){ reply->str, (size_t)reply->len }, len, ret_added, err);
 }
 
+/* The numbers that scripts/heartbeat.lua answers for a lease; 1 is a lost one. */
+enum { LEASE_NUMBER_KEPT = 0, LEASE_NUMBER_CANCELLED = 2 };
+
 int redis_heartbeat(struct store *base, const struct store_worker *worker, struct store_lease leases[], size_t len,
                     struct error *err)
 {
@@ -104,16 +115,19 @@ int redis_heartbeat(struct store *base, const struct store_worker *worker, struc
     if (reply->elements != len)
         return redis_bad_reply(REDIS_HEARTBEAT, err);
     for (size_t i = 0; i < len; i++) {
-        uint64_t state = redis_number(reply->element[i]);
-        leases[i].state = state == 0 ? LEASE_KEPT : state == 2 ? LEASE_CANCELLED : LEASE_LOST;
+        uint64_t number = redis_number(reply->element[i]);
+        leases[i].state = number == LEASE_NUMBER_KEPT        ? LEASE_KEPT
+                          : number == LEASE_NUMBER_CANCELLED ? LEASE_CANCELLED
+                                                             : LEASE_LOST;
     }
     return 0;
 }
 
 /*
- * The name of the call depends only on worker, attempt and token (the script compares it with the one stored at the
- * token).  So the worker may repeat a finish whose answer was lost, in this call or in a later one, and is told the
- * truth.
+ * The script stores the name of the call at the token, and a call of the same name gets the same answer.  The name is
+ * made of the attempt and the worker only, so the worker may repeat a finish whose answer was lost, in this call or in
+ * a later one.  The attempt alone is not enough: a Redis that lost its last second in a crash may lease the same attempt
+ * to another worker.
  */
 int redis_finish(struct store *base, const char *worker, const char *token, uint32_t attempt,
                  enum submission_state state, struct text result, bool *ret_kept, struct error *err)
@@ -218,7 +232,7 @@ int redis_get(struct store *base, const char *const tokens[], size_t len, struct
     return 0;
 }
 
-/* The place of a lane in *ret; QUEUE_DEPTH_QUEUES_MAX where there are too many. */
+/* The index of a queue in *ret; QUEUE_DEPTH_QUEUES_MAX if there are too many queues. */
 static size_t depth_queue(struct queue_depth *ret, struct text name)
 {
     size_t i = 0;
@@ -231,7 +245,7 @@ static size_t depth_queue(struct queue_depth *ret, struct text name)
     return i;
 }
 
-/* Those of a client that wait aside, "pPRIORITY:LANE". */
+/* "pPRIORITY:QUEUE": parked submissions of named clients. */
 static void read_parked(struct text field, uint64_t number, struct queue_depth *ret)
 {
     unsigned priority = (unsigned)(field.at[1] - '0');
@@ -243,7 +257,7 @@ static void read_parked(struct text field, uint64_t number, struct queue_depth *
     ret->queues[queue].waiting_by[priority] += number;
 }
 
-/* Fields are "w:LANE" and "r:LANE" (in the queues, running); others are totals of the scripts' own. */
+/* "w:QUEUE" waiting in a queue, "r:QUEUE" running; the other fields are totals for the scripts. */
 static void read_counts(const redisReply *counts, struct queue_depth *ret)
 {
     for (size_t i = 0; i + 1 < counts->elements; i += 2) {
@@ -268,7 +282,7 @@ static void read_counts(const redisReply *counts, struct queue_depth *ret)
     }
 }
 
-/* A lane's name and the lengths of its queues, again and again. */
+/* For each queue its name, then its length by priority. */
 static void read_queues(const redisReply *queues, struct queue_depth *ret)
 {
     for (size_t i = 0; i + PRIORITY_COUNT_ < queues->elements; i += 1 + PRIORITY_COUNT_) {
@@ -316,7 +330,7 @@ int redis_reap_expired(struct store *base, struct error *err)
     redis_args_add_number(&args, REDIS_DEAD_MAX);
     redis_args_add_number(&args, REDIS_DEAD_MS_MAX);
     bool more = true;
-    while (more) { /* in parts, so that others get their turn in between */
+    while (more) { /* in parts, so that other calls get through in between */
         auto_reply redisReply *reply = NULL;
         if (redis_call(store, REDIS_REAP_EXPIRED, &args, REDIS_REPLY_INTEGER, &reply, err) < 0)
             return -1;
@@ -334,4 +348,31 @@ int redis_forget_worker(struct store *base, const char *name, struct error *err)
         return -1;
     redis_args_add(&args, text_of(name));
     return redis_call(store, REDIS_FORGET, &args, REDIS_REPLY_INTEGER, &reply, err);
+}
+
+/* ---- the shared cache ---- */
+
+int redis_cache_get(struct store *base, const char *key, struct buf *ret, bool *ret_found, struct error *err)
+{
+    auto_args struct redis_args args = { 0 };
+    auto_reply redisReply *reply = NULL;
+    if (redis_args_init(&args, redis_of(base), REDIS_SHARED_GET, 1, err) < 0)
+        return -1;
+    redis_args_add(&args, text_of(key));
+    if (redis_call(redis_of(base), REDIS_SHARED_GET, &args, REDIS_REPLY_ARRAY, &reply, err) < 0)
+        return -1;
+    *ret_found = reply->elements > 0;
+    return *ret_found ? buf_append_text(ret, redis_text(reply->element[0]), err) : 0;
+}
+
+int redis_cache_put(struct store *base, const char *key, struct text bytes, uint64_t bytes_max, struct error *err)
+{
+    auto_args struct redis_args args = { 0 };
+    auto_reply redisReply *reply = NULL;
+    if (redis_args_init(&args, redis_of(base), REDIS_SHARED_PUT, 3, err) < 0)
+        return -1;
+    redis_args_add(&args, text_of(key));
+    redis_args_add(&args, bytes);
+    redis_args_add_number(&args, bytes_max);
+    return redis_call(redis_of(base), REDIS_SHARED_PUT, &args, REDIS_REPLY_INTEGER, &reply, err);
 }

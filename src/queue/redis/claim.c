@@ -1,13 +1,14 @@
 /*
- * redis_claim: asking for submissions, and waiting for one.
+ * redis/claim: claims, and waiting for a submission.
  *
- * Every lane has a bell: a list with one entry for each submission that waits there.  An asker first asks; told
- * that there is nothing, it blocks in BLPOP on the bells of its lanes.  Redis hands an entry to the one that has
- * blocked longest, to nobody else, and forgets askers that are gone.  The one who got it asks again, and says whose
- * bell it took, so that the script can put it back where another lane's submission was older.  An asker that finds
- * work without waiting takes its bells along (claim.lua).  The sweep rings for a bell that was lost with its asker.
+ * Every queue has a list of wakeups, with one element for each submission that waits in it.  A claim first runs
+ * claim.lua.  If nothing waits, it blocks in BLPOP on the lists of its queues.  Redis gives an element to the client
+ * that has blocked longest, to no other, and forgets clients that have disconnected.  The woken claim runs the script
+ * again and names the queue of its wakeup.  If it got a submission of another queue, because that was older, the script
+ * puts the wakeup back.  A claim that succeeds without waiting removes the wakeups of what it took.  Reaping replaces a
+ * wakeup that was lost with its claimer.
  *
- * A wait is cut into slices, so that a server that hangs is noticed within 5 s; the end of a slice asks nothing.
+ * A wait consists of slices, so that a server that hangs is noticed within 5 s.
  */
 #include <assert.h>
 #include <errno.h>
@@ -18,10 +19,11 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/sync.h"
 #include "queue/redis/redis_store.h"
 
 #define SLICE_MS 2000
-#define CLAIM_WORDS 4 /* token, attempt, waited_ms, payload */
+#define CLAIM_FIELDS 4 /* token, attempt, waited_ms, payload */
 
 static void claim_conn_free(struct redis_claim_conn *conn)
 {
@@ -35,11 +37,11 @@ static void claim_conn_free(struct redis_claim_conn *conn)
 
 int redis_claim_conn_take(struct redis_store *store, struct redis_claim_conn **ret, struct error *err)
 {
-    (void)pthread_mutex_lock(&store->claim_conns_lock);
+    mutex_lock(&store->claim_conns_lock);
     struct redis_claim_conn *conn = store->idle;
     if (conn != NULL)
         store->idle = conn->next;
-    (void)pthread_mutex_unlock(&store->claim_conns_lock);
+    mutex_unlock(&store->claim_conns_lock);
     if (conn == NULL) {
         conn = calloc(1, sizeof *conn);
         if (conn == NULL)
@@ -58,10 +60,9 @@ int redis_claim_conn_take(struct redis_store *store, struct redis_claim_conn **r
 
 void redis_claim_conn_give(struct redis_store *store, struct redis_claim_conn *conn)
 {
-    (void)pthread_mutex_lock(&store->claim_conns_lock);
+    lock_guard(&store->claim_conns_lock);
     conn->next = store->idle;
     store->idle = conn;
-    (void)pthread_mutex_unlock(&store->claim_conns_lock);
 }
 
 void redis_claim_conns_done(struct redis_store *store)
@@ -76,50 +77,46 @@ void redis_claim_conns_done(struct redis_store *store)
 
 bool redis_claim_wait_begin(struct redis_store *store, struct redis_claim_conn *conn)
 {
-    (void)pthread_mutex_lock(&store->claim_conns_lock);
+    lock_guard(&store->claim_conns_lock);
     bool may_wait = !store->wake_is_pending;
     store->wake_is_pending = false;
     if (may_wait) {
         conn->next = store->waiting;
         store->waiting = conn;
     }
-    (void)pthread_mutex_unlock(&store->claim_conns_lock);
     return may_wait;
 }
 
 void redis_claim_wait_end(struct redis_store *store, struct redis_claim_conn *conn)
 {
-    uint64_t woken;
-    (void)pthread_mutex_lock(&store->claim_conns_lock);
+    uint64_t wakes;
+    lock_guard(&store->claim_conns_lock);
     struct redis_claim_conn **at = &store->waiting;
     while (*at != conn)
         at = &(*at)->next;
     *at = conn->next;
-    if (read(conn->wake_fd, &woken, sizeof woken) < 0)
-        assert(errno == EAGAIN);
-    (void)pthread_mutex_unlock(&store->claim_conns_lock);
+    ssize_t len = read(conn->wake_fd, &wakes, sizeof wakes); /* EAGAIN: no redis_wake came */
+    assert(len == sizeof wakes || errno == EAGAIN);
 }
 
 void redis_wake(struct store *base)
 {
     struct redis_store *store = redis_of(base);
-    (void)pthread_mutex_lock(&store->claim_conns_lock);
+    lock_guard(&store->claim_conns_lock);
     store->wake_is_pending = store->waiting == NULL;
     for (struct redis_claim_conn *conn = store->waiting; conn != NULL; conn = conn->next)
-        if (eventfd_write(conn->wake_fd, 1) < 0)
-            assert(errno == EAGAIN); /* woken very often already */
-    (void)pthread_mutex_unlock(&store->claim_conns_lock);
+        (void)eventfd_write(conn->wake_fd, 1); /* EAGAIN: the counter is at its maximum, so it is readable already */
 }
 
-/* ---- asking ---- */
+/* ---- claiming without waiting ---- */
 
 static int read_claims(const redisReply *reply, size_t max, struct store_claim ret_claims[], size_t *ret_len,
                        struct error *err)
 {
-    if (reply->type != REDIS_REPLY_ARRAY || reply->elements % CLAIM_WORDS != 0 || reply->elements / CLAIM_WORDS > max)
+    if (reply->type != REDIS_REPLY_ARRAY || reply->elements % CLAIM_FIELDS != 0 || reply->elements / CLAIM_FIELDS > max)
         return redis_bad_reply(REDIS_CLAIM, err);
     size_t len = 0;
-    for (size_t i = 0; i < reply->elements; i += CLAIM_WORDS) {
+    for (size_t i = 0; i < reply->elements; i += CLAIM_FIELDS) {
         redisReply **words = &reply->element[i];
         struct store_claim *claim = &ret_claims[len++];
         *claim = (struct store_claim){ 0 };
@@ -145,9 +142,9 @@ static int read_claims(const redisReply *reply, size_t max, struct store_claim r
     return 0;
 }
 
-/* Once on the asker's connection, made if it has none. */
-static int ask_once(struct redis_store *store, struct redis_claim_conn *conn, const struct redis_claim_request *request,
-                    redisReply **ret, bool *ret_broke, struct error *err)
+/* Connects if necessary. */
+static int send_request(struct redis_store *store, struct redis_claim_conn *conn,
+                        const struct redis_claim_request *request, redisReply **ret, bool *ret_broke, struct error *err)
 {
     auto_args struct redis_args args = { 0 };
     *ret_broke = false;
@@ -170,7 +167,7 @@ static int ask_once(struct redis_store *store, struct redis_claim_conn *conn, co
             redis_pool_drop(&store->pool, conn->connection);
             conn->connection = NULL;
         } else {
-            conn->is_unanswered = false; /* the server said no */
+            conn->is_unanswered = false; /* answered with an error */
         }
         return -1;
     }
@@ -185,9 +182,9 @@ int redis_claim_now(struct redis_store *store, struct redis_claim_conn *conn, co
     uint64_t start_ms = redis_now_ms();
     bool broke = false;
     if (!conn->is_unanswered)
-        conn->number++; /* else the old question, so that what was given for it comes to light */
-    if (ask_once(store, conn, request, &reply, &broke, err) < 0 &&
-        (!broke || redis_now_ms() - start_ms > 1000 || ask_once(store, conn, request, &reply, &broke, err) < 0))
+        conn->number++; /* otherwise repeat the old request, to get the submissions that were leased for it */
+    if (send_request(store, conn, request, &reply, &broke, err) < 0 &&
+        (!broke || redis_now_ms() - start_ms > 1000 || send_request(store, conn, request, &reply, &broke, err) < 0))
         return -1;
     return read_claims(reply, request->max, request->ret_claims, ret_len, err);
 }
@@ -227,34 +224,34 @@ enum redis_block_result redis_claim_read_blpop(const struct redis_store *store, 
     if (reply->type == REDIS_REPLY_NIL)
         return BLOCK_TIMEOUT;
     if (reply->type == REDIS_REPLY_ERROR)
-        (void)redis_error(reply, "wait for a submission", err); /* UNBLOCKED: it became a replica */
+        (void)redis_error(reply, "wait for a submission", err); /* UNBLOCKED: the server became a replica */
     else
         (void)redis_bad_reply(REDIS_CLAIM, err);
     return BLOCK_FAILED;
 }
 
-/* One slice of waiting.  A broken connection is BLOCK_TIMEOUT: the next question finds out whether Redis is there. */
+/* Waits for one slice.  A broken connection is BLOCK_TIMEOUT: the next request finds out whether Redis is up. */
 static enum redis_block_result block_once(struct redis_store *store, struct redis_claim_conn *conn,
                                           struct redis_claim_request *request, uint64_t slice_ms, struct error *err)
 {
     auto_reply redisReply *reply = NULL;
-    enum redis_block_result rest = BLOCK_TIMEOUT;
+    enum redis_block_result result = BLOCK_TIMEOUT;
     uint64_t late_ms = redis_now_ms() + slice_ms + REDIS_CALL_MS;
     bool broke = redis_claim_send_blpop(store, conn, request, slice_ms, err) < 0;
     int got = broke ? -1 : redis_connection_receive(conn->connection, late_ms, conn->wake_fd, &reply, err);
     if (got == 1)
-        rest = redis_claim_read_blpop(store, reply, request, err);
-    if (rest == BLOCK_WAKEUP || (got == 1 && rest == BLOCK_TIMEOUT))
-        return rest;
+        result = redis_claim_read_blpop(store, reply, request, err);
+    if (result == BLOCK_WAKEUP || (got == 1 && result == BLOCK_TIMEOUT))
+        return result;
     if (got == 0 && redis_now_ms() >= late_ms) {
-        (void)error_set(err, ERROR_STORE, ETIMEDOUT, "wait for a submission: Redis gives no answer");
-        rest = BLOCK_FAILED;
+        (void)error_set(err, ERROR_STORE, ETIMEDOUT, "wait for a submission: Redis does not answer");
+        result = BLOCK_FAILED;
     } else if (got == 0) {
-        rest = BLOCK_INTERRUPTED; /* the server still thinks we wait: the connection goes with the wait */
+        result = BLOCK_INTERRUPTED; /* the BLPOP still runs on the server: closing the connection ends it */
     }
     redis_connection_close(conn->connection);
     conn->connection = NULL;
-    return rest;
+    return result;
 }
 
 static int claim_or_wait(struct redis_store *store, struct redis_claim_conn *conn, struct redis_claim_request *request,
@@ -265,22 +262,22 @@ static int claim_or_wait(struct redis_store *store, struct redis_claim_conn *con
         if (redis_claim_now(store, conn, request, &len, err) < 0)
             return -1;
         request->woken_queue[0] = '\0';
-        enum redis_block_result rest = BLOCK_TIMEOUT;
-        while (len == 0 && rest == BLOCK_TIMEOUT && conn->connection != NULL && request->queues_len > 0) {
+        enum redis_block_result result = BLOCK_TIMEOUT;
+        while (len == 0 && result == BLOCK_TIMEOUT && conn->connection != NULL && request->queues_len > 0) {
             uint64_t now = redis_now_ms();
             if (now >= deadline_ms)
                 break;
             if (!redis_claim_wait_begin(store, conn)) {
-                rest = BLOCK_INTERRUPTED;
+                result = BLOCK_INTERRUPTED;
                 break;
             }
             uint64_t left = deadline_ms - now;
-            rest = block_once(store, conn, request, left < SLICE_MS ? left : SLICE_MS, err);
+            result = block_once(store, conn, request, left < SLICE_MS ? left : SLICE_MS, err);
             redis_claim_wait_end(store, conn);
         }
-        if (rest == BLOCK_FAILED)
+        if (result == BLOCK_FAILED)
             return -1;
-        if (len > 0 || rest == BLOCK_INTERRUPTED || (rest == BLOCK_TIMEOUT && redis_now_ms() >= deadline_ms) ||
+        if (len > 0 || result == BLOCK_INTERRUPTED || (result == BLOCK_TIMEOUT && redis_now_ms() >= deadline_ms) ||
             request->queues_len == 0)
             break;
     }

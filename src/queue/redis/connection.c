@@ -1,4 +1,4 @@
-/* redis_connection: sockets, deadlines and the first words of a connection; see redis/connection.h. */
+/* redis_connection: sockets, deadlines, and the commands that begin a connection; see redis/connection.h. */
 #include "queue/redis/connection.h"
 
 #include <assert.h>
@@ -15,7 +15,7 @@
 #include "base/text.h"
 
 #define CONNECT_MS 2000
-#define GREETING_MS 2000
+#define HELLO_MS 2000
 
 uint64_t redis_now_ms(void)
 {
@@ -24,7 +24,7 @@ uint64_t redis_now_ms(void)
 
 /* ---- waiting and bytes ---- */
 
-/* 1 ready, 0 deadline or wake_fd, -1 errno. */
+/* 1: ready, 0: the deadline passed or wake_fd is readable, -1: errno. */
 static int wait_ready(int fd, short events, uint64_t deadline_ms, int wake_fd)
 {
     while (true) {
@@ -37,7 +37,7 @@ static int wait_ready(int fd, short events, uint64_t deadline_ms, int wake_fd)
         if (got < 0 && errno != EINTR)
             return -1;
         if (got > 0)
-            return fds[0].revents != 0; /* else it was the wake */
+            return fds[0].revents != 0; /* otherwise wake_fd is readable */
     }
 }
 
@@ -76,7 +76,7 @@ int redis_connection_send(struct redis_connection *connection, size_t args_len, 
     return result;
 }
 
-/* 1 some bytes were read, 0 none are there, -1 the end. */
+/* 1: read some bytes, 0: none have arrived, -1: the connection ended. */
 static int read_some(struct redis_connection *connection, struct error *err)
 {
     char bytes[65536];
@@ -99,7 +99,7 @@ int redis_connection_receive(struct redis_connection *connection, uint64_t deadl
     while (true) {
         void *reply = NULL;
         if (redisReaderGetReply(connection->reader, &reply) != REDIS_OK)
-            return error_set(err, ERROR_STORE, 0, "Redis: not understood: %s", connection->reader->errstr);
+            return error_set(err, ERROR_STORE, 0, "Redis: invalid reply: %s", connection->reader->errstr);
         if (reply != NULL) {
             *ret = reply;
             return 1;
@@ -111,7 +111,7 @@ int redis_connection_receive(struct redis_connection *connection, uint64_t deadl
             continue;
         int ready = wait_ready(connection->fd, POLLIN, deadline_ms, wake_fd);
         if (ready < 0)
-            return error_set(err, ERROR_STORE, errno, "Redis: wait for an answer");
+            return error_set(err, ERROR_STORE, errno, "Redis: wait for a reply");
         if (ready == 0)
             return 0;
     }
@@ -123,16 +123,16 @@ int redis_error(const redisReply *reply, const char *doing, struct error *err)
     static const struct {
         const char *start, *text;
     } known[] = {
-        { "NOAUTH", "it wants a password (REDIS_PASSWORD)" },
-        { "WRONGPASS", "it refuses the user or password" },
-        { "NOPERM", "its user may not do this (ACL)" },
+        { "NOAUTH", "it requires a password (REDIS_PASSWORD)" },
+        { "WRONGPASS", "user or password is wrong" },
+        { "NOPERM", "the ACL forbids this to the user" },
         { "LOADING", "it is still loading its data" },
         { "READONLY", "it is a replica; its primary has moved" },
         { "MASTERDOWN", "it is a replica without its primary" },
         { "OOM", "it is out of memory (maxmemory)" },
         { "MISCONF", "it cannot write to its disk" },
         { "MOVED", "it is part of a cluster; name the node that serves the keys" },
-        { "BUSY", "it is busy with a script" },
+        { "BUSY", "it is busy running a script" },
         { "CLUSTERDOWN", "its cluster is down" },
     };
     for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
@@ -173,7 +173,7 @@ static int connect_any(const struct redis_address *address, int *ret_fd, struct 
     int fd = -1, os = 0;
     for (size_t i = 0; i < list.len && fd < 0; i++) {
         uint64_t now = redis_now_ms();
-        /* Half of what is left for each but the last, so that one dead address does not use up the time. */
+        /* Half of the remaining time for each address but the last, so that a dead one does not use up all of it. */
         uint64_t until = i + 1 < list.len && now < deadline_ms ? now + (deadline_ms - now) / 2 : deadline_ms;
         fd = connect_one(&list.at[i], list.lens[i], until);
         os = errno;
@@ -181,7 +181,7 @@ static int connect_any(const struct redis_address *address, int *ret_fd, struct 
     if (fd < 0)
         return error_set(err, ERROR_STORE, os, "Redis: connect to %s:%s", address->host, address->port);
 
-    /* Without these the other end's power cut would go unnoticed for hours; failing to set them is no harm. */
+    /* Without keepalive a power cut of the peer goes unnoticed for hours.  Failing to set an option does no harm. */
     static const struct {
         int level, name, value;
     } options[] = {
@@ -194,11 +194,11 @@ static int connect_any(const struct redis_address *address, int *ret_fd, struct 
     return 0;
 }
 
-/* One command of the greeting; `optional` ones may be refused (an ACL may forbid CLIENT). */
-static int greet(struct redis_connection *connection, const char *doing, bool optional, size_t len,
-                 const char *const args[], struct error *err)
+/* Sends one command at the beginning of a connection.  An `optional` one may fail: an ACL may forbid CLIENT. */
+static int send_hello(struct redis_connection *connection, const char *doing, bool optional, size_t len,
+                      const char *const args[], struct error *err)
 {
-    uint64_t deadline_ms = redis_now_ms() + GREETING_MS;
+    uint64_t deadline_ms = redis_now_ms() + HELLO_MS;
     redisReply *reply = NULL;
     if (redis_connection_send(connection, len, args, NULL, deadline_ms, err) < 0)
         return -1;
@@ -212,7 +212,7 @@ static int greet(struct redis_connection *connection, const char *doing, bool op
     return result;
 }
 
-static int introduce(struct redis_connection *connection, const struct redis_address *address, struct error *err)
+static int log_in(struct redis_connection *connection, const struct redis_address *address, struct error *err)
 {
     char name[48], database[16];
     (void)snprintf(name, sizeof name, "evalx-%ld", (long)getpid());
@@ -221,13 +221,14 @@ static int introduce(struct redis_connection *connection, const struct redis_add
         bool has_user = address->user[0] != '\0';
         const char *const with_user[] = { "AUTH", address->user, address->password };
         const char *const without[] = { "AUTH", address->password };
-        if (greet(connection, "log in", false, has_user ? 3 : 2, has_user ? with_user : without, err) < 0)
+        if (send_hello(connection, "log in", false, has_user ? 3 : 2, has_user ? with_user : without, err) < 0)
             return -1;
     }
-    if (greet(connection, "name the connection", true, 3, (const char *const[]){ "CLIENT", "SETNAME", name }, err) < 0)
+    if (send_hello(connection, "name the connection", true, 3, (const char *const[]){ "CLIENT", "SETNAME", name },
+                   err) < 0)
         return -1;
     if (address->database != 0 &&
-        greet(connection, "choose the database", false, 2, (const char *const[]){ "SELECT", database }, err) < 0)
+        send_hello(connection, "choose the database", false, 2, (const char *const[]){ "SELECT", database }, err) < 0)
         return -1;
     return 0;
 }
@@ -247,9 +248,9 @@ int redis_connection_open(const struct redis_address *address, struct redis_conn
     }
     connection->fd = take_fd(&fd);
     connection->reader = reader;
-    if ((address->uses_tls && redis_tls_open(address->trust, connection->fd, address->host,
-                                             redis_now_ms() + GREETING_MS, &connection->tls, err) < 0) ||
-        introduce(connection, address, err) < 0) {
+    if ((address->uses_tls && redis_tls_open(address->trust, connection->fd, address->host, redis_now_ms() + HELLO_MS,
+                                             &connection->tls, err) < 0) ||
+        log_in(connection, address, err) < 0) {
         redis_connection_close(connection);
         return -1;
     }

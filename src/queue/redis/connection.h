@@ -1,10 +1,10 @@
 /*
- * redis_connection: one connection to Redis.
+ * redis_connection: one connection to Redis, for one thread at a time.
  *
- * Our own socket; hiredis only writes and reads the protocol.  So a deadline covers a whole answer, however slowly
- * its bytes come; a wait can be ended from another thread; and a connection that is gone is an error, never a SIGPIPE.
- * The name is looked up again at each connect, so that a failover by DNS is followed.
- * One thread at a time.  After -1 from send or receive the connection is of no more use: close it.
+ * The socket is ours; hiredis only formats commands and parses replies.  So a deadline covers a whole reply, however
+ * slowly its bytes arrive, another thread can end a wait, and a lost connection is an error instead of a SIGPIPE.  The
+ * host name is looked up for each connect, which follows a failover by DNS.  After a failed send or receive the
+ * connection must be closed.
  */
 #pragma once
 #include <hiredis/hiredis.h>
@@ -19,35 +19,35 @@
 struct redis_address {
     char host[256];
     char port[8];
-    char user[128];     /* empty: the default user */
-    char password[256]; /* empty: no AUTH */
+    char user[128];     /* "": the default user */
+    char password[256]; /* "": no AUTH */
     unsigned database;
     bool uses_tls;
-    const struct redis_trust *trust; /* borrowed; set before a connect where uses_tls */
-    struct redis_resolver *resolver; /* borrowed; set before a connect: of this host and port */
+    const struct redis_trust *trust; /* borrowed; must be set before a connect if uses_tls */
+    struct redis_resolver *resolver; /* borrowed; for this host and port; must be set before a connect */
 };
 
 struct redis_connection {
     int fd;
     struct redis_tls *tls; /* NULL: plain */
     redisReader *reader;
-    uint64_t id; /* the server's CLIENT ID of it; 0: not asked for yet */
+    uint64_t id; /* CLIENT ID; 0: not read yet, UINT64_MAX: not available */
 };
 
-/* redis[s]://[user[:password]@]host[:port][/database], parts percent-encoded.  Never repeats the URL in *err. */
+/* Parses redis[s]://[user[:password]@]host[:port][/database] with percent-encoded parts.  *err never quotes the URL. */
 int redis_address_parse(const char *url, struct redis_address *ret, struct error *err);
 
-/* Connects, says who we are and chooses the database: 2 s to connect, 2 s for the rest. */
+/* Connects within 2 s, then logs in and selects the database, each command within 2 s. */
 int redis_connection_open(const struct redis_address *address, struct redis_connection **ret, struct error *err);
-void redis_connection_close(struct redis_connection *connection); /* NULL is fine */
+void redis_connection_close(struct redis_connection *connection); /* NULL is allowed */
 
-/* `lens` NULL: the arguments are strings.  Deadlines are on clock_mono_us, in ms. */
+/* `lens` NULL: the arguments are strings.  Deadlines are on the clock of redis_now_ms. */
 int redis_connection_send(struct redis_connection *connection, size_t args_len, const char *const args[],
                           const size_t lens[], uint64_t deadline_ms, struct error *err);
-/* 1: *ret is the answer, to be freed by freeReplyObject.  0: the deadline came, or wake_fd (unless -1) is readable. */
+/* 1: *ret is the reply, which the caller frees.  0: the deadline passed, or wake_fd (unless -1) is readable. */
 int redis_connection_receive(struct redis_connection *connection, uint64_t deadline_ms, int wake_fd, redisReply **ret,
                              struct error *err);
 
-/* What a server's error answer means to the caller; always -1. */
+/* Turns an error reply into *err, with an explanation if the error is known.  Always returns -1. */
 int redis_error(const redisReply *reply, const char *doing, struct error *err);
-uint64_t redis_now_ms(void);
+uint64_t redis_now_ms(void); /* monotonic clock */

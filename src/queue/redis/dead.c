@@ -1,10 +1,13 @@
-/* redis_dead: what operators ask for: dead letters and the list of workers; one script each (scripts/NAME.lua). */
+/* redis/dead: dead letters and the list of workers, for operators; one script each (scripts/NAME.lua). */
 #include <stdio.h>
 #include <string.h>
 
 #include "queue/redis/redis_store.h"
 
-#define DEAD_WORDS 8 /* token, lane, priority, attempt, created, died, reason, client; then perhaps the payload */
+#define DEAD_FIELDS 8 /* token, queue, priority, attempt, created, died, reason, client; dead_get adds the payload */
+
+/* The numbers that scripts/dead_retry.lua answers; 0 is a token that is no dead letter. */
+enum { RETRY_RETRIED = 1, RETRY_FULL = 2 };
 
 static void copy_text(char *ret, size_t bytes, const redisReply *word)
 {
@@ -13,7 +16,7 @@ static void copy_text(char *ret, size_t bytes, const redisReply *word)
 
 static int read_dead(const redisReply *words, struct store_dead *ret, struct error *err)
 {
-    if (words->type != REDIS_REPLY_ARRAY || words->elements < DEAD_WORDS)
+    if (words->type != REDIS_REPLY_ARRAY || words->elements < DEAD_FIELDS)
         return redis_bad_reply(REDIS_DEAD_LIST, err);
     redisReply **at = words->element;
     uint64_t priority = redis_number(at[2]);
@@ -64,9 +67,9 @@ int redis_dead_get(struct store *base, const char *token, struct store_dead *ret
     *ret_found = reply->elements > 0;
     if (reply->elements == 0)
         return 0;
-    if (reply->elements != DEAD_WORDS + 1)
+    if (reply->elements != DEAD_FIELDS + 1)
         return redis_bad_reply(REDIS_DEAD_GET, err);
-    struct text payload = redis_text(reply->element[DEAD_WORDS]);
+    struct text payload = redis_text(reply->element[DEAD_FIELDS]);
     if (read_dead(reply, ret, err) < 0)
         return -1;
     buf_init(&ret->payload, payload.len + 1);
@@ -84,10 +87,10 @@ int redis_dead_retry(struct store *base, const char *token, bool *ret_retried, s
     redis_args_add_number(&args, store->queue_max);
     if (redis_call(store, REDIS_DEAD_RETRY, &args, REDIS_REPLY_INTEGER, &reply, err) < 0)
         return -1;
-    if (reply->integer == 2)
+    if (reply->integer == RETRY_FULL)
         return error_set(err, ERROR_BUSY, 0, "the queue is full (%llu submissions wait)",
                          (unsigned long long)store->queue_max);
-    *ret_retried = reply->integer == 1;
+    *ret_retried = reply->integer == RETRY_RETRIED;
     return 0;
 }
 

@@ -1,25 +1,25 @@
 /*
- * redis_pool: connections for calls, and what to do while Redis is away.
+ * redis/pool: connections for calls, scripts, and the behaviour while Redis is down.
  *
- * A connection that broke takes the idle ones with it: they are of the same age and the same server.  A connect that
- * failed keeps others from trying for 50 ms, then twice as long each time up to a second, half of it by chance, so that
- * a fleet does not come back in step; until then calls fail at once with the reason, and the API can say 503.
+ * When a connection breaks, the idle ones are closed too: they are as old and lead to the same server.  After a failed
+ * connect no caller tries again for a back-off of 50 ms to 1 s, with jitter so that a fleet does not reconnect at once.
+ * Until then calls fail immediately with the reason, and the API answers 503.
  */
 #include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/random.h>
 
+#include "base/sync.h"
 #include "queue/redis/redis_store.h"
 
-#define BACK_OFF_MS_MIN 50
-#define BACK_OFF_MS_MAX 1000
+#define BACKOFF_MIN_MS 50
+#define BACKOFF_MAX_MS 1000
 
 void redis_pool_init(struct redis_pool *pool, const struct redis_address *address)
 {
     *pool = (struct redis_pool){ .address = *address };
-    (void)pthread_mutex_init(&pool->lock, NULL);
+    mutex_init(&pool->lock);
 }
 
 /* With the lock held. */
@@ -35,58 +35,39 @@ void redis_pool_done(struct redis_pool *pool)
     (void)pthread_mutex_destroy(&pool->lock);
 }
 
-uint64_t redis_spread(uint64_t ms)
-{
-    unsigned char chance;
-    if (getrandom(&chance, sizeof chance, 0) != sizeof chance)
-        chance = 255;
-    return ms / 2 + ms / 2 * chance / 255;
-}
-
-/* With the lock held. */
-static void back_off(struct redis_pool *pool, const struct error *why)
-{
-    pool->away = *why;
-    pool->back_off_ms *= 2;
-    if (pool->back_off_ms < BACK_OFF_MS_MIN)
-        pool->back_off_ms = BACK_OFF_MS_MIN;
-    if (pool->back_off_ms > BACK_OFF_MS_MAX)
-        pool->back_off_ms = BACK_OFF_MS_MAX;
-    pool->retry_at_ms = redis_now_ms() + redis_spread(pool->back_off_ms);
-}
-
 int redis_pool_connect(struct redis_pool *pool, struct redis_connection **ret, struct error *err)
 {
-    (void)pthread_mutex_lock(&pool->lock);
+    mutex_lock(&pool->lock);
     uint64_t now = redis_now_ms();
     bool may_try = now >= pool->retry_at_ms;
     if (!may_try)
-        *err = pool->away;
-    else if (pool->back_off_ms > 0)
-        pool->retry_at_ms = now + BACK_OFF_MS_MAX; /* this caller tries for all of them */
-    (void)pthread_mutex_unlock(&pool->lock);
+        *err = pool->last_error;
+    else if (pool->failures > 0)
+        pool->retry_at_ms = now + BACKOFF_MAX_MS; /* this caller tries for all others */
+    mutex_unlock(&pool->lock);
     if (!may_try)
         return -1;
 
     int result = redis_connection_open(&pool->address, ret, err);
-    (void)pthread_mutex_lock(&pool->lock);
+    lock_guard(&pool->lock);
     if (result < 0) {
-        back_off(pool, err);
+        pool->last_error = *err;
+        pool->failures++;
+        pool->retry_at_ms = redis_now_ms() + backoff_ms(pool->failures, BACKOFF_MIN_MS, BACKOFF_MAX_MS);
     } else {
-        pool->back_off_ms = 0;
+        pool->failures = 0;
         pool->retry_at_ms = 0;
     }
-    (void)pthread_mutex_unlock(&pool->lock);
     return result;
 }
 
 int redis_pool_take(struct redis_pool *pool, struct redis_connection **ret, struct error *err)
 {
     struct redis_connection *connection = NULL;
-    (void)pthread_mutex_lock(&pool->lock);
+    mutex_lock(&pool->lock);
     if (pool->idle_len > 0)
         connection = pool->idle[--pool->idle_len];
-    (void)pthread_mutex_unlock(&pool->lock);
+    mutex_unlock(&pool->lock);
     if (connection == NULL)
         return redis_pool_connect(pool, ret, err);
     *ret = connection;
@@ -95,11 +76,11 @@ int redis_pool_take(struct redis_pool *pool, struct redis_connection **ret, stru
 
 void redis_pool_give(struct redis_pool *pool, struct redis_connection *connection)
 {
-    (void)pthread_mutex_lock(&pool->lock);
+    mutex_lock(&pool->lock);
     bool keep = pool->idle_len < REDIS_IDLE_MAX;
     if (keep)
         pool->idle[pool->idle_len++] = connection;
-    (void)pthread_mutex_unlock(&pool->lock);
+    mutex_unlock(&pool->lock);
     if (!keep)
         redis_connection_close(connection);
 }
@@ -107,9 +88,8 @@ void redis_pool_give(struct redis_pool *pool, struct redis_connection *connectio
 void redis_pool_drop(struct redis_pool *pool, struct redis_connection *connection)
 {
     redis_connection_close(connection);
-    (void)pthread_mutex_lock(&pool->lock);
+    lock_guard(&pool->lock);
     close_idle(pool);
-    (void)pthread_mutex_unlock(&pool->lock);
 }
 
 /* ---- scripts ---- */
@@ -153,7 +133,7 @@ void redis_args_add_number(struct redis_args *args, uint64_t number)
     redis_args_add(args, (struct text){ at, (size_t)len });
 }
 
-/* *ret_broke: the connection is of no more use. */
+/* Sends the command and receives the answer.  *ret_broke: the connection must be closed. */
 static int exchange(struct redis_connection *connection, const struct redis_args *args, const char *doing,
                     redisReply **ret, bool *ret_broke, struct error *err)
 {
@@ -163,14 +143,14 @@ static int exchange(struct redis_connection *connection, const struct redis_args
         return -1;
     int got = redis_connection_receive(connection, deadline_ms, -1, ret, err);
     if (got == 0)
-        return error_set(err, ERROR_STORE, ETIMEDOUT, "%s: Redis gives no answer", doing);
+        return error_set(err, ERROR_STORE, ETIMEDOUT, "%s: Redis does not answer", doing);
     if (got < 0)
         return -1;
     *ret_broke = false;
     return 0;
 }
 
-/* Answers that say: this server is not (or not now) the one to talk to.  The next connect may find another. */
+/* Errors of a server that cannot serve us now, or no longer.  The next connect may find its successor. */
 static bool is_wrong_server(const char *text)
 {
     return strncmp(text, "READONLY", 8) == 0 || strncmp(text, "LOADING", 7) == 0 ||
@@ -185,7 +165,7 @@ int redis_eval(struct redis_connection *connection, enum redis_script script, st
     if (exchange(connection, args, doing, &reply, ret_broke, err) < 0)
         return -1;
     if (reply->type == REDIS_REPLY_ERROR && strncmp(reply->str, "NOSCRIPT", 8) == 0) {
-        /* A server that was restarted, or another one: send the whole text once, from then on it knows it. */
+        /* A restarted server, or another one: EVAL sends the text, and from then on the server knows its hash. */
         freeReplyObject(reply);
         struct text hash = { args->at[1], args->lens[1] };
         args->at[0] = "EVAL";
@@ -212,7 +192,7 @@ int redis_eval(struct redis_connection *connection, enum redis_script script, st
 
 int redis_bad_reply(enum redis_script script, struct error *err)
 {
-    return error_set(err, ERROR_STORE, 0, "%s: Redis gave an answer of another form", redis_scripts[script].name);
+    return error_set(err, ERROR_STORE, 0, "%s: Redis gave an unexpected reply", redis_scripts[script].name);
 }
 
 int redis_call(struct redis_store *store, enum redis_script script, struct redis_args *args, int type, redisReply **ret,
@@ -239,7 +219,7 @@ int redis_call(struct redis_store *store, enum redis_script script, struct redis
             return -1;
         }
         redis_pool_drop(&store->pool, connection);
-        /* Once more, unless the time went into waiting for a server that does not answer. */
+        /* Repeat once, unless the time was spent waiting for a server that does not answer. */
         if (try == 1 || redis_now_ms() - start_ms > 1000)
             return -1;
     }

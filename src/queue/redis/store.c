@@ -1,13 +1,14 @@
-/* redis_store: opening and closing the store of a fleet; see redis/internal.h for how it works. */
+/* redis/store: opening and closing; see redis/redis_store.h for how the store works. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/sync.h"
 #include "queue/redis/redis_store.h"
 #include "queue/shards/token_shard.h"
 
-/* The value of "name:value" in the text INFO gives; empty where it is not there. */
+/* The value of "name:value" in the answer to INFO; empty if it is missing. */
 static struct text info_value(struct text info, const char *name)
 {
     size_t name_len = strlen(name);
@@ -28,7 +29,7 @@ static struct text info_value(struct text info, const char *name)
 
 static int check_info(struct text info, struct error *err)
 {
-    struct text version = info_value(info, "redis_version"); /* Valkey says 7.2.4 here */
+    struct text version = info_value(info, "redis_version"); /* Valkey reports 7.2.4 here */
     struct text policy = info_value(info, "maxmemory_policy");
     uint64_t major = 0;
     const char *dot = version.len > 0 ? memchr(version.at, '.', version.len) : NULL;
@@ -38,7 +39,7 @@ static int check_info(struct text info, struct error *err)
                          TEXT_ARG(version));
     if (policy.len > 7 && memcmp(policy.at, "allkeys", 7) == 0)
         return error_set(err, ERROR_SETUP, 0,
-                         "open store: Redis may drop accepted submissions (maxmemory-policy %.*s); "
+                         "open store: Redis may evict accepted submissions (maxmemory-policy %.*s); "
                          "set it to noeviction",
                          TEXT_ARG(policy));
     return 0;
@@ -56,7 +57,7 @@ int redis_check_server(struct redis_store *store, struct error *err)
         got = redis_connection_receive(connection, deadline_ms, -1, &reply, err);
     if (got != 1) {
         redis_pool_drop(&store->pool, connection);
-        return got < 0 ? -1 : error_set(err, ERROR_STORE, ETIMEDOUT, "open store: Redis gives no answer");
+        return got < 0 ? -1 : error_set(err, ERROR_STORE, ETIMEDOUT, "open store: Redis does not answer");
     }
     redis_pool_give(&store->pool, connection);
     if (reply->type != REDIS_REPLY_STRING)
@@ -135,7 +136,7 @@ int redis_store_new(const struct config *config, const char *url, struct redis_s
     store->result_ttl_ms = config->result_ttl_s * 1000;
     store->idempotency_ms = config->idempotency_s * 1000;
     (void)snprintf(store->prefix, sizeof store->prefix, "{%s}:", config->redis_prefix);
-    (void)pthread_mutex_init(&store->claim_conns_lock, NULL);
+    mutex_init(&store->claim_conns_lock);
     redis_pool_init(&store->pool, &address);
     *ret = store;
     return 0;

@@ -1,4 +1,4 @@
-/* redis_tls: OpenSSL over a socket of ours; see redis/tls.h. */
+/* redis_tls: OpenSSL on our own socket; see redis/tls.h. */
 #include "queue/redis/tls.h"
 
 #ifdef EVALX_OPENSSL
@@ -26,19 +26,19 @@ struct redis_tls {
     SSL *ssl;
 };
 
-/* The reason OpenSSL gives; its queue is a thread's own, and is left empty. */
-static const char *openssl_words(void)
+/* The reason OpenSSL gives.  Empties the error queue, which belongs to the thread. */
+static const char *openssl_reason(void)
 {
     unsigned long code = ERR_get_error();
     const char *words = code != 0 ? ERR_reason_error_string(code) : NULL;
     ERR_clear_error();
-    /* What a server answers that reads our greeting as a command. */
+    /* OpenSSL's reason when a server without TLS took our handshake for a command. */
     if (ERR_GET_LIB(code) == ERR_LIB_SSL && ERR_GET_REASON(code) == SSL_R_WRONG_VERSION_NUMBER)
         return "it does not speak TLS on this port";
     return words != NULL ? words : "the connection ended";
 }
 
-/* ---- bytes: a BIO of our own, as OpenSSL's would raise SIGPIPE ---- */
+/* ---- I/O: our own BIO, because OpenSSL's raises SIGPIPE ---- */
 
 static int bio_result(BIO *bio, ssize_t len)
 {
@@ -76,7 +76,7 @@ static long bio_control(BIO *bio, int command, long number, void *pointer)
     (void)bio;
     (void)number;
     (void)pointer;
-    return command == BIO_CTRL_FLUSH; /* nothing is held back */
+    return command == BIO_CTRL_FLUSH; /* nothing is buffered */
 }
 
 static int bio_free(BIO *bio)
@@ -99,8 +99,8 @@ void redis_trust_close(struct redis_trust *trust)
 
 int redis_trust_open(const char *ca_file, struct redis_trust **ret, struct error *err)
 {
-    if (ca_file[0] != '\0' && access(ca_file, R_OK) < 0) /* OpenSSL's own words leave out why */
-        return error_set(err, ERROR_SETUP, errno, "open store: read the authorities in %s", ca_file);
+    if (ca_file[0] != '\0' && access(ca_file, R_OK) < 0) /* OpenSSL's message does not contain the reason */
+        return error_set(err, ERROR_SETUP, errno, "open store: read the CA certificates in %s", ca_file);
     struct redis_trust *trust = calloc(1, sizeof *trust);
     if (trust == NULL)
         return error_set(err, ERROR_SETUP, ENOMEM, "open store: TLS");
@@ -110,7 +110,7 @@ int redis_trust_open(const char *ca_file, struct redis_trust **ret, struct error
         SSL_CTX_set_min_proto_version(trust->context, TLS1_2_VERSION) != 1 ||
         BIO_meth_set_write(trust->method, bio_write) != 1 || BIO_meth_set_read(trust->method, bio_read) != 1 ||
         BIO_meth_set_ctrl(trust->method, bio_control) != 1 || BIO_meth_set_destroy(trust->method, bio_free) != 1) {
-        (void)error_set(err, ERROR_SETUP, 0, "open store: TLS: %s", openssl_words());
+        (void)error_set(err, ERROR_SETUP, 0, "open store: TLS: %s", openssl_reason());
         redis_trust_close(trust);
         return -1;
     }
@@ -120,8 +120,8 @@ int redis_trust_open(const char *ca_file, struct redis_trust **ret, struct error
     int loaded = ca_file[0] != '\0' ? SSL_CTX_load_verify_locations(trust->context, ca_file, NULL)
                                     : SSL_CTX_set_default_verify_paths(trust->context);
     if (loaded != 1) {
-        (void)error_set(err, ERROR_SETUP, 0, "open store: read the authorities in %s: %s",
-                        ca_file[0] != '\0' ? ca_file : "the system's folder", openssl_words());
+        (void)error_set(err, ERROR_SETUP, 0, "open store: read the CA certificates in %s: %s",
+                        ca_file[0] != '\0' ? ca_file : "the folder of the system", openssl_reason());
         redis_trust_close(trust);
         return -1;
     }
@@ -139,7 +139,7 @@ void redis_tls_close(struct redis_tls *tls)
     free(tls);
 }
 
-/* Names the peer that is expected: by its certificate's resolver, or addresses. */
+/* Sets the name or address that the certificate must match. */
 static bool expect_host(SSL *ssl, const char *host)
 {
     unsigned char address[sizeof(struct in6_addr)];
@@ -164,7 +164,7 @@ static SSL *new_ssl(const struct redis_trust *trust, int fd, const char *host)
     *kept_fd = fd;
     BIO_set_data(bio, kept_fd);
     BIO_set_init(bio, 1);
-    SSL_set_bio(ssl, bio, bio); /* takes the BIO over */
+    SSL_set_bio(ssl, bio, bio); /* takes over the BIO */
     if (!expect_host(ssl, host)) {
         SSL_free(ssl);
         return NULL;
@@ -172,7 +172,7 @@ static SSL *new_ssl(const struct redis_trust *trust, int fd, const char *host)
     return ssl;
 }
 
-static int shake_hands(SSL *ssl, int fd, const char *host, uint64_t deadline_ms, struct error *err)
+static int do_handshake(SSL *ssl, int fd, const char *host, uint64_t deadline_ms, struct error *err)
 {
     while (true) {
         ERR_clear_error();
@@ -183,16 +183,16 @@ static int shake_hands(SSL *ssl, int fd, const char *host, uint64_t deadline_ms,
         long verified = SSL_get_verify_result(ssl);
         if (verified != X509_V_OK) {
             ERR_clear_error();
-            return error_set(err, ERROR_STORE, 0, "Redis: TLS: the certificate of %s is refused: %s", host,
+            return error_set(err, ERROR_STORE, 0, "Redis: TLS: the certificate of %s is rejected: %s", host,
                              X509_verify_cert_error_string(verified));
         }
         if (reason != SSL_ERROR_WANT_READ && reason != SSL_ERROR_WANT_WRITE)
-            return error_set(err, ERROR_STORE, 0, "Redis: TLS with %s: %s", host, openssl_words());
+            return error_set(err, ERROR_STORE, 0, "Redis: TLS with %s: %s", host, openssl_reason());
         struct pollfd ready = { .fd = fd, .events = reason == SSL_ERROR_WANT_READ ? POLLIN : POLLOUT };
         uint64_t now = clock_mono_us() / 1000;
-        /* A Redis without TLS takes our greeting for half a command, and waits. */
+        /* A Redis without TLS takes our handshake for half a command and waits for the rest. */
         if (now >= deadline_ms || poll(&ready, 1, (int)(deadline_ms - now)) == 0)
-            return error_set(err, ERROR_STORE, 0, "Redis: TLS with %s: no answer; is this its port for TLS?", host);
+            return error_set(err, ERROR_STORE, 0, "Redis: TLS with %s: no answer; is this the TLS port?", host);
     }
 }
 
@@ -204,11 +204,11 @@ int redis_tls_open(const struct redis_trust *trust, int fd, const char *host, ui
         return error_set(err, ERROR_STORE, ENOMEM, "Redis: TLS");
     tls->ssl = new_ssl(trust, fd, host);
     if (tls->ssl == NULL) {
-        (void)error_set(err, ERROR_STORE, 0, "Redis: TLS: %s", openssl_words());
+        (void)error_set(err, ERROR_STORE, 0, "Redis: TLS: %s", openssl_reason());
         redis_tls_close(tls);
         return -1;
     }
-    if (shake_hands(tls->ssl, fd, host, deadline_ms, err) < 0) {
+    if (do_handshake(tls->ssl, fd, host, deadline_ms, err) < 0) {
         redis_tls_close(tls);
         return -1;
     }
@@ -216,8 +216,8 @@ int redis_tls_open(const struct redis_trust *trust, int fd, const char *host, ui
     return 0;
 }
 
-/* What a call that moved nothing says. */
-static ssize_t nothing_moved(struct redis_tls *tls, int result)
+/* The result of a call that transferred nothing. */
+static ssize_t no_bytes(struct redis_tls *tls, int result)
 {
     int os = errno;
     int reason = SSL_get_error(tls->ssl, result);
@@ -236,7 +236,7 @@ ssize_t redis_tls_receive(struct redis_tls *tls, void *bytes, size_t len)
     ERR_clear_error();
     errno = 0;
     int result = SSL_read_ex(tls->ssl, bytes, len, &got);
-    return result == 1 ? (ssize_t)got : nothing_moved(tls, result);
+    return result == 1 ? (ssize_t)got : no_bytes(tls, result);
 }
 
 ssize_t redis_tls_send(struct redis_tls *tls, const void *bytes, size_t len)
@@ -245,7 +245,7 @@ ssize_t redis_tls_send(struct redis_tls *tls, const void *bytes, size_t len)
     ERR_clear_error();
     errno = 0;
     int result = SSL_write_ex(tls->ssl, bytes, len, &sent);
-    return result == 1 ? (ssize_t)sent : nothing_moved(tls, result);
+    return result == 1 ? (ssize_t)sent : no_bytes(tls, result);
 }
 
 #else
@@ -257,8 +257,8 @@ int redis_trust_open(const char *ca_file, struct redis_trust **ret, struct error
     (void)ca_file;
     (void)ret;
     return error_set(err, ERROR_SETUP, 0,
-                     "store: this evalx is built without TLS for Redis (rediss://); build it with libssl-dev, or put "
-                     "stunnel beside it and name that with redis://");
+                     "store: this evalx is built without TLS for Redis (rediss://); build it with libssl-dev, or "
+                     "run stunnel and name its address with redis://");
 }
 
 void redis_trust_close(struct redis_trust *trust)
@@ -266,7 +266,7 @@ void redis_trust_close(struct redis_trust *trust)
     (void)trust;
 }
 
-/* Without a trust there is no connection: reaching one of these is a mistake of ours. */
+/* Never called: without a redis_trust there is no TLS connection. */
 int redis_tls_open(const struct redis_trust *trust, int fd, const char *host, uint64_t deadline_ms,
                    struct redis_tls **ret, struct error *err)
 {

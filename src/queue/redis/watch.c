@@ -1,8 +1,10 @@
 /*
- * redis_watch: a thread with a connection of its own that hears what the scripts publish, "TOKEN STATE CANCELLED" on
- * `events`, and tells the watcher; and, where somebody watches ends, small results on `ends`, which saves their
- * reading.  Silence is broken by a PING, so that a dead connection is found within 10 s; then it connects again, 50 ms
- * to 5 s apart.  What happens meanwhile is not heard: whoever waits for a state must also look now and then.
+ * redis/watch: a thread that subscribes to what the scripts publish and calls the watchers.
+ *
+ * The channel `events` carries "TOKEN STATE CANCELLED".  If there is a result watcher, the thread also subscribes to
+ * `ends`, which carries small results, so that they need not be read.  After 5 s of silence the thread sends a PING,
+ * so a dead connection is found within 10 s.  It reconnects with a back-off of 50 ms to 5 s.  Events in between are
+ * lost, so whoever waits for a state must also read it now and then.
  */
 #include <errno.h>
 #include <poll.h>
@@ -12,18 +14,20 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/sync.h"
 #include "queue/redis/redis_store.h"
 
 #define SILENCE_MS 5000
-#define BACK_OFF_MS_MAX 5000
+#define BACKOFF_MIN_MS 50
+#define BACKOFF_MAX_MS 5000
 
-static bool must_end(const struct redis_store *store)
+static bool must_stop(const struct redis_store *store)
 {
     struct pollfd end = { .fd = store->watch_stop_fd, .events = POLLIN };
     return poll(&end, 1, 0) > 0;
 }
 
-/* Cuts the next word off; false where there is none. */
+/* Takes the next word off *rest.  False: there is none. */
 static bool take_word(struct text *rest, struct text *ret)
 {
     const char *blank = rest->len > 0 ? memchr(rest->at, ' ', rest->len) : NULL;
@@ -34,8 +38,8 @@ static bool take_word(struct text *rest, struct text *ret)
     return true;
 }
 
-/* "TOKEN ATTEMPT LANE CREATED STARTED FINISHED RESULT" of one that is completed; see scripts/finish.lua. */
-static void tell_end(const struct redis_store *store, struct text message)
+/* "TOKEN ATTEMPT QUEUE CREATED STARTED FINISHED RESULT" of a completed submission; see scripts/finish.lua. */
+static void notify_result(const struct redis_store *store, struct text message)
 {
     struct store_view view = { .found = true, .state = SUBMISSION_COMPLETED };
     struct text token, queue, numbers[4];
@@ -57,13 +61,13 @@ static void tell_end(const struct redis_store *store, struct text message)
     store->result_watcher(store->result_context, name, &view);
 }
 
-static void tell(const struct redis_store *store, const redisReply *reply)
+static void notify(const struct redis_store *store, const redisReply *reply)
 {
     if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 3 || reply->element[1]->type != REDIS_REPLY_STRING ||
         reply->element[2]->type != REDIS_REPLY_STRING || strcmp(reply->element[0]->str, "message") != 0)
         return;
     if (strcmp(reply->element[1]->str + strlen(store->prefix), "ends") == 0) {
-        tell_end(store, redis_text(reply->element[2]));
+        notify_result(store, redis_text(reply->element[2]));
         return;
     }
     const char *message = reply->element[2]->str;
@@ -77,8 +81,8 @@ static void tell(const struct redis_store *store, const redisReply *reply)
     store->watcher(store->watcher_context, token, (enum submission_state)state, message[TOKEN_LEN + 3] == '1');
 }
 
-/* Until the connection breaks or the store closes. */
-static void listen_on(const struct redis_store *store, struct redis_connection *connection, struct error *err)
+/* Returns when the connection breaks or the store closes. */
+static void receive_events(const struct redis_store *store, struct redis_connection *connection, struct error *err)
 {
     char events[sizeof store->prefix + 16], ends[sizeof store->prefix + 16];
     (void)snprintf(events, sizeof events, "%sevents", store->prefix);
@@ -87,24 +91,24 @@ static void listen_on(const struct redis_store *store, struct redis_connection *
                               (const char *const[]){ "SUBSCRIBE", events, ends }, NULL, redis_now_ms() + REDIS_CALL_MS,
                               err) < 0)
         return;
-    bool asked = false; /* a PING is on its way */
+    bool is_ping_sent = false; /* and not yet answered */
     while (true) {
         auto_reply redisReply *reply = NULL;
         int got = redis_connection_receive(connection, redis_now_ms() + SILENCE_MS, store->watch_stop_fd, &reply, err);
-        if (got < 0 || must_end(store))
+        if (got < 0 || must_stop(store))
             return;
         if (got == 1 && reply->type == REDIS_REPLY_ERROR) {
             (void)redis_error(reply, "listen for events", err);
             return;
         }
         if (got == 1) {
-            asked = false;
-            tell(store, reply);
-        } else if (asked) {
-            (void)error_set(err, ERROR_STORE, ETIMEDOUT, "listen for events: Redis gives no answer");
+            is_ping_sent = false;
+            notify(store, reply);
+        } else if (is_ping_sent) {
+            (void)error_set(err, ERROR_STORE, ETIMEDOUT, "listen for events: Redis does not answer");
             return;
         } else {
-            asked = true;
+            is_ping_sent = true;
             uint64_t late_ms = redis_now_ms() + REDIS_CALL_MS;
             if (redis_connection_send(connection, 1, (const char *const[]){ "PING" }, NULL, late_ms, err) < 0)
                 return;
@@ -112,24 +116,23 @@ static void listen_on(const struct redis_store *store, struct redis_connection *
     }
 }
 
-static void *watch_loop(void *context)
+static void *watch_main(void *context)
 {
     struct redis_store *store = context;
-    uint64_t back_off_ms = 50;
-    while (!must_end(store)) {
+    uint32_t failures = 0;
+    while (!must_stop(store)) {
         struct redis_connection *connection = NULL;
         struct error err;
         if (redis_connection_open(&store->pool.address, &connection, &err) == 0) {
-            back_off_ms = 50;
-            listen_on(store, connection, &err);
+            failures = 0;
+            receive_events(store, connection, &err);
             redis_connection_close(connection);
         }
-        if (must_end(store))
+        if (must_stop(store))
             break;
-        log_warn("Redis events stopped, connecting again: %s", err.text);
+        log_warn("subscription to Redis lost, reconnecting: %s", err.text);
         struct pollfd end = { .fd = store->watch_stop_fd, .events = POLLIN };
-        (void)poll(&end, 1, (int)redis_spread(back_off_ms));
-        back_off_ms = back_off_ms * 2 < BACK_OFF_MS_MAX ? back_off_ms * 2 : BACK_OFF_MS_MAX;
+        (void)poll(&end, 1, (int)backoff_ms(++failures, BACKOFF_MIN_MS, BACKOFF_MAX_MS));
     }
     return NULL;
 }
@@ -138,17 +141,16 @@ int redis_watch(struct store *base, store_watcher *watcher, void *context, struc
 {
     struct redis_store *store = redis_of(base);
     if (store->watcher != NULL)
-        return error_set(err, ERROR_BUG, 0, "the store has a watcher already");
+        return error_set(err, ERROR_BUG, 0, "the store already has a watcher");
     store->watch_stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (store->watch_stop_fd < 0)
-        return error_set(err, ERROR_SETUP, errno, "start the store's watch thread");
+        return error_set(err, ERROR_SETUP, errno, "start the watch thread of the store");
     store->watcher_context = context;
     store->watcher = watcher;
-    int os = pthread_create(&store->watch_thread, NULL, watch_loop, store);
-    if (os != 0) {
+    if (thread_start(&store->watch_thread, "redis-watch", watch_main, store, err) < 0) {
         store->watcher = NULL;
         (void)close(store->watch_stop_fd);
-        return error_set(err, ERROR_SETUP, os, "start the store's watch thread");
+        return -1;
     }
     return 0;
 }
@@ -165,7 +167,7 @@ void redis_watch_stop(struct redis_store *store)
     if (store->watcher == NULL)
         return;
     (void)eventfd_write(store->watch_stop_fd, 1);
-    (void)pthread_join(store->watch_thread, NULL);
+    thread_join(store->watch_thread);
     (void)close(store->watch_stop_fd);
     store->watcher = NULL;
 }

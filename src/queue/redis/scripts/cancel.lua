@@ -1,11 +1,11 @@
 #!lua flags=allow-oom
--- ARGV: token, ttl_ms, name of this call.  Returns 1 if it was still to end and has ended by this.
+-- ARGV: token, ttl_ms, name of this call.  Returns 1 if this call ended the submission.
 local token = ARGV[1]
 local at = redis.call('HMGET', sub_key(token), 'state', 'priority', 'lane', 'by', 'seq', 'client', 'parked')
 if not at[1] then return 0 end
-local active = at[6] -- whose active one ends
+local active = at[6] -- the client whose active submission ends
 if at[1] == QUEUED then
-    if at[6] then client_waits(at[6], token, -1) end
+    if at[6] then count_client_waiting(at[6], token, -1) end
     if at[7] == '1' then
         redis.call('ZREM', parked_key(at[6]), item(at[5], token))
         count_one('waiting', -1)
@@ -14,7 +14,7 @@ if at[1] == QUEUED then
     else
         leave_queue(token, at[2], at[3], at[5], at[6] or '')
         count(at[3], -1, 0)
-        trim_bell(at[3])
+        trim_wakeups(at[3])
     end
 elseif at[1] == PROCESSING then
     count(at[3], 0, -1)

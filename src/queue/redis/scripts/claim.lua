@@ -1,15 +1,15 @@
 #!lua flags=allow-oom
--- ARGV: worker, lease_ms, max, asker, number, again (0 or 1), the lane whose bell the asker took or '', lanes...
--- Returns token, attempt, waited_ms, payload for each.
+-- ARGV: worker, lease_ms, max, connection, number, again (0 or 1), the queue whose wakeup the connection took or '',
+-- queues...  Returns token, attempt, waited_ms, payload for each claim.
 --
--- An asker numbers its questions; the last answer is kept, so that the same question asked again, because its answer
--- was lost, gets what it was given the first time.
-local worker, lease_ms, max, rung = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[7]
-local asked = p .. 'asked:' .. ARGV[4]
+-- A claim connection numbers its requests, and its last answer is stored.  If an answer was lost, the connection sends
+-- the same request with `again`, and gets the submissions it was given the first time.
+local worker, lease_ms, max, woken_queue = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[7]
+local answer_key = p .. 'asked:' .. ARGV[4]
 local now = now_ms()
 local claims = {}
 
-local function give(token, attempt, waited_ms)
+local function add_claim(token, attempt, waited_ms)
     claims[#claims + 1] = token
     claims[#claims + 1] = attempt
     claims[#claims + 1] = waited_ms
@@ -17,25 +17,25 @@ local function give(token, attempt, waited_ms)
 end
 
 if ARGV[6] == '1' then
-    local answer = redis.call('GET', asked)
+    local answer = redis.call('GET', answer_key)
     if answer and string.match(answer, '^%d+') == ARGV[5] then
         for token, attempt in string.gmatch(answer, ' (%w+):(%d+)') do
             local at = redis.call('HMGET', sub_key(token), 'state', 'attempt', 'started', 'queued')
             if at[1] == PROCESSING and at[2] == attempt and #claims < 4 * max then
-                give(token, tonumber(attempt), at[3] - at[4])
+                add_claim(token, tonumber(attempt), at[3] - at[4])
             end
         end
         return claims
     end
 end
 
-local lanes = {}
-for i = 8, #ARGV do lanes[#lanes + 1] = ARGV[i] end
-if #lanes == 0 then return claims end
+local queues = {}
+for i = 8, #ARGV do queues[#queues + 1] = ARGV[i] end
+if #queues == 0 then return claims end
 
--- High, normal, low; but every 8th claim starts from the lowest and every 4th from normal, so that nothing starves.
--- Counted by the set of lanes asked for: otherwise two kinds of workers in step could take each other's turns.
-local sorted = { unpack(lanes) }
+-- High, normal, low; but every 8th claim starts with low and every 4th with normal, so that nothing starves.  Claims are
+-- counted for each set of queues: otherwise two kinds of workers that alternate could take each other's turns.
+local sorted = { unpack(queues) }
 table.sort(sorted)
 local set = redis.sha1hex(table.concat(sorted, ','))
 local turns = p .. 'turns'
@@ -48,36 +48,36 @@ end
 
 local function oldest()
     for _, priority in ipairs(priorities()) do
-        local seqs = redis.call('ZMSCORE', heads_key(priority), unpack(lanes))
-        local best, lane
-        for i = 1, #lanes do
+        local seqs = redis.call('ZMSCORE', heads_key(priority), unpack(queues))
+        local best, queue
+        for i = 1, #queues do
             local seq = seqs[i] and tonumber(seqs[i])
-            if seq and (not best or seq < best) then best, lane = seq, lanes[i] end
+            if seq and (not best or seq < best) then best, queue = seq, queues[i] end
         end
-        if lane then return priority, lane end
+        if queue then return priority, queue end
     end
 end
 
 local touched, answer, taken = {}, { ARGV[5] }, 0
 while taken < max do
-    local priority, lane = oldest()
-    if not lane then break end
-    local member = redis.call('ZPOPMIN', queue_key(priority, lane))[1]
+    local priority, queue = oldest()
+    if not queue then break end
+    local member = redis.call('ZPOPMIN', queue_key(priority, queue))[1]
     local token = member and token_in(member)
     local at = token and redis.call('HMGET', sub_key(token), 'state', 'queued', 'client')
-    note_head(priority, lane, at and at[3] or '')
+    note_head(priority, queue, at and at[3] or '')
     if not token then break end
-    touched[lane] = true
-    if at[3] then client_waits(at[3], token, -1) end
+    touched[queue] = true
+    if at[3] then count_client_waiting(at[3], token, -1) end
     if at[1] ~= QUEUED then
-        count(lane, -1, 0) -- its keys are gone: somebody removed them by hand
+        count(queue, -1, 0) -- its keys were deleted by hand
     else
         local attempt = redis.call('HINCRBY', sub_key(token), 'attempt', 1)
         redis.call('HSET', sub_key(token), 'state', PROCESSING, 'started', now, 'worker', worker)
         redis.call('ZADD', LEASES, now + lease_ms, token)
-        count(lane, -1, 1)
+        count(queue, -1, 1)
         publish(token, PROCESSING, 0)
-        give(token, attempt, now - at[2])
+        add_claim(token, attempt, now - at[2])
         answer[#answer + 1] = token .. ':' .. attempt
         turn = turn + 1
         taken = taken + 1
@@ -86,11 +86,12 @@ end
 if taken > 0 then
     redis.call('HSET', turns, set, turn % 8)
     if redis.call('HLEN', turns) > 1000 then redis.call('DEL', turns) end
-    redis.call('SET', asked, table.concat(answer, ' '), 'PX', lease_ms)
+    redis.call('SET', answer_key, table.concat(answer, ' '), 'PX', lease_ms)
 end
-for lane in pairs(touched) do trim_bell(lane) end
--- Came for one lane, served another: the bell rings for the next one.
-if rung ~= '' and not touched[rung] and waiting_in(rung) > redis.call('LLEN', bell_key(rung)) then
-    redis.call('RPUSH', bell_key(rung), '1')
+for queue in pairs(touched) do trim_wakeups(queue) end
+-- Woken for one queue, served another one: return the wakeup for the next claimer.
+if woken_queue ~= '' and not touched[woken_queue] then
+    local key = wakeup_key(woken_queue)
+    if waiting_in(woken_queue) > redis.call('LLEN', key) then redis.call('RPUSH', key, '1') end
 end
 return claims

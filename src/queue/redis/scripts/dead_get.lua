@@ -1,5 +1,5 @@
 #!lua flags=no-writes
--- ARGV: token.  Returns what dead_list does of it, then the payload; nothing where it is not there.
+-- ARGV: token.  Returns the fields of dead_list.lua and the payload; nothing if there is no such dead letter.
 local at = redis.call('HMGET', dead_key(ARGV[1]), 'lane', 'priority', 'attempt', 'created', 'died', 'reason', 'client',
     'payload')
 if not at[1] then return {} end

@@ -1,8 +1,8 @@
 #!/usr/bin/python3
-"""Turns the Lua scripts into a C header: embed.py OUTPUT common.lua NAME.lua...
+"""Embeds the Lua scripts into a C header: embed.py OUTPUT common.lua NAME.lua...
 
-Each script is its first line (the flags Redis reads), then common.lua, then the rest; its name for EVALSHA is the
-SHA-1 of exactly these bytes, so it is computed here, once, and not by every process that starts.
+Each script consists of its first line (the flags that Redis reads), common.lua, and its other lines.  EVALSHA names it
+by the SHA-1 of exactly these bytes, which is computed here once instead of in every process.
 """
 import hashlib
 import pathlib

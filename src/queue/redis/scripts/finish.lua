@@ -1,5 +1,6 @@
 #!lua flags=allow-oom
--- ARGV: token, attempt, state, result, ttl_ms, name of this call.  Returns 1 if this result is the one that is kept.
+-- ARGV: token, attempt, state, result, ttl_ms, name of this call.  Returns 1 if a call of this name ended the submission:
+-- this one, or an earlier one whose answer was lost.
 local token = ARGV[1]
 local at = redis.call('HMGET', sub_key(token), 'state', 'attempt', 'lane', 'by', 'client', 'created',
     'started')
@@ -7,8 +8,8 @@ if at[2] ~= ARGV[2] then return 0 end
 if at[1] ~= PROCESSING then return at[4] == ARGV[6] and 1 or 0 end
 count(at[3], 0, -1)
 local now = now_ms()
--- Small results are told at once to those who serve them, so that they need not be read; before the event that would
--- have them read.
+-- A small result is published with the finish, so that the API server that waits for it need not read it.  It comes
+-- before the event, which would make the server read it.
 if ARGV[3] == COMPLETED and #ARGV[4] <= 4096 then
     redis.call('PUBLISH', p .. 'ends',
         table.concat({ token, at[2], at[3], at[6], at[7], string.format('%.0f', now), ARGV[4] }, ' '))

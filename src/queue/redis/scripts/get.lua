@@ -1,5 +1,5 @@
 #!lua flags=no-writes
--- ARGV: tokens.  Returns for each nil, or state, cancelled, attempt, lane, created, started, finished, result.
+-- ARGV: tokens.  Returns for each: state, cancelled, attempt, queue, created, started, finished, result; or nil.
 local views = {}
 for i, token in ipairs(ARGV) do
     local at = redis.call('HMGET', sub_key(token), 'state', 'cancelled', 'attempt', 'lane', 'created', 'started',
@@ -7,7 +7,7 @@ for i, token in ipairs(ARGV) do
     local result = false
     if at[1] == COMPLETED or at[1] == FAILED then
         result = redis.call('GET', out_key(token))
-        if not result then at[1] = false end -- the two expire in the same millisecond, but not in one step
+        if not result then at[1] = false end -- both keys expire in the same millisecond, but not at once
     end
     if at[1] then
         views[i] = { tonumber(at[1]), tonumber(at[2]) or 0, tonumber(at[3]), at[4], tonumber(at[5]),

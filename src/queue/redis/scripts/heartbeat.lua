@@ -1,6 +1,7 @@
 #!lua flags=allow-oom
--- ARGV: worker, slots, thousandths of busy ones, running, lease_ms, then token, attempt for each lease.  Returns for
--- each 0 kept, 1 lost, 2 cancelled.
+-- ARGV: worker, slots, busy slots in thousandths, running, lease_ms, then token and attempt of each lease.  Returns KEPT,
+-- LOST or CANCELLED for each; redis/calls.c knows the numbers.
+local KEPT, LOST, CANCELLED = 0, 1, 2
 local now = now_ms()
 count_slots(ARGV[1], ARGV[2], ARGV[3])
 redis.call('HSET', SLOTS, ARGV[1], ARGV[2] .. ' ' .. ARGV[4] .. ' ' .. ARGV[3])
@@ -9,13 +10,13 @@ redis.call('ZADD', WORKERS, now, ARGV[1])
 local answers = {}
 for i = 6, #ARGV, 2 do
     local at = redis.call('HMGET', sub_key(ARGV[i]), 'state', 'attempt', 'cancelled')
-    local answer = 1
+    local answer = LOST
     if at[2] == ARGV[i + 1] then
         if at[1] == PROCESSING then
             redis.call('ZADD', LEASES, 'XX', now + ARGV[5], ARGV[i])
-            answer = 0
+            answer = KEPT
         elseif at[3] == '1' then
-            answer = 2
+            answer = CANCELLED
         end
     end
     answers[#answers + 1] = answer

@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- ARGV: attempts_max, ttl_ms, lease_ms, dead_max, dead_ms.  Returns 1 if more leases may have run out.
+-- ARGV: attempts_max, ttl_ms, lease_ms, dead_max, dead_ms.  Returns 1 if more leases may have expired.
 local now = now_ms()
 local lost = redis.call('ZRANGEBYSCORE', LEASES, '-inf', now, 'LIMIT', 0, 100)
 for _, token in ipairs(lost) do
@@ -22,7 +22,7 @@ for _, token in ipairs(lost) do
     end
 end
 
--- The rest is for whoever comes first in a second: every worker and API server sweeps.
+-- Every worker and API server calls this, and the first call in about a second does the rest.
 if redis.call('SET', p .. 'swept', now, 'NX', 'PX', 900) then
     for _, name in ipairs(redis.call('ZRANGEBYSCORE', WORKERS, '-inf', '(' .. (now - ARGV[3]))) do
         forget_worker(name)
@@ -35,11 +35,11 @@ if redis.call('SET', p .. 'swept', now, 'NX', 'PX', 900) then
             redis.call('ZREM', DEAD, token)
         end
     end
-    -- A claimer that died between its bell and its claim left a bell short.
+    -- A claimer that died between its wakeup and its claim has left a wakeup too few.
     for priority = 0, 2 do
-        for _, lane in ipairs(redis.call('ZRANGE', heads_key(priority), 0, -1)) do
-            for _ = redis.call('LLEN', bell_key(lane)) + 1, waiting_in(lane) do
-                redis.call('RPUSH', bell_key(lane), '1')
+        for _, queue in ipairs(redis.call('ZRANGE', heads_key(priority), 0, -1)) do
+            for _ = redis.call('LLEN', wakeup_key(queue)) + 1, waiting_in(queue) do
+                redis.call('RPUSH', wakeup_key(queue), '1')
             end
         end
     end

@@ -1,12 +1,13 @@
 #!lua
--- ARGV: key, bytes, how many bytes all may take together.  Those used longest ago go first.  Returns 1 if it was new.
+-- ARGV: key, bytes, maximum of all entries together in bytes.  Evicts the least recently used entries.  Returns 1 if the
+-- key was new.
 local bytes, most = #ARGV[2], tonumber(ARGV[3])
 local index, total = p .. 'shared', p .. 'shared_bytes'
 if bytes > most or redis.call('EXISTS', p .. 'shared:' .. ARGV[1]) == 1 then return 0 end
 local sum = tonumber(redis.call('GET', total) or '0') + bytes
 while sum > most do
     local oldest = redis.call('ZPOPMIN', index)[1]
-    if not oldest then -- the sum was wrong: it starts again
+    if not oldest then -- the sum was wrong: start anew
         sum = bytes
         break
     end
