@@ -67,7 +67,8 @@ class Bench:
 
     def floor_rate(self, each, jobs, *argv, namespaces=False):
         """Runs a second of so many processes that start the command again and again; each run with fresh namespaces?"""
-        out = subprocess.run([self.floor_program, *(["--namespaces"] if namespaces else []), str(each), str(max(2, jobs)), *argv],
+        out = subprocess.run([self.floor_program, *(["--namespaces"] if namespaces else []), str(each),
+                              str(max(2, jobs)), *argv],
                              check=True, capture_output=True, text=True)
         return float(out.stdout)
 

@@ -5,7 +5,8 @@
  *   floor [--namespaces] COUNT JOBS ARGV...
  *
  * JOBS processes do COUNT runs each.  With JOBS 1 every run's microseconds are printed, one a line; with more only the
- * runs per second of all together.  --namespaces: each in fresh namespaces and a fresh memory group (floor_namespaces.c).
+ * runs per second of all together.  --namespaces runs each in fresh namespaces and a fresh memory group
+ * (floor_namespaces.c).
  */
 #include <fcntl.h>
 #include <inttypes.h>

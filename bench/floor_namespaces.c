@@ -1,5 +1,6 @@
 /*
- * floor_namespaces: the least that a fresh box costs the kernel: pid, mount, ipc, uts and cgroup namespaces, /proc, a tmpfs
+ * floor_namespaces: the minimum that a fresh box costs the kernel: pid, mount, ipc, uts and cgroup namespaces, /proc, a
+ * tmpfs
  * bound to three places, a memory group; no init, no user, no filter, no limits, nothing ahead.  As vfork does it.
  */
 #include <fcntl.h>

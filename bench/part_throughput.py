@@ -1,10 +1,10 @@
-"""throughput: runs a second of a full machine, through API, Redis and worker, beside the floor of plain posix_spawn;
-and 20 tests of one submission with one slot and with one a core.
+"""throughput: runs per second on a full machine, through API, Redis and worker, compared with plain posix_spawn (the
+floor); and 20 tests of one submission, with one slot and with one per core.
 
-Clients, API server, Redis and worker share the cores with the programs.  `remaining` is the part of the cores' time
-that those four left: the floor of what remains is that part of the floor.  `namespaces` is the least that fresh namespaces
-and a fresh memory group cost the kernel (floor_namespaces.c).  What the sandbox spends is ours, so the launcher and the
-slots are not among them.
+Clients, API server, Redis and worker share the cores with the programs.  `remaining` is the share of CPU time that
+these four leave to the programs, and the floor is scaled by it.  The launcher and the slots are not among the four,
+because the time of the sandbox counts as our own.  `namespaces` is the minimum that fresh namespaces and a fresh memory
+group cost the kernel (floor_namespaces.c).
 """
 import contextlib
 import time
@@ -59,7 +59,8 @@ def full_machine(bench, fleet, language, tests, hello):
         remaining.append(1 - spent / (seconds * bench.cores))
     runs, floor = median(ours), median(base)
     return {"program": "static C" if language == STATIC_C else "C", "tests a submission": tests, "clients": CLIENTS,
-            "floor_runs_per_s": floor, "namespaces_runs_per_s": median(isolated), "runs_per_s": runs, "ratio": runs / floor,
+            "floor_runs_per_s": floor, "namespaces_runs_per_s": median(isolated), "runs_per_s": runs,
+            "ratio": runs / floor,
             "remaining": median(remaining),
             "of what remains": median(r / (b * part) for r, b, part in zip(ours, base, remaining)),
             "of fresh namespaces": median(r / (w * part) for r, w, part in zip(ours, isolated, remaining))}

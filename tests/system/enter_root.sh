@@ -1,6 +1,6 @@
 #!/bin/sh
-# enter_root: enter_root.sh ROOT COMMAND..., in new mount, pid, ipc and uts namespaces: makes ROOT the root and runs
-# the command in its /srv/evalx with an empty environment.  The cgroup mounts of the host are passed in as they are.
+# enter_root: enter_root.sh ROOT COMMAND... makes ROOT the root directory and runs the command in its /srv/evalx with an
+# empty environment.  The caller has made new mount, pid, ipc and uts namespaces.  The cgroup mounts of the host stay.
 set -eu
 root=$1
 shift

@@ -1,9 +1,9 @@
 #!/bin/sh
-# fresh: ./dev demo and ./dev test as a newcomer meets them: fresh.sh [SUITE] [MIRROR]
+# fresh: runs ./dev demo and ./dev test on a new minimal system: fresh.sh [SUITE] [MIRROR]
 #
-# A minimal root of the distribution is made in a temporary folder, HEAD is copied in (what is not committed is not),
-# and both commands run there in namespaces of their own, entered by pivot_root: a process in a plain chroot may not
-# create user namespaces, which evalx needs.  Everything is removed afterwards, also on failure.
+# A minimal root of the distribution is made in a temporary folder, and HEAD is copied in (uncommitted changes are not).
+# Both commands run there in new namespaces, entered by pivot_root, because a process in a plain chroot may not create
+# user namespaces, which evalx needs.  Everything is removed afterwards, also on failure.
 set -eu
 . tools/common.sh
 . tests/system/root_common.sh
@@ -19,7 +19,7 @@ say "copying HEAD"
 mkdir -p "$root/srv/evalx"
 git archive HEAD | tar -x -C "$root/srv/evalx"
 
-# run_inside COMMAND: in the background and waited for, so that a signal reaches the trap at once.
+# run_inside COMMAND: runs it in the background and waits, so that a signal reaches the trap at once.
 run_inside()
 {
     say "./dev $1 in the new root"

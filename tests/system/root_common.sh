@@ -1,13 +1,13 @@
-# root_common: minimal roots of a distribution, and commands run in them.  Sourced after common.sh.
+# root_common: minimal root file systems of a distribution for tests.  Sourced after common.sh.
 # shellcheck shell=sh
 . deploy/images/keys.sh
 
-# root_scratch NAME: $folder for a root, removed at the end together with what runs in it ($inside), also on failure.
+# root_scratch NAME: makes $folder for a root.  At the end, also on failure, $inside is killed and $folder removed.
 root_scratch()
 {
     folder=$(mktemp -d "${TMPDIR:-/var/tmp}/evalx-$1-XXXXXX")
-    root_scratch_folder=$folder # whatever $folder becomes: this is what is removed
-    # shellcheck disable=SC2034 # of who sources this
+    root_scratch_folder=$folder # $folder may be reassigned, so this is what is removed
+    # shellcheck disable=SC2034 # used by the sourcing script
     root=$folder/root
     inside=
     trap root_cleanup EXIT
@@ -19,21 +19,21 @@ root_cleanup()
 {
     trap '' INT TERM
     if [ -n "$inside" ]; then
-        # -9: unshare(1) does not hear SIGTERM while it waits; its end is that of all that runs in its namespaces.
+        # -9, because unshare(1) ignores SIGTERM while it waits.  All processes in its namespaces end with it.
         kill -9 "$inside" 2>/dev/null || true
         wait "$inside" 2>/dev/null || true
     fi
-    # Its mounts were in a namespace that ended with it; should one be left, rm must not go through it.
+    # Its mounts ended with their namespace.  If one is left, rm must not descend into it.
     rm -rf --one-file-system "$root_scratch_folder"
 }
 
-# How this machine reaches its package mirror (proxies, trust, dates) holds in the new root as well.
+# How this machine reaches its package mirror (proxies, trust, dates); the new root needs the same.
 apt_options()
 {
     apt-config dump | grep -E '^Acquire::(https?::|Check-|Retries|AllowInsecure)' | grep -v '""' || true
 }
 
-# host_sources SUITE: the distribution's own sources of this machine; others (and their keys) have no business there.
+# host_sources SUITE: the sources of the distribution on this machine.  Third-party sources are left out.
 host_sources()
 {
     # shellcheck disable=SC2016 # the fields are apt's
@@ -52,7 +52,7 @@ is_debian()
     esac
 }
 
-# keys_of SUITE FOLDER: $keys, the option that names the keys of a distribution that is not this machine's own.
+# keys_of SUITE FOLDER: sets $keys, the option with the keyring of the distribution of SUITE.
 keys_of()
 {
     keys=
@@ -71,7 +71,7 @@ keys_of()
     keys=--keyring=$keys_file
 }
 
-# root_make SUITE MIRROR FOLDER [MMDEBSTRAP OPTIONS]: FOLDER/root.  An empty MIRROR: this machine's.
+# root_make SUITE MIRROR FOLDER [MMDEBSTRAP OPTIONS]: makes FOLDER/root.  If MIRROR is empty, that of this machine.
 root_make()
 {
     root_suite=$1
@@ -85,7 +85,7 @@ root_make()
         root_sources=$(host_sources "$root_suite")
     fi
     set -- --variant=minbase "$keys" "$@"
-    # Ubuntu does not count apt among the packages of a minimal system.
+    # Ubuntu's minimal system has no apt.
     is_debian "$root_suite" || set -- "$@" --components=main,universe --include=apt
     apt_options >"$root_folder/apt.conf"
     [ ! -s "$root_folder/apt.conf" ] || set -- "$@" "--aptopt=$root_folder/apt.conf"
@@ -104,8 +104,8 @@ root_make()
     cp -L /etc/resolv.conf /etc/hosts "$root_folder/root/etc/" 2>/dev/null || true
 }
 
-# root_trust FOLDER: FOLDER/root trusts whom this machine trusts besides, as where a proxy of the network's looks into
-# TLS.  It has to have ca-certificates.  npm brings authorities of its own and is told.
+# root_trust FOLDER: copies the local certificate authorities of this machine, such as that of a proxy, to FOLDER/root,
+# which must have ca-certificates.  npm has its own list of authorities, so it is configured too.
 root_trust()
 {
     [ -n "$(find /usr/local/share/ca-certificates -name '*.crt' 2>/dev/null)" ] || return 0

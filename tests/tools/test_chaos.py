@@ -1,4 +1,4 @@
-"""What ./dev chaos judges by: the plan follows from the seed alone, and each kind of wrong end is told."""
+"""chaos: the plan depends on the seed alone, and each kind of wrong end is reported."""
 import pytest
 
 import chaos

@@ -44,7 +44,8 @@ BAD = [
     ("library", "src/api/api.c", HEAD + "#include <curl/curl.h>\n"),
     ("library", "src/sandbox/stage.c", HEAD + "#include <seccomp.h>\n"),
     ("library", "src/http/server.c", HEAD + "#include <wslay/wslay.h>\n"),
-    ("contract", "src/model/thing.h", HEAD + "#pragma once\n\nstruct a;\n\nint other_do(int a,\n             int b);\n"),
+    ("contract", "src/model/thing.h", HEAD + "#pragma once\n\nstruct a;\n\n"
+                                     "int other_do(int a,\n             int b);\n"),
 ] + [("banned", "src/model/thing.c", HEAD + f"int a = {name}(x);\n")
      for name in check_style.BANNED + check_style.BANNED_IN_SRC]
 

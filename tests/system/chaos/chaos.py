@@ -1,20 +1,20 @@
 #!/usr/bin/python3
-"""Chaos: chaos.py BUILD [SECONDS] [--seed N] [--store redis|sqlite|both].
+"""chaos: chaos.py BUILD [SECONDS] [--seed N] [--store redis|sqlite|both].
 
-Under the load of clients whose answers are known (chaos_load.py), servers, workers, root sides and Redis are killed,
-stopped, cut off and restarted (chaos_fleet.py) by a plan that follows from the seed alone.  Then everything is healed,
-and judged:
+Clients whose answers are known (chaos_load.py) produce load.  Meanwhile servers, workers, root sides and Redis are
+killed, stopped, disconnected and restarted (chaos_fleet.py), by a plan that depends on the seed alone.  Then everything
+is repaired and checked:
 
-  - every submission accepted (202 seen) has ended, with the right answer, or as cancelled where that was asked for;
-  - what was once seen as ended never looks different again;
-  - no process ended by a signal nobody sent;
-  - the store counts nothing as waiting or running; all stop with status 0; no process and no cgroup is left.
+  - every accepted submission (202 seen) has ended, with the right answer, or as cancelled if a client asked for that;
+  - a result that a client has seen never changes;
+  - no process was ended by a signal that this program did not send;
+  - the store counts nothing as waiting or running, all processes stop with status 0, no process or cgroup remains.
 
-Redis runs with appendonly yes and appendfsync always, which promise 1 (docs/design/STORE.md) rests on when it is killed.
-The fleet lives in a network namespace of its own, every server and worker in one more, joined by veth: cutting one off
-loses its packets without a word.  Where veth is not to be had, nothing is cut off, and that is said.
-Leases are short (2 s) and up to 100 attempts allowed: the cap is a promise of its own, tested in tests/contract/dead.c.
-Both stores are done at the same time.  The last line is "N passed, N failed", a test for each store.
+Redis runs with appendonly yes and appendfsync always, because promise 1 (docs/design/STORE.md) depends on them when
+Redis is killed.  The fleet has a network namespace, and every server and worker has another, joined by veth; packets of
+a disconnected process are lost silently.  Without veth nothing is disconnected, and the output mentions it.
+Leases are short (2 s) and 100 attempts are allowed; the limit of attempts is tested in tests/contract/dead.c.
+Both stores are tested at the same time.  The last line is "N passed, N failed", with one test for each store.
 """
 import argparse
 import os
@@ -33,10 +33,10 @@ SETTINGS = {"EVALX_LEASE_MS": str(LEASE_MS), "EVALX_ATTEMPTS_MAX": "100", "RESUL
             "EVALX_DRAIN_SECONDS": "5"}
 APIS, WORKERS = 2, 3
 SETTLE_SECONDS = 120
-# Weight, what is done, and for how long at most (seconds).  The main process, the launcher and the guardian above it
-# are killed apart: each must do without the others.
+# Weight, target, fault, and its longest duration in seconds.  The main process, the launcher and the supervisor of the
+# launcher are killed separately, because each must cope with the loss of the others.
 FLEET_FAULTS = [
-    (4, "worker", "kill main", 2.0), (2, "worker", "kill launcher", 0), (2, "worker", "kill guardian", 0),
+    (4, "worker", "kill main", 2.0), (2, "worker", "kill launcher", 0), (2, "worker", "kill supervisor", 0),
     (2, "worker", "kill everything", 2.0), (3, "worker", "stop main", 6.0), (2, "worker", "stop everything", 5.0),
     (2, "worker", "drain", 1.0), (4, "worker", "cut", 6.0),
     (3, "api", "kill main", 1.5), (2, "api", "stop main", 4.0), (3, "api", "cut", 5.0), (1, "api", "drain", 1.0),
@@ -44,7 +44,7 @@ FLEET_FAULTS = [
 ]
 SQLITE_FAULTS = [
     (5, "server", "kill main", 1.5), (5, "server", "kill everything", 1.5), (2, "server", "kill launcher", 0),
-    (2, "server", "kill guardian", 0), (2, "server", "stop main", 4.0), (1, "server", "stop everything", 4.0),
+    (2, "server", "kill supervisor", 0), (2, "server", "stop main", 4.0), (1, "server", "stop everything", 4.0),
     (2, "server", "drain", 1.0),
 ]
 
@@ -57,7 +57,7 @@ say.begin, say.store = time.monotonic(), "both"
 
 
 def make_plan(seed, seconds, faults, counts, mean_s, may_cut):
-    """[(when, target, what, how long)], from the seed alone.  One target has one fault at a time."""
+    """[(when, target, what, how long)], from the seed alone.  A target has one fault at a time."""
     rng = random.Random(f"{seed} plan")
     faults = [fault for fault in faults if may_cut or fault[2] != "cut"]
     plan, free_at, now = [], {}, 1.5
@@ -98,48 +98,48 @@ class Host:
         self.processes = ([self.redis] if self.redis else []) + self.nodes
         self.by_name = {process.name: [process] for process in self.processes}
         self.by_name["fleet"] = self.processes
-        self.supervisor = fleet.Supervisor(self.processes)
+        self.manager = fleet.ServiceManager(self.processes)
 
     def start(self):
         for process in self.processes:
             process.start()
         for node in self.nodes:
             node.wait_ready("/healthz")
-        self.supervisor.start()
+        self.manager.start()
 
     def hurt(self, target, what, lasts):
-        """Does it, waits, and takes it back."""
-        supervisor, processes, reached = self.supervisor, self.by_name[target], []
+        """Causes a fault, waits, and repairs it."""
+        manager, processes, reached = self.manager, self.by_name[target], []
         verb, _, whom = what.partition(" ")
         for process in processes:
             if lasts and verb in ("kill", "drain"):
-                supervisor.hold(process)
+                manager.hold(process)
             if verb == "cut":
                 process.link.cut()
             elif verb == "drain":
-                supervisor.signal(process, signal.SIGTERM)
+                manager.signal(process, signal.SIGTERM)
             else:
                 reached += supervisor.signal(process, signal.SIGKILL if verb == "kill" else signal.SIGSTOP, whom)
         time.sleep(lasts)
         if verb == "stop":
-            supervisor.resume(reached)
+            manager.resume(reached)
         for process in processes:
             if verb == "cut":
                 process.link.heal()
             elif verb == "drain":
                 process.wait(30)
-                supervisor.release(process)
+                manager.release(process)
             elif lasts:
-                supervisor.release(process)
+                manager.release(process)
 
     def follow(self, plan, seconds):
-        """The plan, each fault in a thread of its own; returns when the last has been taken back."""
+        """Follows the plan with a thread for each fault.  Returns when the last fault is repaired."""
         begin, threads, failures = time.monotonic(), [], []
 
         def one(fault):
             try:
                 self.hurt(*fault)
-            except BaseException as error:  # noqa: B902 - told at the end
+            except BaseException as error:  # noqa: B902 - reported at the end
                 failures.append(f"{fault}: {error!r}")
 
         for when, *fault in plan:
@@ -153,7 +153,7 @@ class Host:
         return failures
 
     def heal(self):
-        """Everything is up again; who does not come up is told."""
+        """Brings everything up again.  Returns the names of processes that do not come up."""
         for link in self.links:
             link.heal()
         try:
@@ -164,11 +164,11 @@ class Host:
         return []
 
     def close(self):
-        """Stops all in order; what is wrong with that, in words."""
-        self.supervisor.close()
-        problems = list(self.supervisor.faults)
+        """Stops all processes in order.  Returns the problems."""
+        self.manager.close()
+        problems = list(self.manager.faults)
         for node in reversed(self.nodes):
-            self.supervisor.note(node)
+            self.manager.note(node)
             status = node.stop()
             if status != 0:
                 problems.append(f"{node.name} ended with status {status}:\n{node.log()[-2000:]}")
@@ -181,13 +181,13 @@ class Host:
         problems += self.cgroups_left()
         if self.redis:
             self.redis.stop()
-        for pid, start in self.supervisor.known:
+        for pid, start in self.manager.known:
             if fleet.start_of(pid) == start:
                 problems.append(f"process {pid} is left")
         return problems
 
     def cgroups_left(self):
-        """A guardian removes its groups; what one that was killed itself left, the next start on the host removes."""
+        """A supervisor removes its groups.  If it is killed, the next start on the host removes them."""
         pids = set().union(*(node.seen_pids for node in self.nodes))
         if not harness.cgroups_of(pids):
             return []
@@ -199,23 +199,23 @@ class Host:
         return [f"cgroups are left, also after the next start: {left}"] if left else []
 
     def store_left(self):
-        """What the store still counts, after everything has ended."""
+        """What the store still counts after everything has ended."""
         if self.redis is None:
             with sqlite3.connect(os.path.join(self.nodes[0].data, "evalx.db")) as db:
                 rows = db.execute("select token, state from submission where state in (0, 1)").fetchall()
             return [f"SQLite still has {len(rows)} that wait or run: {rows[:5]}"] if rows else []
         found = {"depth": self.redis.call("HGETALL", "{evalx}:depth"), "leases": self.redis.call("ZCARD",
                                                                                                  "{evalx}:leases")}
-        # No worker is left and nothing waits: nothing but "slots 0" may be counted.
+        # No worker is left and nothing waits, so only "slots 0" may be counted.
         fine = found["leases"] == b":0\r\n" and not [w for w in (b"waiting", b"w:", b"r:") if w in found["depth"]]
         return [] if fine else [f"Redis still counts: {found}"]
 
     def kill(self):
-        """Whatever happened: nothing of ours stays."""
-        self.supervisor.ending.set()
+        """Ends all processes, whatever happened before."""
+        self.manager.ending.set()
         for process in self.processes:
             if process.running():
-                self.supervisor.signal(process, signal.SIGCONT, "everything")
+                self.manager.signal(process, signal.SIGCONT, "everything")
                 process.kill9()
         for link in self.links:
             link.close()
@@ -224,7 +224,7 @@ class Host:
 def run(options):
     may_cut = options.store == "redis" and os.environ.get("EVALX_CHAOS_NETWORK") == "own"
     if options.store == "redis" and not may_cut:
-        say("no veth here: nothing is cut off")
+        say("no veth on this machine, so nothing is disconnected")
     folder = harness.make_folder()
     host = Host(folder, options.store, may_cut)
     faults = SQLITE_FAULTS if options.store == "sqlite" else FLEET_FAULTS
@@ -241,7 +241,7 @@ def run(options):
         load.stop()
         problems += host.heal()
         left = sum(1 for one in load.accepted if one.ended is None)
-        say(f"all is healed; {left} of {len(load.accepted)} still to end")
+        say(f"everything is repaired, {left} of {len(load.accepted)} still to end")
         load.settle(SETTLE_SECONDS)
         problems += load.problems()
         problems += host.close()
@@ -253,7 +253,7 @@ def run(options):
     cancelled = sum(1 for one in load.accepted if one.ended and one.ended["status"] == "Failed")
     say(f"accepted {len(load.accepted)}, finished {sum(1 for one in load.accepted if one.ended)} "
         f"(cancelled {cancelled}), {load.counts['polls']} polls, {load.counts['refused']} refused, "
-        f"{load.counts['broken']} connections broken, {host.supervisor.restarts} restarts by the supervisor")
+        f"{load.counts['broken']} connections broken, {host.manager.restarts} restarts")
     if not load.accepted:
         problems.append("nothing was accepted")
     for problem in problems[:30]:
@@ -271,7 +271,7 @@ def has_veth():
 
 
 def begin_one(options, store):
-    """Another of us for one store; Redis' in a network of its own, out of which no route leads."""
+    """Starts this program for one store.  The one for Redis gets a network namespace without a route to others."""
     own = store == "redis" and has_veth()
     command = [*(["unshare", "--net"] if own else []), sys.executable, os.path.abspath(__file__), options.build,
                str(options.seconds), "--seed", str(options.seed), "--store", store, "--clients", str(options.clients),
@@ -281,7 +281,7 @@ def begin_one(options, store):
 
 
 def run_each(options):
-    """Status of all, and the plain count.  Ended from outside, they are told, and clean up."""
+    """Runs all stores and prints the plain count.  Returns the exit status."""
     stores = ["sqlite", "redis"] if options.store == "both" else [options.store]
     say(f"seed {options.seed}; the same again: ./dev chaos {options.seconds:g} --seed {options.seed} "
         f"--store {options.store}")
@@ -301,7 +301,7 @@ def run_each(options):
 
 
 def main(argv):
-    parser = argparse.ArgumentParser(description="kills, stops and cuts off everything under load")
+    parser = argparse.ArgumentParser(description="kills, stops and disconnects processes under load")
     parser.add_argument("build")
     parser.add_argument("seconds", nargs="?", type=float, default=600)
     parser.add_argument("--seed", type=int, default=None)

@@ -1,7 +1,7 @@
-"""What ./dev chaos breaks: evalx and Redis as processes that are killed, stopped, cut off and restarted.
+"""chaos_fleet: the processes of ./dev chaos: evalx and Redis, which are killed, stopped, disconnected and restarted.
 
-A supervisor starts again whatever ended, as systemd would.  Every process that was ever seen is remembered with its
-start time, and at the end none may live.  A process that ends by a signal nobody sent is a fault of its own.
+A service manager restarts what has ended, as systemd would.  Every process that was ever seen is remembered with its
+start time, and at the end none may be alive.  A process that ends by a signal that nobody sent is an error.
 """
 import os
 import signal
@@ -15,7 +15,7 @@ sys.path.insert(0, os.path.join(ROOT, "tests", "integration"))
 import harness  # noqa: E402
 from harness import start_of  # noqa: E402
 
-NETWORK = "10.213.0"        # inside a network namespace of our own: nobody else sees it
+NETWORK = "10.213.0"        # in a network namespace of this program
 HOST = f"{NETWORK}.1"
 
 
@@ -70,7 +70,7 @@ class Link:
         run(*self.enter, "ip", "link", "set", "eth0", "up")
 
     def cut(self):
-        """Packets vanish, both ways; nobody is told."""
+        """Drops packets in both directions, silently."""
         run("ip", "link", "set", self.name, "down")
 
     def heal(self):
@@ -82,7 +82,7 @@ class Link:
 
 
 def make_bridge():
-    """Inside the network namespace this program was started in."""
+    """Makes the bridge, in the network namespace of this program."""
     run("ip", "link", "set", "lo", "up")
     run("ip", "link", "add", "name", "evx", "type", "bridge")
     run("ip", "address", "add", f"{HOST}/24", "dev", "evx")
@@ -90,7 +90,7 @@ def make_bridge():
 
 
 class Node(harness.Evalx):
-    """evalx in its own network (link) or on loopback (None), kept alive by the supervisor."""
+    """evalx in its own network (link) or on loopback (None), kept alive by the service manager."""
 
     def __init__(self, name, arguments, folder, env, link=None):
         super().__init__(name, arguments, folder, env)
@@ -102,20 +102,20 @@ class Node(harness.Evalx):
             self.command = [*link.enter, *self.command]
 
     def root_side(self):
-        """The guardian and, below it, the launcher: by number, or None where they are not there now."""
-        guardian = next(iter(children_of(self.pid)), None)
-        launcher = next(iter(children_of(guardian)), None) if guardian else None
-        return guardian, launcher
+        """The process ids of the supervisor and of its child, the launcher; None for one that does not exist now."""
+        supervisor = next(iter(children_of(self.pid)), None)
+        launcher = next(iter(children_of(supervisor)), None) if supervisor else None
+        return supervisor, launcher
 
 
-class Supervisor:
-    """Keeps processes running until close(); hold(process) while one is meant to be down."""
+class ServiceManager:
+    """Keeps processes running until close().  hold(process) marks one that is meant to be down."""
 
     def __init__(self, processes):
         self.processes = processes
         self.lock = threading.RLock()
         self.held, self.killed, self.known = set(), set(), set()
-        self.told = {}              # whom SIGTERM was sent: name, process id
+        self.told = {}              # who was sent SIGTERM: name, process id
         self.faults, self.restarts = [], 0
         self.ending = threading.Event()
         self.thread = threading.Thread(target=self.loop, daemon=True)
@@ -125,7 +125,7 @@ class Supervisor:
         return self
 
     def note(self, process):
-        """Who lives now below this process."""
+        """The descendants of this process that are alive now."""
         if process.running():
             for pid in [process.pid, *descendants_of(process.pid)]:
                 start = start_of(pid)
@@ -135,7 +135,7 @@ class Supervisor:
                 process.seen_pids.update([process.pid, *descendants_of(process.pid)])
 
     def judge(self, process):
-        """One that ended: by our hand, with an exit status, or by a signal nobody sent."""
+        """Judges how a process ended: by our signal, with an exit status, or by a signal that nobody sent."""
         status = process.process.returncode
         if status < 0 and process.name not in self.killed:
             self.faults.append(f"{process.name} ended by signal {-status}:\n{process.log()[-3000:]}")
@@ -154,7 +154,7 @@ class Supervisor:
                 time.sleep(0.05)
 
     def signal(self, process, number, whom="main"):
-        """whom: main, launcher, guardian or everything.  Returns who got it, for resume()."""
+        """whom: main, launcher, supervisor or everything.  Returns who got it, for resume()."""
         with self.lock:
             if not process.running():
                 return []
@@ -164,7 +164,7 @@ class Supervisor:
                 targets = [process.pid, *descendants_of(process.pid)]
             elif whom != "main":
                 targets = [pid for pid in [process.root_side()[whom == "launcher"]] if pid is not None]
-            # SIGTERM ends a process by itself where it comes before the handler, or for the second time.
+            # SIGTERM ends a process at once if it arrives before the handler is set, or a second time.
             is_last_word = number == signal.SIGTERM and (age_of(process.pid) < 3 or self.told.get(process.name) ==
                                                          process.pid)
             if process.pid in targets and (number == signal.SIGKILL or is_last_word):
@@ -177,7 +177,7 @@ class Supervisor:
             return reached
 
     def resume(self, reached):
-        """Those and no others: whoever stood above them may have been killed and started again since."""
+        """Resumes exactly these.  Their parents may have been killed and restarted in the meantime."""
         for pid, start in reached:
             if start is not None and start_of(pid) == start:
                 send(pid, signal.SIGCONT)

@@ -1,8 +1,8 @@
-"""The load of ./dev chaos: clients that know what was accepted and what the right answer is.
+"""chaos_load: the load of ./dev chaos: clients that know what was accepted and what the right answer is.
 
-Every program reads a key that no other submission has, and answers with it and with its input; so a lost, doubled or
-swapped result cannot look right.  A submission counts as accepted only where the client has seen its 202.  What a
-client has once seen as ended is asked for again and must be the same to the last byte: a second finish would show.
+Every program reads a key that no other submission has, and prints it together with its input.  So a lost, repeated or
+swapped result cannot look right.  A submission counts as accepted only if the client has seen its 202.  A client reads
+each result again later, and it must be the same to the last byte: a second finish would change it.
 """
 import http.client
 import random
@@ -41,17 +41,17 @@ BROKEN_PROGRAM = "int main(void) { return missing_%(variant)d; }\n"
 
 
 class Submission:
-    """One that was accepted: what its results must be, and what was seen of it."""
+    """An accepted submission: the results it must have, and what was seen of it."""
 
     def __init__(self, token, wanted):
         self.token = token
         self.wanted = wanted        # (verdict, stdout) of each test
-        self.cancel_asked = False   # so it may end as cancelled
-        self.cancelled = False      # the server said it has ended as cancelled
+        self.cancel_asked = False   # it may end as cancelled
+        self.cancelled = False      # the server reported it as cancelled
         self.ended = None           # the answer, as first seen
 
     def wrong(self):
-        """In words, what is wrong with its end; None if all is right."""
+        """A description of what is wrong with its end, or None."""
         found = self.ended
         if found is None:
             return "accepted and not ended"
@@ -69,7 +69,7 @@ class Submission:
 
 
 def make_request(rng, key):
-    """(path, body, wanted) of a submission nobody else makes."""
+    """(path, body, wanted) of a submission that nobody else makes."""
     kind = rng.choices(["python", "bash", "c", "broken"], [35, 40, 22, 3])[0]
     inputs = [(rng.randrange(1, 120), f"{key}{i:03d}") for i in range(rng.choice([1, 1, 2, 4, 7]))]
     values = {"variant": rng.randrange(12), "sleep": rng.choice([0, 0, 0, 0.3, 1.2])}
@@ -91,13 +91,13 @@ def make_request(rng, key):
 
 
 class Load:
-    """Clients in threads.  stop() ends submitting; settle() waits for what was accepted; problems() judges."""
+    """Clients in threads.  stop() ends submitting, settle() waits for what was accepted, problems() reports."""
 
     def __init__(self, urls, clients, seed, make_client):
         self.urls, self.seed, self.make_client = urls, seed, make_client
         self.lock = threading.Lock()
         self.accepted = []
-        self.faults = []            # what must never be seen, in words
+        self.faults = []            # descriptions of what must never happen
         self.counts = {"refused": 0, "broken": 0, "polls": 0, "cancels": 0}
         self.stopping = threading.Event()
         self.threads = [threading.Thread(target=self.client, args=(i,), daemon=True) for i in range(clients)]
@@ -122,7 +122,7 @@ class Load:
             self.faults.append(text)
 
     def ask(self, rng, method, path, body=None):
-        """One try at one of the servers; None where nothing is known afterwards."""
+        """One request to one of the servers.  None if its outcome is unknown."""
         link = self.make_client(rng.choice(self.urls), PATIENCE_SECONDS)
         try:
             answer = link.request(method, path, body)
@@ -150,7 +150,7 @@ class Load:
         return submission
 
     def look(self, rng, submission):
-        """Polls once; True when it has ended.  What has ended must never look different again."""
+        """Polls once; True when it has ended.  A result must never change."""
         answer = self.ask(rng, "GET", f"/submissions/{submission.token}")
         if answer is None:
             return False
@@ -208,7 +208,7 @@ class Load:
             raise
 
     def settle(self, seconds):
-        """Everything is up again: waits until all accepted ones have ended, then looks at each once more."""
+        """When everything is up: waits until all accepted submissions have ended, then reads each once more."""
         rng = random.Random(self.seed)
         end = time.monotonic() + seconds
         waiting = [submission for submission in self.accepted if submission.ended is None]

@@ -1,4 +1,4 @@
-"""compose_services: the services of deploy/compose.yaml as containers of runc's, and a batch through them.
+"""compose_services: runs the services of deploy/compose.yaml as containers of runc, and a batch through them.
 
 Called by container.sh with the folder that holds its images.
 """
@@ -13,7 +13,7 @@ import time
 import yaml
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
-# What Docker leaves to root in a container that is not privileged.
+# The capabilities that Docker leaves to root in an unprivileged container.
 CAPABILITIES = ["CAP_" + name for name in (
     "AUDIT_WRITE CHOWN DAC_OVERRIDE FOWNER FSETID KILL MKNOD NET_BIND_SERVICE NET_RAW SETFCAP SETGID SETPCAP SETUID "
     "SYS_CHROOT").split()]
@@ -31,7 +31,7 @@ def call(*words, **more):
 
 
 class Compose:
-    """The services of the file, each a container in one network namespace."""
+    """The services of the file, as containers in one network namespace."""
 
     def __init__(self, folder):
         self.folder, self.network = folder, f"evalx-compose-{os.getpid()}"
@@ -39,7 +39,7 @@ class Compose:
             self.file = yaml.safe_load(file)
         self.password = secrets.token_hex(32)
         self.write("password", self.password + "\n")
-        os.chmod(os.path.join(folder, "password"), 0o644)  # as Docker mounts it: read by a user that is not root
+        os.chmod(os.path.join(folder, "password"), 0o644)  # as Docker mounts it: readable for a user other than root
         self.write("hosts", "127.0.0.1 localhost " + " ".join(self.file["services"]) + "\n")
         self.started = []
 
@@ -51,7 +51,7 @@ class Compose:
         return call("runc", "--root", os.path.join(self.folder, "runc"), *words, **more)
 
     def privileged(self):
-        """All that this machine lets its root have."""
+        """All capabilities that root has on this machine."""
         with open("/proc/self/status", encoding="ascii") as file:
             mask = int(next(line for line in file if line.startswith("CapEff:")).split()[1], 16)
         known = [line.split()[1] for line in open("/usr/include/linux/capability.h", encoding="utf-8")
@@ -59,7 +59,7 @@ class Compose:
         return [name for bit, name in enumerate(known) if mask >> bit & 1]
 
     def settings(self, service, image, root):
-        """The configuration of the container, from what runc thinks usual."""
+        """The configuration of the container, based on the defaults of runc."""
         bundle = os.path.join(self.folder, service)
         os.makedirs(bundle)
         self.runc("spec", "--bundle", bundle)
@@ -114,7 +114,7 @@ class Compose:
         return json.loads(self.runc("state", dict(self.started)[service]))
 
     def stop(self, service, seconds):
-        """As compose does it: SIGTERM to the main process, and time."""
+        """As compose does it: SIGTERM to the main process, then waiting."""
         self.runc("kill", dict(self.started)[service], "TERM")
         end = time.monotonic() + seconds
         while self.state(service)["status"] != "stopped":
@@ -126,7 +126,7 @@ class Compose:
             return file.read()
 
     def ask(self, method, path, body=None):
-        """In the services' network, by a process that enters it."""
+        """Sends a request in the network of the services, from a process that enters it."""
         if body is not None:
             body = json.dumps(body)
         script = ("import http.client, sys; link = http.client.HTTPConnection('127.0.0.1', 3000, timeout=60); "

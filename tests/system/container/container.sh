@@ -1,8 +1,9 @@
 #!/bin/sh
-# container: deploy/compose.yaml without a Docker engine: deploy/Dockerfile built by buildah, its services by runc.
+# container: tests deploy/compose.yaml without a Docker engine: buildah builds deploy/Dockerfile, runc runs the
+# services.
 #
-# compose's networks and ports are not tried here (./dev test-vm compose does): all services share one network namespace
-# of their own.  Everything is removed afterwards, also on failure.
+# The networks and ports of compose.yaml are not tested here (./dev test-vm compose does), because all services share
+# one network namespace.  Everything is removed afterwards, also on failure.
 set -eu
 . tools/common.sh
 . tests/system/root_common.sh

@@ -1,21 +1,21 @@
 # container_images: the images of deploy/compose.yaml, by buildah.  Sourced after common.sh and root_common.sh.
 #
-# deploy/Dockerfile is built from HEAD.  What it and compose.yaml stand on comes from Docker's registry; where that is
-# not reached, debian:12-slim is a minimal root made here and redis:7 the same with Debian's redis-server.
+# deploy/Dockerfile is built from HEAD.  The base images come from Docker's registry.  If it cannot be reached,
+# debian:12-slim is a minimal root made here, and redis:7 is the same with Debian's redis-server.
 # shellcheck shell=sh
-# shellcheck disable=SC2154 # folder and root are the others'
+# shellcheck disable=SC2154 # folder and root are set by the other sourced files
 container_debian=docker.io/library/debian:12-slim
 container_redis=docker.io/library/redis:7
 
-# image_from NAME CONTAINER: the container becomes an image.
+# image_from NAME CONTAINER: makes an image from the container.
 image_from()
 {
     quietly "$folder/log" buildah commit -q "$2" "$1"
     buildah rm "$2" >/dev/null
 }
 
-# container_images: debian:12-slim, redis:7 and evalx, in a storage in $folder (see root_scratch); $container_origin
-# says where the first two are from.
+# container_images: makes debian:12-slim, redis:7 and evalx in a storage in $folder (see root_scratch).
+# $container_origin describes where the first two come from.
 container_images()
 {
     CONTAINERS_STORAGE_CONF=$folder/storage.conf
@@ -27,8 +27,8 @@ container_images()
         say "the images that deploy/ names were fetched"
         container_origin="the image of Docker's registry"
     else
-        say "Docker's registry is not reached: images of the same releases are made here"
-        # As the images called slim, without documentation.
+        say "Docker's registry cannot be reached, so the base images are made here"
+        # Without documentation, as in the slim images.
         root_make bookworm "" "$folder" --dpkgopt='path-exclude=/usr/share/man/*' \
             --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/locale/*'
         base=$(buildah from scratch)
@@ -40,7 +40,7 @@ container_images()
             rm -rf /var/lib/apt/lists/* /var/cache/apt/*'
         image_from "$container_redis" "$base"
         rm -rf --one-file-system "$root"
-        # shellcheck disable=SC2034 # for who sources this
+        # shellcheck disable=SC2034 # used by the sourcing script
         container_origin="Debian 12's redis-server, as Docker's registry is not reached"
     fi
 

@@ -1,10 +1,10 @@
-"""extras: build_ami.sh --isolate and --cloudwatch in a minimal root, against servers of our own on loopback.
+"""extras: tests build_ami.sh --isolate and --cloudwatch in a minimal root, with local package servers.
 
   extras.py ROOT CODENAME OPTIONS...
 
-ROOT has a clone in /srv/evalx and is entered by enter_root.sh, so nothing of this changes the machine it runs on.  The
-packages are small ones, made here, as is the signed repository of isolate's: what is tried is that build_ami.sh takes
-what is signed by the right key, refuses everything else, leaves nothing behind then, and says what to do.
+ROOT has a clone in /srv/evalx and is entered by enter_root.sh, so this machine is not changed.  The packages and the
+signed repository of isolate are small and made here.  build_ami.sh must accept packages with the right signature,
+refuse all others, leave nothing behind after a refusal, and print what to do.
 """
 import functools
 import hashlib
@@ -31,7 +31,7 @@ def run(*words, **more):
 
 
 class Signer:
-    """A key of its own, in a folder of its own."""
+    """A signing key in its own GnuPG folder."""
 
     def __init__(self, folder, name):
         self.home = folder / f"gpg-{name}"
@@ -55,7 +55,7 @@ class Signer:
 
 
 def make_deb(folder, name, version):
-    """A package with one program that says its version."""
+    """A package with one program that prints its version."""
     place = folder / f"deb-{name}"
     (place / "DEBIAN").mkdir(parents=True)
     (place / "DEBIAN" / "control").write_text(

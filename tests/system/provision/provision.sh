@@ -1,24 +1,24 @@
 #!/bin/sh
-# provision: deploy/build_ami.sh in minimal roots of its releases, building from source.
+# provision: tests deploy/build_ami.sh in minimal roots of its releases, building from source.
 #
 #   provision.sh [SUITE...]
 #   provision.sh --languages default|all|"IMAGE..." [SUITE...]
 #   provision.sh --extras [SUITE...]
 #
-# For each (default: bookworm, trixie and noble): a dry run that changes nothing; a run that is killed while packages
-# are installed, one that is killed while it compiles, one that comes to its end, with a program in the sandbox; and one
-# more, which changes nothing.  No systemd runs there, so no unit is started: `./dev test-vm golden` does that.
-# With --languages (default: what build_ami.sh builds where nothing is said) one run with these images; then each image
-# is held to its manifest, every language to all its tests, and a further run changes nothing.
-# With --extras (of this machine's release, if none is named) what build_ami.sh installs from elsewhere if it is asked
-# to, isolate and the CloudWatch agent, from servers of our own: extras.py.
-# Everything is removed afterwards, also on failure.
+# For each suite (default: bookworm, trixie and noble) there are five runs: a dry run that changes nothing, one that is
+# killed while packages are installed, one that is killed while it compiles, a complete one with a program in the
+# sandbox, and a repetition that changes nothing.  systemd does not run there, so no unit is started; ./dev test-vm
+# golden tests the units.
+# --languages: one run with these images ("default" are those that build_ami.sh builds by default).  Then each image
+# must match its manifest, each language must pass its tests, and another run must change nothing.
+# --extras: isolate and the CloudWatch agent, installed from local servers (extras.py).  The default suite is that of
+# this machine. Everything is removed afterwards, also on failure.
 set -eu
 . tools/common.sh
 . tests/system/root_common.sh
 root_scratch provision
 
-# Without what changes by itself: what enter_root.sh mounts over, caches of apt and ldconfig.
+# Leaves out what changes by itself: the mounts of enter_root.sh and the caches of apt and ldconfig.
 fingerprint()
 {
     (cd "$root" && find . -xdev \( -path ./proc -o -path ./sys -o -path ./dev -o -path ./run -o -path ./tmp -o \
@@ -40,16 +40,16 @@ enter()
     inside=$!
 }
 
-# to_the_end COMMAND WORDS: it succeeds, and says these words.
+# to_the_end COMMAND WORDS: the command must succeed and print these words.
 to_the_end()
 {
     enter "$1"
     wait "$inside" || { tail -n 40 "$folder/output" >&2; fail "failed: $1"; }
     inside=
-    grep -q "$2" "$folder/output" || { tail -n 40 "$folder/output" >&2; fail "does not say \"$2\": $1"; }
+    grep -q "$2" "$folder/output" || { tail -n 40 "$folder/output" >&2; fail "did not print \"$2\": $1"; }
 }
 
-# cut_at WORDS SECONDS: once it has said these words, and so many seconds later, all of it is killed as by a power cut.
+# cut_at WORDS SECONDS: kills everything, as a power failure would, this many seconds after it has printed the words.
 cut_at()
 {
     enter "$provision"
@@ -67,14 +67,14 @@ cut_at()
 stock_root()
 {
     rm -rf --one-file-system "$root"
-    # What stock images of the release have, and a minimal root has not.
+    # Packages that stock images of the release have and a minimal root lacks.
     root_make "$1" "" "$folder" --include=systemd,ca-certificates
     root_trust "$folder"
     mkdir -p "$root/srv/evalx"
     tar --exclude='./build*' --exclude=./.git --exclude=./.cache -cf - . | tar -xf - -C "$root/srv/evalx"
 }
 
-# installs_and_repeats SUITE: build_ami.sh interrupted, resumed, repeated.
+# installs_and_repeats SUITE: interrupts, resumes and repeats build_ami.sh.
 installs_and_repeats()
 {
     provision='deploy/build_ami.sh --images none --no-prepare'
@@ -93,7 +93,8 @@ installs_and_repeats()
         [ ! -e "$root/usr/bin/$tool" ] || fail "$tool was left on the machine"
     done
     [ "$(stat -c %a "$root/etc/evalx/evalx.env")" = 640 ] || fail "evalx.env is open to others"
-    [ -L "$root/etc/systemd/system/multi-user.target.wants/evalx-egress-firewall.service" ] || fail "the egress firewall is not enabled"
+    [ -L "$root/etc/systemd/system/multi-user.target.wants/evalx-egress-firewall.service" ] ||
+        fail "the egress firewall is not enabled"
     fingerprint first
     begin=$(date +%s)
     to_the_end "$provision" "up to date"
@@ -103,7 +104,7 @@ installs_and_repeats()
     say "build_ami.sh on $1: passed"
 }
 
-# with_languages SUITE: build_ami.sh with images, and what proves the languages in them.
+# with_languages SUITE: build_ami.sh with images, and the tests of the languages in them.
 with_languages()
 {
     provision=deploy/build_ami.sh
@@ -122,14 +123,14 @@ with_languages()
     works=$(grep -c ' works (' "$folder/output" || true)
     again=$(awk '/ FAILS$/ { print $1 }' "$folder/output" | paste -s -d ' ')
     if [ -n "$again" ]; then
-        # A machine with much else to do lets compilers run into their limits of time.
+        # On a busy machine compilers may exceed their time limits.
         say "once more: $again"
         to_the_end "evalx languages verify $again" " works ("
         cat "$folder/output"
         works=$((works + $(grep -c ' works (' "$folder/output")))
     fi
     built=$(find "$root/opt/evalx/chroots" -maxdepth 1 -name '*.layers' | wc -l)
-    # Each image is some language's.
+    # Each image belongs to at least one language.
     if [ "$built" -eq 0 ] || [ "$works" -lt "$built" ]; then
         fail "$built images, but only $works languages"
     fi
@@ -143,19 +144,20 @@ with_languages()
     say "build_ami.sh on $1: $built images ($layers in layers, the root $whole), $works languages work: passed"
 }
 
-# with_extras SUITE: without building evalx where this machine's fits.
+# with_extras SUITE: uses the evalx of this machine if it is of the same release.
 with_extras()
 {
     stock_root "$1"
     set -- "$1" --no-self-test
     if [ "$1" = "$(. /etc/os-release && echo "${VERSION_CODENAME:-}")" ]; then
         install_for demo
-        (build_in "$build") # it has a $folder too
+        (build_in "$build") # in a subshell, because it sets $folder
         cp "$build/evalx" "$root/srv/evalx-binary"
         set -- "$@" --binary /srv/evalx-binary
     fi
     begin=$(date +%s)
-    /usr/bin/python3 tests/system/provision/extras.py "$root" "$@" || fail "what comes from elsewhere is not right on $1"
+    /usr/bin/python3 tests/system/provision/extras.py "$root" "$@" ||
+        fail "third-party packages are wrong on $1"
     say "build_ami.sh on $1 with extras: passed ($(($(date +%s) - begin)) s)"
 }
 

@@ -1,4 +1,4 @@
-"""compose: what has to hold of deploy/compose.yaml under a Docker engine: networks, restarts, volumes, scaling.
+"""compose: tests deploy/compose.yaml with a Docker engine: networks, restarts, volumes, scaling.
 
 Called by compose.sh; see engine.py.
 """
@@ -11,9 +11,9 @@ import time
 import engine
 from engine import check
 
-RELAY = 3001  # leads from the machine's own address to the published port, which is on its loopback only
+RELAY = 3001  # forwards from the machine's address to the published port, which listens only on loopback
 SERVICES = ("redis", "api", "worker")
-OUTSIDE = "10.0.2.15"  # the machine's own address
+OUTSIDE = "10.0.2.15"  # the machine's address
 VERDICTS = (
     # code, more of the program, verdict (or several), output (None: any)
     ("read a; echo $((a * a))", {"stdin": "7\n", "expected_output": "49\n"}, "accepted", "49\n"),
@@ -42,7 +42,7 @@ class Compose(engine.Engine):
         return self.sh(f"docker inspect -f '{{{{{what}}}}}' {container}")
 
     def state(self, container):
-        """What the engine says of it: status, health, restarts and the main process's id."""
+        """What the engine reports: status, health, restarts and the id of the main process."""
         shown = self.run(f"docker inspect -f '{{{{.State.Status}}}} {{{{.State.Health.Status}}}} {{{{.RestartCount}}}} "
                          f"{{{{.State.Pid}}}}' {container}")[1].split()
         if len(shown) != 4:
@@ -76,7 +76,7 @@ class Compose(engine.Engine):
         self.wait(f"{count} at work", lambda: len(self.workers()) == count, seconds)
 
     def kill_main(self, service):
-        """The container's main process dies; by its restart policy it comes back."""
+        """Kills the main process of a container; the restart policy brings it back."""
         before = self.state(f"deploy-{service}-1")
         check(before["status"] == "running" and before["pid"] > 1, f"{service}: {before}")
         self.sh(f"kill -9 {before['pid']}")
@@ -108,7 +108,7 @@ class Compose(engine.Engine):
         self.log(self.sh("docker images; cat /media/origin"))
         self.sh("mkdir -p /srv/evalx /opt/evalx/chroots; cp -r /media/deploy /srv/evalx/; "
                 "tar -C /opt/evalx/chroots --numeric-owner -xf /media/images.tar", 600)
-        # As the head of compose.yaml has it, by an operator who is careful.
+        # As the head of compose.yaml recommends.
         self.sh("umask 077; cd /srv/evalx; mkdir -p deploy/secrets; "
                 "tr -dc a-f0-9 </dev/urandom | head -c 64 >deploy/secrets/redis-password")
         self.compose("config --quiet")
@@ -125,7 +125,7 @@ class Compose(engine.Engine):
 
     def verdicts(self):
         programs = [{"language": "bash", "version": "*", "code": code, **more} for code, more, _, _ in VERDICTS]
-        for program in programs:  # what one leaves out is the first one's
+        for program in programs:  # fields that one leaves out are those of the first
             program.setdefault("stdin", "")
         found = self.wait_state(self.submit(programs), ("Completed", "Failed"), 400)
         check(found["status"] == "Completed", f"{found}")
@@ -138,7 +138,7 @@ class Compose(engine.Engine):
         self.run_batch()
 
     def walls(self):
-        """The sandbox in the container is a whole one, and nobody but its root side is root."""
+        """The sandbox works in the container, and only its root side runs as root."""
         check("sandbox self-test passed" in self.sh("docker logs deploy-worker-1 2>&1"), "no self-test")
         status, output = self.run("docker exec deploy-worker-1 evalx check", 300)
         self.log(output)
@@ -154,7 +154,7 @@ class Compose(engine.Engine):
             check(password not in self.run(what)[1], f"the password is shown by: {what}")
 
     def groups(self):
-        """cgroup v2 in the container: evalx divides the group it was given, and leaves nothing there."""
+        """cgroup v2 in the container: evalx divides its group, and leaves no process in it."""
         pid = self.state("deploy-worker-1")["pid"]
         group = self.sh(f"cut -d: -f3 /proc/{pid}/cgroup")
         check(re.search(r"/docker-[0-9a-f]{64}\.scope/evalx-\d+-\d+-\d+/main$", group), f"the worker is in {group}")
@@ -163,12 +163,12 @@ class Compose(engine.Engine):
         check({"memory", "pids"} <= set(self.sh(f"cat {top}/cgroup.subtree_control").split()), "not divided")
         slots = self.sh(f"ls -d {top}/evalx-*/slot-*").split()
         check(len(slots) == self.workers()[0]["slots"], f"slots: {slots}")
-        # In a box made ahead one process waits for its program; of those that have ended there is none.
+        # A standby box has one process that waits for its program.  Processes of ended runs are gone.
         self.wait("no program runs", lambda: len(
             self.run(f"cat {top}/evalx-*/slot-*/run-*/cgroup.procs 2>/dev/null")[1].split()) <= len(slots), 30)
 
     def networks(self):
-        """Who reaches whom, as the file says."""
+        """Which service reaches which, as the file declares."""
         try:
             link = http.client.HTTPConnection("127.0.0.1", self.machine.ports[3000], timeout=10)
             link.request("GET", "/healthz")
@@ -192,17 +192,17 @@ class Compose(engine.Engine):
         check(self.run(stranger.format("", redis, 6379))[0] != 0, "a container of another network reaches Redis")
         check(self.run(stranger.format("--network deploy_outside", redis, 6379))[0] != 0, "Redis is open to outside")
         check(self.run(stranger.format("--network deploy_inside", redis, 6379))[0] == 0, "that proved nothing")
-        # Without the password Redis does nothing for its neighbours.
+        # Without the password Redis serves nobody, not even its neighbours.
         answer = self.inside("worker", f"exec 3<>/dev/tcp/{redis}/6379; echo KEYS \\* >&3; read -r a <&3; echo $a")[1]
         check("NOAUTH" in answer, f"Redis without a password: {answer}")
-        # Programs have no network at all, whatever their worker's reaches.
+        # Programs have no network, whatever their worker reaches.
         codes = [f"exec 3<>/dev/tcp/{address} && echo reached || echo refused"
                  for address in (f"{redis}/6379", "127.0.0.1/9100", f"{OUTSIDE}/{RELAY}")]
         token = self.submit([{"language": "bash", "version": "*", "code": code} for code in codes])
         self.expect_outputs(token, ["refused\n"] * len(codes))
 
     def killed(self):
-        """Main processes are killed while a job runs; nothing is lost."""
+        """Kills main processes while a job runs; nothing is lost."""
         token = self.running(20)
         self.kill_main("worker")
         self.kill_main("api")
@@ -211,7 +211,7 @@ class Compose(engine.Engine):
         pid = self.state("deploy-worker-1")["pid"]
         trees = self.sh(f"ls -d /proc/{pid}/root/sys/fs/cgroup/evalx-*").split()
         check(len(trees) == 1, f"control groups were left: {trees}")
-        # `docker kill` is the operator's word, which the engine does not undo; the work waits.
+        # The engine does not restart after `docker kill`, because an operator did it; the work waits.
         token = self.running(15)
         self.compose("kill worker")
         time.sleep(20)
@@ -220,7 +220,7 @@ class Compose(engine.Engine):
         self.expect_outputs(token, ["done\n"])
 
     def redis_restarted(self):
-        """The queue is on the volume: kept over an ordered restart and a kill."""
+        """The queue is on the volume, and survives a restart and a kill."""
         self.compose("stop worker")
         queued = [self.sleeper(1) for _ in range(4)]
         self.compose("restart redis")
@@ -245,7 +245,7 @@ class Compose(engine.Engine):
         self.wait("the second is healthy", lambda: self.state("deploy-worker-2")["health"] == "healthy")
         tokens = [self.sleeper(40) for _ in range(sum(worker["slots"] for worker in self.workers()))]
         begun = [self.wait_state(token, ("Processing",))["started_at"] for token in tokens]
-        # Down to one again: what runs on the other is finished first.
+        # Back to one: jobs on the other are finished first.
         begin = time.monotonic()
         self.compose("up -d --scale worker=1")
         self.log(f"scaling down with running jobs took {time.monotonic() - begin:.1f} s")
@@ -255,7 +255,7 @@ class Compose(engine.Engine):
         check([self.look(token)["started_at"] for token in tokens] == begun, "a job was begun again")
 
     def stopped(self):
-        """`docker compose stop` drains: running jobs are finished, and everybody ends in order."""
+        """`docker compose stop` drains: running jobs are finished, and all services end normally."""
         token = self.running(15)
         begin = time.monotonic()
         self.compose("stop")
@@ -266,7 +266,7 @@ class Compose(engine.Engine):
             last = self.sh(f"docker logs --tail 1 deploy-{service}-1 2>&1")
             check(last.endswith('msg="ended"'), f"{service}: {last}")
         check(not self.answers("/healthz"), "the port is still open")
-        # Nobody has worked since; the result is there.
+        # No worker has run since, but the result is stored.
         self.compose("start redis api")
         self.wait("the API answers", lambda: self.answers("/healthz"))
         self.expect_outputs(token, ["done\n"], 30)
@@ -274,7 +274,7 @@ class Compose(engine.Engine):
         self.all_up()
 
     def removed(self):
-        """`down` and `up`: containers and networks are new ones, the volume is the same."""
+        """`down` and `up`: containers and networks are new, the volume is the same."""
         done = self.submit([{"language": "bash", "version": "*", "code": "echo kept"}])
         self.expect_outputs(done, ["kept\n"])
         running = self.running(15)
@@ -287,7 +287,7 @@ class Compose(engine.Engine):
         self.expect_outputs(running, ["done\n"], 10)
 
     def stuck(self):
-        """A service that stands still is shown as unhealthy, and healthy when it goes on."""
+        """A stopped service is shown as unhealthy, and as healthy when it continues."""
         for service in ("api", "worker", "redis"):
             pid = self.state(f"deploy-{service}-1")["pid"]
             self.sh(f"kill -STOP {pid}")
@@ -299,7 +299,7 @@ class Compose(engine.Engine):
         self.run_batch()
 
     def engine_restarted(self):
-        """The engine stops and comes back, first by order, then killed.  It stops all containers at once, Redis too."""
+        """The engine is restarted, then killed.  It stops all containers at once, Redis too."""
         running = self.running(20)
         begin = time.monotonic()
         self.sh("systemctl restart docker", 300)
@@ -314,7 +314,7 @@ class Compose(engine.Engine):
         self.run_batch()
 
     def rebooted(self):
-        """Machines reboot with work queued and running; all is back, and done, without a hand."""
+        """The machine reboots with work queued and running.  All of it is done afterwards without intervention."""
         slots = sum(worker["slots"] for worker in self.workers())
         tokens = [self.sleeper(40) for _ in range(slots)]
         for token in tokens:

@@ -1,13 +1,12 @@
 #!/bin/sh
-# compose: deploy/compose.yaml under a real Docker engine, in a virtual machine with systemd and cgroup v2.
+# compose: tests deploy/compose.yaml with a real Docker engine, in a virtual machine with systemd and cgroup v2.
 #
 #   compose.sh [STEP...]      default: all steps of compose.py, in their order
 #
-# The machine is a Debian 13 or Ubuntu 24.04 (EVALX_VM_SUITE) with the distribution's own engine and compose; it has no
-# network but the ports that lead in.  The images are built here, as container_images.sh says, and loaded there: an
-# emulated machine would compile for an hour.  Where Docker's registry is not reached redis:7 is Debian's Redis of the
-# same version under that name.  What is large is kept in build-vm/ until it changes; the log is there, compose.log or
-# compose-SUITE.log.
+# The machine is a Debian 13 or Ubuntu 24.04 (EVALX_VM_SUITE) with the engine and compose of the distribution.  It has
+# no network except forwarded ports.  The images are built outside (container_images.sh) and loaded, because an emulated
+# machine would compile for an hour.  If Docker's registry cannot be reached, redis:7 is Debian's Redis of the same
+# version.  Large files are kept in build-vm/ until their sources change.  The log is there too: compose-SUITE.log.
 set -eu
 . tools/common.sh
 . tests/system/root_common.sh

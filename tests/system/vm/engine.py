@@ -1,7 +1,7 @@
-"""engine: evalx in a virtual machine (machine.py), asked from outside, and the steps of a test of it.
+"""engine: evalx in a virtual machine (machine.py), used from outside, and the steps of a test.
 
-For golden.py and compose.py.  Steps build on one another; names on the command line choose the last
-ones to do.
+Shared by golden.py and compose.py.  Steps build on one another.  Names of steps on the command line select the last
+ones to run.
 """
 import argparse
 import http.client
@@ -21,9 +21,9 @@ def check(condition, words):
 
 
 class Engine:
-    """evalx in a machine, asked from outside."""
+    """evalx in a machine, used from outside."""
 
-    PORT = 3000  # the guest's that leads to the API
+    PORT = 3000  # of the guest, where the API listens
     PORTS = (PORT,)
 
     def __init__(self, machine, log):
@@ -89,13 +89,13 @@ class Engine:
         self.expect_outputs(self.submit(programs), [f"{n * n}\n" for n in range(8)] + ["42\n"])
 
     def sleeper(self, seconds):
-        """A job that runs for so long."""
+        """Submits a job that runs for this many seconds."""
         limits = {"cpu_time_ms": 60000, "wall_time_ms": 120000}
         return self.submit([{"language": "bash", "version": "*", "code": f"sleep {seconds}; echo done",
                              "limits": limits}])
 
     def running(self, seconds):
-        """The same, and it runs by now."""
+        """Submits a job and waits until it runs."""
         token = self.sleeper(seconds)
         self.wait_state(token, ("Processing",))
         return token
@@ -116,7 +116,7 @@ def free_port():
 
 
 def main(kind, all_steps, needed, words):
-    """Does the steps, methods of a class of engines'; on failure the words, a command, tell more."""
+    """Runs the steps, methods of a subclass of Engine.  On failure the command `words` prints more."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--folder", required=True)
     parser.add_argument("--log", required=True)

@@ -1,4 +1,4 @@
-"""golden: what has to hold of a machine that deploy/build_ami.sh made, tried from first boot on.
+"""golden: tests a machine that deploy/build_ami.sh made, from its first boot on.
 
 Called by golden.sh; see engine.py.
 """
@@ -37,7 +37,7 @@ class Golden(engine.Engine):
             check(self.run(f"command -v {program}")[0] != 0, f"this is no stock machine: it has {program}")
 
     def fingerprint(self):
-        """Every file of the machine but those that live by themselves, with size, mode and time of change."""
+        """Every file of the machine except those that change by themselves, with size, mode and modification time."""
         alive = " -o ".join(f"-path {path}" for path in (
             "/var/log", "/run", "/tmp", "/var/tmp", "/var/lib/systemd", "/var/lib/redis", "/var/lib/evalx", "/media"))
         return self.sh(f"find / -xdev \\( {alive} \\) -prune -o -type f -printf '%p %s %m %T@\\n' | sort | sha256sum",
@@ -71,7 +71,7 @@ class Golden(engine.Engine):
         check(changed == "", f"a second run changed files:\n{changed}")
 
     def roles(self):
-        """As user data does it: the environment, then enable --now; the Redis wants a password."""
+        """As user data does it: writes the environment, then enable --now.  Redis requires a password."""
         state = "/var/lib/evalx-provision"
         self.sh(f"DEBIAN_FRONTEND=noninteractive apt-get -q -y -o Dir::Etc::SourceList={state}/offline.list "
                 f"-o Dir::Etc::SourceParts=/dev/null -o Dir::State::Lists={state}/lists "
@@ -122,7 +122,7 @@ class Golden(engine.Engine):
               "the password lies open")
 
     def killed(self):
-        """kill -9 of each unit's main process, with a job that runs."""
+        """kill -9 of the main process of each unit while a job runs."""
         token = self.running(25)
         for unit in ROLES.split():
             before = self.restarts(unit)
@@ -131,18 +131,18 @@ class Golden(engine.Engine):
                       self.run(f"systemctl is-active {u}")[1] == "active")
         self.wait_ready()
         self.expect_outputs(token, ["done\n"])
-        # The root side's own death costs the worker's runs, not the worker.
+        # The death of the root side costs the current runs, not the worker.
         before = self.restarts("evalx-worker")
         self.sh("kill -9 $(pgrep -P $(pgrep -o -f evalx-launcher) -f evalx-launcher)")
         self.run_batch()
         check(self.restarts("evalx-worker") == before, "the worker died with its launcher")
-        # A killed worker's root side ended too, and its programs with it.
+        # The root side of a killed worker ends too, together with its programs.
         groups = self.sh("ls -d /sys/fs/cgroup/system.slice/evalx-worker.service/evalx-*").split()
         check(len(groups) == 1, f"control groups were left: {groups}")
         self.run_batch()
 
     def watchdog(self):
-        """A worker that stands still is found out."""
+        """The watchdog notices a stopped worker."""
         self.sh("mkdir -p /run/systemd/system/evalx-worker.service.d; "
                 "printf '[Service]\\nWatchdogSec=8\\n' >/run/systemd/system/evalx-worker.service.d/test.conf; "
                 "systemctl daemon-reload; systemctl restart evalx-worker", 240)
@@ -167,7 +167,7 @@ class Golden(engine.Engine):
         check(result.split() == ["success", "0"], f"the worker ended with {result}")
 
     def handed_back(self):
-        """A drain that is shorter than the job: it goes back to the queue, and to the next worker."""
+        """If the drain is shorter than the job, the job returns to the queue and runs on the next worker."""
         self.sh("echo EVALX_DRAIN_SECONDS=2 >>/etc/evalx/evalx.env; systemctl start evalx-worker", 240)
         self.wait_ready()
         token = self.running(20)
@@ -177,7 +177,7 @@ class Golden(engine.Engine):
         self.expect_outputs(token, ["done\n"])
 
     def reboot_with_work(self):
-        """What was accepted survives the machine's reboot, queued or running."""
+        """Accepted submissions, queued or running, survive a reboot of the machine."""
         running = self.running(40)
         self.sh("echo EVALX_DRAIN_SECONDS=1 >>/etc/evalx/evalx.env; systemctl restart evalx-worker", 240)
         queued = [self.sleeper(1) for _ in range(4)]
@@ -188,14 +188,14 @@ class Golden(engine.Engine):
             self.expect_outputs(token, ["done\n"], 300)
 
     def connect_as(self, user, address, port):
-        """How long a connection took, and whether it came about."""
+        """Whether a connection succeeded, and how long it took."""
         begin = time.monotonic()
         status = self.run(f"setpriv --reuid {user} --regid {user} --clear-groups "
                           f"timeout 20 bash -c 'exec 3<>/dev/tcp/{address}/{port}' 2>&1")[0]
         return status == 0, time.monotonic() - begin
 
     def egress_firewall(self):
-        """Even in the host's own network: no user of the sandbox gets anywhere, only root reaches the metadata."""
+        """In the network of the host, users of the sandbox reach nothing, and only root reaches the metadata."""
         self.sh(f"ip address add {METADATA}/32 dev lo; redis-server --bind {METADATA} --port 80 --protected-mode no "
                 f"--daemonize yes --save '' --dir /run --pidfile /run/metadata.pid")
         evalx = int(self.sh("id -u evalx"))
@@ -208,26 +208,28 @@ class Golden(engine.Engine):
             check(expected or took < 15, f"user {user} to {address}:{port}: not refused, timed out")
         counters = self.sh("nft list counters table inet evalx_egress")
         check(re.search(r"counter programs \{\s+packets [1-9]", counters), f"nothing was counted: {counters}")
-        # It is the rule that holds, not chance.
+        # Without the rule the connection succeeds, so it is the rule that refuses.
         self.sh("systemctl stop evalx-egress-firewall")
-        check(self.run("systemctl is-active evalx-worker")[1] == "inactive", "the worker runs without the egress firewall")
+        check(self.run("systemctl is-active evalx-worker")[1] == "inactive",
+              "the worker runs without the egress firewall")
         check(self.connect_as(SANDBOX_USER, "127.0.0.1", 6379)[0], "without the egress firewall it should be reached")
         self.sh("systemctl start evalx-worker; kill $(cat /run/metadata.pid)", 240)
-        check(not self.connect_as(SANDBOX_USER, "127.0.0.1", 6379)[0], "the egress firewall did not start with the worker")
+        check(not self.connect_as(SANDBOX_USER, "127.0.0.1", 6379)[0],
+              "the egress firewall did not start with the worker")
         self.wait_ready()
         token = self.submit([{"language": "bash", "version": "*",
                               "code": f"exec 3<>/dev/tcp/{METADATA}/80 && echo reached || echo refused"}])
         self.expect_outputs(token, ["refused\n"])
 
     def labels(self, unit):
-        """What AppArmor calls the unit's processes: the worker's, its root side's and its slots'."""
+        """The AppArmor labels of the processes of a unit: the worker, its root side and its slots."""
         return set(self.sh("for pid in $(cat $(find /sys/fs/cgroup/system.slice/%s.service -name cgroup.procs)); do "
                            "cat /proc/$pid/attr/current; echo; done 2>/dev/null | tr -d '\\000' | grep ." % unit)
                    .split("\n"))
 
     def confined(self):
-        """The API server under its profile: it serves, and nothing is refused of what it needs.  What the profile is
-        for is tried with a shell in it, which may be started and nothing else beyond what the API server may."""
+        """The API server works under its profile, and nothing that it needs is denied.  A shell under the same profile
+        shows what is denied."""
         if self.run("test -e /etc/apparmor.d/evalx-api")[0] != 0:
             self.log("this release has no AppArmor that the profile is made for")
             return
@@ -253,7 +255,7 @@ class Golden(engine.Engine):
             if not expected:
                 check(self.run(f"/bin/bash -c '{command}'")[0] == 0, f"without the profile it should work: {command}")
         self.sh("umount /mnt; rm -f /var/lib/evalx/written /tmp/written; apparmor_parser --remove /run/tried")
-        # Taken away, the unit starts all the same.
+        # Without the profile the unit starts, too.
         self.sh("apparmor_parser --remove /etc/apparmor.d/evalx-api; systemctl restart evalx-api", 240)
         self.wait_ready()
         check(self.labels("evalx-api") <= {"unconfined", "evalx (unconfined)"}, f"labelled {self.labels('evalx-api')}")
@@ -262,7 +264,7 @@ class Golden(engine.Engine):
         check(self.labels("evalx-api") == {"evalx-api (enforce)"}, f"labelled {self.labels('evalx-api')}")
 
     def apparmor(self):
-        """Ubuntu's rule against unprivileged user namespaces: evalx works under it, with its profile and without."""
+        """evalx works under Ubuntu's rule against unprivileged user namespaces, with its profile and without."""
         if self.run("test -e /etc/apparmor.d/abi/4.0")[0] != 0:
             self.log("this release has no such rule")
             return
@@ -275,7 +277,7 @@ class Golden(engine.Engine):
         check(re.search(r"^ +evalx$", self.sh("aa-status"), re.M), "aa-status does not know the profile")
         check(self.labels("evalx-worker") == {"evalx (unconfined)"}, f"labelled {self.labels('evalx-worker')}")
         self.run_batch()
-        # The rule is about the unprivileged: without the profile too.
+        # The rule concerns unprivileged processes only, so the profile is not needed.
         self.sh("apparmor_parser --remove /etc/apparmor.d/evalx; systemctl restart evalx-worker", 240)
         self.wait_ready()
         check(self.labels("evalx-worker") == {"unconfined"}, f"labelled {self.labels('evalx-worker')}")
@@ -283,7 +285,7 @@ class Golden(engine.Engine):
         self.forbidden()
 
     def forbidden(self):
-        """Where a profile forbids user namespaces evalx runs nothing, and says why and what helps."""
+        """If a profile forbids user namespaces, evalx refuses to start and prints the reason and the remedy."""
         allowed = "file, capability, network, unix, signal, ptrace, mount, remount, umount, pivot_root,"
         self.sh("printf 'abi <abi/4.0>,\\nprofile evalx /usr/local/bin/evalx "
                 f"flags=(attach_disconnected,mediate_deleted) {{ {allowed} deny userns, }}\\n' >/run/forbids; "
@@ -295,7 +297,7 @@ class Golden(engine.Engine):
         told = "journalctl --no-pager -u evalx-worker | grep -c 'apparmor_parser --replace /etc/apparmor.d/evalx'"
         self.wait("the worker says what helps", lambda: self.run(told)[0] == 0)
         check(self.run("systemctl is-active evalx-worker")[1] != "active", "the worker serves all the same")
-        # What it says helps.
+        # The remedy works.
         self.sh("apparmor_parser --replace /etc/apparmor.d/evalx; systemctl restart evalx-worker", 240)
         self.wait_ready()
         check(self.labels("evalx-worker") == {"evalx (unconfined)"}, f"labelled {self.labels('evalx-worker')}")
@@ -310,7 +312,7 @@ class Golden(engine.Engine):
         self.wait_ready()
 
     def missing_redis(self):
-        """A Redis that is not there yet is waited for, however long."""
+        """The services wait for Redis until it comes up."""
         self.sh("systemctl stop redis-server; systemctl restart evalx-api evalx-worker || true", 240)
         time.sleep(30)
         self.sh("systemctl start redis-server", 240)
@@ -318,7 +320,7 @@ class Golden(engine.Engine):
         self.run_batch()
 
     def single(self):
-        """The machine becomes a whole engine of its own."""
+        """The machine becomes a single-machine installation."""
         self.sh("sed -i -e s/^EVALX_ROLE=.*/EVALX_ROLE=single/ -e /^EVALX_STORE/d -e /DRAIN/d /etc/evalx/evalx.env; "
                 "systemctl restart evalx.service", 300)
         for unit in ROLES.split():
@@ -338,9 +340,8 @@ class Golden(engine.Engine):
         self.machine.wait_end()
 
 
-STEPS = ("boot", "provision", "roles", "health", "secrets", "killed", "drain", "handed_back", "egress_firewall", "confined",
-         "apparmor",
-         "stop_all", "watchdog", "reboot_with_work", "missing_redis", "again", "dry_run", "single", "end")
+STEPS = ("boot", "provision", "roles", "health", "secrets", "killed", "drain", "handed_back", "egress_firewall",
+         "confined", "apparmor", "stop_all", "watchdog", "reboot_with_work", "missing_redis", "again", "dry_run", "single", "end")
 NEEDED = ("boot", "provision", "roles", "end")
 WORDS = "systemctl --no-pager status 'evalx*'; journalctl --no-pager -n 300"
 

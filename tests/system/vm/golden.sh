@@ -1,12 +1,13 @@
 #!/bin/sh
-# golden: a stock machine becomes one of evalx's: deploy/build_ami.sh in a virtual machine, from first boot on.
+# golden: tests deploy/build_ami.sh on a stock machine, in a virtual machine, from its first boot on.
 #
 #   golden.sh [STEP...]      default: all steps of golden.py, in their order
 #
-# The root is a minimal Debian or Ubuntu (EVALX_VM_SUITE) with systemd and nothing of evalx.  What build_ami.sh installs
-# there is downloaded here beforehand, as its --list-packages says; the machine has no network but one port that leads
-# in.  Its image of a language is built here too.  Everything is kept in build-vm/ until it changes, and the log there,
-# in golden.log or golden-SUITE.log.  EVALX_VM_PATIENCE=3: on a busy machine, waits three times as long for everything.
+# The root is a minimal Debian or Ubuntu (EVALX_VM_SUITE) with systemd and without evalx.  The packages that
+# build_ami.sh installs (--list-packages) are downloaded outside beforehand, because the machine has no network except
+# one forwarded port.  Its language image is built outside too.  Everything is kept in build-vm/ until its sources
+# change.  The log is golden.log or golden-SUITE.log there.  EVALX_VM_PATIENCE=3 triples all time limits, for a busy
+# machine.
 set -eu
 . tools/common.sh
 . tests/system/root_common.sh
@@ -18,8 +19,8 @@ log=$folder/golden.log
 image=python-3.13
 offline="$(in_release bash deploy/build_ami.sh --any-system --binary "$built/evalx" --images none --list-packages)"
 offline="$offline redis-server"
-# Stock images have ca-certificates; setting it up in the machine takes minutes.  Ubuntu's have what disturbs programs'
-# runs too, and has to be found and stopped.
+# Stock images have ca-certificates, and setting it up in the machine takes minutes.  Those of Ubuntu also have services
+# that disturb runs, which build_ami.sh has to find and stop.
 stock=ca-certificates
 is_debian "$suite" || stock="$stock ubuntu-minimal unattended-upgrades apport"
 name=$(vm_name golden "$vm_packages_always $stock $offline")

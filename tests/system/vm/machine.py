@@ -1,6 +1,6 @@
-"""machine: a virtual machine that is told what to do over its second serial line; see vm_common.sh.
+"""machine: a virtual machine that is controlled over its second serial line; see vm_common.sh.
 
-The guest's side is a shell that reads commands (base64, a line each) and answers with their output and exit status.
+In the guest a shell reads commands (base64, one per line) and replies with their output and exit status.
 """
 import base64
 import os
@@ -9,19 +9,19 @@ import subprocess
 import time
 
 
-# On a machine with much else to do, all patience is multiplied by this.
+# All time limits are multiplied by this, for a busy machine.
 PATIENCE = float(os.environ.get("EVALX_VM_PATIENCE", "1"))
 
 
 class Failure(Exception):
-    """Something in or about the machine is not as it should be."""
+    """A check of the machine failed."""
 
 
 class Machine:
-    """Started and stopped any number of times with the same disk: each start is a boot."""
+    """Can be started and stopped any number of times with the same disk.  Each start is a boot."""
 
     def __init__(self, command, folder, ports, log):
-        """Ports: from the guest's to those of this machine's that lead there."""
+        """ports: guest port -> port of this machine that leads there."""
         self.command, self.folder, self.ports, self.log = command, folder, ports, log
         self.process = self.line = None
         self.rest = self.unsaid = b""
@@ -37,7 +37,7 @@ class Machine:
             [*self.command,
              "-drive", f"file={self.folder}/disk.img,if=virtio,format=raw,cache=unsafe",
              "-drive", f"file={self.folder}/files.img,if=virtio,format=raw,readonly=on",
-             # Closed to both sides but for the ports that lead in.
+             # No network in either direction except the forwarded ports.
              "-netdev", "user,id=net,restrict=on" + "".join(
                  f",hostfwd=tcp:127.0.0.1:{here}-:{there}" for there, here in self.ports.items()),
              "-device", "virtio-net-pci,netdev=net,romfile=",
@@ -63,7 +63,7 @@ class Machine:
         raise Failure("the machine does not open its serial line")
 
     def _read_until(self, mark, seconds):
-        """All output before the line that begins with the mark, and the rest of that line."""
+        """The output before the line that begins with the mark, and the rest of that line."""
         end = time.monotonic() + seconds * PATIENCE
         while True:
             at = self.rest.find(mark)
@@ -85,7 +85,7 @@ class Machine:
             self.rest += came
 
     def _tell(self, came):
-        """Whole lines go to the log as they come: a command may take minutes."""
+        """Logs whole lines as they arrive, because a command may take minutes."""
         *lines, self.unsaid = (self.unsaid + came).split(b"\n")
         for line in lines:
             text = line.decode(errors="replace").strip("\r")
@@ -110,7 +110,7 @@ class Machine:
         return output
 
     def wait_end(self, seconds=240):
-        """The guest ends by itself (it reboots: qemu leaves there)."""
+        """Waits until the guest ends (qemu exits on a reboot)."""
         try:
             self.process.wait(seconds * PATIENCE)
         except subprocess.TimeoutExpired:

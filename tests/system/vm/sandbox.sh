@@ -1,12 +1,12 @@
 #!/bin/sh
-# sandbox: the sandbox's tests where systemd and a pure cgroup v2 rule: a virtual machine of this distribution, or of
-# the release that EVALX_VM_SUITE names.
+# sandbox: runs the sandbox tests in a virtual machine with systemd and cgroup v2 only.  Its release is that of this
+# machine, or EVALX_VM_SUITE.
 #
 #   sandbox.sh [COMMAND IN THE GUEST...]      default: the sandbox suite and the attacks
 #
-# Inside, a unit with Delegate=yes runs the job, as evalx-worker.service would; its output comes back over the second
-# serial line.  vm_common.sh has the machine.  EVALX_VM_SLOW says how much slower than others it is taken for (20; more
-# where the host has other work), EVALX_VM_SECONDS when it is given up.
+# Inside, a unit with Delegate=yes runs the job, as evalx-worker.service would.  Its output comes back over the second
+# serial line.  EVALX_VM_SLOW is the slowness factor of the tests (default 20; more on a busy host).  The machine is
+# stopped after EVALX_VM_SECONDS.
 set -eu
 . tools/common.sh
 . tests/system/root_common.sh
@@ -52,7 +52,8 @@ for program in test_run test_isolation test_prestart test_exec_cache shelf_progr
 done
 cp -r languages demo tests "$job/files/"
 {
-    echo 'export EVALX_TEST_SLOWNESS='"${EVALX_VM_SLOW:-20}"' EVALX_BINARY=/job/build/evalx EVALX_LANGUAGES=/job/languages'
+    echo "export EVALX_TEST_SLOWNESS=${EVALX_VM_SLOW:-20}"
+    echo 'export EVALX_BINARY=/job/build/evalx EVALX_LANGUAGES=/job/languages'
     # shellcheck disable=SC2016 # for the guest
     echo 'echo "kernel $(uname -r), $(stat -fc %T /sys/fs/cgroup), systemd $(systemctl is-system-running)"'
     if [ $# -gt 0 ]; then

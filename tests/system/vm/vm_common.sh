@@ -1,12 +1,12 @@
-# vm_common: virtual machines for tests, of this machine's release or another: their root, their image, and how they are
-# started.  Sourced after common.sh and root_common.sh by sandbox.sh, golden.sh and compose.sh.
+# vm_common: virtual machines for tests, of the release of this machine or another: their root file system, their disk
+# image and their start.  Sourced after common.sh and root_common.sh by sandbox.sh, golden.sh and compose.sh.
 #
 # EVALX_VM_SUITE (./dev test-vm --suite) names another release: bookworm, trixie, noble.
-# The machine is emulated (tcg): it needs no /dev/kvm, and is some 20 times slower where processes are made.  Its kernel
-# and initrd are given to it directly (Ubuntu's kernel needs no initrd for such a disk, and on a cloud's machines boots
-# without one too).  Roots are made by mmdebstrap and kept in build-vm/ until what goes in changes.
+# The machine is emulated (tcg), so it needs no /dev/kvm, and starts processes about 20 times more slowly.  qemu loads
+# its kernel and initrd directly; the kernel of Ubuntu needs no initrd for such a disk.  Roots are made by mmdebstrap
+# and kept in build-vm/ until their contents change.
 # shellcheck shell=sh
-# shellcheck disable=SC2154 # build and keys are the others'
+# shellcheck disable=SC2154 # build and keys are set by the other sourced files
 
 host_suite=$(. /etc/os-release && echo "$VERSION_CODENAME")
 suite=${EVALX_VM_SUITE:-$host_suite}
@@ -18,16 +18,16 @@ else
     kernel="linux-image-virtual apparmor"
 fi
 mkdir -p "$folder"
-# shellcheck disable=SC2034 # for who sources this
+# shellcheck disable=SC2034 # used by the sourcing script
 vm_machine="qemu-system-x86_64 -accel tcg,thread=multi,tb-size=512 -cpu Nehalem -smp 2 -m 2048 -nodefaults -no-reboot
     -display none"
 # shellcheck disable=SC2034
-# no_timer_check: on a busy machine the emulated timer ticks late, and the kernel would panic for it.
+# no_timer_check: on a busy machine the emulated timer ticks late, and the kernel would panic.
 vm_kernel_words='root=/dev/vda rw console=ttyS0 quiet no_timer_check'
 vm_packages_always="systemd systemd-sysv dbus udev kmod procps iproute2 util-linux $kernel"
 
-# vm_build: $binaries, a build folder with evalx and its test programs for the machine's release.  For another release
-# than this machine's they are built in a root of that one, which is kept.  $built is that folder as in_release sees it.
+# vm_build: sets $binaries, a build folder with evalx and its test programs for the release of the virtual machine.  For
+# another release they are built in a root of that release, which is kept.  $built is that folder as in_release sees it.
 vm_build()
 {
     binaries=$build
@@ -47,11 +47,11 @@ vm_build()
     unshare --mount --pid --fork --ipc --uts --kill-child sh tests/system/enter_root.sh "$builder/root" \
         ./dev build </dev/null || fail "the build in a $suite failed"
     built=build
-    # shellcheck disable=SC2034 # for who sources this
+    # shellcheck disable=SC2034 # used by the sourcing script
     binaries=$builder/root/srv/evalx/$built
 }
 
-# in_release COMMAND...: in the clone, where the machine's release is.
+# in_release COMMAND...: runs the command in the clone, with the release of the virtual machine.
 in_release()
 {
     if [ -z "$builder" ]; then
@@ -62,7 +62,7 @@ in_release()
     fi
 }
 
-# The packages that hold the shared libraries of what will run there.
+# The packages of the shared libraries that programs for the machine need.
 libraries()
 {
     for program in "$@"; do
@@ -73,13 +73,13 @@ libraries()
     done | sed 's/: .*//; s/:.*//' | sort -u
 }
 
-# vm_name KIND RECIPE: the name (without suffix) of files in $folder for a root of this kind, made by this recipe.
+# vm_name KIND RECIPE: the name, without suffix, of the files in $folder for a root of this kind and recipe.
 vm_name()
 {
     echo "$folder/$1-$suite-$(printf '%s' "$2" | sha256sum | cut -c1-12)"
 }
 
-# vm_make_root KIND PACKAGES [MMDEBSTRAP OPTIONS]: $folder/root, with a unit of its own left to the caller.
+# vm_make_root KIND PACKAGES [MMDEBSTRAP OPTIONS]: makes $folder/root.  The caller adds its unit.
 vm_make_root()
 {
     vm_kind=$1
@@ -96,7 +96,7 @@ vm_make_root()
     echo evalx-vm >"$folder/root/etc/hostname"
 }
 
-# vm_unit NAME: the unit NAME that runs /usr/local/sbin/NAME in the machine, whose text comes from standard input.
+# vm_unit NAME: adds a unit that runs /usr/local/sbin/NAME in the machine; standard input has the text of that script.
 # Type=exec: a oneshot would keep `systemctl is-system-running` at "starting".
 vm_unit()
 {
@@ -115,8 +115,8 @@ UNIT
     ln -sf "../$1.service" "$folder/root/etc/systemd/system/multi-user.target.wants/$1.service"
 }
 
-# vm_shell_unit: for machine.py.  Commands come over the second serial line, a line of base64 each; their output goes
-# back, then their exit status.
+# vm_shell_unit: the guest's part of machine.py.  Commands come over the second serial line, one line of base64 each.
+# Their output goes back, then their exit status.
 vm_shell_unit()
 {
     vm_unit evalx-test-shell <<'END'
@@ -131,14 +131,14 @@ done
 END
 }
 
-# vm_network: the machine's own interface gets its address, and no other is touched.
+# vm_network: the interface of the machine gets an address by DHCP; no other interface is changed.
 vm_network()
 {
     printf '[Match]\nName=en*\n[Network]\nDHCP=yes\n' >"$folder/root/etc/systemd/network/10-vm.network"
     quietly "$folder/enable.log" chroot "$folder/root" systemctl enable systemd-networkd
 }
 
-# vm_language_image NAME: $folder/images holds this image of a language, and what it needs.
+# vm_language_image NAME: builds this language image, and those it is based on, in $folder/images.
 vm_language_image()
 {
     [ ! -f "$folder/images/$1.layers" ] || return 0
@@ -146,19 +146,20 @@ vm_language_image()
     bash deploy/images/evalx-images build --images "$PWD/$folder/images" --languages "$PWD/languages" "$1"
 }
 
-# vm_job: $job, a folder for one machine's disk and what it is given; removed at the end.
+# vm_job: makes $job, a folder for the disk of one machine and its input files; removed at the end.
 vm_job()
 {
     say "packing what the machine is given"
     job=$(mktemp -d "${TMPDIR:-/var/tmp}/evalx-vm-XXXXXX")
-    # EVALX_VM_KEEP=yes: the machine's disk stays, to be looked at.
+    # EVALX_VM_KEEP=yes keeps the disk for inspection.
     trap '[ -n "${EVALX_VM_KEEP:-}" ] && say "kept: $job" || rm -rf "$job"' EXIT
     trap 'exit 130' INT
     trap 'exit 143' TERM HUP
     mkdir "$job/files"
 }
 
-# vm_steps TEST LOG NAME [STEP...]: the steps of TEST in a machine with the disk of NAME; it is given $job/files.
+# vm_steps TEST LOG NAME [STEP...]: runs the steps of TEST in a machine with the disk of NAME and the files of
+# $job/files.
 vm_steps()
 {
     vm_test=$1
@@ -173,14 +174,14 @@ vm_steps()
         --machine "$(vm_start "$vm_disk" | paste -sd ' ' -)" --kernel-words "$vm_kernel_words" "$@"
 }
 
-# vm_start NAME: the words that start a machine with the kernel of NAME.
+# vm_start NAME: prints the command that starts a machine with the kernel of NAME.
 vm_start()
 {
     echo "$vm_machine -kernel $1.kernel"
     [ ! -f "$1.initrd" ] || echo "-initrd $1.initrd"
 }
 
-# vm_image NAME SIZE: kernel, initrd and disk of $folder/root, which is gone then.
+# vm_image NAME SIZE: makes kernel, initrd and disk image from $folder/root, and removes that folder.
 vm_image()
 {
     cp "$(find "$folder/root/boot" -name "vmlinuz-*" | sort | tail -n 1)" "$1.kernel"
