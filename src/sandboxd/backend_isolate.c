@@ -1,18 +1,18 @@
 /*
- * backend_isolate: runs made by the isolate command (https://github.com/ioi/isolate), known by its command line and meta
- * file.
+ * backend_isolate: runs made by the isolate command (https://github.com/ioi/isolate), known only by its command line and
+ * its meta file.
  *
- *   slot (root) --fork, joins the run's group--> isolate --run (the keeper, root) --> proxy, pid 1 --> the program
+ *   slot (root) --clone, joins the run's group--> isolate --run (root) --> its proxy, pid 1 --> the program
  *
- * A box of isolate's belongs to the slot for the slot's life; --init makes it empty ahead of each run, and the launcher
- * removes it by --cleanup.  The standard streams are inherited, so the program writes into the worker's pipes as in the
- * native driver.  The keeper and its children are members of the run's own group (where the launcher has groups):
- * memory, processes and CPU time are limited and measured there, on cgroup v1 as well, which isolate itself does not
- * know.  Without groups isolate's own means remain: --cg, or --mem of each process.
+ * A slot has one box of isolate for its whole life ("isolate box" below).  isolate --init empties it before each run,
+ * and the launcher removes it with --cleanup.  isolate passes its standard streams on, so the program writes into the
+ * worker's pipes, as with the native backend.  isolate and its children are members of the run's group, if the launcher
+ * has groups.  Memory, processes and CPU time are then limited and measured there, also on cgroup v1, which isolate
+ * itself does not support.  Without groups isolate's own means remain: --cg, or --mem, which limits each process.
  *
- * To end a run the keeper is sent SIGTERM: it kills the program, waits for its proxy and writes its meta file.  Asked
- * again, it is killed; the slot is then the parent of what is left (it reaps orphans), and kills the proxy, with which
- * the kernel ends the whole pid namespace.  Either way the run is over only when no child is left.
+ * To end a run the slot sends isolate SIGTERM.  isolate then kills the program, waits for its proxy and writes the meta
+ * file.  The second time it is sent SIGKILL.  Its children become the slot's (the slot reaps orphans), which kills the
+ * proxy, and the kernel ends the proxy's pid namespace.  Either way the run is over only when no child is left.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -33,179 +33,172 @@
 #include "sandboxd/isolate_box.h"
 #include "sandboxd/isolate_meta.h"
 
-/* isolate looks at its signals at least every 100 ms. */
-#define END_AGAIN_US 500000u
-/* isolate's keeper and proxy, which are members of the run's group too. */
-#define KEEPERS 2u
-/* Exit status of isolate beyond which it was not the program that failed. */
+/* isolate checks for signals at least every 100 ms. */
+#define KILL_RETRY_US 500000u
+/* isolate itself and its proxy, which count in the run's group. */
+#define ISOLATE_PROCESSES 2u
+/* With a larger exit status isolate itself failed, not the program. */
 #define EXIT_OF_PROGRAM_MAX 1
 
-enum step { STEP_ENTER_GROUP, STEP_CONNECT, STEP_INHERIT, STEP_EXECUTE, STEPS_ };
+enum step { STEP_ENTER_GROUP, STEP_STREAMS, STEP_ENVIRONMENT, STEP_EXECUTE, STEPS_ };
 
 static const char *const step_names[STEPS_] = {
     [STEP_ENTER_GROUP] = "join the cgroup",
-    [STEP_CONNECT] = "connect the streams",
-    [STEP_INHERIT] = "inherit nothing",
+    [STEP_STREAMS] = "connect the streams",
+    [STEP_ENVIRONMENT] = "reset signals, keyring and descriptors",
     [STEP_EXECUTE] = "execute isolate",
 };
 
-/* One a process: a slot has one box of isolate's. */
+/* A slot is a process. */
 static struct {
-    char folder[ISOLATE_PATH_BYTES]; /* "": there is none */
-    bool covered;
-    int keep; /* of the run that goes on, or -1 */
+    char folder[ISOLATE_PATH_BYTES]; /* of the isolate box; "": it has not been initialised */
+    bool mounted;                    /* the box's folders are covered by a tmpfs */
+    int keep;                        /* of the current run: the file to pack into, or -1 */
     struct isolate_arguments arguments;
-} box = { .keep = -1 };
+} isolate_box = { .keep = -1 };
 
-static void setup(struct slot *slot, struct error *err)
+static int setup(struct slot *slot, struct error *err)
 {
     (void)slot;
     if (prctl(PR_SET_CHILD_SUBREAPER, 1) < 0)
-        error_set(err, ERROR_SANDBOX, errno, "become the reaper of orphans");
-    else
-        (void)isolate_box_setup(err);
+        return error_set(err, ERROR_SANDBOX, errno, "become the reaper of orphans");
+    return isolate_box_setup(err);
 }
 
-static int renew_box(struct slot *slot, struct error *err)
+static int renew_isolate_box(struct slot *slot, struct error *err)
 {
-    if (box.covered)
-        isolate_box_close(box.folder);
-    box.covered = false;
-    box.folder[0] = '\0';
-    return isolate_init(slot->settings->isolate, slot->settings->isolate_box, box.folder, err);
+    if (isolate_box.mounted)
+        isolate_box_close(isolate_box.folder);
+    isolate_box.mounted = false;
+    isolate_box.folder[0] = '\0';
+    return isolate_init(slot->settings->isolate, slot->settings->isolate_box, isolate_box.folder, err);
 }
 
 static void prepare(struct slot *slot)
 {
-    struct error ignored; /* the next run tries again, and tells */
-    if (renew_box(slot, &ignored) < 0)
-        box.folder[0] = '\0';
-}
-
-static int refuse_error(struct slot_reply *reply, const struct error *err)
-{
-    return slot_refuse(reply, err->os != 0 ? err->os : EIO, err->text);
+    struct error ignored;
+    if (renew_isolate_box(slot, &ignored) < 0)
+        isolate_box.folder[0] = '\0';
 }
 
 /* ---- start ---- */
 
-static _Noreturn void become_keeper(const struct slot *slot, const int fds[], int report)
+static _Noreturn void exec_isolate(const struct slot *slot, const int fds[], int report)
 {
     static const char *const no_env[] = { NULL };
     struct init_report failed = { .kind = INIT_FAILED, .step = STEP_ENTER_GROUP };
-    failed.os = cgroup_run_enter(&slot->next);
+    failed.os = cgroup_run_enter(&slot->group);
     if (failed.os == 0) {
-        failed.step = STEP_CONNECT;
+        failed.step = STEP_STREAMS;
         if (dup2(fds[SLOT_FD_STDIN], STDIN_FILENO) < 0 || dup2(fds[SLOT_FD_STDOUT], STDOUT_FILENO) < 0 ||
             dup2(fds[SLOT_FD_STDERR], STDERR_FILENO) < 0)
             failed.os = errno;
     }
     if (failed.os == 0) {
-        failed.step = STEP_INHERIT;
+        failed.step = STEP_ENVIRONMENT;
         failed.os = isolate_before_exec();
     }
     if (failed.os == 0) {
         failed.step = STEP_EXECUTE;
-        (void)execve(slot->settings->isolate->command, (char *const *)box.arguments.words, (char *const *)no_env);
+        const char *const *words = isolate_box.arguments.words;
+        (void)execve(slot->settings->isolate->command, (char *const *)words, (char *const *)no_env);
         failed.os = errno;
     }
     (void)!write(report, &failed, sizeof failed);
     _exit(2);
 }
 
-static int clone_keeper(const struct slot *slot, const int fds[], struct active_run *active_run,
-                        struct slot_reply *reply)
+static int clone_isolate(const struct slot *slot, const int fds[], struct active_run *run, struct slot_reply *reply)
 {
     int ends[2];
     if (pipe2(ends, O_CLOEXEC) < 0)
-        return slot_refuse(reply, errno, "make the report pipe");
+        return slot_fail(reply, errno, "make the report pipe");
     struct clone_args args = {
         .flags = CLONE_PIDFD,
-        .pidfd = (uint64_t)(uintptr_t)&active_run->pidfd,
+        .pidfd = (uint64_t)(uintptr_t)&run->pidfd,
         .exit_signal = SIGCHLD,
     };
-    if (slot->next.group.version == CGROUP_V2) {
+    if (slot->group.group.mode == CGROUP_V2) {
         args.flags |= CLONE_INTO_CGROUP;
-        args.cgroup = (uint64_t)slot->next.group.dirs[0];
+        args.cgroup = (uint64_t)slot->group.group.dirs[0];
     }
-    active_run->report = ends[0];
-    active_run->started = true; /* isolate furnishes the box in some milliseconds, which count as the program's */
-    active_run->begun_us = slot_now_us();
-    active_run->init = (pid_t)syscall(SYS_clone3, &args, sizeof args);
-    if (active_run->init == 0)
-        become_keeper(slot, fds, ends[1]);
+    run->report = ends[0];
+    run->started = true; /* isolate takes some milliseconds to make its sandbox, which count as the program's */
+    run->begun_us = slot_now_us();
+    run->init = (pid_t)syscall(SYS_clone3, &args, sizeof args);
+    if (run->init == 0)
+        exec_isolate(slot, fds, ends[1]);
     (void)close(ends[1]);
-    return active_run->init < 0 ? slot_refuse(reply, errno, "start isolate") : 0;
+    return run->init < 0 ? slot_fail(reply, errno, "start isolate") : 0;
 }
 
-/* A box that is empty, limited, and holds the request's files. */
-static int furnish(struct slot *slot, int archive, struct slot_reply *reply)
+/* Gives isolate's command line the request's words and limits. */
+static int make_arguments(const struct slot *slot, struct error *err)
 {
-    struct error err;
-    if (box.folder[0] == '\0' && renew_box(slot, &err) < 0)
-        return refuse_error(reply, &err);
-    if (isolate_box_attach(slot->settings->images_folder, slot->image, &err) < 0)
-        return refuse_error(reply, &err);
-    box.covered = true;
-    if (isolate_box_open(box.folder, slot->request.limits.disk_bytes, &err) < 0)
-        return refuse_error(reply, &err);
-    int os = archive < 0 ? 0 : isolate_box_unpack(box.folder, archive);
-    return os == 0 ? 0 : slot_refuse(reply, os, "step 'unpack the files'");
-}
-
-static int start(struct slot *slot, const int fds[], struct active_run *active_run, struct slot_reply *reply)
-{
-    const struct slot_request *r = &slot->request;
-    if (r->flags & (SLOT_SELF_TEST | SLOT_DENIED_ENDS))
-        return slot_refuse(reply, EOPNOTSUPP, "the isolate driver has no filter of evalx's own");
-    if (furnish(slot, slot_archive_fd(slot, fds), reply) < 0)
-        return -1;
-
-    bool has_groups = slot->next.group.version != CGROUP_NONE;
-    char image_path[sizeof ISOLATE_NEW_ROOT + 1 + CONTROL_IMAGE_BYTES];
-    (void)snprintf(image_path, sizeof image_path, ISOLATE_NEW_ROOT "/%s", slot->image->name);
+    const struct slot_request *request = &slot->request;
+    char image_path[sizeof ISOLATE_MOUNTS + 1 + CONTROL_IMAGE_BYTES];
+    (void)snprintf(image_path, sizeof image_path, ISOLATE_MOUNTS "/%s", slot->image->name);
     const struct isolate_run run = {
         .command = slot->settings->isolate->command,
-        .box = slot->settings->isolate_box,
+        .isolate_box = slot->settings->isolate_box,
         .cg = slot->settings->isolate->cg,
-        .has_groups = has_groups,
+        .has_groups = slot->group.group.mode != CGROUP_NONE,
         .meta_path = ISOLATE_META_PATH,
         .image_path = image_path,
-        .limits = &r->limits,
+        .limits = &request->limits,
         .argv = slot->words,
-        .env = slot->words + r->words + 1,
+        .env = slot->words + request->words + 1,
     };
-    struct limits limits = r->limits;
-    limits.processes += KEEPERS;
+    return isolate_arguments_make(&run, &isolate_box.arguments, err);
+}
+
+static int start(struct slot *slot, const int fds[], struct active_run *run, struct slot_reply *reply)
+{
+    const struct slot_request *request = &slot->request;
+    int archive = slot_archive_fd(slot, fds), keep = slot_keep_fd(slot, fds);
     struct error err;
-    if (isolate_arguments_make(&run, &box.arguments, &err) < 0 || cgroup_run_limit(&slot->next, &limits, &err) < 0)
-        return refuse_error(reply, &err);
+    if (request->flags & (SLOT_SELF_TEST | SLOT_DENIED_ENDS))
+        return slot_fail(reply, EOPNOTSUPP, "the isolate backend does not use evalx's syscall filter");
+
+    /* An empty box with a limited disk, the image, and the request's files. */
+    if (isolate_box.folder[0] == '\0' && renew_isolate_box(slot, &err) < 0)
+        return slot_fail_error(reply, &err);
+    if (isolate_box_attach(slot->settings->images_folder, slot->image, &err) < 0)
+        return slot_fail_error(reply, &err);
+    isolate_box.mounted = true;
+    if (isolate_box_open(isolate_box.folder, request->limits.disk_bytes, &err) < 0)
+        return slot_fail_error(reply, &err);
+    int os = archive < 0 ? 0 : isolate_box_unpack(isolate_box.folder, archive);
+    if (os != 0)
+        return slot_fail(reply, os, "step 'unpack the files'");
+
+    struct limits limits = request->limits;
+    limits.processes += ISOLATE_PROCESSES;
+    if (make_arguments(slot, &err) < 0 || cgroup_run_limit(&slot->group, &limits, &err) < 0)
+        return slot_fail_error(reply, &err);
     if (unlink(ISOLATE_META_PATH) < 0 && errno != ENOENT)
-        return slot_refuse(reply, errno, "remove the meta file of the run before");
-    if (box.keep >= 0)
-        (void)close(box.keep);
-    int keep = slot_keep_fd(slot, fds);
-    box.keep = keep < 0 ? -1 : fcntl(keep, F_DUPFD_CLOEXEC, 3); /* the request's own is closed as soon as it runs */
-    if (keep >= 0 && box.keep < 0)
-        return slot_refuse(reply, errno, "keep a descriptor");
-    slot->runs++;
-    cgroup_run_begin(&slot->next);
-    return clone_keeper(slot, fds, active_run, reply);
+        return slot_fail(reply, errno, "remove the meta file of the previous run");
+    cleanup_close(&isolate_box.keep);
+    isolate_box.keep = keep < 0 ? -1 : fcntl(keep, F_DUPFD_CLOEXEC, 3); /* the request's is closed once it runs */
+    if (keep >= 0 && isolate_box.keep < 0)
+        return slot_fail(reply, errno, "keep a descriptor");
+    cgroup_run_begin(&slot->group);
+    return clone_isolate(slot, fds, run, reply);
 }
 
 /* ---- end ---- */
 
-static void end(struct active_run *active_run)
+static void kill_isolate(struct active_run *run)
 {
-    int signal = active_run->asked_to_end == 0 ? SIGTERM : SIGKILL;
-    (void)syscall(SYS_pidfd_send_signal, active_run->pidfd, signal, NULL, 0);
+    int signal = run->kills == 0 ? SIGTERM : SIGKILL;
+    (void)syscall(SYS_pidfd_send_signal, run->pidfd, signal, NULL, 0);
 }
 
-/* The keeper's own, while it is still there to be asked; 0 where the kernel does not say. */
-static uint64_t own_cpu_us(const struct active_run *active_run)
+/* What isolate's own process used, while it exists.  0 if the kernel does not report it. */
+static uint64_t overhead_cpu_us(const struct active_run *run)
 {
     char path[48], text[96];
-    (void)snprintf(path, sizeof path, "/proc/%d/schedstat", (int)active_run->init);
+    (void)snprintf(path, sizeof path, "/proc/%d/schedstat", (int)run->init);
     auto_close int file = open(path, O_RDONLY | O_CLOEXEC);
     ssize_t len = file < 0 ? -1 : read(file, text, sizeof text - 1);
     if (len <= 0)
@@ -214,8 +207,8 @@ static uint64_t own_cpu_us(const struct active_run *active_run)
     return strtoull(text, NULL, 10) / 1000;
 }
 
-/* Whoever is a child of the slot now, is so because the keeper died first.  Each is killed, until none is left. */
-static void end_orphans(void)
+/* Once isolate has been reaped, the slot has children only if isolate died before them.  Kills them until none is left. */
+static void kill_orphans(void)
 {
     for (;;) {
         char text[256];
@@ -249,81 +242,77 @@ static int read_meta(struct isolate_meta *ret, struct error *err)
 
 static void take_meta(const struct slot *slot, const struct isolate_meta *meta, struct run_stats *stats)
 {
-    const struct limits *l = &slot->request.limits;
     stats->wall_us = meta->wall_us;
     stats->exit_code = meta->has_exit_code ? (int32_t)meta->exit_code : 0;
     stats->signal = meta->has_signal ? (int32_t)meta->signal : 0;
-    if (slot->next.group.version == CGROUP_NONE) {
+    if (slot->group.group.mode == CGROUP_NONE) {
         stats->cpu_us = meta->cpu_us;
         stats->memory_bytes = meta->group_bytes != 0 ? meta->group_bytes : meta->rss_bytes;
         stats->oom_kills = meta->oom_killed;
     }
     if (meta->status != ISOLATE_TO)
         return;
-    /* isolate's clock was first; which of the two limits it was stands in the figures. */
-    stats->wall_exceeded |= meta->wall_us >= l->wall_us;
-    stats->cpu_exceeded |= meta->cpu_us >= l->cpu_us || !stats->wall_exceeded;
+    /* isolate's clock was faster than the slot's.  Its figures show which limit it was. */
+    run_stats_compare(stats, &slot->request.limits);
+    if (!stats->wall_exceeded)
+        stats->cpu_exceeded = true;
     stats->exit_code = 0;
     stats->signal = SIGKILL;
 }
 
-static void keep_files(struct slot *slot, const struct run_stats *stats, struct slot_reply *reply)
+static void pack_files(struct slot *slot, const struct run_stats *stats, struct slot_reply *reply)
 {
-    if (box.keep < 0 || stats->exit_code != 0 || stats->signal != 0 || slot_has_ended(stats))
+    if (isolate_box.keep < 0 || stats->exit_code != 0 || stats->signal != 0 || slot_killed_run(stats))
         return;
-    int os = isolate_box_pack(box.folder, box.keep, slot->request.limits.disk_bytes);
+    int os = isolate_box_pack(isolate_box.folder, isolate_box.keep, slot->request.limits.disk_bytes);
     reply->files_kept = os == 0;
-    if (os == 0)
-        return;
-    (void)snprintf(reply->text, sizeof reply->text, "keep the files of the box: %s", strerror(os));
-    if (os != EFBIG && os != ENAMETOOLONG) /* these are what the program made of its box */
-        reply->os = os;
+    if (os != 0)
+        slot_fail_pack(reply, os);
 }
 
-static void finish(struct slot *slot, struct active_run *active_run, struct slot_reply *reply)
+static void finish(struct slot *slot, struct active_run *run, struct slot_reply *reply)
 {
-    struct run_stats *stats = &active_run->stats;
-    uint64_t cpu_us = slot_cpu_us(slot, active_run), wall_us = slot_now_us() - active_run->begun_us;
-    int status = slot_reap(active_run);
-    end_orphans();
-    while (slot_hear_report(active_run))
+    struct run_stats *stats = &run->stats;
+    uint64_t cpu_us = slot_cpu_us(slot, run), wall_us = slot_now_us() - run->begun_us;
+    int status = slot_reap(run);
+    kill_orphans();
+    while (slot_read_report(run))
         ;
-    cgroup_run_facts(&slot->next, stats);
-    if (slot->next.group.version != CGROUP_NONE)
-        stats->cpu_us = cpu_us;
+    cgroup_run_stats(&slot->group, stats);
+    if (slot->group.group.mode != CGROUP_NONE)
+        stats->cpu_us = cpu_us; /* without isolate's own */
 
     struct isolate_meta meta = { 0 };
     struct error err;
-    if (active_run->failure.kind != 0) {
-        (void)slot_refuse(reply, active_run->failure.os, "");
-        (void)snprintf(reply->text, sizeof reply->text, "step '%s'", step_names[active_run->failure.step % STEPS_]);
-    } else if (slot_has_ended(stats) || stats->oom_kills > 0) {
-        /* It was ended from outside, so isolate may have written anything or nothing. */
-        bool whole = read_meta(&meta, &err) == 0 && meta.status != ISOLATE_XX && meta.has_exit_code;
+    if (run->failure.kind != 0) {
+        reply->os = run->failure.os;
+        (void)snprintf(reply->text, sizeof reply->text, "step '%s'", step_names[run->failure.step % STEPS_]);
+    } else if (slot_killed_run(stats) || stats->oom_kills > 0) {
+        /* Killed from outside: isolate may have written a whole meta file, a part of it, or none. */
+        bool is_complete = read_meta(&meta, &err) == 0 && meta.status != ISOLATE_XX && meta.has_exit_code;
         stats->wall_us = wall_us;
-        stats->exit_code = whole ? (int32_t)meta.exit_code : 0;
-        stats->signal = whole ? 0 : SIGKILL;
+        stats->exit_code = is_complete ? (int32_t)meta.exit_code : 0;
+        stats->signal = is_complete ? 0 : SIGKILL;
     } else if (read_meta(&meta, &err) < 0) {
-        (void)refuse_error(reply, &err);
+        (void)slot_fail_error(reply, &err);
     } else if (meta.status == ISOLATE_XX || !WIFEXITED(status) || WEXITSTATUS(status) > EXIT_OF_PROGRAM_MAX) {
-        (void)slot_refuse(reply, EIO, "");
+        reply->os = EIO;
         (void)snprintf(reply->text, sizeof reply->text, "isolate: %s",
-                       meta.message[0] != '\0' ? meta.message : "it ended without saying why");
+                       meta.message[0] != '\0' ? meta.message : "it failed without a message");
     } else {
         take_meta(slot, &meta, stats);
-        keep_files(slot, stats, reply);
+        pack_files(slot, stats, reply);
     }
-    if (box.keep >= 0)
-        (void)close(box.keep);
-    box.keep = -1;
+    cleanup_close(&isolate_box.keep);
+    isolate_box.keep = -1;
 }
 
 const struct backend backend_isolate = {
     .setup = setup,
     .prepare = prepare,
     .start = start,
-    .end = end,
-    .end_again_us = END_AGAIN_US,
-    .own_cpu_us = own_cpu_us,
+    .kill = kill_isolate,
+    .kill_retry_us = KILL_RETRY_US,
+    .overhead_cpu_us = overhead_cpu_us,
     .finish = finish,
 };

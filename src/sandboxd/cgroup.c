@@ -1,51 +1,67 @@
 /*
- * cgroup: the groups of a slot and of its runs.
+ * cgroup: the life of the groups: the launcher's tree, its slots, their runs.
  *
- * Reading the figures: v2 cpu.stat/usage_usec, memory.peak, memory.events/oom_kill, pids.events/max
- * (Documentation/admin-guide/cgroup-v2.rst); v1 cpuacct.usage (ns), memory.max_usage_in_bytes,
- * memory.oom_control/oom_kill, pids.events/max (Documentation/admin-guide/cgroup-v1/).
+ * A tree is named evalx-PIDNS-PID-START (inode of the pid namespace, process id, start time).  By this name the next
+ * launcher can tell the tree of a dead launcher from a live neighbour's, even where several pid namespaces share the
+ * host's hierarchy.
  */
 #include "sandboxd/cgroup.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "sandboxd/cgroup_detect.h"
 #include "sandboxd/cgroup_file.h"
+#include "sandboxd/cgroup_internal.h"
+
+/* The files with the memory figures of a run. */
+static const struct {
+    const char *peak, *oom;
+} memory_files[] = {
+    [CGROUP_V1] = { "memory.max_usage_in_bytes", "memory.oom_control" },
+    [CGROUP_V2] = { "memory.peak", "memory.events" },
+};
 
 static int controllers(const struct cgroup *group)
 {
-    return group->version == CGROUP_V1 ? CGROUP_CONTROLLERS : group->version == CGROUP_V2 ? 1 : 0;
+    return group->mode == CGROUP_V1 ? CGROUP_CONTROLLERS : group->mode == CGROUP_V2 ? 1 : 0;
 }
 
-static void group_init(const struct cgroup *parent, struct cgroup *group)
+static void pause_ms(long ms)
+{
+    (void)nanosleep(&(struct timespec){ .tv_nsec = ms * 1000000 }, NULL);
+}
+
+/* ---- one group ---- */
+
+void cgroup_init(const struct cgroup *parent, struct cgroup *group)
 {
     memset(group, 0, sizeof *group);
-    group->version = parent->version;
+    group->mode = parent->mode;
     for (int i = 0; i < CGROUP_CONTROLLERS; i++) {
         group->dirs[i] = -1;
         group->parents[i] = parent->dirs[i];
     }
 }
 
-static void group_close(struct cgroup *group)
+static void close_dirs(struct cgroup *group)
 {
     for (int i = 0; i < CGROUP_CONTROLLERS; i++) {
-        if (group->dirs[i] >= 0)
-            (void)close(group->dirs[i]);
+        cleanup_close(&group->dirs[i]);
         group->dirs[i] = -1;
     }
 }
 
-/* -1 with errno of the last folder that stayed. */
-static int group_remove(struct cgroup *group)
+/* -1 with the errno of the last folder that remained. */
+static int remove_dirs(struct cgroup *group)
 {
     int os = 0;
     for (int i = 0; i < controllers(group); i++)
@@ -55,48 +71,144 @@ static int group_remove(struct cgroup *group)
     return os == 0 ? 0 : -1;
 }
 
-/* Only where its parent is given. */
-static int group_make(const struct cgroup *parent, struct cgroup *group, struct error *err)
+int cgroup_dir_open(int parent, const char *name, int *ret_dir, struct error *err)
 {
-    for (int i = 0; i < controllers(group); i++) {
-        if (group->parents[i] < 0)
-            continue;
-        /* EEXIST: two controllers of one v1 hierarchy, or what a crashed slot left; both are fine */
-        if (mkdirat(parent->dirs[i], group->name, 0755) < 0 && errno != EEXIST) {
-            error_set(err, ERROR_SANDBOX, errno, "make cgroup %s", group->name);
-            goto undo;
-        }
-        group->dirs[i] = openat(parent->dirs[i], group->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-        if (group->dirs[i] < 0) {
-            error_set(err, ERROR_SANDBOX, errno, "open cgroup %s", group->name);
-            goto undo;
-        }
+    /* EEXIST: two controllers of one v1 hierarchy, or a crashed slot's group.  Both can be used. */
+    if (mkdirat(parent, name, 0755) < 0 && errno != EEXIST)
+        return error_set(err, ERROR_SANDBOX, errno, "make cgroup %s", name);
+    int dir = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (dir < 0) {
+        int os = errno;
+        (void)unlinkat(parent, name, AT_REMOVEDIR);
+        return error_set(err, ERROR_SANDBOX, os, "open cgroup %s", name);
     }
+    *ret_dir = dir;
     return 0;
-
-undo:
-    group_close(group);
-    (void)group_remove(group);
-    return -1;
 }
+
+int cgroup_make(const struct cgroup *parent, struct cgroup *group, struct error *err)
+{
+    for (int i = 0; i < controllers(group); i++)
+        if (group->parents[i] >= 0 && cgroup_dir_open(parent->dirs[i], group->name, &group->dirs[i], err) < 0) {
+            close_dirs(group);
+            (void)remove_dirs(group);
+            return -1;
+        }
+    return 0;
+}
+
+/* ---- the tree ---- */
+
+/* Field 22 of /proc/PID/stat, counted from the ")" that ends the name; 0 if there is no such process. */
+static uint64_t start_time(uint64_t pid)
+{
+    char path[40], content[1024];
+    (void)snprintf(path, sizeof path, "/proc/%" PRIu64 "/stat", pid);
+    if (cgroup_file_read(AT_FDCWD, path, content, sizeof content) < 0)
+        return 0;
+    const char *at = strrchr(content, ')');
+    for (int field = 2; at != NULL && field < 22; field++) {
+        at = strchr(at, ' ');
+        if (at != NULL)
+            at++;
+    }
+    uint64_t value = 0;
+    for (; at != NULL && *at >= '0' && *at <= '9'; at++)
+        value = value * 10 + (uint64_t)(*at - '0');
+    return value;
+}
+
+static uint64_t pid_namespace(void)
+{
+    struct stat st;
+    return stat("/proc/self/ns/pid", &st) == 0 ? st.st_ino : 0;
+}
+
+void cgroup_remove_stale_trees(int parent)
+{
+    int listing = openat(parent, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *entries = listing < 0 ? NULL : fdopendir(listing);
+    if (entries == NULL) {
+        cleanup_close(&listing);
+        return;
+    }
+    struct dirent *entry;
+    while ((entry = readdir(entries)) != NULL) {
+        uint64_t space, pid, start;
+        if (sscanf(entry->d_name, "evalx-%" SCNu64 "-%" SCNu64 "-%" SCNu64, &space, &pid, &start) != 3)
+            continue;
+        if (space != pid_namespace() || start_time(pid) == start)
+            continue;
+        auto_close int stale = openat(parent, entry->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        if (stale < 0)
+            continue;
+        (void)cgroup_clear_children(stale, NULL);
+        (void)unlinkat(parent, entry->d_name, AT_REMOVEDIR); /* if it is busy, the next start tries again */
+    }
+    (void)closedir(entries);
+}
+
+int cgroup_tree_open(struct cgroup *tree, struct error *err)
+{
+    memset(tree, 0, sizeof *tree);
+    for (int i = 0; i < CGROUP_CONTROLLERS; i++)
+        tree->dirs[i] = tree->parents[i] = -1;
+    (void)snprintf(tree->name, sizeof tree->name, "evalx-%" PRIu64 "-%d-%" PRIu64, pid_namespace(), (int)getpid(),
+                   start_time((uint64_t)getpid()));
+    struct cgroup_hierarchy hierarchy;
+    if (cgroup_detect_mode(&hierarchy) != CGROUP_V2)
+        return cgroup_v1_tree_open(tree, err);
+    int result = cgroup_v2_tree_open(tree, &hierarchy, err);
+    cgroup_hierarchy_close(&hierarchy);
+    return result;
+}
+
+int cgroup_tree_clear(const struct cgroup *tree, unsigned wait_ms)
+{
+    for (unsigned waited = 0;; waited += 5) {
+        unsigned remaining = 0;
+        for (int i = 0; i < controllers(tree); i++)
+            if (tree->dirs[i] >= 0)
+                remaining += cgroup_clear_children(tree->dirs[i], CGROUP_MAIN);
+        if (remaining == 0)
+            return 0;
+        if (waited >= wait_ms)
+            return -1;
+        pause_ms(5);
+    }
+}
+
+int cgroup_tree_close(struct cgroup *tree, unsigned wait_ms)
+{
+    for (unsigned waited = 0;; waited += 5) {
+        int result = cgroup_tree_clear(tree, 0);
+        if (tree->mode == CGROUP_V2)
+            cgroup_v2_tree_leave(tree);
+        if (remove_dirs(tree) == 0 && result == 0)
+            return 0;
+        if (waited >= wait_ms)
+            return -1;
+        pause_ms(5);
+    }
+}
+
+/* ---- a slot ---- */
 
 int cgroup_slot_open(const struct cgroup *tree, uint32_t slot, struct cgroup *ret, struct error *err)
 {
-    group_init(tree, ret);
+    cgroup_init(tree, ret);
     (void)snprintf(ret->name, sizeof ret->name, "slot-%" PRIu32, slot);
-    if (group_make(tree, ret, err) < 0)
+    if (cgroup_make(tree, ret, err) < 0)
         return -1;
-    if (ret->version == CGROUP_V2 &&
-        ((mkdirat(ret->dirs[0], "keeper", 0755) < 0 && errno != EEXIST) ||
-         cgroup_file_write_text(ret->dirs[0], "cgroup.subtree_control", "+memory +pids", err) < 0))
+    if (ret->mode == CGROUP_V2 && cgroup_v2_slot_open(ret, err) < 0)
         return error_within(err, "prepare cgroup %s", ret->name);
     return 0;
 }
 
 int cgroup_slot_enter(const struct cgroup *slot, struct error *err)
 {
-    if (slot->version == CGROUP_V2)
-        return cgroup_file_write_text(slot->dirs[0], "keeper/cgroup.procs", "0", err);
+    if (slot->mode == CGROUP_V2)
+        return cgroup_file_write_text(slot->dirs[0], "supervisor/cgroup.procs", "0", err);
     for (int i = 0; i < controllers(slot); i++)
         if (cgroup_file_write_text(slot->dirs[i], "tasks", "0", err) < 0)
             return -1;
@@ -105,171 +217,77 @@ int cgroup_slot_enter(const struct cgroup *slot, struct error *err)
 
 int cgroup_slot_close(struct cgroup *slot, unsigned wait_ms)
 {
-    int left = 0;
+    int result = 0;
     for (unsigned waited = 0;; waited += 2) {
-        unsigned stayed = 0;
+        unsigned remaining = 0;
         for (int i = 0; i < controllers(slot); i++) {
             if (slot->dirs[i] < 0)
                 continue;
-            stayed += cgroup_kill_members(slot->dirs[i]);
-            stayed += cgroup_clear_children(slot->dirs[i], NULL);
+            remaining += cgroup_kill_members(slot->dirs[i]);
+            remaining += cgroup_clear_children(slot->dirs[i], NULL);
         }
-        left = stayed == 0 ? group_remove(slot) : -1;
-        if (left == 0 || waited >= wait_ms)
+        result = remaining == 0 ? remove_dirs(slot) : -1;
+        if (result == 0 || waited >= wait_ms)
             break;
-        (void)nanosleep(&(struct timespec){ .tv_nsec = 2000000 }, NULL);
+        pause_ms(2);
     }
-    group_close(slot);
-    return left;
+    close_dirs(slot);
+    return result;
 }
 
-/* v1 tells of memory running out by an eventfd; where that is not to be had, the count at the end remains. */
-static int listen_for_oom(int memory_dir, int control)
+int cgroup_shared_open(const struct cgroup *slot, struct cgroup_shared *ret, struct error *err)
 {
-    auto_close int event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (event < 0 || control < 0)
-        return -1;
-    char text[32];
-    (void)snprintf(text, sizeof text, "%d %d", event, control);
-    struct error ignored;
-    if (cgroup_file_write_text(memory_dir, "cgroup.event_control", text, &ignored) < 0)
-        return -1;
-    return take_fd(&event);
-}
-
-static bool is_same(int one, int other)
-{
-    struct stat a, b;
-    return fstat(one, &a) == 0 && fstat(other, &b) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino;
-}
-
-int cgroup_runs_open(const struct cgroup *slot, struct cgroup_runs *ret, struct error *err)
-{
-    *ret = (struct cgroup_runs){ .usage = -1, .pids = -1 };
+    *ret = (struct cgroup_shared){ .cpu = -1, .pids = -1 };
     for (int i = 0; i < CGROUP_CONTROLLERS; i++)
         ret->dirs[i] = ret->tasks[i] = -1;
-    if (slot->version != CGROUP_V1)
-        return 0;
-    struct cgroup group;
-    group_init(slot, &group);
-    (void)snprintf(group.name, sizeof group.name, "runs");
-    for (int i = 0; i < CGROUP_CONTROLLERS; i++)
-        if (is_same(slot->dirs[i], slot->dirs[CGROUP_MEMORY])) /* a process is in one group of a hierarchy */
-            group.parents[i] = -1;
-    if (group_make(slot, &group, err) < 0)
-        return -1;
-    for (int i = 0; i < CGROUP_CONTROLLERS; i++) {
-        ret->dirs[i] = group.dirs[i];
-        if (group.dirs[i] >= 0 && (ret->tasks[i] = cgroup_file_open(group.dirs[i], "tasks", O_WRONLY, err)) < 0)
-            return error_within(err, "prepare cgroup %s/runs", slot->name);
-    }
-    if (ret->dirs[CGROUP_PIDS] >= 0)
-        ret->pids = openat(ret->dirs[CGROUP_PIDS], "pids.events", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-    if (ret->dirs[CGROUP_CPU] >= 0 &&
-        (ret->usage = cgroup_file_open(ret->dirs[CGROUP_CPU], "cpuacct.usage", O_RDONLY, err)) < 0)
-        return error_within(err, "prepare cgroup %s/runs", slot->name);
-    return 0;
+    return slot->mode == CGROUP_V1 ? cgroup_v1_shared_open(slot, ret, err) : 0;
 }
 
-static int open_files_v1(struct cgroup_run *run, struct error *err)
-{
-    const struct cgroup_runs *runs = run->runs;
-    int cpu = run->group.dirs[CGROUP_CPU];
-    if (runs->usage < 0 && (run->usage = cgroup_file_open(cpu, "cpuacct.usage", O_RDONLY, err)) < 0)
-        return -1;
-    for (int i = 0; i < CGROUP_CONTROLLERS; i++)
-        if (runs->tasks[i] < 0 && (run->tasks[i] = cgroup_file_open(run->group.dirs[i], "tasks", O_WRONLY, err)) < 0)
-            return -1;
-    run->oom_event = listen_for_oom(run->group.dirs[CGROUP_MEMORY], run->oom);
-    return 0;
-}
+/* ---- a run ---- */
 
-int cgroup_run_open(const struct cgroup *slot, struct cgroup_runs *runs, uint64_t sequence, struct cgroup_run *ret,
+int cgroup_run_open(const struct cgroup *slot, struct cgroup_shared *shared, uint64_t sequence, struct cgroup_run *ret,
                     struct error *err)
 {
     memset(ret, 0, sizeof *ret);
-    group_init(slot, &ret->group);
-    ret->runs = runs;
+    cgroup_init(slot, &ret->group);
+    ret->shared = shared;
     for (int i = 0; i < CGROUP_CONTROLLERS; i++) {
         ret->tasks[i] = -1;
-        if (runs->dirs[i] >= 0)
+        if (shared->dirs[i] >= 0)
             ret->group.parents[i] = -1;
     }
-    ret->usage = ret->peak = ret->oom = ret->pids = ret->oom_event = -1;
+    ret->cpu = ret->peak = ret->oom = ret->pids = ret->oom_event = -1;
     (void)snprintf(ret->group.name, sizeof ret->group.name, "run-%" PRIu64, sequence);
-    if (ret->group.version == CGROUP_NONE)
+    enum cgroup_mode mode = ret->group.mode;
+    if (mode == CGROUP_NONE)
         return 0;
-    if (group_make(slot, &ret->group, err) < 0)
+    if (cgroup_make(slot, &ret->group, err) < 0)
         return -1;
 
     const int *dirs = ret->group.dirs;
-    bool v2 = ret->group.version == CGROUP_V2;
     const int flags = O_RDONLY | O_CLOEXEC | O_NOFOLLOW;
-    /* These three may be missing on an old kernel (evalx check says so): their figures are then 0. */
-    ret->peak = openat(dirs[CGROUP_MEMORY], v2 ? "memory.peak" : "memory.max_usage_in_bytes", flags);
-    ret->oom = openat(dirs[CGROUP_MEMORY], v2 ? "memory.events" : "memory.oom_control", flags);
-    if (runs->pids < 0)
-        ret->pids = openat(dirs[v2 ? 0 : CGROUP_PIDS], "pids.events", flags);
-    int result = v2 ? ret->usage = cgroup_file_open(dirs[0], "cpu.stat", O_RDONLY, err) : open_files_v1(ret, err);
+    /* An old kernel may lack these three (`evalx check` reports it); their figures are 0 then. */
+    ret->peak = openat(dirs[CGROUP_MEMORY], memory_files[mode].peak, flags);
+    ret->oom = openat(dirs[CGROUP_MEMORY], memory_files[mode].oom, flags);
+    if (shared->pids < 0)
+        ret->pids = openat(dirs[mode == CGROUP_V2 ? 0 : CGROUP_PIDS], "pids.events", flags);
+    int result = mode == CGROUP_V2 ? ret->cpu = cgroup_file_open(dirs[0], "cpu.stat", O_RDONLY, err)
+                                   : cgroup_v1_run_open(ret, err);
     if (result >= 0)
         return 0;
     (void)cgroup_run_close(ret);
     return error_within(err, "prepare cgroup %s", ret->group.name);
 }
 
-/* Does the kernel account swap?  It has the file in all groups or in none, so one is asked, once. */
-static bool has_swap_limit(int dir, const char *knob)
-{
-    static int has = -1;
-    if (has < 0)
-        has = faccessat(dir, knob, W_OK, 0) == 0;
-    return has > 0;
-}
-
-static int limit_memory_v1(int dir, uint64_t bytes, struct error *err)
-{
-    /* Memory and swap together: the same, so no swap.  Absent where the kernel does not account swap. */
-    bool has_swap = has_swap_limit(dir, "memory.memsw.limit_in_bytes");
-    if (cgroup_file_write(dir, "memory.limit_in_bytes", bytes, err) < 0) {
-        /* Never above the two together, which a limit set before keeps low: then that one goes first. */
-        if (err->os != EINVAL || !has_swap || cgroup_file_write(dir, "memory.memsw.limit_in_bytes", bytes, err) < 0)
-            return -1;
-        return cgroup_file_write(dir, "memory.limit_in_bytes", bytes, err);
-    }
-    if (has_swap)
-        return cgroup_file_write(dir, "memory.memsw.limit_in_bytes", bytes, err);
-    return cgroup_file_write(dir, "memory.swappiness", 0, err);
-}
-
-static int limit_processes_v1(struct cgroup_run *run, uint64_t processes, struct error *err)
-{
-    struct cgroup_runs *runs = run->runs;
-    if (runs->dirs[CGROUP_PIDS] < 0)
-        return cgroup_file_write(run->group.dirs[CGROUP_PIDS], "pids.max", processes, err);
-    if (runs->processes == processes)
-        return 0;
-    runs->processes = 0; /* not known, where it fails */
-    if (cgroup_file_write(runs->dirs[CGROUP_PIDS], "pids.max", processes, err) < 0)
-        return -1;
-    runs->processes = processes;
-    return 0;
-}
-
 int cgroup_run_limit(struct cgroup_run *run, const struct limits *limits, struct error *err)
 {
-    const int *dirs = run->group.dirs;
-    if (run->group.version == CGROUP_V1) {
-        if (limit_memory_v1(dirs[CGROUP_MEMORY], limits->memory_bytes, err) < 0)
-            return -1;
-        return limit_processes_v1(run, limits->processes, err);
-    }
-    if (run->group.version == CGROUP_V2) {
-        if (cgroup_file_write(dirs[0], "memory.max", limits->memory_bytes, err) < 0 ||
-            cgroup_file_write(dirs[0], "memory.oom.group", 1, err) < 0 ||
-            cgroup_file_write(dirs[0], "pids.max", limits->processes, err) < 0)
-            return -1;
-        if (has_swap_limit(dirs[0], "memory.swap.max"))
-            return cgroup_file_write(dirs[0], "memory.swap.max", 0, err);
+    switch (run->group.mode) {
+    case CGROUP_NONE:
+        return 0;
+    case CGROUP_V1:
+        return cgroup_v1_run_limit(run, limits, err);
+    case CGROUP_V2:
+        return cgroup_v2_run_limit(run, limits, err);
     }
     return 0;
 }
@@ -277,39 +295,39 @@ int cgroup_run_limit(struct cgroup_run *run, const struct limits *limits, struct
 int cgroup_run_enter(const struct cgroup_run *run)
 {
     for (int i = 0; i < CGROUP_CONTROLLERS; i++) {
-        int tasks = run->tasks[i] >= 0 ? run->tasks[i] : run->runs->tasks[i];
+        int tasks = run->tasks[i] >= 0 ? run->tasks[i] : run->shared->tasks[i];
         if (tasks >= 0 && write(tasks, "0", 1) < 0)
             return errno;
     }
     return 0;
 }
 
-static uint64_t counted_cpu_us(const struct cgroup_run *run)
+static uint64_t read_cpu_us(const struct cgroup_run *run)
 {
-    int usage = run->usage >= 0 ? run->usage : run->runs->usage;
-    if (usage < 0)
+    int file = run->cpu >= 0 ? run->cpu : run->shared->cpu;
+    if (file < 0)
         return 0;
-    return run->group.version == CGROUP_V2 ? cgroup_fd_number(usage, "usage_usec")
-                                           : cgroup_fd_number(usage, NULL) / 1000;
+    return run->group.mode == CGROUP_V2 ? cgroup_fd_number(file, "usage_usec") : cgroup_fd_number(file, NULL) / 1000;
 }
 
-static uint32_t counted_refusals(const struct cgroup_run *run)
+/* How often a process was denied: by the run's group or, v1, by the shared one. */
+static uint32_t read_denied(const struct cgroup_run *run)
 {
-    int pids = run->pids >= 0 ? run->pids : run->runs->pids;
-    return pids < 0 ? 0 : (uint32_t)cgroup_fd_number(pids, "max");
+    int file = run->pids >= 0 ? run->pids : run->shared->pids;
+    return file < 0 ? 0 : (uint32_t)cgroup_fd_number(file, "max");
 }
 
 void cgroup_run_begin(struct cgroup_run *run)
 {
-    run->cpu_before_us = counted_cpu_us(run);
-    if (run->pids < 0) /* in a group of its own none has been refused */
-        run->notify_before = counted_refusals(run);
+    run->cpu_us_at_begin = read_cpu_us(run);
+    if (run->pids < 0) /* a group of its own starts at 0 */
+        run->denied_at_begin = read_denied(run);
 }
 
 uint64_t cgroup_run_cpu_us(const struct cgroup_run *run)
 {
-    uint64_t counted = counted_cpu_us(run);
-    return counted > run->cpu_before_us ? counted - run->cpu_before_us : 0;
+    uint64_t cpu_us = read_cpu_us(run);
+    return cpu_us > run->cpu_us_at_begin ? cpu_us - run->cpu_us_at_begin : 0;
 }
 
 uint32_t cgroup_run_oom_kills(const struct cgroup_run *run)
@@ -317,29 +335,28 @@ uint32_t cgroup_run_oom_kills(const struct cgroup_run *run)
     return run->oom < 0 ? 0 : (uint32_t)cgroup_fd_number(run->oom, "oom_kill");
 }
 
-void cgroup_run_facts(const struct cgroup_run *run, struct run_stats *stats)
+void cgroup_run_stats(const struct cgroup_run *run, struct run_stats *stats)
 {
-    if (run->group.version == CGROUP_NONE)
+    if (run->group.mode == CGROUP_NONE)
         return;
     stats->cpu_us = cgroup_run_cpu_us(run);
     stats->memory_bytes = run->peak < 0 ? 0 : cgroup_fd_number(run->peak, NULL);
     stats->oom_kills = cgroup_run_oom_kills(run);
-    uint32_t notify = counted_refusals(run);
-    stats->processes_denied = notify > run->notify_before ? notify - run->notify_before : 0;
+    uint32_t denied = read_denied(run);
+    stats->processes_denied = denied > run->denied_at_begin ? denied - run->denied_at_begin : 0;
 }
 
 int cgroup_run_close(struct cgroup_run *run)
 {
     for (int i = 0; i < CGROUP_CONTROLLERS; i++) {
-        if (run->tasks[i] >= 0)
-            (void)close(run->tasks[i]);
+        cleanup_close(&run->tasks[i]);
         run->tasks[i] = -1;
     }
-    int *const own[] = { &run->usage, &run->peak, &run->oom, &run->pids, &run->oom_event };
-    for (size_t i = 0; i < sizeof own / sizeof *own; i++) {
-        cleanup_close(own[i]);
-        *own[i] = -1;
+    int *const files[] = { &run->cpu, &run->peak, &run->oom, &run->pids, &run->oom_event };
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        cleanup_close(files[i]);
+        *files[i] = -1;
     }
-    group_close(&run->group);
-    return group_remove(&run->group);
+    close_dirs(&run->group);
+    return remove_dirs(&run->group);
 }

@@ -1,6 +1,4 @@
-/*
- * cgroup_file: see the header.  Every name used here is ours; nothing a program says reaches a path.
- */
+/* cgroup_file: see the header.  All file names come from this program; no input of a run is part of a path. */
 #include "sandboxd/cgroup_file.h"
 
 #include <dirent.h>
@@ -15,34 +13,34 @@
 
 #include "base/cleanup.h"
 
-int cgroup_file_open(int dir, const char *knob, int flags, struct error *err)
+int cgroup_file_open(int dir, const char *name, int flags, struct error *err)
 {
-    int fd = openat(dir, knob, flags | O_CLOEXEC | O_NOFOLLOW);
+    int fd = openat(dir, name, flags | O_CLOEXEC | O_NOFOLLOW);
     if (fd < 0)
-        return error_set(err, ERROR_SANDBOX, errno, "open cgroup file %s", knob);
+        return error_set(err, ERROR_SANDBOX, errno, "open cgroup file %s", name);
     return fd;
 }
 
-int cgroup_file_write_text(int dir, const char *knob, const char *text, struct error *err)
+int cgroup_file_write_text(int dir, const char *name, const char *text, struct error *err)
 {
-    auto_close int fd = cgroup_file_open(dir, knob, O_WRONLY, err);
+    auto_close int fd = cgroup_file_open(dir, name, O_WRONLY, err);
     if (fd < 0)
         return -1;
     if (write(fd, text, strlen(text)) < 0)
-        return error_set(err, ERROR_SANDBOX, errno, "write %s to cgroup file %s", text, knob);
+        return error_set(err, ERROR_SANDBOX, errno, "write %s to cgroup file %s", text, name);
     return 0;
 }
 
-int cgroup_file_write(int dir, const char *knob, uint64_t value, struct error *err)
+int cgroup_file_write(int dir, const char *name, uint64_t value, struct error *err)
 {
     char text[24];
     (void)snprintf(text, sizeof text, "%" PRIu64, value);
-    return cgroup_file_write_text(dir, knob, text, err);
+    return cgroup_file_write_text(dir, name, text, err);
 }
 
-int cgroup_file_read(int dir, const char *knob, char *into, size_t size)
+int cgroup_file_read(int dir, const char *name, char *into, size_t size)
 {
-    auto_close int fd = openat(dir, knob, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    auto_close int fd = openat(dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     if (fd < 0)
         return -1;
     ssize_t got = read(fd, into, size - 1);
@@ -89,13 +87,13 @@ uint64_t cgroup_fd_number(int fd, const char *key)
     return number_of(content, key);
 }
 
-/* Every process listed in dir/cgroup.procs, but this one and process 1 only `with_us`; returns how many. */
-static unsigned each_member(int dir, bool with_us, void (*act)(pid_t pid, int context), int context)
+/* Calls `act` for the processes in dir/cgroup.procs, for this one and process 1 only if `with_us`.  Returns how many. */
+static unsigned for_each_member(int dir, bool with_us, void (*act)(pid_t pid, int context), int context)
 {
     auto_close int fd = openat(dir, "cgroup.procs", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     if (fd < 0)
         return 0;
-    unsigned met = 0;
+    unsigned found = 0;
     char bytes[4096];
     uint64_t pid = 0;
     bool in_number = false;
@@ -106,17 +104,17 @@ static unsigned each_member(int dir, bool with_us, void (*act)(pid_t pid, int co
                 pid = pid * 10 + (uint64_t)(bytes[i] - '0');
                 in_number = true;
             } else if (in_number) {
-                /* 0 is a process of another pid namespace: not ours to name */
+                /* 0: a process of another pid namespace, which has no number here */
                 if (pid > 0 && (with_us || (pid > 1 && (pid_t)pid != getpid()))) {
                     act((pid_t)pid, context);
-                    met++;
+                    found++;
                 }
                 pid = 0;
                 in_number = false;
             }
         }
     }
-    return met;
+    return found;
 }
 
 static void kill_one(pid_t pid, int context)
@@ -127,7 +125,7 @@ static void kill_one(pid_t pid, int context)
 
 unsigned cgroup_kill_members(int dir)
 {
-    return each_member(dir, false, kill_one, 0);
+    return for_each_member(dir, false, kill_one, 0);
 }
 
 static void move_one(pid_t pid, int to)
@@ -138,31 +136,31 @@ static void move_one(pid_t pid, int to)
 
 void cgroup_move_members(int dir, int to)
 {
-    (void)each_member(dir, true, move_one, to);
+    (void)for_each_member(dir, true, move_one, to);
 }
 
-unsigned cgroup_clear_children(int dir, const char *spare)
+unsigned cgroup_clear_children(int dir, const char *except)
 {
     int listing = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *entries = listing < 0 ? NULL : fdopendir(listing);
     if (entries == NULL) {
-        if (listing >= 0)
-            (void)close(listing);
+        cleanup_close(&listing);
         return 1;
     }
-    unsigned stayed = 0;
+    unsigned remaining = 0;
     struct dirent *entry;
     while ((entry = readdir(entries)) != NULL) {
-        if (entry->d_type != DT_DIR || entry->d_name[0] == '.' || (spare != NULL && strcmp(entry->d_name, spare) == 0))
+        if (entry->d_type != DT_DIR || entry->d_name[0] == '.' ||
+            (except != NULL && strcmp(entry->d_name, except) == 0))
             continue;
         auto_close int child = openat(dir, entry->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
         if (child >= 0) {
-            stayed += cgroup_clear_children(child, NULL);
+            remaining += cgroup_clear_children(child, NULL);
             (void)cgroup_kill_members(child);
         }
         if (unlinkat(dir, entry->d_name, AT_REMOVEDIR) < 0 && errno != ENOENT)
-            stayed++;
+            remaining++;
     }
     (void)closedir(entries);
-    return stayed;
+    return remaining;
 }

@@ -1,6 +1,4 @@
-/*
- * cgroup_file: the small files of a cgroup folder, read and written without stdio, and the ways to end what is in it.
- */
+/* cgroup_file: reads and writes the files of a cgroup folder without stdio, and kills, moves and removes its members. */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
@@ -8,21 +6,23 @@
 
 #include "base/error.h"
 
-int cgroup_file_open(int dir, const char *knob, int flags, struct error *err);
-int cgroup_file_write(int dir, const char *knob, uint64_t value, struct error *err);
-int cgroup_file_write_text(int dir, const char *knob, const char *text, struct error *err);
-/* Whole content, NUL-terminated, cut at size - 1.  -1 with errno. */
-int cgroup_file_read(int dir, const char *knob, char *into, size_t size);
+int cgroup_file_open(int dir, const char *name, int flags, struct error *err);
+int cgroup_file_write(int dir, const char *name, uint64_t value, struct error *err);
+int cgroup_file_write_text(int dir, const char *name, const char *text, struct error *err);
+/* Reads the whole content, NUL-terminated, cut at size - 1.  -1 with errno. */
+int cgroup_file_read(int dir, const char *name, char *into, size_t size);
 /*
- * The number behind `key ` at a line's start, or with key NULL the first number, over an open descriptor from its
- * beginning; 0 if it is not there ("max" counts as UINT64_MAX).
+ * Reads an open file from its beginning.  Returns the number after `key ` at the start of a line, or the first number if
+ * key is NULL.  0 if there is none; "max" is UINT64_MAX.
  */
 uint64_t cgroup_fd_number(int fd, const char *key);
 
-/* SIGKILL to all processes listed in dir/cgroup.procs.  Returns how many it met. */
+/* Sends SIGKILL to all processes in dir/cgroup.procs.  Returns how many it found. */
 unsigned cgroup_kill_members(int dir);
-/* All of them, this process too, into the group `to`. */
+/* Moves all processes, this one included, to the group `to`. */
 void cgroup_move_members(int dir, int to);
-/* Kills and removes the groups below `dir`, deepest first, but the one named `spare` (NULL: none is spared).  Returns
- * how many groups stayed. */
-unsigned cgroup_clear_children(int dir, const char *spare);
+/*
+ * Kills and removes the groups below `dir`, deepest first, except the one named `except` (may be NULL).  Returns how
+ * many remained.
+ */
+unsigned cgroup_clear_children(int dir, const char *except);

@@ -1,9 +1,8 @@
 /*
- * child_setup: from a copy of the root side to the untrusted program.
+ * child_setup: turns a copy of the root side into the exec stub, which then becomes the untrusted program.
  *
- * By the order of the steps nothing is lost that a later one needs, and the filter forbids all that came before it.
- * What a request decides comes behind it, in an executable of its own (threshold.h), and needs no right that a program
- * has not.
+ * No step takes away what a later step needs, and the filter forbids what all steps before it did.  What depends on the
+ * request is done by the exec stub (exec_stub.h), which needs no right that a program lacks.
  */
 #include "sandboxd/child_setup.h"
 
@@ -36,9 +35,9 @@ static int set_capabilities(uint64_t permitted, uint64_t effective)
     return syscall(SYS_capset, &head, sets) < 0 ? errno : 0;
 }
 
-int child_become(uid_t uid)
+int child_switch_user(uid_t uid)
 {
-    /* For clone3: some systems let only the first make user namespaces; the run's group (v2) is root's. */
+    /* clone3 needs them: some systems let only CAP_SYS_ADMIN make user namespaces, and the run's v2 group is root's. */
     const uint64_t kept = 1ull << CAP_SYS_ADMIN | 1ull << CAP_DAC_OVERRIDE;
     if (setgroups(0, NULL) < 0 || setresgid(uid, uid, uid) < 0 || prctl(PR_SET_KEEPCAPS, 1) < 0 ||
         setresuid(uid, uid, uid) < 0)
@@ -51,7 +50,7 @@ int child_drop_capabilities(void)
     for (int cap = 0; cap < 64; cap++) {
         if (prctl(PR_CAPBSET_DROP, cap) == 0)
             continue;
-        /* EINVAL: behind the kernel's last one.  EPERM (init): no CAP_SETPCAP any more; no_new_privs then does it. */
+        /* EINVAL: beyond the kernel's last one.  EPERM: init has no CAP_SETPCAP any more; no_new_privs suffices. */
         if (errno == EINVAL || errno == EPERM)
             break;
         return errno;
@@ -61,32 +60,50 @@ int child_drop_capabilities(void)
     return set_capabilities(0, 0);
 }
 
-static int join_cgroup(const struct box_plan *p)
+/* ---- the steps: each returns 0 or an errno ---- */
+
+static int join_cgroup(const struct box_plan *plan)
 {
-    return p->run->group.version == CGROUP_V1 ? cgroup_run_enter(p->run) : 0;
+    return plan->run->group.mode == CGROUP_V1 ? cgroup_run_enter(plan->run) : 0;
 }
 
-static int hide_cgroups(const struct box_plan *p)
+static int write_proc(const char *path, const char *text, size_t len)
 {
-    (void)p;
+    auto_close int fd = open(path, O_WRONLY | O_CLOEXEC);
+    return fd < 0 || write(fd, text, len) < 0 ? errno : 0;
+}
+
+/* The process was cloned into its user namespace; the maps give it the one id that exists there. */
+static int map_user(const struct box_plan *plan)
+{
+    size_t len = strlen(plan->id_map);
+    int os = write_proc("/proc/self/setgroups", "deny", 4);
+    if (os == 0)
+        os = write_proc("/proc/self/uid_map", plan->id_map, len);
+    return os != 0 ? os : write_proc("/proc/self/gid_map", plan->id_map, len);
+}
+
+static int unshare_cgroup_namespace(const struct box_plan *plan)
+{
+    (void)plan;
     return unshare(CLONE_NEWCGROUP) < 0 ? errno : 0;
 }
 
-static int new_session(const struct box_plan *p)
+static int new_session(const struct box_plan *plan)
 {
-    (void)p;
+    (void)plan;
     return setsid() < 0 ? errno : 0;
 }
 
-static int new_keyring(const struct box_plan *p)
+static int new_keyring(const struct box_plan *plan)
 {
-    (void)p;
-    /* ENOSYS: a kernel without keys.  The filter forbids programs to ask for any. */
+    (void)plan;
+    /* ENOSYS: a kernel without keys.  The filter denies all calls for keys. */
     return syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL) < 0 && errno != ENOSYS ? errno : 0;
 }
 
-/* What is the same for all programs; the operator's own ceilings stand: no CAP_SYS_RESOURCE here. */
-static int limit_to(int what, rlim_t value)
+/* Never above the operator's hard limits: the process has no CAP_SYS_RESOURCE. */
+static int lower_limit(int what, rlim_t value)
 {
     struct rlimit limit;
     if (getrlimit(what, &limit) < 0)
@@ -97,7 +114,8 @@ static int limit_to(int what, rlim_t value)
     return setrlimit(what, &limit) < 0 ? errno : 0;
 }
 
-static int set_standing_limits(const struct box_plan *p)
+/* The limits that are the same for all programs. */
+static int set_fixed_limits(const struct box_plan *plan)
 {
     static const struct {
         int what;
@@ -108,75 +126,59 @@ static int set_standing_limits(const struct box_plan *p)
         { RLIMIT_NICE, 0 },
         { RLIMIT_RTPRIO, 0 },
     };
-    (void)p;
+    (void)plan;
     int os = 0;
     for (size_t i = 0; os == 0 && i < sizeof limits / sizeof *limits; i++)
-        os = limit_to(limits[i].what, limits[i].value);
+        os = lower_limit(limits[i].what, limits[i].value);
     (void)umask(022);
     return os;
 }
 
-static int default_signals(const struct box_plan *p)
+static int reset_signals(const struct box_plan *plan)
 {
-    (void)p;
+    (void)plan;
     const struct sigaction standard = { .sa_handler = SIG_DFL };
     for (int number = 1; number < NSIG; number++)
-        (void)sigaction(number, &standard, NULL); /* fails for KILL, STOP and two of libc's own: never changed */
+        (void)sigaction(number, &standard, NULL); /* fails for KILL, STOP and two of libc's, which are never changed */
     sigset_t none;
     sigemptyset(&none);
     return sigprocmask(SIG_SETMASK, &none, NULL) < 0 ? errno : 0;
 }
 
-static int write_proc(const char *path, const char *text, size_t len)
+static int drop_capabilities(const struct box_plan *plan)
 {
-    auto_close int fd = open(path, O_WRONLY | O_CLOEXEC);
-    return fd < 0 || write(fd, text, len) < 0 ? errno : 0;
-}
-
-/* It was born in a user namespace, as its only user; these say who that is. */
-static int map_user(const struct box_plan *p)
-{
-    size_t len = strlen(p->id_map);
-    int os = write_proc("/proc/self/setgroups", "deny", 4);
-    if (os == 0)
-        os = write_proc("/proc/self/uid_map", p->id_map, len);
-    return os != 0 ? os : write_proc("/proc/self/gid_map", p->id_map, len);
-}
-
-static int drop_capabilities(const struct box_plan *p)
-{
-    (void)p;
+    (void)plan;
     return child_drop_capabilities();
 }
 
-static int no_new_privileges(const struct box_plan *p)
+static int set_no_new_privs(const struct box_plan *plan)
 {
-    (void)p;
+    (void)plan;
     return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ? errno : 0;
 }
 
-static int enter_box(const struct box_plan *p)
+static int enter_box(const struct box_plan *plan)
 {
-    (void)p;
+    (void)plan;
     return chdir("/box") < 0 ? errno : 0;
 }
 
 /*
- * Closed, not only marked close-on-exec: execve looks for the interpreter that a script or an ELF file names before it
- * closes what is marked, and "#!/proc/self/fd/N/../../.." would walk from a folder of ours into the host's tree.  What
- * stays is what the threshold needs, at the numbers it knows; none of it is a folder.
+ * Closes all descriptors but those of the exec stub, which get the numbers it expects.  Close-on-exec is not enough:
+ * execve opens the interpreter that a script or an ELF file names before it closes descriptors, so that
+ * "#!/proc/self/fd/N/../../.." would lead from a folder of ours into the host's tree.  None of those kept is a folder.
  */
-static int arrange_descriptors(const struct box_plan *p)
+static int arrange_descriptors(const struct box_plan *plan)
 {
     struct {
         int from, to;
-    } kept[] = { { p->inner[1], EXEC_STUB_SOCKET },
-                 { p->report, EXEC_STUB_REPORT },
-                 { p->probe, EXEC_STUB_PROBE },
-                 { p->exec_stub, EXEC_STUB_SELF },
-                 { p->notify, EXEC_STUB_NOTIFY } };
+    } kept[] = { { plan->stub_socket[1], EXEC_STUB_SOCKET },
+                 { plan->report, EXEC_STUB_REPORT },
+                 { plan->probe, EXEC_STUB_PROBE },
+                 { plan->exec_stub, EXEC_STUB_SELF },
+                 { plan->notify_socket, EXEC_STUB_NOTIFY } };
     const size_t len = sizeof kept / sizeof *kept;
-    for (size_t i = 0; i < len; i++) /* first out of the way of all the places */
+    for (size_t i = 0; i < len; i++) /* first above all target numbers */
         if (kept[i].from >= 0 && (kept[i].from = fcntl(kept[i].from, F_DUPFD_CLOEXEC, EXEC_STUB_FDS_END)) < 0)
             return errno;
     for (size_t i = 0; i < len; i++) {
@@ -187,22 +189,22 @@ static int arrange_descriptors(const struct box_plan *p)
     return close_range(EXEC_STUB_FDS_END, ~0u, 0) < 0 ? errno : 0;
 }
 
-static int load_filter(const struct box_plan *p)
+static int load_filter(const struct box_plan *plan)
 {
-    if (p->notify < 0)
-        return seccomp_filter_load(p->filter);
-    /* The slot hears of refused calls by the listener; this copy of it goes with execve (close-on-exec). */
+    if (plan->notify_socket < 0)
+        return seccomp_filter_load(plan->filter);
+    /* The slot receives the listener, and with it the denied syscalls.  Execve closes this copy of it. */
     int listener = -1;
-    int os = seccomp_filter_load_heard(p->strict_filter, &listener);
+    int os = seccomp_filter_load_notify(plan->notify_filter, &listener);
     if (os == 0 && packet_send(EXEC_STUB_NOTIFY, "", 1, &listener, 1) < 0)
         os = errno;
     (void)close(EXEC_STUB_NOTIFY);
     return os;
 }
 
-static int enter_exec_stub(const struct box_plan *p)
+static int execute_exec_stub(const struct box_plan *plan)
 {
-    (void)p;
+    (void)plan;
     const char *const argv[] = { "evalx-exec-stub", NULL }, *const env[] = { NULL };
     (void)syscall(SYS_execveat, EXEC_STUB_SELF, "", argv, env, AT_EMPTY_PATH);
     return errno;
@@ -213,41 +215,41 @@ static const struct {
     int (*take)(const struct box_plan *plan);
 } steps[] = {
     { "join the cgroup", join_cgroup },
-    { "say who the user is", map_user },
-    { "hide the cgroups", hide_cgroups },
+    { "map the user", map_user },
+    { "unshare the cgroup namespace", unshare_cgroup_namespace },
     { "start a session", new_session },
     { "join a new keyring", new_keyring },
-    { "set the standing limits", set_standing_limits },
-    { "reset the signals", default_signals },
+    { "set the fixed limits", set_fixed_limits },
+    { "reset the signals", reset_signals },
     { "drop the capabilities", drop_capabilities },
-    { "renounce new privileges", no_new_privileges },
+    { "set no_new_privs", set_no_new_privs },
     { "enter the box", enter_box },
     { "arrange the descriptors", arrange_descriptors },
     { "load the filter", load_filter },
-    { "stand at the threshold", enter_exec_stub },
+    { "execute the exec stub", execute_exec_stub },
 };
 #define STEPS ((uint32_t)(sizeof steps / sizeof *steps))
 
-const char *child_setup_step_name(uint32_t step)
+const char *child_step_name(uint32_t step)
 {
     return step < STEPS ? steps[step].name : "an unknown step";
 }
 
-bool child_setup_needs_namespaces(uint32_t step)
+bool child_step_needs_namespaces(uint32_t step)
 {
-    return step < STEPS && (steps[step].take == map_user || steps[step].take == hide_cgroups);
+    return step < STEPS && (steps[step].take == map_user || steps[step].take == unshare_cgroup_namespace);
 }
 
-int child_setup(const struct box_plan *plan, uint32_t *ret_step, int *ret_report)
+_Noreturn void child_main(const struct box_plan *plan)
 {
-    *ret_report = plan->report;
-    for (uint32_t i = 0;; i++) {
-        int os = steps[i].take(plan);
-        if (os == 0 && steps[i].take == arrange_descriptors)
-            *ret_report = EXEC_STUB_REPORT;
-        if (os != 0 || i + 1 == STEPS) {
-            *ret_step = i;
-            return os;
-        }
+    int report = plan->report, os = 0;
+    uint32_t i = 0;
+    for (; i < STEPS; i++) {
+        os = steps[i].take(plan);
+        if (os != 0)
+            break;
+        if (steps[i].take == arrange_descriptors)
+            report = EXEC_STUB_REPORT;
     }
+    init_report_child_failure(report, i, os); /* the last step returns only if it fails */
 }

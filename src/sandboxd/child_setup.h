@@ -1,6 +1,4 @@
-/*
- * child_setup: the steps of the process that becomes the program, and the pieces init shares with it.
- */
+/* child_setup: the steps of the process that becomes the program, and two that it shares with init and isolate. */
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>
@@ -8,13 +6,16 @@
 
 #include "sandboxd/init_process.h"
 
-/* Takes all steps; returns only on failure: errno, which step, and where the report pipe is then. */
-int child_setup(const struct box_plan *plan, uint32_t *ret_step, int *ret_report);
-const char *child_setup_step_name(uint32_t step);
-bool child_setup_needs_namespaces(uint32_t step); /* a user's own, with the rights in it */
+/* Takes all steps, the last of which executes the exec stub.  If one fails it is reported and the process exits. */
+_Noreturn void child_main(const struct box_plan *plan);
+const char *child_step_name(uint32_t step);
+/* Does the step need a user namespace, and rights in it? */
+bool child_step_needs_namespaces(uint32_t step);
 
-/* No groups, then this group and user, for good, with the capabilities that making the program's process takes.  0 or
- * errno. */
-int child_become(uid_t uid);
-/* Bounding set, ambient, permitted, effective, inheritable: all empty.  0 or errno. */
+/*
+ * Drops all groups and switches to this user and group for good.  Keeps only the two capabilities that starting the
+ * program's process needs.  0 or errno.
+ */
+int child_switch_user(uid_t uid);
+/* Empties all sets: bounding, ambient, permitted, effective, inheritable.  0 or errno. */
 int child_drop_capabilities(void);

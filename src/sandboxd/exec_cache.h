@@ -1,13 +1,13 @@
 /*
- * shelf: the program of a slot's last runs, laid out once for those that follow.
+ * exec_cache: the executable of a slot's last runs, stored once and bind-mounted into the boxes of those that follow.
  *
- * A compiled program is copied into its box page by page; of a static one that is most of what its box costs.  Where
- * two requests in a row bring the same bundle, the slot puts the largest executable in it on a shelf: a tmpfs beside
- * the image that only root may enter.  The boxes it then makes ahead have the file from there, as a read-only
- * mount of this one file; it is there without a copy, as the image's own files are, and no run can change it.
- * One program a slot; another takes its place.
+ * A compiled program is copied into its box page by page, which is most of the cost of a box with a static program.  If
+ * two requests in a row bring the same archive, the slot stores the largest executable in it on a tmpfs beside the
+ * image that only root may enter.  Standby boxes made afterwards have a read-only mount of this one file.  No run can
+ * change it, just as no run can change the image's files.  A slot caches one executable; the next replaces it.
  *
- * The same bundle: the same file, which is kept open so that no other can take its number, and unchanged since.
+ * An archive is the same if it is the same file, unchanged.  The cache keeps the file open, so that its inode number
+ * cannot be reused.
  */
 #pragma once
 #include <stdbool.h>
@@ -18,37 +18,37 @@
 #include "sandboxd/rootfs.h"
 
 /*
- * In a folder that is closed too, so that no run can ask how full it is; and each program has the same name there, as
- * a box's list of mounts tells it.
+ * The tmpfs is below a root-only folder, so that no run can statfs() it and see how full it is.  The file name is
+ * constant, because /proc/self/mountinfo shows it.
  */
 #define EXEC_CACHE_CLOSED "/.closed"
-#define EXEC_CACHE_FOLDER EXEC_CACHE_CLOSED "/shelf"
+#define EXEC_CACHE_FOLDER EXEC_CACHE_CLOSED "/exec"
 #define EXEC_CACHE_NAME "program"
 /*
- * A box with the wrong program in it is lost: 1.2 ms of a processor.  Of twenty tests over two slots that happens to
- * one run in ten; so the copy that is saved (0.4 us a KiB and more) must take more than a tenth of that.
+ * A standby box with the wrong executable is lost, which costs 1.2 ms of CPU time.  With twenty tests over two slots
+ * that happens to one run in ten.  So the copy that is saved (0.4 us per KiB or more) must cost more than a tenth.
  */
 #define EXEC_CACHE_FILE_BYTES_MIN (256u << 10)
-/* Two of these fit: the one before may still be in a box. */
+/* The tmpfs has room for two: the previous executable may still be mounted in a box. */
 #define EXEC_CACHE_ARCHIVE_BYTES_MAX (32u << 20)
-#define EXEC_CACHE_FILES_LOOKED_AT 64u
+#define EXEC_CACHE_ENTRIES_MAX 64u /* entries of an archive that are examined */
 
 struct exec_cache {
     int archive; /* of the last request, or -1 */
     struct stat seen;
-    bool again;                /* the one before had it too */
-    bool refused;              /* it does not go on a shelf */
-    uint64_t number;           /* of the file that is there; 0: none is */
-    const struct image *image; /* beside this one */
+    bool repeated;             /* the request before had the same archive */
+    bool rejected;             /* no executable of this archive can be cached */
+    uint64_t number;           /* of the cached executable; 0: none */
+    const struct image *image; /* the image beside which it is stored */
     uint64_t size;
     char name[ARCHIVE_NAME_MAX + 1]; /* in the box */
-    uint64_t last;                   /* number given */
+    uint64_t last_number;
 };
 
-void exec_cache_init(struct exec_cache *exec_cache);
-/* A request has come, with this bundle or without one (-1); the caller keeps it. */
-void exec_cache_see(struct exec_cache *exec_cache, int archive);
-/* Of the program that is beside this image, or 0. */
-uint64_t exec_cache_number(const struct exec_cache *exec_cache, const struct image *image);
-/* Puts the program of the last two requests beside this image, if it is not there.  Its number, or 0: there is none. */
-uint64_t exec_cache_offer(struct exec_cache *exec_cache, const struct image *image);
+void exec_cache_init(struct exec_cache *cache);
+/* Takes note of a request's archive (-1: none), which remains the caller's. */
+void exec_cache_see(struct exec_cache *cache, int archive);
+/* The number of the executable that is stored beside this image, or 0. */
+uint64_t exec_cache_number(const struct exec_cache *cache, const struct image *image);
+/* Stores the executable of the last two requests beside this image, unless it is there.  Its number, or 0 if none. */
+uint64_t exec_cache_store(struct exec_cache *cache, const struct image *image);

@@ -1,4 +1,4 @@
-/* threshold: see the header.  Freestanding: nothing but system calls, made here. */
+/* exec_stub: see the header.  Freestanding: it makes its system calls itself. */
 #include "sandboxd/exec_stub.h"
 
 #include <asm/unistd.h>
@@ -13,7 +13,7 @@
 
 #include "sandboxd/init_process.h"
 
-static long call(long number, long a, long b, long c, long d, long e)
+static long system_call(long number, long a, long b, long c, long d, long e)
 {
 #if defined __x86_64__
     long result;
@@ -34,47 +34,47 @@ static long call(long number, long a, long b, long c, long d, long e)
     __asm__ volatile("svc 0" : "+r"(x0) : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4) : "memory");
     return x0;
 #else
-#error "threshold.c knows how to make system calls on x86-64 and aarch64"
+#error "exec_stub.c can make system calls only on x86-64 and aarch64"
 #endif
 }
 
-static struct exec_request exec_request;
+static struct exec_request request;
 static char *words[SLOT_WORDS_MAX + 2]; /* argv, NULL, env, NULL */
 static int streams[SLOT_FD_BASE_COUNT_];
 
-static _Noreturn void leave(int status)
+static _Noreturn void exit_group(int status)
 {
     for (;;)
-        (void)call(__NR_exit_group, status, 0, 0, 0, 0);
+        (void)system_call(__NR_exit_group, status, 0, 0, 0, 0);
 }
 
 static _Noreturn void fail(enum init_report_kind kind, enum exec_stub_step step, long os)
 {
     struct init_report report = { .kind = kind, .step = step, .os = (int32_t)os };
-    (void)call(__NR_write, EXEC_STUB_REPORT, (long)&report, sizeof report, 0, 0);
-    leave(127);
+    (void)system_call(__NR_write, EXEC_STUB_REPORT, (long)&report, sizeof report, 0, 0);
+    exit_group(127);
 }
 
-/* 0 or an errno.  Ends where the other end has gone: there will be no order. */
-static long take_request(void)
+/* 0 or an errno.  Exits if the other end has been closed: there will be no request. */
+static long receive_request(void)
 {
     static union {
         char bytes[CMSG_SPACE(sizeof streams)];
         struct cmsghdr head;
     } control;
-    struct iovec part = { &exec_request, sizeof exec_request };
+    struct iovec part = { &request, sizeof request };
     struct msghdr message = {
         .msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control.bytes
     };
     long got;
     do
-        got = call(__NR_recvmsg, EXEC_STUB_SOCKET, (long)&message, MSG_CMSG_CLOEXEC, 0, 0);
+        got = system_call(__NR_recvmsg, EXEC_STUB_SOCKET, (long)&message, MSG_CMSG_CLOEXEC, 0, 0);
     while (got == -EINTR);
     if (got == 0)
-        leave(0);
+        exit_group(0);
     if (got < 0)
         return -got;
-    if (got < (long)EXEC_REQUEST_HEAD_BYTES || got != (long)(EXEC_REQUEST_HEAD_BYTES + exec_request.strings_len) ||
+    if (got < (long)EXEC_REQUEST_HEAD_BYTES || got != (long)(EXEC_REQUEST_HEAD_BYTES + request.strings_len) ||
         (message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0 || control.head.cmsg_type != SCM_RIGHTS ||
         control.head.cmsg_len != CMSG_LEN(sizeof streams))
         return EBADMSG;
@@ -83,75 +83,75 @@ static long take_request(void)
     return 0;
 }
 
-/* The slot has checked that they are as many as it says, and end. */
-static void find_words(void)
+/* The slot has checked that the strings are complete and terminated. */
+static void split_strings(void)
 {
-    char **word = words, *at = exec_request.strings;
-    for (uint32_t i = 0; i < exec_request.words + exec_request.variables; i++) {
+    char **word = words, *at = request.strings;
+    for (uint32_t i = 0; i < request.words + request.variables; i++) {
         *word++ = at;
         while (*at++ != '\0')
             ;
-        if (i + 1 == exec_request.words)
+        if (i + 1 == request.words)
             *word++ = NULL;
     }
     *word = NULL;
 }
 
-/* They came as numbers above 2, so none can overwrite another. */
+/* They were received with numbers above 2, so none overwrites another. */
 static long connect_streams(void)
 {
     long result = 0;
     for (int i = 0; result >= 0 && i < SLOT_FD_BASE_COUNT_; i++) {
-        result = call(__NR_dup3, streams[i], i, 0, 0, 0);
-        (void)call(__NR_close, streams[i], 0, 0, 0, 0);
+        result = system_call(__NR_dup3, streams[i], i, 0, 0, 0);
+        (void)system_call(__NR_close, streams[i], 0, 0, 0, 0);
     }
     if (result < 0)
         return -result;
-    (void)call(__NR_close, EXEC_STUB_SOCKET, 0, 0, 0, 0);
+    (void)system_call(__NR_close, EXEC_STUB_SOCKET, 0, 0, 0, 0);
     return 0;
 }
 
-/* The operator's own ceilings stand: no CAP_SYS_RESOURCE here. */
-static long limit_to(int what, uint64_t value)
+/* Never above the operator's hard limits: the process has no CAP_SYS_RESOURCE. */
+static long lower_limit(int what, uint64_t value)
 {
     struct rlimit limit;
-    long result = call(__NR_prlimit64, 0, what, 0, (long)&limit, 0);
+    long result = system_call(__NR_prlimit64, 0, what, 0, (long)&limit, 0);
     if (result < 0)
         return -result;
     if (value < limit.rlim_max)
         limit.rlim_max = value;
     limit.rlim_cur = limit.rlim_max;
-    return -call(__NR_prlimit64, 0, what, (long)&limit, 0, 0);
+    return -system_call(__NR_prlimit64, 0, what, (long)&limit, 0, 0);
 }
 
 static long set_limits(void)
 {
-    const struct limits *l = &exec_request.limits;
-    /* CPU seconds round up, one more: the cgroup's clock decides, this stays behind it in case the slot is stopped. */
-    long os = limit_to(RLIMIT_CPU, l->cpu_us / 1000000 + 2);
+    const struct limits *l = &request.limits;
+    /* Rounded up, plus a second: the cgroup's clock decides, and this is the second line if the slot is stopped. */
+    long os = lower_limit(RLIMIT_CPU, l->cpu_us / 1000000 + 2);
     if (os == 0)
-        os = limit_to(RLIMIT_FSIZE, l->file_bytes);
+        os = lower_limit(RLIMIT_FSIZE, l->file_bytes);
     if (os == 0)
-        os = limit_to(RLIMIT_STACK, l->stack_bytes);
+        os = lower_limit(RLIMIT_STACK, l->stack_bytes);
     if (os == 0)
-        os = limit_to(RLIMIT_NOFILE, l->open_files);
-    if (os != 0 || (exec_request.flags & EXEC_NO_CGROUP) == 0)
+        os = lower_limit(RLIMIT_NOFILE, l->open_files);
+    if (os != 0 || (request.flags & EXEC_NO_CGROUP) == 0)
         return os;
-    os = limit_to(RLIMIT_AS, l->memory_bytes);
-    return os != 0 ? os : limit_to(RLIMIT_NPROC, l->processes + 1);
+    os = lower_limit(RLIMIT_AS, l->memory_bytes);
+    return os != 0 ? os : lower_limit(RLIMIT_NPROC, l->processes + 1);
 }
 
-static long become_program(void)
+static long execute_program(void)
 {
-    char *const *env = words + exec_request.words + 1;
-    if ((exec_request.flags & SLOT_SELF_TEST) == 0)
-        return -call(__NR_execve, (long)words[0], (long)words, (long)env, 0, 0);
+    char *const *env = words + request.words + 1;
+    if ((request.flags & SLOT_SELF_TEST) == 0)
+        return -system_call(__NR_execve, (long)words[0], (long)words, (long)env, 0, 0);
     static char launcher[] = "evalx-launcher", probe[] = "probe";
     char *const argv[] = { launcher, probe, NULL };
-    return -call(__NR_execveat, EXEC_STUB_PROBE, (long)"", (long)argv, (long)env, AT_EMPTY_PATH);
+    return -system_call(__NR_execveat, EXEC_STUB_PROBE, (long)"", (long)argv, (long)env, AT_EMPTY_PATH);
 }
 
-/* The stack is aligned otherwise at a process's start than at a call. */
+/* The stack is aligned differently at the start of a process than after a call. */
 #if defined __x86_64__
 #define AT_START __attribute__((force_align_arg_pointer))
 #else
@@ -162,19 +162,19 @@ AT_START _Noreturn void _start(void);
 
 AT_START _Noreturn void _start(void)
 {
-    long os = take_request();
+    long os = receive_request();
     if (os != 0)
-        fail(INIT_FAILED, EXEC_STUB_TAKE_REQUEST, os);
-    find_words();
+        fail(INIT_FAILED, EXEC_STUB_RECEIVE_REQUEST, os);
+    split_strings();
     os = connect_streams();
     if (os != 0)
         fail(INIT_FAILED, EXEC_STUB_STREAMS, os);
     os = set_limits();
     if (os != 0)
         fail(INIT_FAILED, EXEC_STUB_LIMITS, os);
-    /* What is still open goes with a successful execve; see child_setup.c for why nothing of it is a folder. */
-    (void)call(__NR_fcntl, EXEC_STUB_REPORT, F_SETFD, FD_CLOEXEC, 0, 0);
-    (void)call(__NR_fcntl, EXEC_STUB_PROBE, F_SETFD, FD_CLOEXEC, 0, 0);
-    os = become_program();
+    /* A successful execve closes what is still open.  None of it is a folder; child_setup.c says why. */
+    (void)system_call(__NR_fcntl, EXEC_STUB_REPORT, F_SETFD, FD_CLOEXEC, 0, 0);
+    (void)system_call(__NR_fcntl, EXEC_STUB_PROBE, F_SETFD, FD_CLOEXEC, 0, 0);
+    os = execute_program();
     fail(INIT_NOT_EXECUTABLE, EXEC_STUB_EXECUTE, os);
 }

@@ -1,18 +1,20 @@
 /*
- * stage: the two processes of a run, from clone to exec.
+ * init_process: the two processes of a run, from clone to exec.
  *
- *   slot process (root) --clone3: pid, ipc, uts namespaces--> init, pid 1 of the box
+ *   slot (root) --clone3: pid, ipc, uts namespaces--> init, pid 1 of the box
  *   init: enters the image, mounts the box --clone3 (v2: into the run's cgroup)--> the program's process, pid 2
- *   init gives up everything; pid 2 too, with its filter, at the threshold (threshold.h); both wait
- *                                                                             <- so far ahead of any request
- *   an order comes down the line: init unpacks the files and passes it on; pid 2 takes its streams and limits and
- *   becomes the program
- *   (an interpreter may be let go ahead as well, to the opening of a source file that is not there yet: warm.h)
- *   init waits for pid 2, ends whatever is left in the box, reports, ends
+ *   init and pid 2 drop all privileges.  Both wait for a request: init on its socket, pid 2 in the exec stub.
+ *                                                                  <- the box may be made ahead up to here (standby.h)
+ *   An exec request arrives.  Init unpacks the files and forwards the request; pid 2 takes its streams and limits and
+ *   becomes the program.
+ *   Init waits for pid 2, kills what is left in the box, reports, and exits.
  *
- * Why an init: a program that is pid 1 itself would not die of its own signals, and its orphans would have no parent.
- * Each side is a table of steps; the order is the security argument (docs/design/SANDBOX.md explains each line).
- * A failed step is two numbers through the report pipe; the slot finds the words (init_step_name).
+ * An interpreter may also be started ahead, up to the opening of its source file (prestart.h).
+ *
+ * Why an init: a program that is pid 1 would not die of its own signals, and its orphans would have no parent.
+ *
+ * Each of the two processes is a table of steps whose order is the security argument; docs/design/SANDBOX.md explains
+ * each step.  A step that fails is reported through a pipe as two numbers, which init_step_name turns into words.
  */
 #pragma once
 #include <linux/filter.h>
@@ -24,48 +26,47 @@
 #include "sandbox/protocol.h"
 #include "sandboxd/cgroup.h"
 
-/* Inodes of a box: enough for a compiler, small enough that their kernel memory is bounded. */
+/* Inodes of a box: enough for a compiler, few enough to bound their kernel memory. */
 #define BOX_INODES 16384
-/* Who the program believes to be. */
+/* User and group id of the program inside its user namespace. */
 #define UID_INSIDE 1000
 
-/* What is known before there is a request. */
+/* What is known about a box before there is a request. */
 struct box_plan {
-    /* Put in words by the slot: the code that does it is many pages, which each process of a box would have to map. */
-    char box_options[96]; /* of the box's tmpfs */
-    char id_map[48];      /* of its user namespace */
-    char exec_cached_at[ARCHIVE_NAME_MAX +
-                        8]; /* where the program on the shelf (shelf.h) is laid out; empty: it is not */
+    /* Formatted by the slot: the code of printf is many pages, which each process of a box would have to map. */
+    char tmpfs_options[96];                 /* of the box's tmpfs */
+    char id_map[48];                        /* of the user namespace */
+    char cached_path[ARCHIVE_NAME_MAX + 8]; /* in the box, of the cached executable (exec_cache.h); "": none */
     const struct cgroup_run *run;
-    const struct sock_fprog *filter;        /* of init; and of the program, unless `refusals` is there */
-    const struct sock_fprog *strict_filter; /* of the program, where `refusals` is there */
-    int notify;    /* socket that takes the listener of refused calls; or -1: they answer EPERM */
-    int exec_stub; /* its executable */
-    int probe;     /* executable that takes the program's place (a self-test), or -1 */
+    const struct sock_fprog *filter;        /* of init, and of the program unless notify_socket is set */
+    const struct sock_fprog *notify_filter; /* of the program if notify_socket is set */
+    int notify_socket;                      /* receives the listener for denied syscalls; -1: they return EPERM */
+    int exec_stub;                          /* descriptor of its executable */
+    int probe;                              /* executable that replaces the program in a self-test, or -1 */
     int mount_ns;
-    int network;
-    int line;     /* init's end of the socket (SOCK_SEQPACKET) that brings the order */
-    int inner[2]; /* the socket by which init passes it on: init's end, the program's */
-    int report;   /* write end, close-on-exec */
-    uid_t uid;    /* user and group of the program, outside its user namespace */
+    int network_ns;
+    int request_socket; /* init's end of the SOCK_SEQPACKET pair on which exec requests arrive */
+    int stub_socket[2]; /* the pair on which init forwards a request: init's end, the exec stub's end */
+    int report;         /* write end of a pipe, close-on-exec */
+    uid_t uid;          /* user and group of the program outside its user namespace */
 };
 
 /*
- * The order: what to run, with the descriptors stdin, stdout, stderr, and then the bundle and the file to pack into
- * where the flags (SLOT_HAS_ARCHIVE, SLOT_KEEP_FILES) say so.  Of `strings` only what is used travels.
+ * What to run.  It carries the descriptors stdin, stdout and stderr, followed by the archive to unpack and the file to
+ * pack into if the flags SLOT_HAS_ARCHIVE and SLOT_KEEP_FILES are set.  Only the used part of `strings` is sent.
  */
 struct exec_request {
     struct limits limits;
-    uint32_t flags;
-    uint32_t words, variables; /* of argv and env, whose strings have been checked to end */
+    uint32_t flags;            /* of a slot_request, and of the EXEC_ flags below */
+    uint32_t words, variables; /* of argv and env; their strings are known to be terminated */
     uint32_t strings_len;
     char source[SLOT_SOURCE_BYTES];
     char strings[SLOT_STRINGS_BYTES];
 };
-#define EXEC_REPORTS_START 0x10000u /* in the flags: STARTED is wanted; else the order's own time is near enough */
-#define EXEC_PRESTART 0x40000u      /* first of two orders: start, and stand at the opening of `source` */
-#define EXEC_FEED 0x80000u          /* the second, with the bundle alone: the source is here */
-#define EXEC_NO_CGROUP 0x20000u     /* limits of memory and processes by rlimit, the best there is */
+#define EXEC_REPORTS_START 0x10000u /* report INIT_STARTED; without it the time of the request is accurate enough */
+#define EXEC_NO_CGROUP 0x20000u     /* limit memory and processes by rlimits, for want of a cgroup */
+#define EXEC_PRESTART 0x40000u      /* first of two requests: start, and block at the opening of `source` */
+#define EXEC_FEED 0x80000u          /* second of two, with the archive alone: it holds the source */
 #define EXEC_REQUEST_HEAD_BYTES offsetof(struct exec_request, strings)
 
 enum init_report_kind { INIT_FAILED = 1, INIT_STARTED, INIT_NOT_EXECUTABLE, INIT_ENDED };
@@ -73,19 +74,22 @@ enum init_report_kind { INIT_FAILED = 1, INIT_STARTED, INIT_NOT_EXECUTABLE, INIT
 struct init_report {
     uint32_t kind;
     uint32_t step;       /* FAILED: for init_step_name */
-    int32_t os;          /* FAILED, NOT_EXECUTABLE */
+    int32_t os;          /* FAILED, NOT_EXECUTABLE: errno */
     int32_t wait_status; /* ENDED */
     uint64_t begun_us;   /* STARTED: by CLOCK_MONOTONIC */
-    uint64_t wall_us;    /* ENDED, of the program; nothing of the box lives then but init */
-    uint64_t cpu_us;     /* by rusage, for hosts without cgroups */
+    uint64_t wall_us;    /* ENDED: of the program.  Only init is left in the box then. */
+    uint64_t cpu_us;     /* ENDED: by rusage, for hosts without cgroups; so is memory_bytes */
     uint64_t memory_bytes;
     uint32_t files_kept;
-    int32_t pack_os; /* errno of keeping the files, 0 if fine or not asked */
+    int32_t pack_os; /* ENDED: errno of packing the files, 0 if they were packed or not asked for */
 };
 
-/* In the child that the slot cloned: never returns. */
+/* Runs in the child that the slot cloned.  Never returns. */
 _Noreturn void init_process_main(const struct box_plan *plan);
 
+/* In the program's process: reports that a step of child_setup.c failed, and exits. */
+_Noreturn void init_report_child_failure(int report_fd, uint32_t step, int os);
+
 const char *init_step_name(uint32_t step);
-/* What helps, where the kernel's answer does not say it; "" otherwise. */
+/* Advice to the operator where the errno alone does not explain the failure; "" otherwise. */
 const char *init_step_remedy(uint32_t step, int os);

@@ -1,6 +1,4 @@
-/*
- * isolate_arguments: see the header, and isolate(1) for the options.
- */
+/* isolate_arguments: see the header, and isolate(1) for the options. */
 #include "sandboxd/isolate_arguments.h"
 
 #include <dirent.h>
@@ -18,8 +16,8 @@
 
 #include "base/cleanup.h"
 
-/* Top-level names of an image's root that are bound in another way, or are its builder's own (see image.c). */
-static const char *const own_rules[] = { "box", "tmp", "dev", "proc", ".run", ".closed", ".empty" };
+/* Top-level names of an image's root that have rules of their own or are rootfs.c's. */
+static const char *const special[] = { "box", "tmp", "dev", "proc", ".run", ".closed", ".empty" };
 
 static int add(struct isolate_arguments *a, const char *word, struct error *err)
 {
@@ -47,14 +45,14 @@ __attribute__((format(printf, 3, 4))) static int add_text(struct isolate_argumen
     return add(a, word, err);
 }
 
-/* isolate's numbers are ints. */
+/* isolate parses numbers as int. */
 static uint64_t kilobytes(uint64_t bytes)
 {
     uint64_t k = bytes / 1024 + (bytes % 1024 != 0);
     return k < 1 ? 1 : k > INT_MAX ? INT_MAX : k;
 }
 
-/* isolate sets hard and soft limit alike, and fails where that would raise the operator's. */
+/* isolate sets hard and soft limit together, and fails if that would raise the operator's hard limit. */
 static uint64_t below_hard_limit(int what, uint64_t value)
 {
     struct rlimit limit;
@@ -80,7 +78,7 @@ static int add_limits(struct isolate_arguments *a, const struct isolate_run *run
     if (add_text(a, err, "--fsize=%" PRIu64, kilobytes(below_hard_limit(RLIMIT_FSIZE, l->file_bytes))) < 0 ||
         add_text(a, err, "--stack=%" PRIu64, stack) < 0 || add_text(a, err, "--open-files=%" PRIu64, files) < 0)
         return -1;
-    /* The slot's group tells how often it refused a process; RLIMIT_NPROC would refuse first, and silently. */
+    /* The slot's group counts denied processes.  RLIMIT_NPROC would deny them first, without counting. */
     if (run->has_groups)
         return add(a, "--processes", err);
     if (add_text(a, err, "--processes=%" PRIu32, l->processes > 0 ? l->processes : 1) < 0)
@@ -90,15 +88,15 @@ static int add_limits(struct isolate_arguments *a, const struct isolate_run *run
     return add_text(a, err, run->cg ? "--cg-mem=%" PRIu64 : "--mem=%" PRIu64, kilobytes(l->memory_bytes));
 }
 
-static bool is_bound_otherwise(const char *name)
+static bool is_special(const char *name)
 {
-    for (size_t i = 0; i < sizeof own_rules / sizeof *own_rules; i++)
-        if (strcmp(name, own_rules[i]) == 0)
+    for (size_t i = 0; i < sizeof special / sizeof *special; i++)
+        if (strcmp(name, special[i]) == 0)
             return true;
-    return strpbrk(name, ":=") != NULL || name[0] == '.'; /* isolate's own punctuation */
+    return strpbrk(name, ":=") != NULL || name[0] == '.'; /* ":" and "=" are isolate's syntax */
 }
 
-/* The folder's path without links, for isolate, which would follow a link like /bin -> /usr/bin into the host. */
+/* Resolves links: isolate would follow a link such as /bin -> /usr/bin into the host's tree. */
 static int resolve(int root, const char *name, char ret_path[PATH_MAX])
 {
     struct open_how how = { .flags = O_PATH | O_DIRECTORY | O_CLOEXEC, .resolve = RESOLVE_IN_ROOT };
@@ -122,7 +120,7 @@ static int add_folders(struct isolate_arguments *a, const char *image_path, stru
     struct dirent *entry;
     while (result == 0 && (entry = readdir(root)) != NULL) {
         char path[PATH_MAX];
-        if (is_bound_otherwise(entry->d_name) || resolve(dirfd(root), entry->d_name, path) < 0)
+        if (is_special(entry->d_name) || resolve(dirfd(root), entry->d_name, path) < 0)
             continue;
         if (++folders > ISOLATE_FOLDERS_MAX)
             result = error_set(err, ERROR_SANDBOX, E2BIG, "the image at %s has more than %d folders", image_path,
@@ -134,7 +132,7 @@ static int add_folders(struct isolate_arguments *a, const char *image_path, stru
     return result;
 }
 
-/* One tmpfs stands below ./box and ./tmp (see isolate_box.c), where isolate puts the folders of its rule "tmp". */
+/* ./box and ./tmp are on one tmpfs (isolate_box.c).  isolate creates the folders of its rule "tmp" in ./tmp. */
 static int add_rules(struct isolate_arguments *a, const struct isolate_run *run, struct error *err)
 {
     if (add(a, "--no-default-dirs", err) < 0 || add(a, "--dir=box=./box:rw", err) < 0 ||
@@ -144,10 +142,10 @@ static int add_rules(struct isolate_arguments *a, const struct isolate_run *run,
     return add_folders(a, run->image_path, err);
 }
 
-/* isolate takes "NAME=" as "unset", so a variable that is set to nothing cannot be passed. */
+/* isolate takes "NAME=" as "unset", so a variable with an empty value cannot be passed. */
 static int add_environment(struct isolate_arguments *a, char *const *env, struct error *err)
 {
-    if (add(a, "--env=LIBC_FATAL_STDERR_=", err) < 0) /* isolate's own addition */
+    if (add(a, "--env=LIBC_FATAL_STDERR_=", err) < 0) /* isolate adds it otherwise */
         return -1;
     for (; *env != NULL; env++) {
         const char *equals = strchr(*env, '=');
@@ -162,7 +160,7 @@ static int add_environment(struct isolate_arguments *a, char *const *env, struct
 int isolate_arguments_make(const struct isolate_run *run, struct isolate_arguments *ret, struct error *err)
 {
     ret->len = ret->text_len = 0;
-    if (add(ret, run->command, err) < 0 || add_text(ret, err, "--box-id=%" PRIu32, run->box) < 0 ||
+    if (add(ret, run->command, err) < 0 || add_text(ret, err, "--box-id=%" PRIu32, run->isolate_box) < 0 ||
         add(ret, "--silent", err) < 0 || add(ret, "--wait", err) < 0 ||
         add_text(ret, err, "--meta=%s", run->meta_path) < 0 || add_limits(ret, run, err) < 0 ||
         add_rules(ret, run, err) < 0 || add_environment(ret, run->env, err) < 0 || add(ret, "--run", err) < 0 ||

@@ -1,6 +1,4 @@
-/*
- * isolate_box: see the header.
- */
+/* isolate_box: see the header. */
 #include "sandboxd/isolate_box.h"
 
 #include <errno.h>
@@ -29,16 +27,16 @@ int isolate_box_setup(struct error *err)
     if (unshare(CLONE_NEWNS | CLONE_NEWUTS) < 0)
         return error_set(err, ERROR_SANDBOX, errno, "make mount and uts namespaces");
     if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
-        return error_set(err, ERROR_SANDBOX, errno, "keep mounts to the slot");
+        return error_set(err, ERROR_SANDBOX, errno, "make the slot's mounts private");
     if (sethostname("box", 3) < 0) /* isolate leaves the program in the uts namespace it was started in */
-        return error_set(err, ERROR_SANDBOX, errno, "name the host");
-    if (mount("tmpfs", ISOLATE_NEW_ROOT, "tmpfs", MS_NOSUID | MS_NODEV, "mode=0700,size=1m,nr_inodes=512") < 0)
-        return error_set(err, ERROR_SANDBOX, errno, "mount a tmpfs on %s", ISOLATE_NEW_ROOT);
+        return error_set(err, ERROR_SANDBOX, errno, "set the host name");
+    if (mount("tmpfs", ISOLATE_MOUNTS, "tmpfs", MS_NOSUID | MS_NODEV, "mode=0700,size=1m,nr_inodes=512") < 0)
+        return error_set(err, ERROR_SANDBOX, errno, "mount a tmpfs on %s", ISOLATE_MOUNTS);
     return 0;
 }
 
-/* The image's root as a tree that can be attached elsewhere; it stays assembled in a namespace of its own. */
-static int take_tree(int mount_ns, struct error *err)
+/* Clones the image's mounts, which stay in their own namespace, as a detached tree. */
+static int clone_tree(int mount_ns, struct error *err)
 {
     auto_close int own = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
     if (own < 0 || setns(mount_ns, CLONE_NEWNS) < 0)
@@ -61,13 +59,13 @@ int isolate_box_attach(const char *images_folder, struct image *image, struct er
     struct image built = *image;
     if (rootfs_build(images_folder, &built, err) < 0)
         return -1;
-    auto_close int mount_ns = built.mount_ns, exec_cache = built.exec_cache; /* the shelf is for boxes of ours */
-    (void)exec_cache;
-    auto_close int tree = take_tree(mount_ns, err);
+    auto_close int mount_ns = built.mount_ns;
+    cleanup_close(&built.cache_dir); /* only native boxes use it */
+    auto_close int tree = clone_tree(mount_ns, err);
     if (tree < 0)
         return -1;
-    char path[sizeof ISOLATE_NEW_ROOT + 1 + CONTROL_IMAGE_BYTES];
-    (void)snprintf(path, sizeof path, ISOLATE_NEW_ROOT "/%s", image->name);
+    char path[sizeof ISOLATE_MOUNTS + 1 + CONTROL_IMAGE_BYTES];
+    (void)snprintf(path, sizeof path, ISOLATE_MOUNTS "/%s", image->name);
     if ((mkdir(path, 0755) < 0 && errno != EEXIST) || move_mount(tree, "", AT_FDCWD, path, MOVE_MOUNT_F_EMPTY_PATH) < 0)
         return error_set(err, ERROR_SANDBOX, errno, "attach image %s at %s", image->name, path);
     image->mount_ns = take_fd(&mount_ns);
@@ -79,12 +77,12 @@ static void path_in(const char *folder, const char *name, char ret[PATH_BYTES])
     (void)snprintf(ret, PATH_BYTES, "%s/%s", folder, name);
 }
 
-/* The folder is root's and nobody else may write there (isolate's box_root), so its paths are ours. */
+/* The folder is below isolate's box_root, in which only root may write, so the paths can be trusted. */
 int isolate_box_open(const char folder[ISOLATE_PATH_BYTES], uint64_t disk_bytes, struct error *err)
 {
     char tmp[PATH_BYTES], files[PATH_BYTES], box[PATH_BYTES], options[96];
     path_in(folder, "tmp", tmp);
-    path_in(folder, "tmp/.box", files); /* isolate's rule "tmp" makes its folders beside it */
+    path_in(folder, "tmp/.box", files); /* isolate creates the folders of its rule "tmp" beside it */
     path_in(folder, "box", box);
     (void)snprintf(options, sizeof options, "mode=0755,size=%" PRIu64 ",nr_inodes=%d", disk_bytes, BOX_INODES);
     if (mkdir(tmp, 0755) < 0 || mount("tmpfs", tmp, "tmpfs", MS_NOSUID | MS_NODEV, options) < 0)
@@ -104,8 +102,8 @@ void isolate_box_close(const char folder[ISOLATE_PATH_BYTES])
 }
 
 /*
- * A child of root's without any capability works through the files: isolate gives them to root while no program runs,
- * and what their modes refuse to their owner is refused here too, as it is in the native driver.
+ * Unpacks or packs in a child with root's user id and no capability.  isolate makes root the owner of the files while no
+ * program runs.  As with the native backend, a mode that denies the owner access denies it here.
  */
 static int in_child(const char *folder, int archive, uint64_t bytes_max, bool into_box)
 {

@@ -1,7 +1,4 @@
-/*
- * isolate_meta: see the header.  It is linked into the static launcher, so it takes nothing from base but errors and
- * texts.
- */
+/* isolate_meta: see the header. */
 #include "sandboxd/isolate_meta.h"
 
 #include <string.h>
@@ -40,7 +37,7 @@ static const struct {
     [FIELD_KILLED] = { "killed", FIELD_FLAG },        [FIELD_OOM] = { "cg-oom-killed", FIELD_FLAG },
 };
 
-/* Digits only, at most `max`; the longest that fits is far below what a uint64_t holds. */
+/* Digits only, at most `max`, which is far below UINT64_MAX / 10. */
 static bool read_number(struct text text, uint64_t max, uint64_t *ret)
 {
     uint64_t value = 0;
@@ -57,7 +54,7 @@ static bool read_number(struct text text, uint64_t max, uint64_t *ret)
     return true;
 }
 
-/* Seconds with up to six decimals.  A negative time is isolate's rounding of two clocks, and means none. */
+/* Seconds with up to six decimals.  A negative time is the difference of two rounded clocks, and counts as 0. */
 static bool read_seconds(struct text text, uint64_t *ret_us)
 {
     static const uint64_t scale[] = { 1000000, 100000, 10000, 1000, 100, 10, 1 };
@@ -71,7 +68,7 @@ static bool read_seconds(struct text text, uint64_t *ret_us)
         return false;
     if (dot != NULL) {
         struct text decimals = { dot + 1, text.len - whole.len - 1 };
-        if (decimals.len > 0 && decimals.at[0] == '-') { /* "-1.-05", "0.-01": C's remainder of a negative number */
+        if (decimals.len > 0 && decimals.at[0] == '-') { /* "-1.-05" or "0.-01": isolate prints a negative remainder */
             if (!negative && seconds != 0)
                 return false;
             negative = true;
@@ -147,12 +144,12 @@ int isolate_meta_parse(struct text text, struct isolate_meta *ret, struct error 
     for (unsigned number = 1; text.len > 0; number++) {
         const char *end = memchr(text.at, '\n', text.len);
         if (end == NULL)
-            return error_set(err, ERROR_SANDBOX, 0, "line %u of isolate's meta file is cut off", number);
+            return error_set(err, ERROR_SANDBOX, 0, "line %u of isolate's meta file is incomplete", number);
         struct text line = { text.at, (size_t)(end - text.at) };
         text = (struct text){ end + 1, text.len - line.len - 1 };
         const char *colon = line.len > 0 ? memchr(line.at, ':', line.len) : NULL;
         if (colon == NULL)
-            return error_set(err, ERROR_SANDBOX, 0, "line %u of isolate's meta file is no \"key:value\"", number);
+            return error_set(err, ERROR_SANDBOX, 0, "line %u of isolate's meta file is not \"key:value\"", number);
         struct text key = { line.at, (size_t)(colon - line.at) };
         struct text value = { colon + 1, line.len - key.len - 1 };
         size_t id = 0;
@@ -160,10 +157,10 @@ int isolate_meta_parse(struct text text, struct isolate_meta *ret, struct error 
             id++;
         if (id == FIELD_COUNT_)
             continue;
-        /* A run that fails while it ends says status and message again: XX, which then stands. */
+        /* If isolate fails at the end of a run it adds a second status, XX, and message, which replace the first. */
         bool may_repeat = id == FIELD_STATUS_WORD || id == FIELD_TEXT;
         if ((seen[id] && !may_repeat) || !read_value(&meta, (enum field_id)id, value))
-            return error_set(err, ERROR_SANDBOX, 0, "line %u of isolate's meta file makes no sense: %s", number,
+            return error_set(err, ERROR_SANDBOX, 0, "line %u of isolate's meta file is invalid: %s", number,
                              fields[id].key);
         seen[id] = true;
     }

@@ -1,6 +1,6 @@
 /*
- * launcher: serves the control line: names images, opens slots (a process each, see slot.c), repairs broken ones, and
- * when the worker is gone ends them all.  It keeps nothing that a restart (guardian.c) could not do without.
+ * launcher: adds images, opens slots (a process each, see slot.c), replaces broken ones, and kills them all when the
+ * worker is gone.  A new launcher (supervisor.c) needs none of its state: the worker names its images and slots again.
  */
 #include "sandboxd/launcher.h"
 
@@ -38,12 +38,12 @@ struct launcher {
     struct {
         pid_t process; /* 0: none */
         struct cgroup group;
-        int claim; /* of a box of isolate's, for the launcher's life; 0: none */
-        uint32_t box;
+        int isolate_claim; /* descriptor that claims isolate_box for the launcher's life; 0: none */
+        uint32_t isolate_box;
     } slots[SLOTS_MAX];
 };
 
-static struct launcher launcher; /* large, one a process, and slots inherit it */
+static struct launcher launcher; /* large; slots inherit it */
 
 static void answer(const struct control_request *to, const struct error *err, uint32_t value, int fd)
 {
@@ -58,7 +58,7 @@ static void answer(const struct control_request *to, const struct error *err, ui
 static int add_image(const char name[CONTROL_IMAGE_BYTES], struct error *err)
 {
     if (!request_image_name_is_plain(name))
-        return error_set(err, ERROR_SETUP, EINVAL, "an image's name is made of a-z, 0-9, '.', '_', '-', '+'");
+        return error_set(err, ERROR_SETUP, EINVAL, "an image's name consists of a-z, 0-9, '.', '_', '-', '+'");
     for (size_t i = 0; i < launcher.images_len; i++)
         if (strcmp(launcher.images[i].name, name) == 0)
             return 0;
@@ -66,34 +66,34 @@ static int add_image(const char name[CONTROL_IMAGE_BYTES], struct error *err)
         return error_set(err, ERROR_SETUP, ENOSPC, "more than %u images", IMAGES_MAX);
     struct image *image = &launcher.images[launcher.images_len];
     /*
-     * Slots assemble their own, at the first run that needs it.  One is assembled here, to prove that it can be done;
-     * of the others it is enough that they are there and as they must be, or with sixty of them a start would take
-     * seconds.
+     * Each slot assembles its own root of an image, at the first run that needs it.  Only the first image is assembled
+     * here, as proof that this host can do it.  For the others the folders are checked, because assembling sixty images
+     * would take seconds at every start.
      */
-    *image = (struct image){ .mount_ns = -1, .exec_cache = -1 };
+    *image = (struct image){ .mount_ns = -1, .cache_dir = -1 };
     (void)snprintf(image->name, sizeof image->name, "%s", name);
     if (launcher.images_len == 0 ? rootfs_build(launcher.settings->images_folder, image, err) < 0
                                  : rootfs_check(launcher.settings->images_folder, name, err) < 0)
         return -1;
     cleanup_close(&image->mount_ns);
-    cleanup_close(&image->exec_cache);
-    image->mount_ns = image->exec_cache = -1;
+    cleanup_close(&image->cache_dir);
+    image->mount_ns = image->cache_dir = -1;
     launcher.images_len++;
     return 0;
 }
 
-static void slot_clean(uint32_t number)
+static void clean_slot(uint32_t number)
 {
-    if (launcher.settings->tree.version != CGROUP_NONE)
+    if (launcher.settings->tree.mode != CGROUP_NONE)
         (void)cgroup_slot_close(&launcher.slots[number].group, CLEAN_UP_MS);
     struct error err;
-    if (launcher.slots[number].claim != 0 &&
-        isolate_cleanup(&launcher.settings->isolate, launcher.slots[number].box, &err) < 0)
-        dprintf(STDERR_FILENO, "evalx slot %" PRIu32 ": %s\n", number, err.text); /* --init resets it next time */
+    if (launcher.slots[number].isolate_claim != 0 &&
+        isolate_cleanup(&launcher.settings->isolate, launcher.slots[number].isolate_box, &err) < 0)
+        dprintf(STDERR_FILENO, "evalx slot %" PRIu32 ": %s\n", number, err.text); /* the next --init resets it */
     launcher.slots[number].process = 0;
 }
 
-static void slot_end(uint32_t number)
+static void kill_slot(uint32_t number)
 {
     pid_t process = launcher.slots[number].process;
     if (process == 0)
@@ -101,19 +101,18 @@ static void slot_end(uint32_t number)
     (void)kill(process, SIGKILL);
     while (waitpid(process, NULL, 0) < 0 && errno == EINTR)
         ;
-    slot_clean(number);
+    clean_slot(number);
 }
 
-static _Noreturn void become_slot(uint32_t number, int socket)
+static _Noreturn void run_slot(uint32_t number, int socket)
 {
-    /* Nothing of the launcher's may be spoken for by a slot: the control line, the other slots' groups. */
+    /* A slot must not use the launcher's descriptors: the control socket, isolate claims, other slots' groups. */
     (void)close(launcher.control);
     for (uint32_t i = 0; i < SLOTS_MAX; i++) {
-        if (launcher.slots[i].claim != 0)
-            (void)close(launcher.slots[i].claim);
-        for (int place = 0; i != number && launcher.slots[i].process != 0 && place < CGROUP_CONTROLLERS; place++)
-            if (launcher.slots[i].group.dirs[place] >= 0)
-                (void)close(launcher.slots[i].group.dirs[place]);
+        if (launcher.slots[i].isolate_claim != 0)
+            (void)close(launcher.slots[i].isolate_claim);
+        for (int c = 0; i != number && launcher.slots[i].process != 0 && c < CGROUP_CONTROLLERS; c++)
+            cleanup_close(&launcher.slots[i].group.dirs[c]);
     }
     struct slot_settings settings = {
         .number = number,
@@ -125,20 +124,20 @@ static _Noreturn void become_slot(uint32_t number, int socket)
         .filters = &launcher.settings->filters,
         .group = launcher.slots[number].group,
         .isolate = launcher.settings->isolate.command != NULL ? &launcher.settings->isolate : NULL,
-        .isolate_box = launcher.slots[number].box,
+        .isolate_box = launcher.slots[number].isolate_box,
     };
     slot_main(&settings, socket);
 }
 
-/* A slot keeps its box of isolate's when it is repaired. */
-static int claim_box(uint32_t number, struct error *err)
+/* A slot that is replaced keeps its isolate box. */
+static int claim_isolate_box(uint32_t number, struct error *err)
 {
-    if (launcher.settings->isolate.command == NULL || launcher.slots[number].claim != 0)
+    if (launcher.settings->isolate.command == NULL || launcher.slots[number].isolate_claim != 0)
         return 0;
-    int claim = isolate_claim(number, &launcher.slots[number].box, err);
+    int claim = isolate_claim_box(number, &launcher.slots[number].isolate_box, err);
     if (claim < 0)
         return -1;
-    launcher.slots[number].claim = claim;
+    launcher.slots[number].isolate_claim = claim;
     return 0;
 }
 
@@ -146,28 +145,28 @@ static int open_slot(uint32_t number, int *ret_socket, struct error *err)
 {
     if (number >= SLOTS_MAX)
         return error_set(err, ERROR_SETUP, EINVAL, "slot %" PRIu32 ": there are at most %u", number, SLOTS_MAX);
-    slot_end(number);
-    if (claim_box(number, err) < 0)
+    kill_slot(number);
+    if (claim_isolate_box(number, err) < 0)
         return -1;
-    if (launcher.settings->tree.version != CGROUP_NONE &&
+    if (launcher.settings->tree.mode != CGROUP_NONE &&
         cgroup_slot_open(&launcher.settings->tree, number, &launcher.slots[number].group, err) < 0)
         return -1;
     int pair[2];
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0) {
         error_set(err, ERROR_SANDBOX, errno, "socketpair for slot %" PRIu32, number);
-        slot_clean(number);
+        clean_slot(number);
         return -1;
     }
     pid_t process = fork();
     if (process == 0) {
         (void)close(pair[0]);
-        become_slot(number, pair[1]);
+        run_slot(number, pair[1]);
     }
     (void)close(pair[1]);
     if (process < 0) {
         (void)close(pair[0]);
         error_set(err, ERROR_SANDBOX, errno, "fork slot %" PRIu32, number);
-        slot_clean(number);
+        clean_slot(number);
         return -1;
     }
     launcher.slots[number].process = process;
@@ -176,7 +175,7 @@ static int open_slot(uint32_t number, int *ret_socket, struct error *err)
 }
 
 /* 0 when the worker is gone. */
-static int serve(void)
+static int serve_one(void)
 {
     struct control_request request;
     int got = packet_receive(launcher.control, &request, sizeof request, NULL, 0, NULL, 0);
@@ -207,18 +206,18 @@ static void reap_slots(void)
     while ((process = waitpid(-1, NULL, WNOHANG)) > 0)
         for (uint32_t i = 0; i < SLOTS_MAX; i++)
             if (launcher.slots[i].process == process)
-                slot_clean(i);
+                clean_slot(i);
 }
 
-static int watch_children(void)
+static int open_child_signals(void)
 {
-    sigset_t watched;
-    sigemptyset(&watched);
-    sigaddset(&watched, SIGCHLD);
-    sigaddset(&watched, SIGTERM); /* held back, never taken, in slots too: the worker decides when it is over */
-    sigaddset(&watched, SIGINT);
-    sigaddset(&watched, SIGHUP);
-    if (sigprocmask(SIG_SETMASK, &watched, NULL) < 0)
+    sigset_t blocked;
+    sigemptyset(&blocked);
+    sigaddset(&blocked, SIGCHLD);
+    sigaddset(&blocked, SIGTERM); /* blocked for good, in slots too: the worker decides when to end */
+    sigaddset(&blocked, SIGINT);
+    sigaddset(&blocked, SIGHUP);
+    if (sigprocmask(SIG_SETMASK, &blocked, NULL) < 0)
         return -1;
     sigset_t children;
     sigemptyset(&children);
@@ -226,7 +225,7 @@ static int watch_children(void)
     return signalfd(-1, &children, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
-static void work(int children)
+static void serve_until_closed(int children)
 {
     struct pollfd polled[2] = { { .fd = launcher.control, .events = POLLIN }, { .fd = children, .events = POLLIN } };
     for (;;) {
@@ -237,28 +236,28 @@ static void work(int children)
             (void)!read(children, &info, sizeof info);
             reap_slots();
         }
-        if (polled[0].revents != 0 && serve() == 0)
+        if (polled[0].revents != 0 && serve_one() == 0)
             return;
     }
 }
 
 void launcher_hello(int control, const struct launcher_settings *settings, const struct error *err)
 {
-    struct control_reply hello = { .op = CONTROL_HELLO, .value = settings->tree.version };
+    struct control_reply hello = { .op = CONTROL_HELLO, .value = settings->tree.mode };
     const struct isolate *isolate = &settings->isolate;
     if (err != NULL) {
         hello.os = err->os != 0 ? err->os : EIO;
         (void)snprintf(hello.text, sizeof hello.text, "%s", err->text);
     } else if (isolate->command != NULL) {
         (void)snprintf(hello.text, sizeof hello.text, "isolate %s at %s%s", isolate->version, isolate->command,
-                       isolate->cg ? ", with control groups of its own" : "");
+                       isolate->cg ? ", with cgroups of its own" : "");
     } else {
         (void)snprintf(hello.text, sizeof hello.text, "native");
     }
     (void)packet_send(control, &hello, sizeof hello, NULL, 0);
 }
 
-/* The boxes that slots had made ahead end with them, a moment later; then nothing is left when we end. */
+/* Standby boxes end a moment after their slots.  Waits for them, so that nothing is left when the launcher ends. */
 static void reap_orphans(void)
 {
     for (unsigned waited = 0; waited < CLEAN_UP_MS; waited++) {
@@ -276,13 +275,13 @@ int launcher_main(const struct launcher_settings *settings, int control)
 {
     launcher.control = control;
     launcher.settings = settings;
-    /* The first process of a run outlives a killed slot for a moment: it comes here, and is reaped with the slots. */
+    /* The init of a run outlives a killed slot for a moment.  It is then reaped here. */
     (void)prctl(PR_SET_CHILD_SUBREAPER, 1);
-    int children = watch_children();
+    int children = open_child_signals();
     launcher_hello(control, settings, NULL);
-    work(children);
+    serve_until_closed(children);
     for (uint32_t i = 0; i < SLOTS_MAX; i++)
-        slot_end(i);
+        kill_slot(i);
     reap_orphans();
     return 0;
 }

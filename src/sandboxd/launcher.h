@@ -1,6 +1,4 @@
-/*
- * launcher: the process that serves the control line (protocol.h).  Forked by the guardian, and again when it dies.
- */
+/* launcher: the process that serves the control socket (protocol.h).  The supervisor forks it, and again if it dies. */
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>
@@ -10,7 +8,7 @@
 #include "sandboxd/isolate_command.h"
 #include "sandboxd/seccomp_filter.h"
 
-/* How long to wait for killed processes to leave their groups. */
+/* How long to wait for killed processes to leave their cgroups. */
 #define CLEAN_UP_MS 2000u
 
 struct launcher_settings {
@@ -19,11 +17,11 @@ struct launcher_settings {
     bool pin;
     struct cgroup tree;
     struct seccomp_filters filters;
-    struct isolate isolate; /* its command is NULL where the driver is native */
+    struct isolate isolate; /* its command is NULL for the native backend */
 };
 
-/* Says hello, serves until the worker is gone, ends all slots.  Returns the exit status. */
+/* Sends hello, serves until the worker is gone, kills all slots.  Returns the exit status. */
 int launcher_main(const struct launcher_settings *settings, int control);
 
-/* The first message on the control line: what went wrong (err), or (NULL) that all is well, cgroup version, driver. */
+/* Sends the first message on the control socket: the error, or if err is NULL the cgroup version and the backend. */
 void launcher_hello(int control, const struct launcher_settings *settings, const struct error *err);

@@ -1,8 +1,8 @@
 /*
  * probe: see the header.
  *
- * Each wall is one function that answers "stands" or writes what it saw instead.  It runs alone in its process, so
- * libc is fine here; it allocates nothing of size but what it shows to the memory controller.
+ * Each check is a function that returns true, or writes what it saw and returns false.  The probe is alone in its
+ * process, so it may use libc.  Its only large allocation is the one that the memory controller must count.
  */
 #include "sandboxd/probe.h"
 
@@ -37,7 +37,7 @@
 #define UID_INSIDE 1000u
 #define SEEN_BYTES 200
 
-/* Writes what was seen; the wall does not stand. */
+/* Writes what was seen.  Returns false. */
 __attribute__((format(printf, 2, 3))) static bool saw(char seen[SEEN_BYTES], const char *fmt, ...)
 {
     va_list args;
@@ -62,7 +62,7 @@ static bool user(char seen[SEEN_BYTES])
     return groups == 0 || (groups == 1 && group == UID_INSIDE) ? true : saw(seen, "%d groups", groups);
 }
 
-/* One id inside, which is another, and not root, outside. */
+/* One id, mapped to a different one outside, which is not root. */
 static bool user_namespace(char seen[SEEN_BYTES])
 {
     FILE *map = fopen("/proc/self/uid_map", "re");
@@ -71,8 +71,8 @@ static bool user_namespace(char seen[SEEN_BYTES])
     unsigned long inside = 0, outside = 0, count = 0;
     int fields = fscanf(map, "%lu %lu %lu", &inside, &outside, &count);
     (void)fclose(map);
-    bool stands = fields == 3 && inside == UID_INSIDE && count == 1 && outside != 0 && outside != inside;
-    return stands ? true : saw(seen, "uid_map %lu %lu %lu", inside, outside, count);
+    bool passes = fields == 3 && inside == UID_INSIDE && count == 1 && outside != 0 && outside != inside;
+    return passes ? true : saw(seen, "uid_map %lu %lu %lu", inside, outside, count);
 }
 
 static bool capabilities(char seen[SEEN_BYTES])
@@ -87,7 +87,7 @@ static bool capabilities(char seen[SEEN_BYTES])
                        sets[i].inheritable);
     for (int cap = 0; cap < 64; cap++)
         if (prctl(PR_CAPBSET_READ, cap) == 1 || prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_IS_SET, cap, 0, 0) == 1)
-            return saw(seen, "capability %d can be had", cap);
+            return saw(seen, "capability %d can be gained", cap);
     return true;
 }
 
@@ -103,8 +103,8 @@ static bool filter(char seen[SEEN_BYTES])
     return mode == SECCOMP_MODE_FILTER ? true : saw(seen, "mode %d", mode);
 }
 
-/* With arguments that do nothing where the call is let through. */
-static bool refused_calls(char seen[SEEN_BYTES])
+/* The arguments have no effect if the call is not denied. */
+static bool denied_syscalls(char seen[SEEN_BYTES])
 {
     static const struct {
         const char *name;
@@ -118,7 +118,7 @@ static bool refused_calls(char seen[SEEN_BYTES])
         { "pivot_root", SYS_pivot_root, { 0 }, EPERM },
         { "chroot", SYS_chroot, { 0 }, EPERM },
         { "setns", SYS_setns, { -1 }, EPERM },
-        { "clone(CLONE_NEWUSER)", SYS_clone, { CLONE_NEWUSER | CLONE_FS }, EPERM }, /* EINVAL together */
+        { "clone(CLONE_NEWUSER)", SYS_clone, { CLONE_NEWUSER | CLONE_FS }, EPERM }, /* invalid together */
         { "clone3", SYS_clone3, { 0 }, ENOSYS },
         { "ptrace", SYS_ptrace, { 1, -1 }, EPERM },
         { "process_vm_readv", SYS_process_vm_readv, { -1 }, EPERM },
@@ -136,7 +136,7 @@ static bool refused_calls(char seen[SEEN_BYTES])
         errno = 0;
         long result = syscall(calls[i].number, a[0], a[1], a[2], a[3]);
         if (result >= 0 || errno != calls[i].os)
-            return saw(seen, "%s: %s", calls[i].name, result >= 0 ? "is let through" : strerror(errno));
+            return saw(seen, "%s: %s", calls[i].name, result >= 0 ? "is allowed" : strerror(errno));
     }
     return true;
 }
@@ -146,18 +146,18 @@ static bool descriptors(char seen[SEEN_BYTES])
     DIR *folder = opendir("/proc/self/fd");
     if (folder == NULL)
         return saw(seen, "/proc/self/fd: %s", strerror(errno));
-    bool stands = true;
+    bool passes = true;
     const struct dirent *entry;
-    while (stands && (entry = readdir(folder)) != NULL) {
+    while (passes && (entry = readdir(folder)) != NULL) {
         long fd = entry->d_name[0] == '.' ? 0 : strtol(entry->d_name, NULL, 10);
         if (fd > STDERR_FILENO && fd != dirfd(folder))
-            stands = saw(seen, "descriptor %ld is open", fd);
+            passes = saw(seen, "descriptor %ld is open", fd);
     }
     (void)closedir(folder);
-    return stands;
+    return passes;
 }
 
-/* No interface but a loopback that is down, no way anywhere, no other kind of socket. */
+/* The only interface is a loopback that is down, there are no routes, and other socket families are denied. */
 static bool network(char seen[SEEN_BYTES])
 {
     auto_close int sock = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
@@ -174,14 +174,14 @@ static bool network(char seen[SEEN_BYTES])
     static const uint32_t addresses[] = { 0x7f000001, 0xa9fea9fe, 0x08080808 };
     for (size_t i = 0; i < sizeof addresses / sizeof *addresses; i++) {
         struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons(80), .sin_addr = { htonl(addresses[i]) } };
-        if (connect(sock, (struct sockaddr *)&to, sizeof to) == 0) /* of datagrams: asks for a route, sends nothing */
+        if (connect(sock, (struct sockaddr *)&to, sizeof to) == 0) /* for datagrams it only looks up a route */
             return saw(seen, "there is a route to %08x", addresses[i]);
     }
     auto_close int packets = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
     return packets < 0 ? true : saw(seen, "a packet socket can be had");
 }
 
-/* Nothing but this process and the two links to it. */
+/* Only this process and the two links to it. */
 static bool processes_seen(char seen[SEEN_BYTES])
 {
     if (getpid() != 2 || getppid() != 1)
@@ -189,14 +189,14 @@ static bool processes_seen(char seen[SEEN_BYTES])
     DIR *folder = opendir("/proc");
     if (folder == NULL)
         return saw(seen, "/proc: %s", strerror(errno));
-    bool stands = true;
+    bool passes = true;
     const struct dirent *entry;
-    while (stands && (entry = readdir(folder)) != NULL)
+    while (passes && (entry = readdir(folder)) != NULL)
         if (entry->d_name[0] != '.' && strcmp(entry->d_name, "self") != 0 &&
             strcmp(entry->d_name, "thread-self") != 0 && strcmp(entry->d_name, "2") != 0)
-            stands = saw(seen, "/proc/%s", entry->d_name);
+            passes = saw(seen, "/proc/%s", entry->d_name);
     (void)closedir(folder);
-    return stands && access("/proc/sys", F_OK) == 0 ? saw(seen, "/proc/sys") : stands;
+    return passes && access("/proc/sys", F_OK) == 0 ? saw(seen, "/proc/sys") : passes;
 }
 
 static bool has_option(const char *options, const char *wanted)
@@ -212,7 +212,7 @@ static bool mount_is_safe(const char *target, const char *options)
 {
     bool writable = strcmp(target, "/box") == 0 || strcmp(target, "/tmp") == 0 || strcmp(target, "/dev/shm") == 0 ||
                     strcmp(target, "/proc") == 0;
-    if (strcmp(target, "/.run") == 0 || strcmp(target, EXEC_CACHE_FOLDER) == 0) /* not for the program */
+    if (strcmp(target, "/.run") == 0 || strcmp(target, EXEC_CACHE_FOLDER) == 0) /* root only */
         writable = access(target, X_OK) < 0 && access(target, R_OK) < 0 && access(target, W_OK) < 0;
     return has_option(options, "nosuid") && (has_option(options, "nodev") || strcmp(target, "/dev") == 0) &&
            (writable || has_option(options, "ro"));
@@ -224,12 +224,12 @@ static bool mounts(char seen[SEEN_BYTES])
     if (list == NULL)
         return saw(seen, "mountinfo: %s", strerror(errno));
     char line[4096], target[1024], options[256];
-    bool stands = true;
-    while (stands && fgets(line, sizeof line, list) != NULL)
+    bool passes = true;
+    while (passes && fgets(line, sizeof line, list) != NULL)
         if (sscanf(line, "%*s %*s %*s %*s %1023s %255s", target, options) != 2 || !mount_is_safe(target, options))
-            stands = saw(seen, "%.80s is %.80s", target, options);
+            passes = saw(seen, "%.80s is %.80s", target, options);
     (void)fclose(list);
-    return stands;
+    return passes;
 }
 
 static bool read_only(char seen[SEEN_BYTES])
@@ -248,17 +248,17 @@ static bool devices(char seen[SEEN_BYTES])
     DIR *folder = opendir("/dev");
     if (folder == NULL)
         return saw(seen, "/dev: %s", strerror(errno));
-    bool stands = true;
+    bool passes = true;
     const struct dirent *entry;
-    while (stands && (entry = readdir(folder)) != NULL) {
+    while (passes && (entry = readdir(folder)) != NULL) {
         size_t i = 0;
         while (i < sizeof few / sizeof *few && strcmp(few[i], entry->d_name) != 0)
             i++;
         if (i == sizeof few / sizeof *few)
-            stands = saw(seen, "/dev/%s", entry->d_name);
+            passes = saw(seen, "/dev/%s", entry->d_name);
     }
     (void)closedir(folder);
-    return stands;
+    return passes;
 }
 
 static bool limits(char seen[SEEN_BYTES])
@@ -285,35 +285,35 @@ static bool process_limit(char seen[SEEN_BYTES])
 {
     pid_t children[PROBE_PROCESSES_MAX];
     size_t len = 0;
-    bool refused = false;
-    while (len < PROBE_PROCESSES_MAX && !refused) {
+    bool denied = false;
+    while (len < PROBE_PROCESSES_MAX && !denied) {
         pid_t child = fork();
         if (child == 0) {
             (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
             (void)pause();
             _exit(0);
         }
-        refused = child < 0;
-        if (!refused)
+        denied = child < 0;
+        if (!denied)
             children[len++] = child;
     }
     for (size_t i = 0; i < len; i++) {
         (void)kill(children[i], SIGKILL);
         (void)waitpid(children[i], NULL, 0);
     }
-    return refused ? true : saw(seen, "%u more processes started", PROBE_PROCESSES_MAX);
+    return denied ? true : saw(seen, "%u more processes started", PROBE_PROCESSES_MAX);
 }
 
 static const struct {
     const char *name;
-    bool (*stands)(char seen[SEEN_BYTES]);
-} walls[] = {
+    bool (*passes)(char seen[SEEN_BYTES]);
+} checks[] = {
     { "user", user },
     { "user namespace", user_namespace },
     { "capabilities", capabilities },
     { "no_new_privs", no_new_privileges },
     { "seccomp", filter },
-    { "system calls", refused_calls },
+    { "system calls", denied_syscalls },
     { "descriptors", descriptors },
     { "network", network },
     { "processes seen", processes_seen },
@@ -326,7 +326,7 @@ static const struct {
 };
 
 #ifdef __SANITIZE_ADDRESS__
-/* The launcher runs as the probe inside a box, where neither a core limit can be set nor a leak checker look around. */
+/* In a box the sanitizer can neither set a core limit nor check for leaks. */
 const char *__asan_default_options(void);
 const char *__asan_default_options(void)
 {
@@ -336,16 +336,16 @@ const char *__asan_default_options(void)
 
 int probe_main(void)
 {
-    int missing = 0;
-    for (size_t i = 0; i < sizeof walls / sizeof *walls; i++) {
+    int failed = 0;
+    for (size_t i = 0; i < sizeof checks / sizeof *checks; i++) {
         char seen[SEEN_BYTES] = "";
-        if (walls[i].stands(seen))
+        if (checks[i].passes(seen))
             continue;
-        missing++;
-        dprintf(STDOUT_FILENO, "%s: %s\n", walls[i].name, seen);
+        failed++;
+        dprintf(STDOUT_FILENO, "%s: %s\n", checks[i].name, seen);
     }
     char *memory = mmap(NULL, PROBE_MEMORY_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     for (size_t at = 0; memory != MAP_FAILED && at < PROBE_MEMORY_BYTES; at += 4096)
         ((volatile char *)memory)[at] = 1;
-    return missing;
+    return failed;
 }

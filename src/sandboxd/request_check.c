@@ -1,6 +1,4 @@
-/*
- * request_check: see the header.
- */
+/* request_check: see the header. */
 #include "sandboxd/request_check.h"
 
 #include <errno.h>
@@ -19,24 +17,24 @@ bool request_image_name_is_plain(const char name[CONTROL_IMAGE_BYTES])
     return plain;
 }
 
-static int refuse(int os, const char *why, const char **ret_why)
+static int reject(int os, const char *why, const char **ret_why)
 {
     *ret_why = why;
     return os;
 }
 
-/* argv and env point into the request's strings. */
-static int read_words(struct slot_request *r, char *words[REQUEST_WORDS_MAX], const char **ret_why)
+/* Points argv and env into the request's strings. */
+static int split_strings(struct slot_request *r, char *words[REQUEST_WORDS_MAX], const char **ret_why)
 {
     if (r->words == 0 || r->words > SLOT_WORDS_MAX || r->variables > SLOT_WORDS_MAX - r->words ||
         r->strings_len > SLOT_STRINGS_BYTES)
-        return refuse(EINVAL, "the request's word counts make no sense", ret_why);
+        return reject(EINVAL, "the request's word counts are invalid", ret_why);
     char *at = r->strings, *end = r->strings + r->strings_len;
     size_t out = 0;
     for (uint32_t i = 0; i < r->words + r->variables; i++) {
         char *stop = memchr(at, '\0', (size_t)(end - at));
         if (stop == NULL)
-            return refuse(EINVAL, "the request's words do not end", ret_why);
+            return reject(EINVAL, "the request's words are not terminated", ret_why);
         words[out++] = at;
         at = stop + 1;
         if (i + 1 == r->words)
@@ -67,7 +65,7 @@ static void clamp(struct limits *l, uint64_t memory_max)
         l->disk_bytes = 4096;
 }
 
-/* A stream may be a file, a pipe, a socket or a device; never a folder, from which a program could walk. */
+/* A stream may be a file, a pipe, a socket or a device, but not a folder, which would lead to other files. */
 static bool is_stream(int fd)
 {
     struct stat st;
@@ -75,8 +73,8 @@ static bool is_stream(int fd)
     return fd > STDERR_FILENO && flags >= 0 && (flags & O_PATH) == 0 && fstat(fd, &st) == 0 && !S_ISDIR(st.st_mode);
 }
 
-/* The file is one of the bundle's, in the box's top folder, and nothing is to be kept of the box. */
-static bool warm_is_plain(const struct slot_request *r)
+/* The source is a file in the box's top folder, it is in the archive, and no files are kept. */
+static bool may_prestart(const struct slot_request *r)
 {
     size_t len = strnlen(r->source, SLOT_SOURCE_BYTES);
     return (r->flags & (SLOT_HAS_ARCHIVE | SLOT_KEEP_FILES | SLOT_SELF_TEST)) == SLOT_HAS_ARCHIVE && len > 0 &&
@@ -89,12 +87,12 @@ int request_check_run(struct slot_request *request, uint64_t memory_max, const i
     size_t expected =
         SLOT_FD_BASE_COUNT_ + ((request->flags & SLOT_HAS_ARCHIVE) != 0) + ((request->flags & SLOT_KEEP_FILES) != 0);
     if (fds_len != expected || request->class >= RUN_CLASS_COUNT_)
-        return refuse(EINVAL, "the request has the wrong number of descriptors, or an unknown class", ret_why);
+        return reject(EINVAL, "the request has the wrong number of descriptors or an unknown class", ret_why);
     for (size_t i = 0; i < fds_len; i++)
         if (!is_stream(fds[i]))
-            return refuse(EINVAL, "a descriptor of the request is not a stream", ret_why);
-    if ((request->flags & SLOT_MAY_PRESTART) != 0 && !warm_is_plain(request))
-        return refuse(EINVAL, "the request names no source file that could be waited for", ret_why);
+            return reject(EINVAL, "a descriptor of the request is not a stream", ret_why);
+    if ((request->flags & SLOT_MAY_PRESTART) != 0 && !may_prestart(request))
+        return reject(EINVAL, "the request names no source file to wait for", ret_why);
     clamp(&request->limits, memory_max);
-    return read_words(request, words, ret_why);
+    return split_strings(request, words, ret_why);
 }

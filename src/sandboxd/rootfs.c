@@ -1,8 +1,8 @@
 /*
- * image: the builder's work, in a child process that ends when the namespace stands.
+ * rootfs: see the header.  The work is done by a child process, the builder, which exits when the namespace is complete.
  *
- * Sources (sandbox/image_layers.h) are opened before anything is mounted over, never through a symbolic link below the images
- * folder, and mounted by their descriptors, so that no path is resolved twice.
+ * Sources (base/image_layers.h) are opened before anything is mounted, never through a symbolic link below
+ * the images folder, and mounted by descriptor, so that no path is resolved twice.
  */
 #include "sandboxd/rootfs.h"
 
@@ -28,21 +28,21 @@
 #include "base/packet.h"
 #include "sandboxd/exec_cache.h"
 
-/* Where the new root is put together; any folder will do, and it is hidden only inside the builder's namespace. */
+/* Where the new root is assembled.  Any folder will do: the mount is visible only in the builder's namespace. */
 #define NEW_ROOT "/tmp"
 
-/* Of a host's /etc: what programs need to start, and nothing that tells about the host. */
+/* The entries of the host's /etc that programs need to start.  None reveals anything about the host. */
 static const char *const host_etc[] = { "alternatives", "ld.so.cache", "java-*-openjdk", "R", "php", "mono" };
 
-/* Top-level names of an image that are never taken over. */
-static const char *const never[] = { "dev",   "proc", "sys",  "tmp",  "box", "run",        "mnt",
-                                     "media", "boot", "root", "home", "srv", "lost+found", "prepared" };
+/* Top-level names of an image that are never attached. */
+static const char *const excluded[] = { "dev",   "proc", "sys",  "tmp",  "box", "run",        "mnt",
+                                        "media", "boot", "root", "home", "srv", "lost+found", "prepared" };
 
 struct build {
-    struct layers source; /* the image's root, or what lies over one another to make it */
-    int prepared;         /* what languages prepared for it, or -1 */
+    struct layers source; /* the image's layers, topmost first; one for a plain folder */
+    int prepared;         /* the folder made by `evalx prepare`, or -1 */
     int empty;            /* an empty folder of the new root */
-    int exec_cache;
+    int cache_dir;
     bool is_host;
     struct error *err;
 };
@@ -60,7 +60,7 @@ static int write_file(struct build *b, const char *path, const char *content)
     return 0;
 }
 
-/* A file of the image (ld.so.cache) as a copy: a bind would share its inode, and so its locks, with other boxes. */
+/* Copies a file such as ld.so.cache.  A bind mount would share its inode, and so its locks, with other boxes. */
 static int copy_file(struct build *b, int dir, const char *name, const char *target)
 {
     auto_close int from = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
@@ -74,7 +74,7 @@ static int copy_file(struct build *b, int dir, const char *name, const char *tar
     return 0;
 }
 
-/* Where the kernel or the file system below has no overlay: a read-only bind.  Locks on its files are then shared. */
+/* A read-only bind mount, if kernel or file system do not support overlays.  Boxes then share locks on its files. */
 static int bind_folder(struct build *b, int dir, const char *name, const char *target)
 {
     auto_close int tree = open_tree(
@@ -91,8 +91,8 @@ static int bind_folder(struct build *b, int dir, const char *name, const char *t
 }
 
 /*
- * Opens the folder `name` of each layer of `from` that has one, up to the first where the name is something else, and
- * says so as an overlay's option.
+ * Opens the folder `name` of each layer that has one, up to the first layer in which the name is not a folder.  Formats
+ * the overlay's mount options.
  */
 static int open_lowers(struct build *b, const struct layers *from, const char *name, struct layers *ret_lowers,
                        char *options, size_t options_size)
@@ -109,15 +109,15 @@ static int open_lowers(struct build *b, const struct layers *from, const char *n
         ret_lowers->fds[ret_lowers->len++] = lower;
         len += (size_t)snprintf(options + len, options_size - len, "/proc/self/fd/%d:", lower);
     }
-    /* An overlay without an upper layer wants two lower ones; the last is an empty folder. */
+    /* An overlay without an upper layer needs two lower ones, so an empty folder is added. */
     (void)snprintf(options + len, options_size - len, "/proc/self/fd/%d", b->empty);
     return 0;
 }
 
 /*
- * Attaches the folder `name` of the layers read-only at `target`, through an overlay of its own: its inodes are then
- * this slot's, so that no lock, lease or watch on a shared file tells one box about another.  The pages of the files
- * stay shared.
+ * Mounts the folder `name` of the layers read-only at `target`, through an overlay.  Its inodes then belong to this slot
+ * alone, so that no lock, lease or inotify watch on a shared file tells one box about another.  The files' pages remain
+ * shared.
  */
 static int attach_folder(struct build *b, const struct layers *from, const char *name, const char *target)
 {
@@ -127,20 +127,21 @@ static int attach_folder(struct build *b, const struct layers *from, const char 
     if (result == 0 && mkdir(target, 0755) < 0)
         result = fail(b, "make", target);
     if (result == 0 && mount("overlay", target, "overlay", MS_RDONLY | MS_NOSUID | MS_NODEV, options) < 0) {
-        bool has_none = errno == ENODEV || errno == EINVAL || errno == EPERM;
-        result = has_none && lowers.len == 1 ? bind_folder(b, from->fds[0], name, target) : fail(b, "attach", target);
+        bool is_unsupported = errno == ENODEV || errno == EINVAL || errno == EPERM;
+        result =
+            is_unsupported && lowers.len == 1 ? bind_folder(b, from->fds[0], name, target) : fail(b, "attach", target);
     }
     image_layers_close(&lowers);
     return result;
 }
 
-/* The entry `name` as the topmost layer has it, which is one that does. */
-static int take_over(struct build *b, const struct layers *from, const char *name, const char *target)
+/* Attaches the entry `name`, which the topmost layer has. */
+static int attach_entry(struct build *b, const struct layers *from, const char *name, const char *target)
 {
     int dir = from->fds[0];
     struct stat st;
     if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-        return errno == ENOENT ? 0 : fail(b, "look at", name);
+        return errno == ENOENT ? 0 : fail(b, "stat", name);
     if (S_ISLNK(st.st_mode)) {
         char link[256];
         ssize_t len = readlinkat(dir, name, link, sizeof link - 1);
@@ -154,16 +155,16 @@ static int take_over(struct build *b, const struct layers *from, const char *nam
     return S_ISREG(st.st_mode) ? copy_file(b, dir, name, target) : 0;
 }
 
-static bool is_never(const char *name)
+static bool is_excluded(const char *name)
 {
-    for (size_t i = 0; i < sizeof never / sizeof *never; i++)
-        if (strcmp(name, never[i]) == 0)
+    for (size_t i = 0; i < sizeof excluded / sizeof *excluded; i++)
+        if (strcmp(name, excluded[i]) == 0)
             return true;
     return false;
 }
 
-/* Every entry of the topmost folder of `from` for which `wanted` says so, below STAGE/prefix, if it is not there. */
-static int take_over_some(struct build *b, const struct layers *from, const char *prefix,
+/* Attaches the wanted entries of the topmost layer below NEW_ROOT/prefix, unless they exist there. */
+static int attach_entries(struct build *b, const struct layers *from, const char *prefix,
                           bool (*wanted)(const char *name))
 {
     int listing = openat(from->fds[0], ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -178,19 +179,19 @@ static int take_over_some(struct build *b, const struct layers *from, const char
         char target[sizeof NEW_ROOT + 300];
         struct stat st;
         (void)snprintf(target, sizeof target, NEW_ROOT "%s/%s", prefix, entry->d_name);
-        if (lstat(target, &st) < 0) /* else a layer above had it */
-            result = take_over(b, from, entry->d_name, target);
+        if (lstat(target, &st) < 0) /* otherwise a higher layer had it */
+            result = attach_entry(b, from, entry->d_name, target);
     }
     (void)closedir(entries);
     return result;
 }
 
-static int take_over_layers(struct build *b, bool (*wanted)(const char *name))
+static int attach_layers(struct build *b, bool (*wanted)(const char *name))
 {
     for (size_t i = 0; i < b->source.len; i++) {
         struct layers from = { .len = b->source.len - i };
         memcpy(from.fds, b->source.fds + i, from.len * sizeof *from.fds);
-        if (take_over_some(b, &from, "", wanted) < 0)
+        if (attach_entries(b, &from, "", wanted) < 0)
             return -1;
     }
     return 0;
@@ -212,10 +213,10 @@ static bool wanted_of_host_etc(const char *name)
 
 static bool wanted_of_image(const char *name)
 {
-    return !is_never(name);
+    return !is_excluded(name);
 }
 
-static int fill_etc_of_host(struct build *b)
+static int fill_host_etc(struct build *b)
 {
     if (mkdir(NEW_ROOT "/etc", 0755) < 0)
         return fail(b, "make", NEW_ROOT "/etc");
@@ -223,7 +224,7 @@ static int fill_etc_of_host(struct build *b)
     if (etc < 0)
         return fail(b, "open", "/etc");
     struct layers from = { .fds = { etc }, .len = 1 };
-    if (take_over_some(b, &from, "/etc", wanted_of_host_etc) < 0)
+    if (attach_entries(b, &from, "/etc", wanted_of_host_etc) < 0)
         return -1;
     static const char users[] = "root:x:0:0:root:/:/usr/sbin/nologin\nbox:x:1000:1000:box:/box:/bin/sh\n";
     if (write_file(b, NEW_ROOT "/etc/passwd", users) < 0 ||
@@ -271,7 +272,7 @@ static int attach_prepared(struct build *b)
     return b->prepared < 0 ? 0 : attach_folder(b, &from, ".", NEW_ROOT IMAGE_LAYERS_PREPARED_AT);
 }
 
-/* For shelf.h.  Large pages, where the kernel has them: they are copied and mapped faster. */
+/* For exec_cache.h.  Huge pages, if the kernel has them, are copied and mapped faster. */
 static int mount_exec_cache(struct build *b)
 {
     static const char options[] = "mode=0700,size=64m,nr_inodes=16,huge=within_size";
@@ -282,8 +283,8 @@ static int mount_exec_cache(struct build *b)
     if (mount("tmpfs", NEW_ROOT EXEC_CACHE_FOLDER, "tmpfs", flags, options) < 0 &&
         mount("tmpfs", NEW_ROOT EXEC_CACHE_FOLDER, "tmpfs", flags, without) < 0)
         return fail(b, "mount", EXEC_CACHE_FOLDER);
-    b->exec_cache = open(NEW_ROOT EXEC_CACHE_FOLDER, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    return b->exec_cache < 0 ? fail(b, "open", EXEC_CACHE_FOLDER) : 0;
+    b->cache_dir = open(NEW_ROOT EXEC_CACHE_FOLDER, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return b->cache_dir < 0 ? fail(b, "open", EXEC_CACHE_FOLDER) : 0;
 }
 
 static int assemble(struct build *b)
@@ -295,9 +296,9 @@ static int assemble(struct build *b)
     b->empty = open(NEW_ROOT "/.empty", O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (b->empty < 0)
         return fail(b, "open", NEW_ROOT "/.empty");
-    if (take_over_layers(b, b->is_host ? wanted_of_host : wanted_of_image) < 0)
+    if (attach_layers(b, b->is_host ? wanted_of_host : wanted_of_image) < 0)
         return -1;
-    if (b->is_host && fill_etc_of_host(b) < 0)
+    if (b->is_host && fill_host_etc(b) < 0)
         return -1;
     static const char *const folders[] = { NEW_ROOT "/proc", NEW_ROOT "/box", NEW_ROOT "/tmp", NEW_ROOT "/.run" };
     for (size_t i = 0; i < sizeof folders / sizeof *folders; i++)
@@ -308,24 +309,24 @@ static int assemble(struct build *b)
 
     if (chdir(NEW_ROOT) < 0)
         return fail(b, "enter", NEW_ROOT);
-    /* Onto itself: the old root ends up stacked on the new one, and is let go (pivot_root(2), NOTES). */
+    /* With the same path twice the old root is stacked on the new one and can be unmounted (pivot_root(2), NOTES). */
     if (syscall(SYS_pivot_root, ".", ".") < 0)
         return error_set(b->err, ERROR_SETUP, errno,
                          "pivot_root (evalx cannot sandbox inside a chroot: run it in a container with its own "
                          "root mount, or on the host)");
     if (umount2(".", MNT_DETACH) < 0 || chdir("/") < 0)
-        return fail(b, "let go of", "the old root");
+        return fail(b, "unmount", "the old root");
     if (mount(NULL, "/", NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV, NULL) < 0)
         return fail(b, "make read-only", "/");
     return 0;
 }
 
-/* The builder process: answers {ok, descriptors of the namespace and of its shelf} or {error}. */
-static void build_and_answer(const char *images_folder, const char *name, int answer)
+/* The builder process.  Sends the error, or the descriptors of the namespace and of the exec cache's folder. */
+static _Noreturn void run_builder(const char *images_folder, const char *name, int answer)
 {
     struct error err = { 0 };
     struct build b = {
-        .prepared = -1, .empty = -1, .exec_cache = -1, .is_host = strcmp(name, "host") == 0, .err = &err
+        .prepared = -1, .empty = -1, .cache_dir = -1, .is_host = strcmp(name, "host") == 0, .err = &err
     };
     int mount_ns = -1;
     int result = 0;
@@ -341,7 +342,7 @@ static void build_and_answer(const char *images_folder, const char *name, int an
                       image_layers_open_prepared(images_folder, name, &b.prepared, &err) == 0;
         result = opened ? assemble(&b) : -1;
     }
-    const int made[] = { mount_ns, b.exec_cache };
+    const int made[] = { mount_ns, b.cache_dir };
     (void)packet_send(answer, &err, sizeof err, result == 0 ? made : NULL, result == 0 ? 2 : 0);
     _exit(0);
 }
@@ -364,12 +365,12 @@ int rootfs_build(const char *images_folder, struct image *image, struct error *e
     pid_t builder = fork();
     if (builder == 0) {
         (void)close(pair[0]);
-        build_and_answer(images_folder, image->name, pair[1]);
+        run_builder(images_folder, image->name, pair[1]);
     }
     (void)close(pair[1]);
     if (builder < 0) {
         (void)close(pair[0]);
-        return error_set(err, ERROR_SANDBOX, errno, "fork image builder");
+        return error_set(err, ERROR_SANDBOX, errno, "fork the image builder");
     }
     struct error answer;
     int made[2];
@@ -386,6 +387,6 @@ int rootfs_build(const char *images_folder, struct image *image, struct error *e
         return error_within(err, "image %s", image->name);
     }
     image->mount_ns = made[0];
-    image->exec_cache = made[1];
+    image->cache_dir = made[1];
     return 0;
 }

@@ -1,15 +1,15 @@
 /*
- * seccomp_filter: the second wall.  Namespaces, capabilities and the cgroup already forbid the effects; the filter
- * takes away the kernel code behind calls that no program here needs, so that a bug in it cannot be reached.
+ * seccomp_filter: takes away the kernel code behind calls that no program here needs, so that a bug in it cannot be
+ * reached.  Namespaces, capabilities and the cgroup already prevent the effects of these calls.
  *
- * Refused calls answer EPERM, or ENOSYS where a library then falls back to an older call (clone3 -> clone, whose flags
- * the filter can see; io_uring -> plain reads).  Foreign architectures and x32 end the process: no runtime uses them,
- * and every rule below could be passed by them.
+ * A denied call returns EPERM, or ENOSYS if a library then falls back to an older call (clone3 to clone, whose flags the
+ * filter can see; io_uring to plain reads).  A call of a foreign architecture or of x32 kills the process: no runtime
+ * uses them, and they would bypass every rule below.
  *
- * A strict filter tells a listener of the calls in `refused` (and of namespaces and terminal injection), so that the
- * run can be ended as a whole, by whichever of its processes the call was made.  Killing by the filter itself would
- * end one process, and its parent could hide that.  What runtimes and compilers ask for in good faith answers the
- * same in both.
+ * The notify filter reports the calls in `denied`, new namespaces and terminal injection to a listener, so that the
+ * whole run can be ended, whichever of its processes made the call.  A filter that kills by itself would end only one
+ * process, and its parent could hide that.  Calls that runtimes and compilers make in good faith are answered alike in
+ * both.
  */
 #include "sandboxd/seccomp_filter.h"
 
@@ -37,11 +37,11 @@
 
 #include "base/cleanup.h"
 
-/* In the box. */
+/* Pid of init in the box. */
 #define INIT_PID 1u
 
-/* Answered with EPERM, or the end of the run.  Names: libseccomp knows which of them this architecture has. */
-static const char *const refused[] = {
+/* EPERM, or the end of the run.  By name: libseccomp knows which of them this architecture has. */
+static const char *const denied[] = {
     /* file systems and roots */
     "mount",
     "umount",
@@ -118,50 +118,50 @@ static const char *const refused[] = {
     "memfd_secret",
 };
 
-/* Answered with EPERM in any case: asked for in good faith, by allocators that place memory. */
-static const char *const denied[] = {
+/* EPERM in any case: allocators that place memory make these calls in good faith. */
+static const char *const eperm_only[] = {
     "mbind",
     "set_mempolicy",
     "set_mempolicy_home_node",
-    /* A filter of the program's own is compiled into memory that no group is charged for. */
+    /* A filter that a program adds is compiled into memory that no cgroup is charged for. */
     "seccomp",
 };
 
 /*
- * Answered with 0 and not done: sync waits, uninterruptible, for the whole host's disk, and makes it work; fadvise
- * throws the host's shared pages out of its cache, which neighbours feel and can be told by.
+ * Return 0 without an effect.  sync makes the whole host's disk work, and waits for it uninterruptibly.  fadvise drops
+ * shared pages from the host's cache, which slows neighbours down and could be used to signal to them.
  */
-static const char *const not_done[] = { "sync", "syncfs", "fadvise64" };
+static const char *const ignored[] = { "sync", "syncfs", "fadvise64" };
 
-/* Answered with ENOSYS: libraries ask whether they exist and have another way. */
-static const char *const unknown[] = {
+/* ENOSYS: libraries try these calls first and have a fallback. */
+static const char *const enosys[] = {
     "clone3",
     "io_uring_setup",
     "io_uring_enter",
     "io_uring_register",
-    /* One count for the whole host (fs.aio-max-nr): one program could use it up. */
+    /* The host has one limit for all (fs.aio-max-nr), which one program could use up. */
     "io_setup",
 };
 
-/* What the root side itself calls on the way to a box: refused in the box's own processes, not in the slot. */
-static const char *const of_root_side[] = { "mount",      "umount2",       "pivot_root", "open_tree",
-                                            "move_mount", "mount_setattr", "unshare",    "setns",
-                                            "keyctl",     "sethostname",   "seccomp",    "clone3" };
+/* Calls that the slot needs to make a box.  Denied in the box's processes, not in the slot. */
+static const char *const needed_by_slot[] = { "mount",      "umount2",       "pivot_root", "open_tree",
+                                              "move_mount", "mount_setattr", "unshare",    "setns",
+                                              "keyctl",     "sethostname",   "seccomp",    "clone3" };
 
-/* A filter's share of the rules. */
-enum part { WHOLE, STANDING, REST };
+/* Which rules a filter has: see struct seccomp_filters. */
+enum part { FULL, SLOT, BOX };
 
-static bool is_in(enum part part, const char *name)
+static bool has_call(enum part part, const char *name)
 {
-    bool of_root = false;
-    for (size_t i = 0; i < sizeof of_root_side / sizeof *of_root_side && !of_root; i++)
-        of_root = strcmp(name, of_root_side[i]) == 0;
-    return part == WHOLE || (part == REST) == of_root;
+    bool is_needed = false;
+    for (size_t i = 0; i < sizeof needed_by_slot / sizeof *needed_by_slot && !is_needed; i++)
+        is_needed = strcmp(name, needed_by_slot[i]) == 0;
+    return part == FULL || (part == BOX) == is_needed;
 }
 
-static int refuse(scmp_filter_ctx ctx, enum part part, const char *name, uint32_t action)
+static int add_call(scmp_filter_ctx ctx, enum part part, const char *name, uint32_t action)
 {
-    if (!is_in(part, name))
+    if (!has_call(part, name))
         return 0;
     int number = seccomp_syscall_resolve_name(name);
     if (number == __NR_SCMP_ERROR || number < 0) /* not on this architecture, or newer than the library */
@@ -169,7 +169,7 @@ static int refuse(scmp_filter_ctx ctx, enum part part, const char *name, uint32_
     return seccomp_rule_add(ctx, action, number, 0);
 }
 
-static int refuse_namespaces(scmp_filter_ctx ctx, uint32_t action)
+static int deny_namespaces(scmp_filter_ctx ctx, uint32_t action)
 {
     static const uint64_t flags[] = { CLONE_NEWNS,  CLONE_NEWUSER, CLONE_NEWPID,    CLONE_NEWNET,
                                       CLONE_NEWIPC, CLONE_NEWUTS,  CLONE_NEWCGROUP, CLONE_NEWTIME };
@@ -182,17 +182,17 @@ static int refuse_namespaces(scmp_filter_ctx ctx, uint32_t action)
 }
 
 /*
- * A rule on the lower half of an argument: the kernel reads an int, and the upper half is the program's to choose.
- * (SCMP_CMP32 makes the number one of 32 bits, and compares 64.)
+ * Compares the lower half of an argument: the kernel reads an int, and the program may put anything into the upper half.
+ * (SCMP_CMP32 truncates the expected value to 32 bits, but still compares 64.)
  */
 #define INT_IS(argument, value) SCMP_CMP64(argument, SCMP_CMP_MASKED_EQ, 0xffffffffu, value)
 #define HAS_BIT(argument, bit) SCMP_CMP(argument, SCMP_CMP_MASKED_EQ, bit, bit)
 
 /*
- * Only local and internet sockets (the network namespace is empty), of TCP and UDP: all others are kernel surface, and
- * asking for one makes the kernel load its module.  A pair is made by the same code as a single one.
+ * Allows only local and internet sockets (the network namespace is empty), and only TCP and UDP.  All others are more
+ * kernel code to attack, and asking for one makes the kernel load its module.  socketpair runs the same code as socket.
  */
-static int refuse_sockets(scmp_filter_ctx ctx)
+static int deny_sockets(scmp_filter_ctx ctx)
 {
     const int calls[] = { SCMP_SYS(socket), SCMP_SYS(socketpair) };
     const uint32_t family = SCMP_ACT_ERRNO(EAFNOSUPPORT), protocol = SCMP_ACT_ERRNO(EPROTONOSUPPORT);
@@ -203,11 +203,11 @@ static int refuse_sockets(scmp_filter_ctx ctx)
             os = seccomp_rule_add(ctx, family, calls[i], 1, SCMP_A0(SCMP_CMP_EQ, number));
         if (os == 0)
             os = seccomp_rule_add(ctx, protocol, calls[i], 1, SCMP_A2(SCMP_CMP_GT, IPPROTO_UDP));
-        for (unsigned number = 2; number < IPPROTO_UDP && os == 0; number++) /* 1 is also the name of local sockets */
+        for (unsigned number = 2; number < IPPROTO_UDP && os == 0; number++) /* 1 is also PF_LOCAL */
             if (number != IPPROTO_TCP)
                 os = seccomp_rule_add(ctx, protocol, calls[i], 1, SCMP_A2(SCMP_CMP_EQ, number));
     }
-    /* Filters of the program's own, as for the call seccomp. */
+    /* Socket filters, for the same reason as the call seccomp. */
     static const unsigned filters[] = { SO_ATTACH_FILTER, SO_ATTACH_BPF, SO_ATTACH_REUSEPORT_CBPF,
                                         SO_ATTACH_REUSEPORT_EBPF };
     for (size_t i = 0; i < sizeof filters / sizeof *filters && os == 0; i++)
@@ -216,30 +216,30 @@ static int refuse_sockets(scmp_filter_ctx ctx)
     return os;
 }
 
-/* Memory that the group's limit does not count, and pages of others. */
-static int refuse_memory(scmp_filter_ctx ctx)
+/* Memory that the cgroup does not charge, and ways to learn about pages of others. */
+static int deny_memory(scmp_filter_ctx ctx)
 {
     const uint32_t eperm = SCMP_ACT_ERRNO(EPERM);
-    /* The host's pool of huge pages is charged to nobody. */
+    /* Huge pages come from a pool of the host and are charged to no cgroup. */
     int os = seccomp_rule_add(ctx, eperm, SCMP_SYS(mmap), 1, HAS_BIT(3, MAP_HUGETLB));
     if (os == 0)
         os = seccomp_rule_add(ctx, eperm, SCMP_SYS(memfd_create), 1, HAS_BIT(1, MFD_HUGETLB));
     if (os == 0)
         os = seccomp_rule_add(ctx, eperm, SCMP_SYS(shmget), 1, HAS_BIT(2, SHM_HUGETLB));
-    /* Merging equal pages tells what a neighbour holds that merges too. */
+    /* Merging equal pages reveals the content of a neighbour that merges its pages too. */
     if (os == 0)
         os = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EINVAL), SCMP_SYS(madvise), 1, INT_IS(2, MADV_MERGEABLE));
-    /* Tells which pages of shared files are in the cache: what neighbours read. */
+    /* RWF_NOWAIT reveals which pages of shared files are cached, and so what neighbours read. */
     if (os == 0)
         os = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EOPNOTSUPP), SCMP_SYS(preadv2), 1, HAS_BIT(5, RWF_NOWAIT));
     return os;
 }
 
 /*
- * PR_SET_SECCOMP as for the call, merging as for madvise; and a core of its own (PR_SCHED_CORE) would leave the sibling
- * idle for neighbours.
+ * PR_SET_SECCOMP is denied like the call seccomp, and merging like madvise.  PR_SCHED_CORE would keep neighbours off the
+ * sibling hyperthread.
  */
-static int refuse_process_controls(scmp_filter_ctx ctx)
+static int deny_process_controls(scmp_filter_ctx ctx)
 {
     static const unsigned controls[] = { PR_SET_SECCOMP, PR_SCHED_CORE, 67 /* PR_SET_MEMORY_MERGE, Linux 6.4 */ };
     int os = 0;
@@ -249,12 +249,12 @@ static int refuse_process_controls(scmp_filter_ctx ctx)
 }
 
 /*
- * A program may make itself less than others, but not init, which has its user and has to bury it in time; nor a whole
- * user's or group's processes, init among them; nor ask for SCHED_IDLE, since a process that never gets the processor
- * does not even die.  (sched_setattr's policy lies in memory, where no filter can see it.)
- * Pinned, it stays where it is.
+ * A program may lower its own priority, but not that of init, which has the same user and must reap it in time.  So it
+ * may not lower the priority of a whole user or group, which includes init.  SCHED_IDLE is denied, because a process
+ * that never gets the processor does not even die.  sched_setattr takes its policy from memory, where no filter can see
+ * it, so it is denied as a whole.  If pinned, a program cannot change its processors.
  */
-static int refuse_scheduling(scmp_filter_ctx ctx, bool pin)
+static int deny_scheduling(scmp_filter_ctx ctx, bool pin)
 {
     const uint32_t eperm = SCMP_ACT_ERRNO(EPERM);
     const int of_a_process[] = { SCMP_SYS(sched_setscheduler), SCMP_SYS(sched_setparam), SCMP_SYS(sched_setaffinity) };
@@ -280,10 +280,10 @@ static int refuse_scheduling(scmp_filter_ctx ctx, bool pin)
 }
 
 /*
- * RLIMIT_CORE stays 1: where core_pattern is a pipe, the kernel starts the host's handler as root for every crash,
- * limit 0 or not; only the value 1 keeps it from doing so (core(5), fs/coredump.c).
+ * RLIMIT_CORE stays 1.  If core_pattern is a pipe, the kernel starts the host's handler as root at every crash, even if
+ * the limit is 0.  Only the value 1 prevents that (core(5), fs/coredump.c).
  */
-static int refuse_core_limits(scmp_filter_ctx ctx)
+static int deny_core_limits(scmp_filter_ctx ctx)
 {
     int os = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(setrlimit), 1, INT_IS(0, RLIMIT_CORE));
     if (os == 0)
@@ -293,29 +293,29 @@ static int refuse_core_limits(scmp_filter_ctx ctx)
 }
 
 /*
- * How long what is written will live (F_SET_RW_HINT, F_SET_FILE_RW_HINT) is kept in the inode, and older kernels (6.1)
- * let anybody set it who can open a file: of a device, of the image, where the slot's next run would find it.  Answered
- * as by a kernel without it.
+ * F_SET_RW_HINT and F_SET_FILE_RW_HINT store the expected lifetime of data in the inode.  Older kernels (6.1) let anyone
+ * set it who can open the file, such as a device or a file of the image, where the slot's next run would find it.  The
+ * answer is that of a kernel without the feature.
  */
-static int refuse_hints(scmp_filter_ctx ctx)
+static int deny_hints(scmp_filter_ctx ctx)
 {
     int os = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EINVAL), SCMP_SYS(fcntl), 1, INT_IS(1, F_SET_RW_HINT));
     return os != 0 ? os
                    : seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EINVAL), SCMP_SYS(fcntl), 1, INT_IS(1, F_SET_FILE_RW_HINT));
 }
 
-static int refuse_arguments(scmp_filter_ctx ctx, uint32_t action)
+static int deny_arguments(scmp_filter_ctx ctx, uint32_t action)
 {
-    /* Limits of another process: init has the program's uid, and must keep its own. */
+    /* Limits of another process: init has the program's uid, and must keep its limits. */
     int os = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(prlimit64), 1, SCMP_A0(SCMP_CMP_NE, 0));
-    /* Characters pushed into a terminal's input. */
+    /* Inserting characters into a terminal's input. */
     static const uint64_t ioctls[] = { 0x5412 /* TIOCSTI */, 0x541C /* TIOCLINUX */ };
     for (size_t i = 0; i < sizeof ioctls / sizeof *ioctls && os == 0; i++)
         os = seccomp_rule_add(ctx, action, SCMP_SYS(ioctl), 1, INT_IS(1, ioctls[i]));
-    /* Where on the host's disk a file of the image lies (FS_IOC_FIEMAP): as a file system that cannot tell. */
+    /* FS_IOC_FIEMAP, a file's position on the host's disk.  The answer is that of a file system without it. */
     if (os == 0)
         os = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EOPNOTSUPP), SCMP_SYS(ioctl), 1, INT_IS(1, 0xC020660Bu));
-    /* Asking (0xffffffff) stays; setting changes what an address or a number means. */
+    /* 0xffffffff reads the personality, which is allowed.  Setting one changes the meaning of addresses and calls. */
     if (os == 0)
         os = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(personality), 1, SCMP_A0(SCMP_CMP_NE, 0xffffffffu));
     return os;
@@ -324,50 +324,51 @@ static int refuse_arguments(scmp_filter_ctx ctx, uint32_t action)
 static int add_names(scmp_filter_ctx ctx, enum part part, uint32_t action)
 {
     int os = 0;
-    for (size_t i = 0; i < sizeof refused / sizeof *refused && os == 0; i++)
-        os = refuse(ctx, part, refused[i], action);
     for (size_t i = 0; i < sizeof denied / sizeof *denied && os == 0; i++)
-        os = refuse(ctx, part, denied[i], SCMP_ACT_ERRNO(EPERM));
-    for (size_t i = 0; i < sizeof unknown / sizeof *unknown && os == 0; i++)
-        os = refuse(ctx, part, unknown[i], SCMP_ACT_ERRNO(ENOSYS));
-    for (size_t i = 0; i < sizeof not_done / sizeof *not_done && os == 0; i++)
-        os = refuse(ctx, part, not_done[i], SCMP_ACT_ERRNO(0));
+        os = add_call(ctx, part, denied[i], action);
+    for (size_t i = 0; i < sizeof eperm_only / sizeof *eperm_only && os == 0; i++)
+        os = add_call(ctx, part, eperm_only[i], SCMP_ACT_ERRNO(EPERM));
+    for (size_t i = 0; i < sizeof enosys / sizeof *enosys && os == 0; i++)
+        os = add_call(ctx, part, enosys[i], SCMP_ACT_ERRNO(ENOSYS));
+    for (size_t i = 0; i < sizeof ignored / sizeof *ignored && os == 0; i++)
+        os = add_call(ctx, part, ignored[i], SCMP_ACT_ERRNO(0));
     return os;
 }
 
 static int add_rules(scmp_filter_ctx ctx, enum part part, uint32_t action, bool pin)
 {
     int os = add_names(ctx, part, action);
-    if (os == 0 && part != STANDING) /* the root side sets it */
-        os = refuse_core_limits(ctx);
-    if (os != 0 || part == REST)
+    if (os == 0 && part != SLOT) /* the slot's processes set it */
+        os = deny_core_limits(ctx);
+    if (os != 0 || part == BOX)
         return os;
-    os = refuse_namespaces(ctx, action);
+    os = deny_namespaces(ctx, action);
     if (os == 0)
-        os = refuse_sockets(ctx);
+        os = deny_sockets(ctx);
     if (os == 0)
-        os = refuse_memory(ctx);
+        os = deny_memory(ctx);
     if (os == 0)
-        os = refuse_process_controls(ctx);
+        os = deny_process_controls(ctx);
     if (os == 0)
-        os = refuse_scheduling(ctx, pin);
+        os = deny_scheduling(ctx, pin);
     if (os == 0)
-        os = refuse_hints(ctx);
+        os = deny_hints(ctx);
     if (os == 0)
-        os = refuse_arguments(ctx, action);
+        os = deny_arguments(ctx, action);
     return os;
 }
 
 /*
- * Before the library's program: calls newer than this file answer ENOSYS, as on the older kernel every library still
- * knows to live with.  By number, because a library older than a call has no name for it (2.5.4 knows no statmount);
- * from 424 on the numbers are the same on all architectures.  Foreign ones and x32 go on to the program, which kills.
+ * Comes before libseccomp's program: calls newer than this file return ENOSYS, as on an older kernel, which every library
+ * can cope with.  They are denied by number, because libseccomp has no name for calls newer than itself (2.5.4 has no
+ * statmount).  From 424 on the numbers are the same on all architectures.  Foreign architectures and x32 continue in
+ * libseccomp's program, which kills.
  */
 #define CALLS_KNOWN 451u /* set_mempolicy_home_node, Linux 5.17, is the last */
 #define X32_CALLS 0x40000000u
 #define PRELUDE_LEN 6
 
-static void refuse_newer(struct sock_filter ret[PRELUDE_LEN])
+static void deny_newer_calls(struct sock_filter ret[PRELUDE_LEN])
 {
     const struct sock_filter code[PRELUDE_LEN] = {
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch)),
@@ -380,7 +381,7 @@ static void refuse_newer(struct sock_filter ret[PRELUDE_LEN])
     memcpy(ret, code, sizeof code);
 }
 
-/* Through a memfd, because seccomp_export_bpf_mem is not in the library's versions before 2.6. */
+/* Uses a memfd, because libseccomp before 2.6 has no seccomp_export_bpf_mem. */
 static int export_program(scmp_filter_ctx ctx, struct sock_fprog *ret, struct error *err)
 {
     auto_close int fd = memfd_create("filter", MFD_CLOEXEC);
@@ -395,7 +396,7 @@ static int export_program(scmp_filter_ctx ctx, struct sock_fprog *ret, struct er
     struct sock_filter *code = malloc(PRELUDE_LEN * sizeof *code + (size_t)bytes);
     if (code == NULL)
         return error_set(err, ERROR_SANDBOX, ENOMEM, "seccomp filter");
-    refuse_newer(code);
+    deny_newer_calls(code);
     if (pread(fd, code + PRELUDE_LEN, (size_t)bytes, 0) != bytes) {
         free(code);
         return error_set(err, ERROR_SANDBOX, errno, "read seccomp filter");
@@ -404,7 +405,7 @@ static int export_program(scmp_filter_ctx ctx, struct sock_fprog *ret, struct er
     return 0;
 }
 
-/* `action`: what becomes of calls that no innocent program makes. */
+/* `action`: for the calls in `denied` and their like. */
 static int build(enum part part, uint32_t action, bool pin, struct sock_fprog *ret, struct error *err)
 {
     scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_ALLOW);
@@ -413,7 +414,7 @@ static int build(enum part part, uint32_t action, bool pin, struct sock_fprog *r
     int os = seccomp_attr_set(ctx, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
     if (os == 0)
         os = add_rules(ctx, part, action, pin);
-    if (os == 0) /* a binary tree over the numbers: shorter to pass than a list (libseccomp 2.5) */
+    if (os == 0) /* a binary tree over the numbers, which is faster than a list (libseccomp 2.5) */
         (void)seccomp_attr_set(ctx, SCMP_FLTATR_CTL_OPTIMIZE, 2);
     int result = os < 0 ? error_set(err, ERROR_SANDBOX, -os, "build seccomp filter") : export_program(ctx, ret, err);
     seccomp_release(ctx);
@@ -423,27 +424,27 @@ static int build(enum part part, uint32_t action, bool pin, struct sock_fprog *r
 int seccomp_filters_build(bool pin, struct seccomp_filters *ret, struct error *err)
 {
     memset(ret, 0, sizeof *ret);
-    /* The classes ask for the same today; each keeps its place, so that one may be narrowed without the others. */
+    /* All classes have the same filter today.  Each has an element, so that one can be narrowed without the others. */
     const uint32_t eperm = SCMP_ACT_ERRNO(EPERM);
-    struct sock_fprog rest, whole, strict;
-    if (build(STANDING, eperm, pin, &ret->standing, err) < 0 || build(REST, eperm, pin, &rest, err) < 0 ||
-        build(WHOLE, eperm, pin, &whole, err) < 0 || build(WHOLE, SCMP_ACT_NOTIFY, pin, &strict, err) < 0)
+    struct sock_fprog box, full, notify;
+    if (build(SLOT, eperm, pin, &ret->slot, err) < 0 || build(BOX, eperm, pin, &box, err) < 0 ||
+        build(FULL, eperm, pin, &full, err) < 0 || build(FULL, SCMP_ACT_NOTIFY, pin, &notify, err) < 0)
         return -1;
     for (int i = 0; i < RUN_CLASS_COUNT_; i++) {
-        ret->rest[i] = rest;
-        ret->whole[i] = whole;
-        ret->strict[i] = strict;
+        ret->box[i] = box;
+        ret->full[i] = full;
+        ret->notify[i] = notify;
     }
     return 0;
 }
 
 int seccomp_filter_load(const struct sock_fprog *program)
 {
-    /* SPEC_ALLOW: keep the processor's speculation as it is; the wall is not side channels inside one process. */
+    /* SPEC_ALLOW: leaves speculation on.  The filter is no defence against side channels inside one process. */
     return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_SPEC_ALLOW, program) < 0 ? errno : 0;
 }
 
-int seccomp_filter_load_heard(const struct sock_fprog *program, int *ret_listener)
+int seccomp_filter_load_notify(const struct sock_fprog *program, int *ret_listener)
 {
     unsigned flags = SECCOMP_FILTER_FLAG_SPEC_ALLOW | SECCOMP_FILTER_FLAG_NEW_LISTENER;
     long listener = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, program);
@@ -453,12 +454,12 @@ int seccomp_filter_load_heard(const struct sock_fprog *program, int *ret_listene
     return 0;
 }
 
-int seccomp_filter_heard(int listener)
+int seccomp_listener_receive(int listener)
 {
-    /* Room for a newer kernel's structure: it writes its own size, and wants zeroes before. */
+    /* Room for the larger structure of a newer kernel, which must be zeroed. */
     union {
         struct seccomp_notif call;
         char room[512];
-    } heard = { .room = { 0 } };
-    return ioctl(listener, SECCOMP_IOCTL_NOTIF_RECV, &heard) < 0 ? -1 : heard.call.data.nr;
+    } received = { .room = { 0 } };
+    return ioctl(listener, SECCOMP_IOCTL_NOTIF_RECV, &received) < 0 ? -1 : received.call.data.nr;
 }

@@ -1,8 +1,8 @@
 /*
  * seccomp_filter: which system calls a program may make, by class.
  *
- * Built once by the launcher with libseccomp (which is not async-signal-safe), kept as plain BPF, loaded in each
- * run's processes by the raw system call.  docs/design/SANDBOX.md says why each call is refused.
+ * The filters are built once by the launcher with libseccomp, which is not async-signal-safe, and kept as plain BPF.
+ * The processes of a run load them with the raw system call.  docs/design/SANDBOX.md says why each call is denied.
  */
 #pragma once
 #include <linux/filter.h>
@@ -12,24 +12,24 @@
 #include "sandbox/protocol.h"
 
 /*
- * Loading a long filter costs a run more than its namespaces do, and it happens twice, for init and for the program.
- * So a slot loads once, for good, what the root side does without (`standing`), and its runs inherit that; each of
- * their processes then only adds what making a box needed (`rest`).  A slot that has not done so, or must not, because
- * what is strict has to be one filter, uses whole ones.
+ * Loading a long filter costs a run more than its namespaces do, and both init and the program need it.  So a slot loads
+ * the part that the root side itself never needs once, for good (`slot`), and its runs inherit it.  Their processes then
+ * load only the rest, the calls needed to make a box (`box`).  A slot that has not loaded its part uses `full`, and so
+ * does one whose runs use `notify`, which has to be one filter.
  */
 struct seccomp_filters {
-    struct sock_fprog standing;
-    struct sock_fprog rest[RUN_CLASS_COUNT_];
-    struct sock_fprog whole[RUN_CLASS_COUNT_];
-    struct sock_fprog strict[RUN_CLASS_COUNT_]; /* as whole, but a listener hears what no innocent program asks for */
+    struct sock_fprog slot;
+    struct sock_fprog box[RUN_CLASS_COUNT_];
+    struct sock_fprog full[RUN_CLASS_COUNT_];
+    struct sock_fprog notify[RUN_CLASS_COUNT_]; /* as full, but a listener receives the calls that end a run */
 };
 
-/* All of them, before the first slot; they live as long as the launcher.  `pin`: programs keep their processor. */
+/* Builds all of them, before the first slot.  They live as long as the launcher.  pin: programs keep their processor. */
 int seccomp_filters_build(bool pin, struct seccomp_filters *ret, struct error *err);
 
-/* System calls only.  no_new_privs has been set, or the caller has CAP_SYS_ADMIN.  0 or errno. */
+/* System calls only.  The caller has no_new_privs or CAP_SYS_ADMIN.  0 or errno. */
 int seccomp_filter_load(const struct sock_fprog *program);
-/* A strict one: the call waits until the listener's holder has ended the process.  0 or errno. */
-int seccomp_filter_load_heard(const struct sock_fprog *program, int *ret_listener);
-/* The number of the call that waits at the listener, or -1 if none does. */
-int seccomp_filter_heard(int listener);
+/* Loads a notify filter: a denied call blocks until the holder of the listener has killed the caller.  0 or errno. */
+int seccomp_filter_load_notify(const struct sock_fprog *program, int *ret_listener);
+/* Receives the number of a denied call that is blocked at the listener.  -1 with errno: none. */
+int seccomp_listener_receive(int listener);

@@ -1,15 +1,18 @@
 /*
- * slot: theory of operation.
+ * slot: receives requests, watches runs, answers.
  *
- * The worker holds the other end of `socket`.  A SLOT_RUN carries the program's limits, words and descriptors; the
- * slot's driver (backend.h) starts the run's first process, and the slot watches with one ppoll: the socket (a
- * kill, or the worker gone), init's pidfd (the run has ended) and reports, the clock (wall limit, and when the CPU
- * limit could be reached at the earliest), on cgroup v1 the out-of-memory event, and, where they end a run, refused
- * system calls.  To end a run it asks the driver, which sees to it that when the pidfd fires nothing of the run
- * lives.
+ * A SLOT_RUN brings the program's limits, words and descriptors.  The backend starts the run's init.  One ppoll then
+ * watches
+ *   - the socket: the worker asks to kill the run, or is gone;
+ *   - init's pidfd: the run has ended;
+ *   - the report pipe;
+ *   - the clock: the wall limit, and the earliest time at which the CPU limit can be reached;
+ *   - on cgroup v1, the out-of-memory event;
+ *   - where they end a run, denied syscalls.
+ * To end a run the slot calls the backend's kill.  When the pidfd fires, no process of the run is left.
  *
- * The cgroup of the next run is made after the answer has been sent, off the path.
- * Limits are clamped to the ceilings of protocol.h and of the machine's memory: this side trusts no number it is told.
+ * The cgroup of the next run is made after the answer has been sent.
+ * Limits are clamped to the ceilings of protocol.h and to the machine's memory: no number of the worker is trusted.
  */
 #include "sandboxd/slot.h"
 
@@ -33,8 +36,26 @@
 #include "sandboxd/backend.h"
 #include "sandboxd/request_check.h"
 
-/* The CPU clock is looked at no more often than this, and no later than this after it could have run out. */
+/* The CPU clock is read at most once in this time, and at latest this long after the limit could have been reached. */
 #define CPU_CHECK_US_MIN 1000u
+#define BUSY_GROUPS_MAX 16
+#define EXITING_INITS_MAX 8
+
+/* A slot is a process. */
+static struct slot slot;
+static const struct backend *backend;
+static unsigned processors;
+static uint64_t memory_max; /* bytes that a run may have */
+static struct cgroup_shared shared_group;
+static uint64_t groups_made;
+/* Groups that the kernel could not remove yet. */
+static struct cgroup_run busy_groups[BUSY_GROUPS_MAX];
+static size_t busy_groups_len;
+/* Inits of answered runs that have not exited yet: the kernel takes its time to take down their mounts. */
+static pid_t exiting_inits[EXITING_INITS_MAX];
+static size_t exiting_inits_len;
+
+/* ---- for backends ---- */
 
 uint64_t slot_now_us(void)
 {
@@ -43,20 +64,119 @@ uint64_t slot_now_us(void)
     return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
 }
 
-int slot_refuse(struct slot_reply *reply, int os, const char *text)
+int slot_fail(struct slot_reply *reply, int os, const char *text)
 {
     reply->os = os;
     (void)snprintf(reply->text, sizeof reply->text, "%s", text);
     return -1;
 }
 
+int slot_fail_error(struct slot_reply *reply, const struct error *err)
+{
+    return slot_fail(reply, err->os != 0 ? err->os : EIO, err->text);
+}
+
+void slot_fail_pack(struct slot_reply *reply, int os)
+{
+    (void)snprintf(reply->text, sizeof reply->text, "keep the files of the box: %s", strerror(os));
+    if (os != EFBIG && os != ENAMETOOLONG)
+        reply->os = os;
+}
+
+bool slot_read_report(struct active_run *run)
+{
+    struct init_report report;
+    if (read(run->report, &report, sizeof report) != (ssize_t)sizeof report)
+        return false;
+    if (report.kind == INIT_STARTED) {
+        run->started = true;
+        run->begun_us = report.begun_us;
+    } else if (report.kind == INIT_NOT_EXECUTABLE) {
+        run->exec_os = report.os;
+    } else if (report.kind == INIT_FAILED && run->failure.kind == 0) {
+        run->failure = report;
+    } else if (report.kind == INIT_ENDED) {
+        run->end = report;
+    }
+    return true;
+}
+
+bool slot_killed_run(const struct run_stats *stats)
+{
+    return stats->wall_exceeded || stats->cpu_exceeded || stats->cancelled || stats->output_exceeded ||
+           stats->denied_syscall != 0;
+}
+
+uint64_t slot_cpu_us(const struct slot *of, const struct active_run *run)
+{
+    uint64_t used = cgroup_run_cpu_us(&of->group);
+    uint64_t overhead = backend->overhead_cpu_us != NULL ? backend->overhead_cpu_us(run) : 0;
+    return used > overhead ? used - overhead : 0;
+}
+
+int slot_reap(struct active_run *run)
+{
+    int status = 0;
+    if (run->reaped || run->init <= 0)
+        return 0;
+    while (waitpid(run->init, &status, 0) < 0 && errno == EINTR)
+        ;
+    run->reaped = true;
+    return status;
+}
+
+int slot_archive_fd(const struct slot *of, const int fds[])
+{
+    return (of->request.flags & SLOT_HAS_ARCHIVE) ? fds[SLOT_FD_BASE_COUNT_] : -1;
+}
+
+int slot_keep_fd(const struct slot *of, const int fds[])
+{
+    bool has_archive = (of->request.flags & SLOT_HAS_ARCHIVE) != 0;
+    return (of->request.flags & SLOT_KEEP_FILES) ? fds[SLOT_FD_BASE_COUNT_ + has_archive] : -1;
+}
+
+/* ---- cgroups ---- */
+
+static int open_group(struct error *err)
+{
+    return cgroup_run_open(&slot.settings->group, &shared_group, groups_made++, &slot.group, err);
+}
+
+/* If there are too many, the launcher removes them together with the slot's group. */
+static void close_group(struct cgroup_run *group)
+{
+    if (cgroup_run_close(group) < 0 && busy_groups_len < BUSY_GROUPS_MAX)
+        busy_groups[busy_groups_len++] = *group;
+}
+
+static void close_busy_groups(void)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < busy_groups_len; i++)
+        if (cgroup_run_close(&busy_groups[i]) < 0)
+            busy_groups[kept++] = busy_groups[i];
+    busy_groups_len = kept;
+}
+
+int slot_renew_group(struct slot *of, struct error *err)
+{
+    struct cgroup_run used = of->group;
+    if (open_group(err) < 0) {
+        of->group = used;
+        return -1;
+    }
+    close_group(&used);
+    return 0;
+}
+
 /* ---- the request ---- */
 
-/* As packet_receive: one of the two sizes, and the strings within it. */
-static int receive_request(int socket, struct slot_request *request, int fds[], size_t *ret_fds_len, int flags)
+/* As packet_receive, for the two sizes of a request.  Also checks that the strings are within it. */
+static int receive_request(struct slot_request *request, int fds[], size_t *ret_fds_len, int flags)
 {
-    ssize_t got = packet_receive_some(socket, request, SLOT_REQUEST_SHORT_BYTES, sizeof *request, fds, SLOT_FDS_MAX,
-                                      ret_fds_len, flags);
+    ssize_t got = packet_receive_some(slot.socket, request, SLOT_REQUEST_SHORT_BYTES, sizeof *request, fds,
+                                      SLOT_FDS_MAX, ret_fds_len, flags);
     if (got <= 0 || (size_t)got == sizeof *request)
         return got > 0 ? 1 : (int)got;
     if ((size_t)got == SLOT_REQUEST_SHORT_BYTES && request->strings_len <= SLOT_STRINGS_SHORT_BYTES)
@@ -67,365 +187,302 @@ static int receive_request(int socket, struct slot_request *request, int fds[], 
     return -1;
 }
 
-static struct image *find_image(const struct slot_settings *settings, const char name[CONTROL_IMAGE_BYTES])
+static struct image *find_image(const char name[CONTROL_IMAGE_BYTES])
 {
+    const struct slot_settings *settings = slot.settings;
     for (size_t i = 0; i < settings->images_len; i++)
         if (strncmp(settings->images[i].name, name, CONTROL_IMAGE_BYTES) == 0)
             return &settings->images[i];
     return NULL;
 }
 
-static int check(struct slot *slot, const int fds[], size_t fds_len, struct slot_reply *reply)
+static int check_request(const int fds[], size_t fds_len, struct slot_reply *reply)
 {
-    struct slot_request *r = &slot->request;
     const char *why = NULL;
-    int os = request_check_run(r, slot->memory_max, fds, fds_len, slot->words, &why);
+    int os = request_check_run(&slot.request, memory_max, fds, fds_len, slot.words, &why);
     if (os != 0)
-        return slot_refuse(reply, os, why);
-    slot->image = find_image(slot->settings, r->image);
-    if (slot->image == NULL)
-        return slot_refuse(reply, ENOENT, "the slot does not know this image; it was named after the slot was opened");
+        return slot_fail(reply, os, why);
+    slot.image = find_image(slot.request.image);
+    if (slot.image == NULL)
+        return slot_fail(reply, ENOENT, "the slot does not know this image; it was named after the slot was opened");
     return 0;
-}
-
-/* ---- groups ---- */
-
-void slot_remove_later(struct slot *slot, struct cgroup_run *run)
-{
-    if (cgroup_run_close(run) < 0 && slot->leftovers_len < LEFTOVERS_MAX)
-        slot->leftovers[slot->leftovers_len++] = *run;
-    /* More than that: the launcher removes them with the slot. */
-}
-
-static void remove_leftovers(struct slot *slot)
-{
-    size_t kept = 0;
-    for (size_t i = 0; i < slot->leftovers_len; i++)
-        if (cgroup_run_close(&slot->leftovers[i]) < 0)
-            slot->leftovers[kept++] = slot->leftovers[i];
-    slot->leftovers_len = kept;
 }
 
 /* ---- the run ---- */
 
-int slot_reap(struct active_run *active_run)
+static void kill_run(struct active_run *run)
 {
-    int status = 0;
-    if (active_run->reaped || active_run->init <= 0)
-        return 0;
-    while (waitpid(active_run->init, &status, 0) < 0 && errno == EINTR)
-        ;
-    active_run->reaped = true;
-    return status;
+    backend->kill(run);
+    run->kills++;
 }
 
-int slot_archive_fd(const struct slot *slot, const int fds[])
-{
-    return (slot->request.flags & SLOT_HAS_ARCHIVE) ? fds[SLOT_FD_BASE_COUNT_] : -1;
-}
-
-int slot_keep_fd(const struct slot *slot, const int fds[])
-{
-    bool has_archive = (slot->request.flags & SLOT_HAS_ARCHIVE) != 0;
-    return (slot->request.flags & SLOT_KEEP_FILES) ? fds[SLOT_FD_BASE_COUNT_ + has_archive] : -1;
-}
-
-static void end_run(const struct slot *slot, struct active_run *active_run)
-{
-    slot->backend->end(active_run);
-    active_run->asked_to_end++;
-}
-
-/* What the worker has to say during a run; -1 when the worker is gone. */
-static int hear_worker(struct slot *slot, struct active_run *active_run)
+/* Reads a message of the worker during a run.  -1: the worker is gone. */
+static int serve_worker(struct active_run *run)
 {
     static struct slot_request message;
     int fds[SLOT_FDS_MAX];
     size_t fds_len = 0;
-    int got = receive_request(slot->socket, &message, fds, &fds_len, MSG_DONTWAIT);
+    int got = receive_request(&message, fds, &fds_len, MSG_DONTWAIT);
     if (got == 0)
         return -1;
     for (size_t i = 0; got > 0 && i < fds_len; i++)
         (void)close(fds[i]);
-    if (got > 0 && message.op == SLOT_KILL && message.run == slot->request.run) {
+    if (got > 0 && message.op == SLOT_KILL && message.run == slot.request.run) {
         if (message.reason == SLOT_KILL_OUTPUT)
-            active_run->stats.output_exceeded = true;
+            run->stats.output_exceeded = true;
         else
-            active_run->stats.cancelled = true;
-        end_run(slot, active_run);
+            run->stats.cancelled = true;
+        kill_run(run);
     }
     return 0;
 }
 
-uint64_t slot_cpu_us(const struct slot *slot, const struct active_run *active_run)
+/* Kills the run if a limit of time is exceeded.  Returns how long to wait before the next check. */
+static uint64_t check_clocks(struct active_run *run, uint64_t *next_cpu_check_us)
 {
-    uint64_t used = cgroup_run_cpu_us(&slot->next);
-    uint64_t own = slot->backend->own_cpu_us != NULL ? slot->backend->own_cpu_us(active_run) : 0;
-    return used > own ? used - own : 0;
-}
-
-/* Ends the run if a clock has run out; otherwise how long until one could. */
-static uint64_t check_clocks(const struct slot *slot, struct active_run *active_run, uint64_t *cpu_check_us)
-{
-    const struct limits *l = &slot->request.limits;
-    uint64_t now = slot_now_us(), wall = now - active_run->begun_us;
-    uint64_t wall_max = active_run->started ? l->wall_us : INIT_GRACE_US;
-    if (wall >= wall_max) {
-        active_run->stats.wall_exceeded = active_run->started; /* a box that is not ready by then is broken */
-        end_run(slot, active_run);
-        return INIT_GRACE_US;
+    const struct limits *limits = &slot.request.limits;
+    struct run_stats *stats = &run->stats;
+    bool has_cpu_clock = slot.group.group.mode != CGROUP_NONE;
+    uint64_t now = slot_now_us(), wall_us = now - run->begun_us;
+    if (!run->started) {
+        if (wall_us < INIT_GRACE_US)
+            return INIT_GRACE_US - wall_us;
+        kill_run(run); /* a box that is not ready by then is an error, not the program's fault */
+        return 0;
     }
-    if (now >= *cpu_check_us && slot->next.group.version != CGROUP_NONE) {
-        uint64_t used = slot_cpu_us(slot, active_run);
-        if (used >= l->cpu_us) {
-            active_run->stats.cpu_exceeded = true;
-            end_run(slot, active_run);
-            return INIT_GRACE_US;
-        }
-        uint64_t left = (l->cpu_us - used) / slot->processors;
-        *cpu_check_us = now + (left > CPU_CHECK_US_MIN ? left : CPU_CHECK_US_MIN);
+    bool reads_cpu = has_cpu_clock && now >= *next_cpu_check_us;
+    stats->wall_us = wall_us;
+    if (reads_cpu)
+        stats->cpu_us = slot_cpu_us(&slot, run);
+    run_stats_compare(stats, limits);
+    if (stats->wall_exceeded || stats->cpu_exceeded) {
+        kill_run(run);
+        return 0;
     }
-    uint64_t until_wall = wall_max - wall;
-    uint64_t until_cpu = *cpu_check_us > now ? *cpu_check_us - now : 0;
-    return slot->next.group.version != CGROUP_NONE && until_cpu < until_wall ? until_cpu : until_wall;
+    if (reads_cpu) {
+        uint64_t left = (limits->cpu_us - stats->cpu_us) / processors;
+        *next_cpu_check_us = now + (left > CPU_CHECK_US_MIN ? left : CPU_CHECK_US_MIN);
+    }
+    uint64_t until_wall = limits->wall_us - wall_us;
+    uint64_t until_cpu = *next_cpu_check_us > now ? *next_cpu_check_us - now : 0;
+    return has_cpu_clock && until_cpu < until_wall ? until_cpu : until_wall;
 }
 
-bool slot_has_ended(const struct run_stats *stats)
+/* First the program's process sends the listener, before it executes the program; then denied syscalls arrive on it. */
+static void read_notify(struct active_run *run)
 {
-    return stats->wall_exceeded || stats->cpu_exceeded || stats->cancelled || stats->output_exceeded ||
-           stats->denied_syscall != 0;
-}
-
-/* First the listener itself arrives, from the program's process before it becomes the program; then refused calls. */
-static void hear_notify(const struct slot *slot, struct active_run *active_run)
-{
-    if (!active_run->has_listener) {
+    if (!run->listening) {
         char none;
         int listener = -1;
         size_t fds = 0;
-        (void)packet_receive(active_run->notify, &none, sizeof none, &listener, 1, &fds, MSG_DONTWAIT);
-        (void)close(active_run->notify);
-        active_run->notify = listener;
-        active_run->has_listener = true;
+        (void)packet_receive(run->notify, &none, sizeof none, &listener, 1, &fds, MSG_DONTWAIT);
+        (void)close(run->notify);
+        run->notify = listener;
+        run->listening = true;
         return;
     }
-    int number = seccomp_filter_heard(active_run->notify);
+    int number = seccomp_listener_receive(run->notify);
     if (number >= 0) {
-        active_run->stats.denied_syscall = (uint32_t)number + 1;
-        end_run(slot, active_run);
-    } else if (errno != EINTR && errno != ENOENT) { /* ENOENT: the caller was killed meanwhile */
-        (void)close(active_run->notify);
-        active_run->notify = -1;
+        run->stats.denied_syscall = (uint32_t)number + 1;
+        kill_run(run);
+    } else if (errno != EINTR && errno != ENOENT) { /* ENOENT: the caller has been killed */
+        (void)close(run->notify);
+        run->notify = -1;
     }
 }
 
-/* One report of init or of the program's process; false when there is none. */
-bool slot_hear_report(struct active_run *active_run)
+/* Returns when the run has ended.  -1: the worker is gone, and the run has been killed. */
+static int supervise_run(struct active_run *run)
 {
-    struct init_report report;
-    if (read(active_run->report, &report, sizeof report) != (ssize_t)sizeof report)
-        return false;
-    if (report.kind == INIT_STARTED) {
-        active_run->started = true;
-        active_run->begun_us = report.begun_us;
-    } else if (report.kind == INIT_NOT_EXECUTABLE) {
-        active_run->exec_os = report.os;
-    } else if (report.kind == INIT_FAILED && active_run->failure.kind == 0) {
-        active_run->failure = report;
-    } else if (report.kind == INIT_ENDED) {
-        active_run->end = report;
-    }
-    return true;
-}
-
-/* Until init is gone.  -1 when the worker is gone (the run has been ended then). */
-static int supervise_run(struct slot *slot, struct active_run *active_run)
-{
-    struct pollfd polled[5] = {
-        { .fd = active_run->pidfd, .events = POLLIN },    { .fd = slot->socket, .events = POLLIN },
-        { .fd = slot->next.oom_event, .events = POLLIN }, { .fd = active_run->report, .events = POLLIN },
-        { .fd = active_run->notify, .events = POLLIN },
+    enum { INIT, WORKER, OOM, REPORT, NOTIFY, POLLED };
+    struct pollfd polled[POLLED] = {
+        [INIT] = { .fd = run->pidfd, .events = POLLIN },          [WORKER] = { .fd = slot.socket, .events = POLLIN },
+        [OOM] = { .fd = slot.group.oom_event, .events = POLLIN }, [REPORT] = { .fd = run->report, .events = POLLIN },
+        [NOTIFY] = { .fd = run->notify, .events = POLLIN },
     };
-    uint64_t cpu_check_us = active_run->begun_us + CPU_CHECK_US_MIN + slot->request.limits.cpu_us / slot->processors;
+    uint64_t next_cpu_check_us = run->begun_us + CPU_CHECK_US_MIN + slot.request.limits.cpu_us / processors;
     int result = 0;
     for (;;) {
-        uint64_t wait_us =
-            active_run->asked_to_end > 0 ? slot->backend->end_again_us : check_clocks(slot, active_run, &cpu_check_us);
+        uint64_t wait_us = run->kills > 0 ? 0 : check_clocks(run, &next_cpu_check_us);
+        if (run->kills > 0)
+            wait_us = backend->kill_retry_us;
         struct timespec wait = { .tv_sec = (time_t)(wait_us / 1000000), .tv_nsec = (long)(wait_us % 1000000) * 1000 };
-        int ready = ppoll(polled, 5, &wait, NULL);
-        if ((ready < 0 && errno != EINTR) || (ready == 0 && active_run->asked_to_end > 0))
-            end_run(slot, active_run);
+        int ready = ppoll(polled, POLLED, &wait, NULL);
+        if ((ready < 0 && errno != EINTR) || (ready == 0 && run->kills > 0))
+            kill_run(run);
         if (ready <= 0)
             continue;
-        if (polled[0].revents != 0)
+        if (polled[INIT].revents != 0)
             return result;
-        if (polled[1].revents != 0 && hear_worker(slot, active_run) < 0) {
+        if (polled[WORKER].revents != 0 && serve_worker(run) < 0) {
             result = -1;
-            polled[1].fd = -1;
-            active_run->stats.cancelled = true;
-            end_run(slot, active_run);
+            polled[WORKER].fd = -1;
+            run->stats.cancelled = true;
+            kill_run(run);
         }
-        if (polled[2].revents != 0) {
+        if (polled[OOM].revents != 0) {
             uint64_t count;
-            (void)!read(polled[2].fd, &count, sizeof count);
-            if (cgroup_run_oom_kills(&slot->next) > 0)
-                end_run(slot, active_run);
+            (void)!read(polled[OOM].fd, &count, sizeof count);
+            if (cgroup_run_oom_kills(&slot.group) > 0)
+                kill_run(run);
         }
-        if (polled[3].revents != 0 && !slot_hear_report(active_run))
-            polled[3].fd = -1;
-        if (active_run->end.kind != 0 && active_run->asked_to_end == 0)
-            return result; /* nothing of the box lives but init, on its way out */
-        if (polled[4].revents != 0) {
-            hear_notify(slot, active_run);
-            polled[4].fd = active_run->notify;
+        if (polled[REPORT].revents != 0 && !slot_read_report(run))
+            polled[REPORT].fd = -1;
+        if (run->end.kind != 0 && run->kills == 0)
+            return result; /* only init is left, and exits after the answer */
+        if (polled[NOTIFY].revents != 0) {
+            read_notify(run);
+            polled[NOTIFY].fd = run->notify;
         }
     }
 }
 
-static int run(struct slot *slot, const int fds[], size_t fds_len, struct active_run *active_run)
+/* Runs the request and answers.  -1: the worker is gone. */
+static int serve_run(const int fds[], size_t fds_len, struct active_run *run)
 {
-    struct slot_reply reply = { .op = SLOT_DONE, .run = slot->request.run };
-    int gone = 0;
-    bool started = false;
-    if (check(slot, fds, fds_len, &reply) == 0 && slot->backend->start(slot, fds, active_run, &reply) == 0)
-        started = true;
-    /* Our copies must go before the end is awaited: the worker reads the streams until nobody can write to them. */
+    struct slot_reply reply = { .op = SLOT_DONE, .run = slot.request.run };
+    int result = 0;
+    bool started = check_request(fds, fds_len, &reply) == 0 && backend->start(&slot, fds, run, &reply) == 0;
+    /* Closed before the end is awaited: the worker reads the streams until their last copy is closed. */
     for (size_t i = 0; i < fds_len; i++)
         (void)close(fds[i]);
     if (started) {
-        gone = supervise_run(slot, active_run);
-        slot->backend->finish(slot, active_run, &reply);
+        result = supervise_run(run);
+        backend->finish(&slot, run, &reply);
+        run_stats_compare(&run->stats, &slot.request.limits); /* it may have ended by itself before the slot looked */
     }
-    reply.stats = active_run->stats;
-    reply.exec_os = active_run->exec_os;
-    if (packet_send(slot->socket, &reply, sizeof reply, NULL, 0) < 0)
-        gone = -1;
-    return gone;
+    reply.stats = run->stats;
+    reply.exec_os = run->exec_os;
+    if (packet_send(slot.socket, &reply, sizeof reply, NULL, 0) < 0)
+        result = -1;
+    return result;
 }
 
-/* ---- the process ---- */
+/* ---- between runs ---- */
 
-static void prepare_next(struct slot *slot)
+static _Noreturn void give_up(const char *text)
+{
+    dprintf(STDERR_FILENO, "evalx slot %u: %s\n", slot.settings->number, text);
+    _exit(1); /* the launcher cleans up, and the worker asks for a new slot */
+}
+
+static void prepare_next(void)
 {
     struct error err;
-    if (cgroup_run_open(&slot->settings->group, &slot->cgroup_runs, slot->groups++, &slot->next, &err) < 0) {
-        dprintf(STDERR_FILENO, "evalx slot %u: %s\n", slot->settings->number, err.text);
-        _exit(1); /* the launcher cleans up, the worker asks for a new slot */
-    }
-    if (slot->backend->prepare != NULL)
-        slot->backend->prepare(slot);
+    if (open_group(&err) < 0)
+        give_up(err.text);
+    backend->prepare(&slot);
 }
 
-/* Waits for those that have ended, and for the oldest where there are too many. */
-static void reap_retired(struct slot *slot)
+/* Reaps the inits that have exited.  Waits for the oldest if the list is full. */
+static void reap_exiting_inits(void)
 {
     size_t kept = 0;
-    for (size_t i = 0; i < slot->retired_len; i++) {
-        bool waits = i == 0 && slot->retired_len == RETIRED_MAX;
+    for (size_t i = 0; i < exiting_inits_len; i++) {
+        bool waits = i == 0 && exiting_inits_len == EXITING_INITS_MAX;
         pid_t got;
         do
-            got = waitpid(slot->retired[i], NULL, waits ? 0 : WNOHANG);
+            got = waitpid(exiting_inits[i], NULL, waits ? 0 : WNOHANG);
         while (got < 0 && errno == EINTR);
         if (got == 0)
-            slot->retired[kept++] = slot->retired[i];
+            exiting_inits[kept++] = exiting_inits[i];
     }
-    slot->retired_len = kept;
+    exiting_inits_len = kept;
 }
 
-/* While there is nothing to do: what has been retired is seen to its end. */
-static void await_request(struct slot *slot)
+/* Cleans up after earlier runs until a request arrives. */
+static void await_request(void)
 {
-    struct pollfd polled = { .fd = slot->socket, .events = POLLIN };
-    for (int wait_ms = 1; slot->retired_len + slot->leftovers_len > 0 && poll(&polled, 1, wait_ms) == 0;) {
-        reap_retired(slot);
-        remove_leftovers(slot);
+    struct pollfd polled = { .fd = slot.socket, .events = POLLIN };
+    for (int wait_ms = 1; exiting_inits_len + busy_groups_len > 0 && poll(&polled, 1, wait_ms) == 0;) {
+        reap_exiting_inits();
+        close_busy_groups();
         wait_ms = wait_ms < 1000 ? wait_ms * 2 : 1000;
     }
 }
 
-/* The run has been answered: first the next is made ready, while what is left of this one ends. */
-static void recycle(struct slot *slot, struct active_run *active_run)
+/* The run has been answered.  Prepares the next run while the rest of this one ends. */
+static void recycle(struct active_run *run)
 {
-    struct cgroup_run spent = slot->next;
-    cleanup_close(&active_run->line);
-    active_run->line = -1;
-    prepare_next(slot);
-    if (slot->backend->reset != NULL)
-        slot->backend->reset(slot);
-    reap_retired(slot);
-    if (active_run->init > 0 && !active_run->reaped)
-        slot->retired[slot->retired_len++] = active_run->init;
-    const int own[] = { active_run->report, active_run->notify, active_run->pidfd };
-    for (size_t i = 0; i < sizeof own / sizeof *own; i++)
-        if (own[i] >= 0)
-            (void)close(own[i]);
-    remove_leftovers(slot);
-    slot_remove_later(slot, &spent);
+    struct cgroup_run used = slot.group;
+    if (backend->release != NULL)
+        backend->release();
+    prepare_next();
+    if (backend->reset != NULL)
+        backend->reset(&slot);
+    reap_exiting_inits();
+    if (run->init > 0 && !run->reaped)
+        exiting_inits[exiting_inits_len++] = run->init;
+    cleanup_close(&run->report);
+    cleanup_close(&run->notify);
+    cleanup_close(&run->pidfd);
+    close_busy_groups();
+    close_group(&used);
 }
 
-static void setup(struct slot *slot)
+static int setup(struct error *err)
 {
-    const struct slot_settings *settings = slot->settings;
-    struct error err = { 0 };
+    const struct cgroup *group = &slot.settings->group;
     if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
-        error_set(&err, ERROR_SANDBOX, errno, "die with the launcher");
-    else if (cgroup_runs_open(&settings->group, &slot->cgroup_runs, &err) == 0 &&
-             (settings->group.version == CGROUP_NONE || cgroup_slot_enter(&settings->group, &err) == 0))
-        slot->backend->setup(slot, &err);
-    if (err.kind != ERROR_NONE) {
-        dprintf(STDERR_FILENO, "evalx slot %u: %s\n", settings->number, err.text);
-        _exit(1);
-    }
+        return error_set(err, ERROR_SANDBOX, errno, "die with the launcher");
+    if (cgroup_shared_open(group, &shared_group, err) < 0 ||
+        (group->mode != CGROUP_NONE && cgroup_slot_enter(group, err) < 0))
+        return -1;
+    return backend->setup(&slot, err);
 }
 
-/* How many its runs have.  Where they are pinned, slots take turns in the processors that the worker was given. */
-static unsigned take_processors(const struct slot_settings *settings)
+/*
+ * The number of processors that the slot's runs have.  If they are pinned, the slot takes one of the processors that
+ * the worker was given, in the order of the slots' numbers.
+ */
+static int take_processors(unsigned *ret, struct error *err)
 {
-    cpu_set_t set, one;
-    if (sched_getaffinity(0, sizeof set, &set) < 0)
-        return 1;
-    unsigned count = (unsigned)CPU_COUNT(&set), turn = settings->number % count;
-    if (!settings->pin)
-        return count;
+    cpu_set_t all, one;
+    *ret = 1;
+    if (sched_getaffinity(0, sizeof all, &all) < 0)
+        return 0;
+    unsigned count = (unsigned)CPU_COUNT(&all), turn = slot.settings->number % count;
+    if (!slot.settings->pin) {
+        *ret = count;
+        return 0;
+    }
     int cpu = 0;
-    while (!CPU_ISSET(cpu, &set) || turn-- > 0)
+    while (!CPU_ISSET(cpu, &all) || turn-- > 0)
         cpu++;
     CPU_ZERO(&one);
     CPU_SET(cpu, &one);
-    if (sched_setaffinity(0, sizeof one, &one) < 0) {
-        dprintf(STDERR_FILENO, "evalx slot %u: take processor %d: %s\n", settings->number, cpu, strerror(errno));
-        _exit(1);
-    }
-    return 1;
+    if (sched_setaffinity(0, sizeof one, &one) < 0)
+        return error_set(err, ERROR_SANDBOX, errno, "pin to processor %d", cpu);
+    return 0;
 }
 
 _Noreturn void slot_main(const struct slot_settings *settings, int socket)
 {
-    static struct slot slot;
+    struct error err;
     slot.settings = settings;
-    slot.backend = settings->isolate != NULL ? &backend_isolate : &backend_native;
     slot.socket = socket;
-    slot.processors = take_processors(settings);
-    slot.memory_max = request_memory_max();
-    setup(&slot);
-    prepare_next(&slot);
+    backend = settings->isolate != NULL ? &backend_isolate : &backend_native;
+    memory_max = request_memory_max();
+    if (take_processors(&processors, &err) < 0 || setup(&err) < 0)
+        give_up(err.text);
+    prepare_next();
     for (;;) {
         int fds[SLOT_FDS_MAX];
         size_t fds_len = 0;
-        await_request(&slot);
-        int got = receive_request(socket, &slot.request, fds, &fds_len, 0);
+        await_request();
+        int got = receive_request(&slot.request, fds, &fds_len, 0);
         if (got == 0 || (got < 0 && errno != EBADMSG))
             _exit(0);
         if (got < 0)
             continue;
-        if (slot.request.op != SLOT_RUN) { /* a kill that came too late */
+        if (slot.request.op != SLOT_RUN) { /* a kill for a run that has ended */
             for (size_t i = 0; i < fds_len; i++)
                 (void)close(fds[i]);
             continue;
         }
-        struct active_run active_run = { .init = -1, .pidfd = -1, .report = -1, .notify = -1, .line = -1 };
-        if (run(&slot, fds, fds_len, &active_run) < 0)
+        struct active_run run = { .init = -1, .pidfd = -1, .report = -1, .notify = -1 };
+        if (serve_run(fds, fds_len, &run) < 0)
             _exit(0);
-        recycle(&slot, &active_run);
+        recycle(&run);
     }
 }

@@ -1,4 +1,4 @@
-/* ahead: see the header. */
+/* standby: see the header. */
 #include "sandboxd/standby.h"
 
 #include <errno.h>
@@ -18,57 +18,57 @@
 #include "sandboxd/exec_cache.h"
 #include "sandboxd/init_process.h"
 
-bool standby_fits(const struct standby *standby, const struct standby_kind *kind)
+bool standby_fits(const struct standby *standby, const struct standby_spec *spec)
 {
-    const struct standby_kind *own = &standby->kind;
-    return own->image != NULL && own->image == kind->image && own->disk_bytes == kind->disk_bytes &&
-           own->class == kind->class && own->denied_ends == kind->denied_ends &&
-           (own->exec_cached == 0 || own->exec_cached == kind->exec_cached);
+    const struct standby_spec *own = &standby->spec;
+    return own->image != NULL && own->image == spec->image && own->disk_bytes == spec->disk_bytes &&
+           own->class == spec->class && own->kill_on_denied == spec->kill_on_denied &&
+           (own->cached_exec == 0 || own->cached_exec == spec->cached_exec);
 }
 
-int standby_make(const struct standby_kind *kind, const struct cgroup_run *run, const struct seccomp_filters *filters,
-                 bool stands, int network, int exec_stub, uid_t uid, int probe, struct standby *ret, struct error *err)
+int standby_make(const struct standby_spec *spec, const struct standby_context *context, struct standby *ret,
+                 struct error *err)
 {
-    int line[2], inner[2], report[2], notify[2];
+    int request[2], stub[2], report[2], notify[2];
     if (pipe2(report, O_CLOEXEC) < 0)
         return error_set(err, ERROR_SANDBOX, errno, "make the report pipe");
     auto_close int report_read = report[0], report_write = report[1];
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, line) < 0)
-        return error_set(err, ERROR_SANDBOX, errno, "make the line of a box");
-    auto_close int line_own = line[0], line_init = line[1];
-    /* All here, in the slot's own network: see backend_native.c. */
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, inner) < 0)
-        return error_set(err, ERROR_SANDBOX, errno, "make the inner line of a box");
-    auto_close int inner_init = inner[0], inner_program = inner[1];
-    auto_close int notify_own = -1, notify_init = -1;
-    if (kind->denied_ends) {
+    /* The sockets are made here, in the slot's own network namespace: see setup in backend_native.c. */
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, request) < 0)
+        return error_set(err, ERROR_SANDBOX, errno, "make the request socket");
+    auto_close int request_slot = request[0], request_init = request[1];
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, stub) < 0)
+        return error_set(err, ERROR_SANDBOX, errno, "make the exec stub's socket");
+    auto_close int stub_init = stub[0], stub_child = stub[1];
+    auto_close int notify_slot = -1, notify_child = -1;
+    if (spec->kill_on_denied) {
         if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, notify) < 0)
-            return error_set(err, ERROR_SANDBOX, errno, "make the line for refused calls");
-        notify_own = notify[0];
-        notify_init = notify[1];
+            return error_set(err, ERROR_SANDBOX, errno, "make the socket for the listener");
+        notify_slot = notify[0];
+        notify_child = notify[1];
     }
+    const struct seccomp_filters *filters = context->filters;
     struct box_plan plan = {
-        .run = run,
-        .filter = stands ? &filters->rest[kind->class] : &filters->whole[kind->class],
-        .strict_filter = &filters->strict[kind->class],
-        .notify = notify_init,
-        .exec_stub = exec_stub,
-        .probe = probe,
-        .mount_ns = kind->image->mount_ns,
-        .network = network,
-        .line = line_init,
-        .inner = { inner_init, inner_program },
+        .run = context->run,
+        .filter = context->slot_filter_loaded ? &filters->box[spec->class] : &filters->full[spec->class],
+        .notify_filter = &filters->notify[spec->class],
+        .notify_socket = notify_child,
+        .exec_stub = context->exec_stub,
+        .probe = context->probe,
+        .mount_ns = spec->image->mount_ns,
+        .network_ns = context->network_ns,
+        .request_socket = request_init,
+        .stub_socket = { stub_init, stub_child },
         .report = report_write,
-        .uid = uid,
+        .uid = context->uid,
     };
-    (void)snprintf(plan.box_options, sizeof plan.box_options, "mode=0700,size=%" PRIu64 ",nr_inodes=%d",
-                   kind->disk_bytes, BOX_INODES);
-    (void)snprintf(plan.id_map, sizeof plan.id_map, "%d %u 1", UID_INSIDE, (unsigned)uid);
-    if (kind->exec_cached != 0)
-        (void)snprintf(plan.exec_cached_at, sizeof plan.exec_cached_at, "/box/%s", kind->program);
+    (void)snprintf(plan.tmpfs_options, sizeof plan.tmpfs_options, "mode=0700,size=%" PRIu64 ",nr_inodes=%d",
+                   spec->disk_bytes, BOX_INODES);
+    (void)snprintf(plan.id_map, sizeof plan.id_map, "%d %u 1", UID_INSIDE, (unsigned)context->uid);
+    if (spec->cached_exec != 0)
+        (void)snprintf(plan.cached_path, sizeof plan.cached_path, "/box/%s", spec->cached_name);
     int pidfd = -1;
-    /* CLEAR_SIGHAND: a signal init has no handler for cannot be sent to it from inside; one it has (a sanitizer's)
-     * can. */
+    /* CLEAR_SIGHAND: signals from inside reach init only if it has a handler, as a sanitizer may install. */
     struct clone_args args = {
         .flags = CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_PIDFD | CLONE_CLEAR_SIGHAND,
         .pidfd = (uint64_t)(uintptr_t)&pidfd,
@@ -80,25 +80,26 @@ int standby_make(const struct standby_kind *kind, const struct cgroup_run *run, 
     if (init < 0)
         return error_set(err, ERROR_SANDBOX, errno,
                          "clone the run's first process (are user, pid, ipc and uts namespaces enabled?)");
-    *ret = (struct standby){ .kind = *kind,
+    *ret = (struct standby){ .spec = *spec,
+                             .uid = context->uid,
                              .init = init,
                              .pidfd = pidfd,
-                             .line = take_fd(&line_own),
+                             .request_socket = take_fd(&request_slot),
                              .report = take_fd(&report_read),
-                             .notify = take_fd(&notify_own) };
+                             .notify_socket = take_fd(&notify_slot) };
     return 0;
 }
 
 void standby_drop(struct standby *standby)
 {
-    if (standby->kind.image == NULL)
+    if (standby->spec.image == NULL)
         return;
     (void)syscall(SYS_pidfd_send_signal, standby->pidfd, SIGKILL, NULL, 0);
     while (waitpid(standby->init, NULL, 0) < 0 && errno == EINTR)
         ;
-    const int own[] = { standby->pidfd, standby->line, standby->report, standby->notify };
-    for (size_t i = 0; i < sizeof own / sizeof *own; i++)
-        if (own[i] >= 0)
-            (void)close(own[i]);
+    cleanup_close(&standby->pidfd);
+    cleanup_close(&standby->request_socket);
+    cleanup_close(&standby->report);
+    cleanup_close(&standby->notify_socket);
     memset(standby, 0, sizeof *standby);
 }

@@ -1,8 +1,9 @@
 /*
- * ahead: the box of a slot's next run, made before there is a request for it (see stage.h for its two processes).
+ * standby: a box made before its request (init_process.h describes its two processes).
  *
- * It is made for what the last request asked for; another kind of run gets one made then and there.  Whatever a request
- * decides (files, words, streams, limits) reaches it as an order, after which it is the run's and used once.
+ * The slot makes it to the specification of its last run.  If the next request needs another kind of box, that one is
+ * made when the request arrives.  Everything that a request decides (files, words, streams, limits) reaches the box as
+ * an exec request, after which the box belongs to that run.  A box is used once.
  */
 #pragma once
 #include <stdbool.h>
@@ -14,32 +15,41 @@
 #include "sandboxd/rootfs.h"
 #include "sandboxd/seccomp_filter.h"
 
-/* What a box is made for. */
-struct standby_kind {
-    struct image *image; /* assembled */
+/* The properties of a box that are fixed when it is made. */
+struct standby_spec {
+    struct image *image; /* assembled; NULL: no box */
     uint64_t disk_bytes;
     uint32_t class;
-    bool denied_ends;
-    uint64_t exec_cached; /* the number of the program that is in it already (shelf.h); 0: none */
-    const char *program;  /* what that is called in the box */
+    bool kill_on_denied;     /* a denied syscall ends the run */
+    uint64_t cached_exec;    /* number of the cached executable in it (exec_cache.h); 0: none */
+    const char *cached_name; /* its name in the box */
+};
+
+/* What else is needed to make a box.  All of it is borrowed. */
+struct standby_context {
+    const struct cgroup_run *run;
+    const struct seccomp_filters *filters;
+    bool slot_filter_loaded; /* the calling process has loaded filters->slot */
+    int network_ns;
+    int exec_stub; /* of exec_stub_open */
+    int probe;     /* executable for a self-test, or -1 */
+    uid_t uid;     /* of the program */
 };
 
 struct standby {
-    struct standby_kind kind; /* image NULL: none is there */
+    struct standby_spec spec; /* image NULL: there is no standby box */
+    uid_t uid;
     pid_t init;
-    int pidfd, line, report, notify; /* refusals: where the listener of refused calls will arrive, or -1 */
+    int pidfd, request_socket, report;
+    int notify_socket; /* receives the listener for denied syscalls, or -1 */
 };
 
-/* Is one there, made for this kind?  One without a program does where there could be one. */
-bool standby_fits(const struct standby *standby, const struct standby_kind *kind);
+/* Can this box serve a run with this spec?  One without a cached executable serves a run that could have one, too. */
+bool standby_fits(const struct standby *standby, const struct standby_spec *spec);
 
-/*
- * Starts the box's first process, in the run's group; what fails in it later is told through `report`.  `stands`: the
- * caller has loaded the standing filter.  `probe`: the executable of a self-test, or -1.  `network`: the namespace the
- * box stands in; `threshold`: exec_stub_open's; `uid`: the program's.
- */
-int standby_make(const struct standby_kind *kind, const struct cgroup_run *run, const struct seccomp_filters *filters,
-                 bool stands, int network, int exec_stub, uid_t uid, int probe, struct standby *ret, struct error *err);
+/* Starts the box's init in the run's group.  A step that fails later is reported through `report`. */
+int standby_make(const struct standby_spec *spec, const struct standby_context *context, struct standby *ret,
+                 struct error *err);
 
-/* Ends the box and waits for its end; nothing is left.  One that is not there is fine. */
+/* Kills the box and waits for its end.  Does nothing if there is none. */
 void standby_drop(struct standby *standby);

@@ -1,16 +1,17 @@
 /*
- * guardian: the first process of the root side.  A separate small static executable inside the evalx binary (see
- * sandbox/sandbox.c), so that it holds no secret, no HTTP, no JSON, no store, and forks quickly.
+ * supervisor: the first process of the root side, and main() of its executable.  That is a small static executable inside
+ * the evalx binary (sandbox/sandbox.c): it holds no secret, no HTTP, JSON or store code, and forks quickly.
  *
  *   evalx-launcher CONTROL_FD UID_BASE INSECURE_NO_CGROUP IMAGES_FOLDER ISOLATE PIN
  *
- * ISOLATE is the path of the isolate command, or empty for the native driver.  PIN is 1 where the runs of a slot have
- * one processor.
+ * ISOLATE is the path of the isolate command, or empty for the native backend.  PIN is 1 if the runs of a slot have one
+ * processor.
  *
- * It gives up the capabilities nobody below needs, builds the filters, makes the cgroup tree, and forks the launcher,
- * which does all the work.  Should the launcher die, its slots die with it (PR_SET_PDEATHSIG); the guardian ends what
- * is left in the tree and forks another, which says hello again; the worker then names its images anew and asks for
- * its slots. When the worker is gone the launcher ends by itself, and the guardian removes the tree.
+ * The supervisor drops the capabilities that no process of the root side needs, builds the filters, makes the cgroup
+ * tree, and forks the launcher, which does all the work.  If the launcher dies, its slots die with it
+ * (PR_SET_PDEATHSIG).  The supervisor kills what is left in the tree and forks another, which sends hello again.  The
+ * worker then names its images again and opens its slots again.  When the worker is gone the launcher exits, and the
+ * supervisor removes the tree.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -27,15 +28,15 @@
 #include <unistd.h>
 
 #include "sandbox/protocol.h"
-#include "sandboxd/cgroup_file.h"
 #include "sandboxd/launcher.h"
 #include "sandboxd/probe.h"
 
 /*
- * Only what slots and image builders use; the bounding set follows, so no child has more.  isolate also raises its
- * network namespace's loopback, and changes the modes of folders that are no longer root's.
+ * Keeps the capabilities that slots and image builders use, and drops all others, also from the bounding set.  isolate
+ * needs two more: it brings up the loopback of its network namespace, and changes modes of folders that root no longer
+ * owns.
  */
-static int keep_few_capabilities(bool for_isolate, struct error *err)
+static int drop_capabilities(bool for_isolate, struct error *err)
 {
     static const int kept[] = { CAP_CHOWN,      CAP_KILL,      CAP_SETGID, CAP_SETUID,      CAP_SETPCAP,
                                 CAP_SYS_CHROOT, CAP_SYS_ADMIN, CAP_MKNOD,  CAP_DAC_OVERRIDE };
@@ -64,45 +65,31 @@ static int prepare(struct launcher_settings *settings, bool insecure_no_cgroup, 
 {
     if (geteuid() != 0)
         return error_set(err, ERROR_SETUP, 0, "the sandbox must be started as root (sudo evalx ...)");
-    (void)setsid(); /* a terminal's Ctrl-C is for the worker, which then drains */
+    (void)setsid(); /* Ctrl-C in a terminal is for the worker, which then drains */
     if (prctl(PR_SET_CHILD_SUBREAPER, 1) < 0)
         return error_set(err, ERROR_SETUP, errno, "become the reaper of orphans");
     if (setgroups(0, NULL) < 0)
         return error_set(err, ERROR_SETUP, errno, "drop groups");
-    if (keep_few_capabilities(isolate[0] != '\0', err) < 0)
+    if (drop_capabilities(isolate[0] != '\0', err) < 0)
         return -1;
     if (seccomp_filters_build(settings->pin, &settings->filters, err) < 0)
         return -1;
     if (!insecure_no_cgroup && cgroup_tree_open(&settings->tree, err) < 0)
         return -1;
     if (isolate[0] != '\0')
-        return isolate_probe(isolate, settings->tree.version != CGROUP_NONE, &settings->isolate, err);
+        return isolate_probe(isolate, settings->tree.mode != CGROUP_NONE, &settings->isolate, err);
     return 0;
 }
 
-/* Ends what a dead launcher left: processes and the groups of its slots.  The tree itself stays. */
-static void clear_tree(const struct cgroup *tree)
-{
-    for (unsigned waited = 0; tree->version != CGROUP_NONE && waited < CLEAN_UP_MS; waited += 5) {
-        unsigned stayed = 0;
-        for (int i = 0; i < CGROUP_CONTROLLERS; i++)
-            if (tree->dirs[i] >= 0)
-                stayed += cgroup_clear_children(tree->dirs[i], CGROUP_MAIN);
-        if (stayed == 0)
-            return;
-        (void)nanosleep(&(struct timespec){ .tv_nsec = 5000000 }, NULL);
-    }
-}
-
-/* Has the worker closed its end?  Then nobody needs another launcher. */
+/* Has the worker closed its end?  Then no other launcher is needed. */
 static bool worker_is_gone(int control)
 {
     struct pollfd polled = { .fd = control, .events = POLLRDHUP };
     return poll(&polled, 1, 0) > 0 && (polled.revents & (POLLHUP | POLLRDHUP | POLLERR)) != 0;
 }
 
-/* The launcher's exit status once it ended by itself. */
-static int guard(const struct launcher_settings *settings, int control)
+/* Restarts the launcher until it exits by itself.  Returns its exit status. */
+static int supervise(const struct launcher_settings *settings, int control)
 {
     for (;;) {
         pid_t launcher = fork();
@@ -110,19 +97,19 @@ static int guard(const struct launcher_settings *settings, int control)
             _exit(launcher_main(settings, control));
         int status = 0;
         pid_t ended;
-        do /* orphans of a dead launcher come here too, and are reaped on the way */
+        do /* also reaps orphans of a dead launcher */
             ended = waitpid(-1, &status, 0);
         while (launcher > 0 && ended != launcher && (ended > 0 || errno == EINTR));
         if (launcher < 0 || WIFEXITED(status) || worker_is_gone(control))
             return launcher > 0 && WIFEXITED(status) ? WEXITSTATUS(status) : 1;
         dprintf(STDERR_FILENO, "evalx-launcher: the launcher died of signal %d; starting another\n", WTERMSIG(status));
-        clear_tree(&settings->tree);
+        (void)cgroup_tree_clear(&settings->tree, CLEAN_UP_MS);
     }
 }
 
 int main(int argc, char **argv)
 {
-    if (argc == 2 && strcmp(argv[1], "probe") == 0) /* in a box: child_setup.c */
+    if (argc == 2 && strcmp(argv[1], "probe") == 0) /* the self-test, in a box */
         _exit(probe_main());
     if (argc != 7) {
         dprintf(STDERR_FILENO, "evalx-launcher is started by evalx, not by hand\n");
@@ -142,14 +129,14 @@ int main(int argc, char **argv)
         (void)cgroup_tree_close(&settings.tree, CLEAN_UP_MS);
         return 1;
     }
-    /* A terminal's or a service manager's signals are for the worker, which then drains. */
-    sigset_t held;
-    sigemptyset(&held);
-    sigaddset(&held, SIGTERM);
-    sigaddset(&held, SIGINT);
-    sigaddset(&held, SIGHUP);
-    (void)sigprocmask(SIG_BLOCK, &held, NULL);
-    int status = guard(&settings, control);
+    /* Signals of a terminal or a service manager are for the worker, which then drains. */
+    sigset_t blocked;
+    sigemptyset(&blocked);
+    sigaddset(&blocked, SIGTERM);
+    sigaddset(&blocked, SIGINT);
+    sigaddset(&blocked, SIGHUP);
+    (void)sigprocmask(SIG_BLOCK, &blocked, NULL);
+    int status = supervise(&settings, control);
     if (cgroup_tree_close(&settings.tree, CLEAN_UP_MS) < 0)
         dprintf(STDERR_FILENO, "evalx-launcher: cgroup %s could not be removed; the next start tries again\n",
                 settings.tree.name);

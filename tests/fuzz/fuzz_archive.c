@@ -1,6 +1,6 @@
 /*
- * A bundle as a taken-over worker, or a program at compile time, may have written it.  Unpacking makes nothing outside
- * its folder and nothing but plain files; what it made, packed and unpacked again, is the same.
+ * An archive that a hostile worker, or a program at compile time, may have written.  Unpacking creates only plain files,
+ * and nothing outside its folder.  Packing and unpacking them again gives the same files.
  */
 #include "fuzz.h"
 
@@ -67,7 +67,7 @@ static void make(void)
 
 static int archive_with(const void *bytes, size_t len)
 {
-    int fd = memfd_create("bundle", MFD_CLOEXEC);
+    int fd = memfd_create("archive", MFD_CLOEXEC);
     if (fd < 0 || write(fd, bytes, len) != (ssize_t)len)
         abort();
     return fd;
@@ -86,29 +86,29 @@ static unsigned entries_outside(void)
     struct stat st;
     if (stat(outside, &st) < 0)
         abort();
-    return (unsigned)st.st_nlink; /* folders only; files are seen by what is left when the inside has been emptied */
+    return (unsigned)st.st_nlink; /* counts folders; remove_top finds files */
 }
 
-/* The root side's look at it, as large as it must be for that: one file or none, of what the bundle says. */
-static void shelve(int archive, int folder)
+/* The exec cache stores one file of the archive or none.  The archive is enlarged to the cache's minimum first. */
+static void cache_executable(int archive, int folder)
 {
-    struct image image = { .exec_cache = folder };
-    struct exec_cache exec_cache;
+    struct image image = { .cache_dir = folder };
+    struct exec_cache cache;
     struct stat st;
     if (ftruncate(archive, size_of(archive) + 2 * EXEC_CACHE_FILE_BYTES_MIN) < 0)
         abort();
-    exec_cache_init(&exec_cache);
-    exec_cache_see(&exec_cache, archive);
-    assert(exec_cache_offer(&exec_cache, &image) == 0); /* seen once */
-    exec_cache_see(&exec_cache, archive);
-    uint64_t number = exec_cache_offer(&exec_cache, &image);
+    exec_cache_init(&cache);
+    exec_cache_see(&cache, archive);
+    assert(exec_cache_store(&cache, &image) == 0); /* seen once */
+    exec_cache_see(&cache, archive);
+    uint64_t number = exec_cache_store(&cache, &image);
     if (number != 0) {
         assert(fstatat(folder, EXEC_CACHE_NAME, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-               (uint64_t)st.st_size == exec_cache.size);
-        assert(number == 1 && exec_cache.size <= (uint64_t)size_of(archive) && strchr(exec_cache.name, '/') == NULL);
-        assert(archive_unpack_except(archive, folder, exec_cache.name) >= 0);
+               (uint64_t)st.st_size == cache.size);
+        assert(number == 1 && cache.size <= (uint64_t)size_of(archive) && strchr(cache.name, '/') == NULL);
+        assert(archive_unpack_except(archive, folder, cache.name) >= 0);
     }
-    exec_cache_see(&exec_cache, -1);
+    exec_cache_see(&cache, -1);
     assert(fstatat(folder, EXEC_CACHE_NAME, &st, AT_SYMLINK_NOFOLLOW) < 0 || number == 0);
     assert(entries_outside() == 3);
     (void)empty(inside);
@@ -137,7 +137,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
         assert(size_of(second) == size_of(first));
     }
     (void)empty(inside);
-    shelve(archive, folder);
+    cache_executable(archive, folder);
     (void)rmdir(inside);
     assert(rmdir(outside) == 0); /* fails where anything was made beside the folder */
     if (mkdir(outside, 0755) < 0 || mkdir(inside, 0755) < 0)

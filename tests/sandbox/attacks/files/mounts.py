@@ -6,7 +6,7 @@ import os
 won = []
 for attempt in (lambda: os.listdir("/.run"), lambda: os.stat("/.run/box"), lambda: os.chdir("/.run"),
                 lambda: os.mkdir("/.run/more"), lambda: os.chmod("/.run", 0o777), lambda: os.open("/.run/tmp", os.O_PATH),
-                lambda: os.listdir("/.closed"), lambda: os.stat("/.closed/shelf"), lambda: os.statvfs("/.closed/shelf"),
+                lambda: os.listdir("/.closed"), lambda: os.stat("/.closed/exec"), lambda: os.statvfs("/.closed/exec"),
                 lambda: os.mkdir("/.closed/more")):
     try:
         attempt()
@@ -17,7 +17,7 @@ with open("/proc/self/mountinfo", encoding="utf-8") as file:
     for line in file:
         fields = line.split()
         place, options, kind = fields[4], fields[5].split(","), line.split(" - ")[1]
-        if "rw" in options and place not in ("/box", "/tmp", "/dev/shm", "/proc", "/.run", "/.closed/shelf"):
+        if "rw" in options and place not in ("/box", "/tmp", "/dev/shm", "/proc", "/.run", "/.closed/exec"):
             won.append(line)
         if "nosuid" not in options or ("nodev" not in options and place != "/dev"):
             won.append(line)

@@ -1,11 +1,11 @@
 /*
- * cgroup_find: where this host keeps its hierarchies, and the folder of the group this process lives in.
+ * cgroup_detect: see the header.
  *
- * A hierarchy's mount shows a subtree of it (field "root" of mountinfo); the group of this process is named from
- * the hierarchy's top.  Where that group is not below the mounted subtree (a container that hides it), the
- * mount's own top is the best there is.
+ * /proc/self/mountinfo names the mounts.  A mount may show only a subtree of its hierarchy (mountinfo's field "root"),
+ * while /proc/self/cgroup names the group of this process from the top of the hierarchy.  If that group is not below
+ * the mounted subtree (a container may hide it), the top of the mount is used instead.
  */
-#include "sandboxd/cgroup_find.h"
+#include "sandboxd/cgroup_detect.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -14,11 +14,12 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "sandboxd/cgroup_file.h"
 
 #define PATH_BYTES 1024
 
-/* One of a comma-separated list? */
-static bool listed(const char *list, const char *word)
+/* Is the word in the comma-separated list? */
+static bool is_listed(const char *list, const char *word)
 {
     size_t len = strlen(word);
     for (const char *at = list; (at = strstr(at, word)) != NULL; at += len)
@@ -27,8 +28,8 @@ static bool listed(const char *list, const char *word)
     return false;
 }
 
-/* The group of this process in the hierarchy of `controller` ("" for v2): the third field of /proc/self/cgroup. */
-static int own_group(const char *controller, char ret[PATH_BYTES])
+/* Finds the group of this process in the hierarchy of `controller`: the third field of /proc/self/cgroup. */
+static int find_own_group(const char *controller, char ret[PATH_BYTES])
 {
     FILE *file = fopen("/proc/self/cgroup", "re");
     if (file == NULL)
@@ -43,7 +44,7 @@ static int own_group(const char *controller, char ret[PATH_BYTES])
             continue;
         *path++ = '\0';
         list++;
-        if (controller[0] == '\0' ? list[0] == '\0' : listed(list, controller)) {
+        if (controller[0] == '\0' ? list[0] == '\0' : is_listed(list, controller)) {
             (void)snprintf(ret, PATH_BYTES, "%s", path);
             found = 0;
         }
@@ -52,8 +53,8 @@ static int own_group(const char *controller, char ret[PATH_BYTES])
     return found;
 }
 
-/* mountinfo: "36 35 98:0 /root /mnt opts shared:1 - type source superopts" */
-static bool mount_matches(char *line, const char *controller, char **ret_root, char **ret_point)
+/* Parses a line of mountinfo: "36 35 98:0 /root /mnt opts shared:1 - type source superopts". */
+static bool is_mount_of(char *line, const char *controller, char **ret_root, char **ret_point)
 {
     char *tail = strstr(line, " - ");
     if (tail == NULL)
@@ -63,7 +64,7 @@ static bool mount_matches(char *line, const char *controller, char **ret_root, c
     if (sscanf(tail + 3, "%31s %*s %511s", type, options) != 2)
         return false;
     if (controller[0] == '\0' ? strcmp(type, "cgroup2") != 0
-                              : strcmp(type, "cgroup") != 0 || !listed(options, controller))
+                              : strcmp(type, "cgroup") != 0 || !is_listed(options, controller))
         return false;
 
     char *at = line;
@@ -94,7 +95,7 @@ static int find_mount(const char *controller, char ret_root[PATH_BYTES], char re
     while (found < 0 && fgets(line, sizeof line, file) != NULL) {
         line[strcspn(line, "\n")] = '\0';
         char *root, *point;
-        if (mount_matches(line, controller, &root, &point)) {
+        if (is_mount_of(line, controller, &root, &point)) {
             (void)snprintf(ret_root, PATH_BYTES, "%s", root);
             (void)snprintf(ret_point, PATH_BYTES, "%s", point);
             found = 0;
@@ -104,10 +105,10 @@ static int find_mount(const char *controller, char ret_root[PATH_BYTES], char re
     return found;
 }
 
-int cgroup_find(const char *controller, int *ret_own, int *ret_top, bool *ret_own_is_top)
+int cgroup_hierarchy_open(const char *controller, struct cgroup_hierarchy *ret)
 {
     char root[PATH_BYTES], point[PATH_BYTES], group[PATH_BYTES];
-    if (find_mount(controller, root, point) < 0 || own_group(controller, group) < 0) {
+    if (find_mount(controller, root, point) < 0 || find_own_group(controller, group) < 0) {
         errno = ENOENT;
         return -1;
     }
@@ -122,12 +123,30 @@ int cgroup_find(const char *controller, int *ret_own, int *ret_top, bool *ret_ow
     while (*below == '/')
         below++;
     int own = *below == '\0' ? -1 : openat(top, below, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    *ret_own_is_top = own < 0;
-    if (own < 0)
+    bool own_is_top = own < 0;
+    if (own_is_top)
         own = openat(top, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (own < 0)
         return -1;
-    *ret_own = own;
-    *ret_top = take_fd(&top);
+    *ret = (struct cgroup_hierarchy){ .own = own, .top = take_fd(&top), .own_is_top = own_is_top };
     return 0;
+}
+
+void cgroup_hierarchy_close(struct cgroup_hierarchy *hierarchy)
+{
+    cleanup_close(&hierarchy->own);
+    cleanup_close(&hierarchy->top);
+    hierarchy->own = hierarchy->top = -1;
+}
+
+enum cgroup_mode cgroup_detect_mode(struct cgroup_hierarchy *ret)
+{
+    if (cgroup_hierarchy_open("", ret) < 0)
+        return CGROUP_V1;
+    char controllers[256] = "";
+    (void)cgroup_file_read(ret->top, "cgroup.controllers", controllers, sizeof controllers);
+    if (strstr(controllers, "memory") != NULL && strstr(controllers, "pids") != NULL)
+        return CGROUP_V2;
+    cgroup_hierarchy_close(ret);
+    return CGROUP_V1;
 }
