@@ -334,7 +334,9 @@ int main(int argc, char **argv)
     struct sandbox *sandbox;
     struct sandbox_slot *slot;
     struct error err;
-    struct sandbox_settings settings = { .images_folder = "/opt/evalx/chroots", .uid_base = 1900000000, .warm = true };
+    struct sandbox_settings settings = { .images_folder = "/opt/evalx/chroots",
+                                         .uid_base = 1900000000,
+                                         .prestart = true };
     if (sandbox_start(&settings, &sandbox, &err) < 0 || sandbox_image(sandbox, "host", &err) < 0 ||
         sandbox_slot_open(sandbox, 0, &slot, &err) < 0)
         die("sandbox", err.text);

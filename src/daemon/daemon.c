@@ -79,10 +79,10 @@ int daemon_start_sandbox(const struct config *config, struct sandbox **ret, stru
         .images_folder = config->images,
         .uid_base = config->uid_base,
         .insecure_no_cgroup = config->insecure_no_cgroup,
-        .driver = config->sandbox_backend,
+        .backend = config->sandbox_backend,
         .isolate = config->isolate,
         .denied_syscalls_kill = strcmp(config->denied_syscalls, "kill") == 0,
-        .warm = config->prestart,
+        .prestart = config->prestart,
         .pin = config->pin,
     };
 

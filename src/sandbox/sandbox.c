@@ -1,9 +1,9 @@
 /*
- * sandbox: the worker's end of the line to the launcher.
+ * sandbox: starts the launcher and sends it requests over the control socket.
  *
- * The launcher is a static executable embedded in this binary (launcher_blob), started from a memfd with an empty
- * environment and three descriptors: so there is one file to install, it always fits this build, and the process that
- * stays root has none of this process's memory.
+ * The launcher is a static executable embedded in this binary (launcher_blob).  It is executed from a memfd with an
+ * empty environment; besides its standard streams it gets only the control socket.  So there is one file to install,
+ * the launcher always fits this build, and the process that stays root holds none of this process's memory.
  */
 #include "sandbox/sandbox.h"
 
@@ -23,9 +23,11 @@
 
 #include "base/cleanup.h"
 #include "base/packet.h"
+#include "base/sync.h"
 #include "sandbox/sandbox_internal.h"
 
-#define ANSWER_MS 20000
+#define PATH_BYTES 4096
+#define REPLY_MS 20000
 #define STOP_MS 5000
 #ifndef MFD_EXEC
 #define MFD_EXEC 0x10u
@@ -33,9 +35,55 @@
 
 extern const char launcher_blob[], launcher_blob_end[];
 
+/* ---- start ---- */
+
+/* Skips empty and relative parts of PATH: nothing is installed in the current folder. */
+static int find_on_path(const char *command, char ret_path[PATH_BYTES])
+{
+    const char *part = getenv("PATH");
+    if (part == NULL)
+        part = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin";
+    for (const char *end; part != NULL; part = end != NULL ? end + 1 : NULL) {
+        end = strchr(part, ':');
+        size_t len = end != NULL ? (size_t)(end - part) : strlen(part);
+        if (len == 0 || part[0] != '/' || len + 1 + strlen(command) >= PATH_BYTES)
+            continue;
+        (void)snprintf(ret_path, PATH_BYTES, "%.*s/%s", (int)len, part, command);
+        if (access(ret_path, X_OK) == 0)
+            return 0;
+    }
+    return -1;
+}
+
+/*
+ * The path of the isolate command, or "" for the native backend.  It is searched here and not in the launcher, because
+ * the launcher's environment is empty.
+ */
+static int find_isolate(const struct sandbox_settings *settings, char ret_path[PATH_BYTES], struct error *err)
+{
+    const char *isolate = settings->isolate;
+
+    ret_path[0] = '\0';
+    if (settings->backend == NULL || strcmp(settings->backend, "native") == 0)
+        return 0;
+    if (strcmp(settings->backend, "isolate") != 0)
+        return error_set(err, ERROR_SETUP, 0, "unknown driver %s: expected native or isolate", settings->backend);
+    if (settings->denied_syscalls_kill)
+        return error_set(err, ERROR_SETUP, 0, "refused_calls=kill needs driver=native: isolate can only return EPERM");
+    if (isolate == NULL || isolate[0] == '\0')
+        return find_on_path("isolate", ret_path) == 0
+                   ? 0
+                   : error_set(err, ERROR_SETUP, 0,
+                               "driver isolate: no isolate on PATH (install isolate 2.x, or set EVALX_ISOLATE)");
+    if (isolate[0] != '/' || strlen(isolate) >= PATH_BYTES)
+        return error_set(err, ERROR_SETUP, 0, "EVALX_ISOLATE must be an absolute path");
+    (void)snprintf(ret_path, PATH_BYTES, "%s", isolate);
+    return 0;
+}
+
 static int open_launcher_file(struct error *err)
 {
-    /* Said aloud: vm.memfd_noexec=1 makes the others not executable.  Linux before 6.3 does not know the flag. */
+    /* With vm.memfd_noexec=1 only MFD_EXEC makes a memfd executable.  Linux before 6.3 does not know the flag. */
     auto_close int fd = memfd_create("evalx-launcher", MFD_CLOEXEC | MFD_EXEC);
     if (fd < 0 && errno == EINVAL)
         fd = memfd_create("evalx-launcher", MFD_CLOEXEC);
@@ -67,7 +115,7 @@ static _Noreturn void become_launcher(int file, int control, const struct sandbo
                                  NULL };
     const char *const env[] = { NULL };
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-    /* First out of the way of 3 and 4, then into place. */
+    /* Duplicate them above 3 and 4 first, so that neither overwrites the other. */
     int high_control = fcntl(control, F_DUPFD_CLOEXEC, 10), high_file = fcntl(file, F_DUPFD_CLOEXEC, 10);
     if (null < 0 || dup2(null, STDIN_FILENO) < 0 || dup2(null, STDOUT_FILENO) < 0 || high_control < 0 ||
         high_file < 0 || dup2(high_control, CONTROL) < 0 || dup3(high_file, FILE_FD, O_CLOEXEC) < 0)
@@ -77,13 +125,15 @@ static _Noreturn void become_launcher(int file, int control, const struct sandbo
     _exit(127);
 }
 
-/* 0, -1 where the reply tells of a failure, -2 where none came.  *ret_fd: the descriptor that came along, or -1. */
+/* ---- requests ---- */
+
+/* 0; -1 if the reply reports a failure; -2 if none arrived.  *ret_fd is the descriptor sent along, or -1. */
 static int receive_reply(int control, struct control_reply *reply, int *ret_fd, struct error *err)
 {
     struct pollfd polled = { .fd = control, .events = POLLIN };
     int ready;
     do
-        ready = poll(&polled, 1, ANSWER_MS);
+        ready = poll(&polled, 1, REPLY_MS);
     while (ready < 0 && errno == EINTR);
     *ret_fd = -1;
     memset(reply, 0, sizeof *reply);
@@ -103,8 +153,8 @@ static int receive_reply(int control, struct control_reply *reply, int *ret_fd, 
 
 int sandbox_start(const struct sandbox_settings *settings, struct sandbox **ret, struct error *err)
 {
-    char isolate[SANDBOX_PATH_BYTES];
-    if (sandbox_backend_find(settings, isolate, err) < 0)
+    char isolate[PATH_BYTES];
+    if (find_isolate(settings, isolate, err) < 0)
         return -1;
     auto_close int file = open_launcher_file(err);
     if (file < 0)
@@ -118,10 +168,10 @@ int sandbox_start(const struct sandbox_settings *settings, struct sandbox **ret,
         (void)close(pair[1]);
         return error_set(err, ERROR_SETUP, ENOMEM, "start sandbox");
     }
-    (void)pthread_mutex_init(&sandbox->lock, NULL);
+    mutex_init(&sandbox->lock);
     sandbox->control = pair[0];
     sandbox->denied_syscalls_kill = settings->denied_syscalls_kill;
-    sandbox->warm = settings->warm && isolate[0] == '\0';
+    sandbox->prestart = settings->prestart && isolate[0] == '\0';
     sandbox->launcher = fork();
     if (sandbox->launcher == 0)
         become_launcher(file, pair[1], settings, isolate);
@@ -139,14 +189,17 @@ int sandbox_start(const struct sandbox_settings *settings, struct sandbox **ret,
         return error_within(err, "start the sandbox");
     }
     sandbox->cgroup_version = hello.value;
-    sandbox->native = isolate[0] == '\0';
-    memcpy(sandbox->driver, hello.text, sizeof sandbox->driver);
+    sandbox->is_native = isolate[0] == '\0';
+    memcpy(sandbox->backend, hello.text, sizeof sandbox->backend);
     *ret = sandbox;
     return 0;
 }
 
-/* One question, one answer.  Returns 1 when the launcher says hello instead: it was started again and knows nothing. */
-static int ask_once(struct sandbox *sandbox, struct control_request request, int *ret_fd, struct error *err)
+/*
+ * Sends one request and waits for its reply.  Returns 1 if a HELLO arrives instead: the launcher was restarted and has
+ * forgotten all earlier requests.
+ */
+static int request_once(struct sandbox *sandbox, struct control_request request, int *ret_fd, struct error *err)
 {
     request.sequence = ++sandbox->sequence;
     if (packet_send(sandbox->control, &request, sizeof request, NULL, 0) < 0)
@@ -164,7 +217,7 @@ static int ask_once(struct sandbox *sandbox, struct control_request request, int
                 (void)close(fd);
             return result == 0 ? 0 : -1;
         }
-        if (fd >= 0) /* the answer to a question that was put again */
+        if (fd >= 0) /* the reply to a request that has been repeated since */
             (void)close(fd);
     }
 }
@@ -176,22 +229,19 @@ static struct control_request image_request(const char *name)
     return request;
 }
 
-/* After a hello the images are named again and the question is put again.  A launcher that keeps dying is broken. */
-static int ask(struct sandbox *sandbox, const struct control_request *request, int *ret_fd, struct error *err)
+/* As request_once.  After a HELLO it repeats the images and the request; a launcher that keeps dying is broken. */
+static int send_request(struct sandbox *sandbox, const struct control_request *request, int *ret_fd, struct error *err)
 {
-    (void)pthread_mutex_lock(&sandbox->lock);
-    int result = ask_once(sandbox, *request, ret_fd, err);
+    lock_guard(&sandbox->lock);
+    int result = request_once(sandbox, *request, ret_fd, err);
     for (int rounds = 0; rounds < 3 && result == 1; rounds++) {
         atomic_fetch_add(&sandbox->restarts, 1);
         for (size_t i = 0; i < sandbox->images_len; i++)
-            if (ask_once(sandbox, image_request(sandbox->images[i]), NULL, err) != 0)
-                break; /* the question itself then fails too, with a better text */
-        result = ask_once(sandbox, *request, ret_fd, err);
+            if (request_once(sandbox, image_request(sandbox->images[i]), NULL, err) != 0)
+                break; /* the request itself then fails, too, with a better message */
+        result = request_once(sandbox, *request, ret_fd, err);
     }
-    if (result == 1)
-        result = error_set(err, ERROR_SANDBOX, 0, "the launcher keeps dying");
-    (void)pthread_mutex_unlock(&sandbox->lock);
-    return result;
+    return result == 1 ? error_set(err, ERROR_SANDBOX, 0, "the launcher keeps dying") : result;
 }
 
 unsigned sandbox_restarts(const struct sandbox *sandbox)
@@ -202,30 +252,27 @@ unsigned sandbox_restarts(const struct sandbox *sandbox)
 int sandbox_image(struct sandbox *sandbox, const char *name, struct error *err)
 {
     if (strlen(name) >= CONTROL_IMAGE_BYTES)
-        return error_set(err, ERROR_SETUP, 0, "the name of image %s is too long", name);
+        return error_set(err, ERROR_SETUP, 0, "image name %s is too long", name);
     struct control_request request = image_request(name);
-    if (ask(sandbox, &request, NULL, err) < 0)
+    if (send_request(sandbox, &request, NULL, err) < 0)
         return -1;
-    (void)pthread_mutex_lock(&sandbox->lock);
-    size_t known = 0;
-    while (known < sandbox->images_len && strcmp(sandbox->images[known], name) != 0)
-        known++;
-    if (known == sandbox->images_len && known < IMAGES_MAX) {
-        memcpy(sandbox->images[known], request.image, sizeof request.image);
-        sandbox->images_len++;
-    }
-    (void)pthread_mutex_unlock(&sandbox->lock);
+    lock_guard(&sandbox->lock);
+    for (size_t i = 0; i < sandbox->images_len; i++)
+        if (strcmp(sandbox->images[i], name) == 0)
+            return 0;
+    if (sandbox->images_len < IMAGES_MAX)
+        memcpy(sandbox->images[sandbox->images_len++], request.image, sizeof request.image);
     return 0;
 }
 
-int sandbox_open_slot(struct sandbox *sandbox, uint32_t slot, int *ret_socket, struct error *err)
+int sandbox_open_slot(struct sandbox *sandbox, uint32_t slot_number, int *ret_socket, struct error *err)
 {
-    struct control_request request = { .op = CONTROL_SLOT, .slot = slot };
+    struct control_request request = { .op = CONTROL_SLOT, .slot = slot_number };
     int fd = -1;
-    if (ask(sandbox, &request, &fd, err) < 0)
-        return error_within(err, "open slot %" PRIu32, slot);
+    if (send_request(sandbox, &request, &fd, err) < 0)
+        return error_within(err, "open slot %" PRIu32, slot_number);
     if (fd < 0)
-        return error_set(err, ERROR_SANDBOX, 0, "the launcher opened slot %" PRIu32 " without a socket", slot);
+        return error_set(err, ERROR_SANDBOX, 0, "the launcher opened slot %" PRIu32 " without a socket", slot_number);
     *ret_socket = fd;
     return 0;
 }
@@ -237,19 +284,19 @@ const char *sandbox_cgroup(const struct sandbox *sandbox)
 
 const char *sandbox_backend(const struct sandbox *sandbox)
 {
-    return sandbox->driver;
+    return sandbox->backend;
 }
 
 bool sandbox_is_native(const struct sandbox *sandbox)
 {
-    return sandbox->native;
+    return sandbox->is_native;
 }
 
 void sandbox_stop(struct sandbox *sandbox)
 {
     if (sandbox == NULL)
         return;
-    (void)close(sandbox->control); /* the launcher takes this as the end */
+    (void)close(sandbox->control); /* this makes the launcher exit */
     for (int waited = 0; sandbox->launcher > 0 && waited < STOP_MS; waited += 2) {
         pid_t ended = waitpid(sandbox->launcher, NULL, WNOHANG);
         if (ended != 0 && !(ended < 0 && errno == EINTR))

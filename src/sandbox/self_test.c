@@ -1,4 +1,4 @@
-/* self_test: see the header. */
+/* self_test: runs the probe and evaluates its outcome. */
 #include "sandbox/self_test.h"
 
 #include <inttypes.h>
@@ -8,7 +8,7 @@
 #include "sandbox/protocol.h"
 
 static const struct limits probe_limits = {
-    .cpu_us = 10000000, /* it takes milliseconds; in an emulated or overloaded machine, seconds */
+    .cpu_us = 10000000, /* the probe takes milliseconds; on an emulated or overloaded machine, seconds */
     .wall_us = 60000000,
     .memory_bytes = 128 << 20,
     .stack_bytes = 1 << 20,
@@ -19,8 +19,8 @@ static const struct limits probe_limits = {
     .open_files = PROBE_OPEN_FILES_MAX,
 };
 
-/* What the group has counted, as the probe cannot know which group it is in. */
-static int judge_figures(const struct run_stats *stats, const char *cgroup, struct error *err)
+/* Checks what the cgroup has counted.  The probe cannot, because it does not see its own cgroup. */
+static int check_stats(const struct run_stats *stats, const char *cgroup, struct error *err)
 {
     bool counts_peak = strcmp(cgroup, "v2") != 0 || stats->memory_bytes > 0; /* memory.peak: Linux 5.19 */
 
@@ -30,14 +30,14 @@ static int judge_figures(const struct run_stats *stats, const char *cgroup, stru
         return error_set(err, ERROR_SETUP, 0, "memory: the run's cgroup has counted %" PRIu64 " of %u bytes",
                          stats->memory_bytes, PROBE_MEMORY_BYTES);
     if (stats->processes_denied == 0)
-        return error_set(err, ERROR_SETUP, 0, "process limit: the run's cgroup has refused no process");
+        return error_set(err, ERROR_SETUP, 0, "process limit: the run's cgroup has denied no process");
     return 0;
 }
 
-/* A line a wall -> one line. */
+/* The failed checks, one per line, as one line. */
 static const char *join_lines(const struct buf *lines, char ret[400])
 {
-    size_t len = lines->len - 1 < 399 ? lines->len - 1 : 399; /* the last line's end goes */
+    size_t len = lines->len - 1 < 399 ? lines->len - 1 : 399; /* without the final newline */
 
     for (size_t i = 0; i < len; i++)
         ret[i] = lines->at[i] == '\n' ? ';' : lines->at[i];
@@ -49,21 +49,21 @@ int self_test_judge(const struct run_outcome *outcome, const char *cgroup, struc
 {
     const struct run_stats *stats = &outcome->stats;
     struct text errors = buf_text(&outcome->errors);
-    char walls[400];
+    char failed[400];
 
     if (outcome->output.len > 0)
-        return error_set(err, ERROR_SETUP, 0, "these walls are missing: %s", join_lines(&outcome->output, walls));
+        return error_set(err, ERROR_SETUP, 0, "failed isolation checks: %s", join_lines(&outcome->output, failed));
     if (stats->signal != 0 || stats->exit_code != 0)
         return error_set(err, ERROR_SETUP, 0, "the probe ended with signal %d, exit code %d: %.*s", stats->signal,
                          stats->exit_code, (int)errors.len, errors.len > 0 ? errors.at : "");
-    return strcmp(cgroup, "none") == 0 ? 0 : judge_figures(stats, cgroup, err);
+    return strcmp(cgroup, "none") == 0 ? 0 : check_stats(stats, cgroup, err);
 }
 
 static int run_probe(struct sandbox_slot *slot, const char *image, const char *cgroup, struct error *err)
 {
     char *const argv[] = { (char *)(uintptr_t) "probe", NULL };
     char *const env[] = { NULL };
-    const struct run_request job = {
+    const struct run_request request = {
         .image = image,
         .class = RUN_CLASS_NATIVE,
         .argv = argv,
@@ -74,7 +74,7 @@ static int run_probe(struct sandbox_slot *slot, const char *image, const char *c
     };
     struct run_outcome outcome;
 
-    if (sandbox_run(slot, &job, &outcome, err) < 0)
+    if (sandbox_run(slot, &request, &outcome, err) < 0)
         return -1;
     int result = self_test_judge(&outcome, cgroup, err);
     run_outcome_done(&outcome);
@@ -92,7 +92,7 @@ int self_test_run(struct sandbox *sandbox, const char *image, uint64_t *ret_us, 
     sandbox_slot_close(slot);
     if (result < 0) {
         err->kind = ERROR_SETUP;
-        return error_within(err, "self-test of the sandbox");
+        return error_within(err, "sandbox self-test");
     }
     *ret_us = clock_mono_us() - begun_us;
     return 0;

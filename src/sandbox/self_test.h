@@ -1,6 +1,8 @@
 /*
- * self_test: proves at a start, in a few milliseconds, that the walls stand: the launcher's probe (sandboxd/probe.h)
- * runs in a box as any program would, and the run's group must have counted what it used.
+ * self_test: the sandbox self-test at startup, which takes a few milliseconds.
+ *
+ * A probe (sandboxd/probe.h) runs in a box like any program and tries to do what programs must not be able to do.  The
+ * cgroup of the run must also have counted the resources that the probe used.
  */
 #pragma once
 #include <stdint.h>
@@ -8,10 +10,10 @@
 #include "sandbox/sandbox.h"
 
 /*
- * Uses slot 0 and closes it again, so call it before boxes are opened.  The image has been named.  0, or *err
- * (ERROR_SETUP) with each wall that is missing; then nothing may be run here.
+ * Opens slot 0 and closes it again, so call it before slots are opened, and after sandbox_image.  On failure *err
+ * (ERROR_SETUP) names the failed isolation checks, and nothing may be run on this host.
  */
 int self_test_run(struct sandbox *sandbox, const char *image, uint64_t *ret_us, struct error *err);
 
-/* Pure: what the probe's outcome means.  `cgroup` is sandbox_cgroup's word. */
+/* Evaluates the probe's outcome.  Pure.  `cgroup` is the result of sandbox_cgroup. */
 int self_test_judge(const struct run_outcome *outcome, const char *cgroup, struct error *err);

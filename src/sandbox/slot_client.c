@@ -1,9 +1,10 @@
 /*
- * box: the worker's half of a run: hand over the descriptors, read what the program writes, take the facts.
+ * slot_client: the client's side of a run.  It sends the request with its descriptors, reads what the program writes
+ * and takes the statistics.
  *
- * The streams are pipes read here with a bound.  Beyond the bound bytes are read and dropped, so that the program
- * cannot block the way, and the slot is told to end the run.  The slot answers when nothing of the run lives any
- * more; what is then still in the pipes is read to the end.
+ * The program's stdout and stderr are pipes.  Bytes beyond the output limit are read and dropped, so the program never
+ * blocks on a full pipe, and the slot is asked to end the run.  The slot replies when no process of the run is left;
+ * whatever is in the pipes then is read to the end.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -21,18 +22,20 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/packet.h"
+#include "base/sync.h"
 #include "sandbox/sandbox_internal.h"
 
-/* How long beyond the wall limit a slot may take to answer before it counts as broken. */
-#define ANSWER_GRACE_US 40000000ull
-/* How long after the end of the streams it is looked for without sleeping. */
-#define ANSWER_NEAR_US 100
-/* What takes longer between two looks was somebody else on this processor. */
+/* A slot that has not replied so long after the wall limit counts as broken. */
+#define REPLY_GRACE_US 40000000ull
+/* For how long the reply is polled without sleeping when the streams have ended. */
+#define SPIN_US 100
+/* A sched_yield that took longer let another thread run: the processor is not idle. */
 #define YIELDED_US 20
 
-/* The descriptors of a run. */
-struct descriptors {
-    int input, output_read, output_write, errors_read, errors_write, keep;
+/* The descriptors of a run; -1 where there is none.  Index 0 is stdout, 1 is stderr. */
+struct run_fds {
+    int input, keep;
+    int read_end[2], write_end[2];
 };
 
 struct sandbox_slot {
@@ -40,43 +43,42 @@ struct sandbox_slot {
     uint32_t slot_number;
     int socket; /* -1: broken, to be opened again */
     uint32_t runs;
-    pthread_mutex_t lock; /* guards running and sends on the socket by sandbox_cancel */
-    bool running;
+    pthread_mutex_t lock; /* guards is_running and kill, and sends on the socket */
+    bool is_running;
     struct slot_request request;
-    struct slot_request kill; /* guarded by lock */
-    struct descriptors next;  /* of the next run: streams, and an empty input; made while one runs; -1 where not */
+    struct slot_request kill;
+    struct run_fds next; /* for the next run: streams and an empty input, made while a run is going on */
 };
 
-/* One stream of the program while it is read. */
-struct stream {
-    int fd; /* -1 when it has ended */
-    struct buf *into;
-    bool cut;
-};
+static const struct run_fds no_fds = { -1, -1, { -1, -1 }, { -1, -1 } };
 
-static const struct descriptors no_descriptors = { -1, -1, -1, -1, -1, -1 };
-
-static void descriptors_close(struct descriptors *d)
+static void close_now(int *fd)
 {
-    const int all[] = { d->input, d->output_read, d->output_write, d->errors_read, d->errors_write, d->keep };
+    cleanup_close(fd);
+    *fd = -1;
+}
+
+static void run_fds_close(struct run_fds *fds)
+{
+    int *const all[] = { &fds->input,       &fds->keep,         &fds->read_end[0],
+                         &fds->read_end[1], &fds->write_end[0], &fds->write_end[1] };
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
-        if (all[i] >= 0)
-            (void)close(all[i]);
+        close_now(all[i]);
 }
 
 int sandbox_slot_open(struct sandbox *sandbox, uint32_t slot_number, struct sandbox_slot **ret, struct error *err)
 {
     struct sandbox_slot *slot = calloc(1, sizeof *slot);
     if (slot == NULL)
-        return error_set(err, ERROR_SANDBOX, ENOMEM, "open box %" PRIu32, slot_number);
+        return error_set(err, ERROR_SANDBOX, ENOMEM, "open slot %" PRIu32, slot_number);
     if (sandbox_open_slot(sandbox, slot_number, &slot->socket, err) < 0) {
         free(slot);
         return -1;
     }
     slot->sandbox = sandbox;
     slot->slot_number = slot_number;
-    slot->next = no_descriptors;
-    (void)pthread_mutex_init(&slot->lock, NULL);
+    slot->next = no_fds;
+    mutex_init(&slot->lock);
     *ret = slot;
     return 0;
 }
@@ -85,113 +87,35 @@ void sandbox_slot_close(struct sandbox_slot *slot)
 {
     if (slot == NULL)
         return;
-    if (slot->socket >= 0)
-        (void)close(slot->socket);
-    descriptors_close(&slot->next);
+    close_now(&slot->socket);
+    run_fds_close(&slot->next);
     (void)pthread_mutex_destroy(&slot->lock);
     free(slot);
 }
 
-/* ---- the request ---- */
-
-static int add_words(struct slot_request *request, char *const *words, uint32_t *ret_count, struct error *err)
+/* Replaces a broken slot for the next run.  If this fails, the next run tries again and reports the error. */
+static void reopen(struct sandbox_slot *slot)
 {
-    uint32_t count = 0;
-    for (; words[count] != NULL; count++) {
-        size_t len = strlen(words[count]) + 1;
-        if (len > SLOT_STRINGS_BYTES - request->strings_len || request->words + count >= SLOT_WORDS_MAX)
-            return error_set(err, ERROR_SANDBOX, E2BIG, "arguments and environment take more than %u bytes or %u words",
-                             SLOT_STRINGS_BYTES, SLOT_WORDS_MAX);
-        memcpy(request->strings + request->strings_len, words[count], len);
-        request->strings_len += (uint32_t)len;
-    }
-    *ret_count = count;
-    return 0;
+    struct error ignored;
+    int fresh = -1;
+    if (sandbox_open_slot(slot->sandbox, slot->slot_number, &fresh, &ignored) < 0)
+        fresh = -1;
+    lock_guard(&slot->lock);
+    cleanup_close(&slot->socket);
+    slot->socket = fresh;
+    slot->is_running = false;
 }
-
-static int fill_request(struct sandbox_slot *slot, const struct run_request *job, struct error *err)
-{
-    struct slot_request *request = &slot->request;
-    request->op = SLOT_RUN;
-    request->run = ++slot->runs;
-    request->flags = (job->archive_fd >= 0 ? SLOT_HAS_ARCHIVE : 0) | (job->keep_files ? SLOT_KEEP_FILES : 0) |
-                     (job->self_test                        ? SLOT_SELF_TEST
-                      : slot->sandbox->denied_syscalls_kill ? SLOT_DENIED_ENDS
-                                                            : 0);
-    memset(request->source, 0, sizeof request->source);
-    if (slot->sandbox->warm && job->prestart_source != NULL && strlen(job->prestart_source) < sizeof request->source) {
-        request->flags |= SLOT_MAY_PRESTART;
-        memcpy(request->source, job->prestart_source, strlen(job->prestart_source));
-    }
-    request->class = job->class;
-    request->words = request->variables = request->strings_len = 0;
-    request->limits = job->limits;
-    memset(request->image, 0, sizeof request->image);
-    if (snprintf(request->image, sizeof request->image, "%s", job->image) >= (int)sizeof request->image)
-        return error_set(err, ERROR_SANDBOX, 0, "the name of image %s is too long", job->image);
-    if (add_words(request, job->argv, &request->words, err) < 0)
-        return -1;
-    return add_words(request, job->env, &request->variables, err);
-}
-
-static int open_input(struct text input, int *ret_fd, struct error *err)
-{
-    /* Also when it is empty: the host's /dev/null is one inode for all, and a lock or a watch on it tells of others. */
-    auto_close int fd = memfd_create("stdin", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    if (fd < 0)
-        return error_set(err, ERROR_SANDBOX, errno, "memfd for the input");
-    for (size_t at = 0; at < input.len;) {
-        ssize_t wrote = write(fd, input.at + at, input.len - at);
-        if (wrote < 0 && errno == EINTR)
-            continue;
-        if (wrote <= 0)
-            return error_set(err, ERROR_SANDBOX, errno, "write the input");
-        at += (size_t)wrote;
-    }
-    if (lseek(fd, 0, SEEK_SET) < 0 ||
-        fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) < 0)
-        return error_set(err, ERROR_SANDBOX, errno, "seal the input");
-    *ret_fd = take_fd(&fd);
-    return 0;
-}
-
-/* The read end does not block; the write end is the program's, and does. */
-static int open_stream(int *ret_read, int *ret_write, struct error *err)
-{
-    int ends[2];
-    if (pipe2(ends, O_CLOEXEC) < 0)
-        return error_set(err, ERROR_SANDBOX, errno, "pipe for the output");
-    /* Write-only for whoever opens it by its name: /dev/stdout is no way to read what was written. */
-    if (fcntl(ends[0], F_SETFL, O_NONBLOCK) < 0 || fchmod(ends[1], S_IWUSR) < 0) {
-        (void)close(ends[0]);
-        (void)close(ends[1]);
-        return error_set(err, ERROR_SANDBOX, errno, "pipe for the output");
-    }
-    *ret_read = ends[0];
-    *ret_write = ends[1];
-    return 0;
-}
-
-/* ---- while it runs ---- */
 
 static void send_kill(struct sandbox_slot *slot, uint32_t reason)
 {
-    (void)pthread_mutex_lock(&slot->lock);
-    if (slot->running) {
-        slot->kill.op = SLOT_KILL;
-        slot->kill.run = slot->request.run;
-        slot->kill.reason = reason;
-        (void)packet_send(slot->socket, &slot->kill, SLOT_REQUEST_SHORT_BYTES, NULL,
-                          0); /* gone: sandbox_run sees it too */
-    }
-    (void)pthread_mutex_unlock(&slot->lock);
-}
-
-static void set_running(struct sandbox_slot *slot, bool running)
-{
-    (void)pthread_mutex_lock(&slot->lock);
-    slot->running = running;
-    (void)pthread_mutex_unlock(&slot->lock);
+    lock_guard(&slot->lock);
+    if (!slot->is_running)
+        return;
+    slot->kill.op = SLOT_KILL;
+    slot->kill.run = slot->request.run;
+    slot->kill.reason = reason;
+    /* If the slot is gone, sandbox_run notices it, too. */
+    (void)packet_send(slot->socket, &slot->kill, SLOT_REQUEST_SHORT_BYTES, NULL, 0);
 }
 
 void sandbox_cancel(struct sandbox_slot *slot)
@@ -199,123 +123,215 @@ void sandbox_cancel(struct sandbox_slot *slot)
     send_kill(slot, SLOT_KILL_CANCEL);
 }
 
-/* Reads what is there.  Returns true, and may leave some, when bytes had to be dropped for the first time. */
-static bool read_stream(struct stream *stream)
+/* ---- before a run ---- */
+
+static int add_words(struct slot_request *to, char *const *words, uint32_t *ret_count, struct error *err)
+{
+    uint32_t count = 0;
+    for (; words[count] != NULL; count++) {
+        size_t len = strlen(words[count]) + 1;
+        if (len > SLOT_STRINGS_BYTES - to->strings_len || to->words + count >= SLOT_WORDS_MAX)
+            return error_set(err, ERROR_SANDBOX, E2BIG, "arguments and environment take more than %u bytes or %u words",
+                             SLOT_STRINGS_BYTES, SLOT_WORDS_MAX);
+        memcpy(to->strings + to->strings_len, words[count], len);
+        to->strings_len += (uint32_t)len;
+    }
+    *ret_count = count;
+    return 0;
+}
+
+static int fill_request(struct sandbox_slot *slot, const struct run_request *from, struct error *err)
+{
+    const struct sandbox *sandbox = slot->sandbox;
+    struct slot_request *to = &slot->request;
+
+    memset(to, 0, offsetof(struct slot_request, strings));
+    to->op = SLOT_RUN;
+    to->run = ++slot->runs;
+    to->class = from->class;
+    to->limits = from->limits;
+    if (from->archive_fd >= 0)
+        to->flags |= SLOT_HAS_ARCHIVE;
+    if (from->keep_files)
+        to->flags |= SLOT_KEEP_FILES;
+    if (from->self_test)
+        to->flags |= SLOT_SELF_TEST; /* the probe makes denied calls and must live on */
+    else if (sandbox->denied_syscalls_kill)
+        to->flags |= SLOT_DENIED_ENDS;
+    if (sandbox->prestart && from->prestart_source != NULL && strlen(from->prestart_source) < sizeof to->source) {
+        to->flags |= SLOT_MAY_PRESTART;
+        memcpy(to->source, from->prestart_source, strlen(from->prestart_source));
+    }
+    if (snprintf(to->image, sizeof to->image, "%s", from->image) >= (int)sizeof to->image)
+        return error_set(err, ERROR_SANDBOX, 0, "image name %s is too long", from->image);
+    if (add_words(to, from->argv, &to->words, err) < 0)
+        return -1;
+    return add_words(to, from->env, &to->variables, err);
+}
+
+/* Also for an empty input: the host's /dev/null is one inode for all boxes, where locks and watches show other runs. */
+static int open_input(struct text input, int *ret_fd, struct error *err)
+{
+    auto_close int fd = memfd_create("stdin", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    if (fd < 0)
+        return error_set(err, ERROR_SANDBOX, errno, "memfd for stdin");
+    for (size_t at = 0; at < input.len;) {
+        ssize_t wrote = write(fd, input.at + at, input.len - at);
+        if (wrote < 0 && errno == EINTR)
+            continue;
+        if (wrote <= 0)
+            return error_set(err, ERROR_SANDBOX, errno, "write stdin");
+        at += (size_t)wrote;
+    }
+    if (lseek(fd, 0, SEEK_SET) < 0 ||
+        fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) < 0)
+        return error_set(err, ERROR_SANDBOX, errno, "seal stdin");
+    *ret_fd = take_fd(&fd);
+    return 0;
+}
+
+/* The descriptors that every run needs, unless they are there already. */
+static int run_fds_prepare(struct run_fds *fds, struct error *err)
+{
+    if (fds->input < 0 && open_input((struct text){ 0 }, &fds->input, err) < 0)
+        return -1;
+    for (size_t i = 0; i < 2; i++) {
+        int ends[2];
+        if (fds->read_end[i] >= 0)
+            continue;
+        if (pipe2(ends, O_CLOEXEC) < 0)
+            return error_set(err, ERROR_SANDBOX, errno, "pipe for the output");
+        fds->read_end[i] = ends[0];
+        fds->write_end[i] = ends[1];
+        /* Write-only also for the program that opens /dev/stdout: it must not read what others wrote. */
+        if (fcntl(ends[0], F_SETFL, O_NONBLOCK) < 0 || fchmod(ends[1], S_IWUSR) < 0)
+            return error_set(err, ERROR_SANDBOX, errno, "pipe for the output");
+    }
+    return 0;
+}
+
+/* Takes the prepared descriptors, and opens those that this request needs besides. */
+static int run_fds_open(struct run_fds *fds, struct sandbox_slot *slot, const struct run_request *request,
+                        struct error *err)
+{
+    *fds = slot->next;
+    slot->next = no_fds;
+    if (request->input.len > 0) {
+        close_now(&fds->input);
+        if (open_input(request->input, &fds->input, err) < 0)
+            return -1;
+    }
+    if (request->keep_files) {
+        fds->keep = memfd_create("kept", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+        if (fds->keep < 0)
+            return error_set(err, ERROR_SANDBOX, errno, "memfd for the files of the box");
+    }
+    return run_fds_prepare(fds, err);
+}
+
+static int send_run(struct sandbox_slot *slot, const struct run_request *request, const struct run_fds *fds,
+                    struct error *err)
+{
+    int sent[SLOT_FDS_MAX] = { fds->input, fds->write_end[0], fds->write_end[1] };
+    size_t len = SLOT_FD_BASE_COUNT_;
+    if (request->archive_fd >= 0)
+        sent[len++] = request->archive_fd;
+    if (request->keep_files)
+        sent[len++] = fds->keep;
+    lock_guard(&slot->lock);
+    if (packet_send(slot->socket, &slot->request, slot_request_size(&slot->request), sent, len) < 0)
+        return error_set(err, ERROR_SANDBOX, errno, "slot %" PRIu32 " has ended", slot->slot_number);
+    slot->is_running = true;
+    return 0;
+}
+
+/* ---- during a run ---- */
+
+/*
+ * Reads a stream until it is empty, and closes it at its end.  Returns true when the first bytes had to be dropped,
+ * possibly with more to read: at once, because a fast writer may never leave the pipe empty.
+ */
+static bool read_stream(int *fd, struct buf *into, bool *cut)
 {
     static _Thread_local char bytes[65536];
     for (;;) {
-        ssize_t got = read(stream->fd, bytes, sizeof bytes);
+        ssize_t got = read(*fd, bytes, sizeof bytes);
         if (got < 0 && errno == EINTR)
             continue;
         if (got < 0 && errno == EAGAIN)
             return false;
         if (got <= 0) {
-            cleanup_close(&stream->fd);
-            stream->fd = -1;
+            close_now(fd);
             return false;
         }
-        size_t room = stream->into->max - stream->into->len;
+        size_t room = into->max - into->len;
         size_t kept = (size_t)got < room ? (size_t)got : room;
-        struct error ignored; /* no memory: the rest is dropped, and the cut is told */
-        if (kept > 0 && buf_append(stream->into, bytes, kept, &ignored) < 0)
+        struct error ignored; /* out of memory: the rest is dropped and counts as cut */
+        if (kept > 0 && buf_append(into, bytes, kept, &ignored) < 0)
             kept = 0;
-        if (kept < (size_t)got && !stream->cut) {
-            stream->cut = true;
-            return true; /* at once: a fast writer may never leave the pipe empty */
+        if (kept < (size_t)got && !*cut) {
+            *cut = true;
+            return true;
         }
     }
 }
 
 /*
- * What is left in a pipe when nothing of the run lives.  Its end is not waited for: a descriptor that was sent over a
- * socket nobody can receive from any more keeps the pipe open until the kernel collects such sockets, which may take
- * long.
+ * poll(2) that spins shortly if `is_ending`.  When the program has closed its streams, it has most likely ended, and
+ * the reply is some fifty microseconds away.  Sleeping for so short a time, and waking an idle processor, would take
+ * longer.  The spin yields the processor and stops when another thread wants it.
  */
-static void drain(struct stream *stream)
-{
-    while (stream->fd >= 0 && read_stream(stream))
-        ;
-    cleanup_close(&stream->fd);
-    stream->fd = -1;
-}
-
-/* A program that had started before its request came has streams of its own; true where these are they. */
-static bool take_streams(struct stream streams[2], const struct slot_reply *reply, const int ends[2], size_t ends_len)
-{
-    bool wanted = reply->op == SLOT_STREAMS && ends_len == 2;
-    for (size_t i = 0; i < ends_len; i++) {
-        int unwanted = wanted ? streams[i].fd : ends[i];
-        cleanup_close(&unwanted);
-        if (wanted)
-            streams[i].fd = ends[i];
-    }
-    return wanted;
-}
-
-/*
- * poll(2).  Where the program has closed its streams it has most likely ended, and the answer is some fifty
- * microseconds away: to sleep for so short a time, and on an idle machine to wake a processor of its sleep, takes
- * longer than to ask again.  The processor is left to whoever wants it; where somebody does, sleeping is as good.
- */
-static int await_any(struct pollfd *polled, nfds_t len, int wait_ms, bool is_ending)
+static int poll_slot(struct pollfd *polled, nfds_t len, int wait_ms, bool is_ending)
 {
     uint64_t begun = clock_mono_us(), now = begun;
-    for (bool alone = is_ending; alone && now - begun < ANSWER_NEAR_US;) {
+    for (bool is_idle = is_ending; is_idle && now - begun < SPIN_US;) {
         int ready = poll(polled, len, 0);
         if (ready != 0)
             return ready;
         (void)sched_yield();
         uint64_t before = now;
         now = clock_mono_us();
-        alone = now - before < YIELDED_US;
+        is_idle = now - before < YIELDED_US;
     }
     return poll(polled, len, wait_ms);
 }
 
-/* Until the slot has answered; then the streams have ended. */
-static int follow(struct sandbox_slot *slot, struct stream streams[2], struct slot_reply *reply, bool *ret_warm,
-                  struct error *err)
+/*
+ * Receives one message from the slot.  A prestarted program writes to pipes that were made before its request:
+ * SLOT_STREAMS brings their read ends, which replace those in `fds`.
+ */
+static int receive_message(struct sandbox_slot *slot, struct run_fds *fds, struct slot_reply *reply,
+                           bool *ret_prestarted, struct error *err)
 {
-    uint64_t deadline = clock_mono_us() + slot->request.limits.wall_us + ANSWER_GRACE_US;
-    for (bool answered = false; !answered;) {
-        struct pollfd polled[3] = {
-            { .fd = streams[0].fd, .events = POLLIN },
-            { .fd = streams[1].fd, .events = POLLIN },
-            { .fd = slot->socket, .events = POLLIN },
-        };
-        uint64_t now = clock_mono_us();
-        if (now >= deadline)
-            return error_set(err, ERROR_SANDBOX, ETIMEDOUT, "slot %" PRIu32 " does not answer", slot->slot_number);
-        bool is_ending = streams[0].fd < 0 && streams[1].fd < 0;
-        if (await_any(polled, 3, (int)((deadline - now) / 1000) + 1, is_ending) < 0 && errno != EINTR)
-            return error_set(err, ERROR_SANDBOX, errno, "poll");
-        for (int i = 0; i < 2; i++)
-            if (polled[i].revents != 0 && read_stream(&streams[i]))
-                send_kill(slot, SLOT_KILL_OUTPUT);
-        if (polled[2].revents == 0)
-            continue;
-        int ends[2];
-        size_t ends_len = 0;
-        int got = packet_receive(slot->socket, reply, sizeof *reply, ends, 2, &ends_len, 0);
-        if (got <= 0)
-            return error_set(err, ERROR_SANDBOX, got < 0 ? errno : 0, "slot %" PRIu32 " has ended", slot->slot_number);
-        *ret_warm |= take_streams(streams, reply, ends, ends_len);
-        answered = reply->op == SLOT_DONE && reply->run == slot->request.run;
+    int ends[2];
+    size_t ends_len = 0;
+    int got = packet_receive(slot->socket, reply, sizeof *reply, ends, 2, &ends_len, 0);
+    if (got <= 0)
+        return error_set(err, ERROR_SANDBOX, got < 0 ? errno : 0, "slot %" PRIu32 " has ended", slot->slot_number);
+    reply->text[sizeof reply->text - 1] = '\0';
+    bool are_streams = reply->op == SLOT_STREAMS && ends_len == 2;
+    *ret_prestarted |= are_streams;
+    for (size_t i = 0; i < ends_len; i++) {
+        if (are_streams) {
+            cleanup_close(&fds->read_end[i]);
+            fds->read_end[i] = ends[i];
+        } else {
+            (void)close(ends[i]);
+        }
     }
-    set_running(slot, false);
-    drain(&streams[0]);
-    drain(&streams[1]);
     return 0;
 }
 
-/* ---- the end ---- */
+/* ---- after a run ---- */
 
-static void take_facts(const struct sandbox_slot *slot, const struct slot_reply *reply, struct run_outcome *outcome)
+/* Takes the statistics, and adds to stderr what the sandbox has to say to the program's author. */
+static void take_stats(const struct sandbox_slot *slot, const struct slot_reply *reply, struct run_outcome *outcome)
 {
+    struct error ignored; /* no memory or no room: the statistics say the same */
+
     outcome->stats = reply->stats;
     outcome->stats.output_exceeded = outcome->output_cut || outcome->errors_cut;
     run_stats_compare(&outcome->stats, &slot->request.limits);
-    struct error ignored;
     if (reply->exec_os != 0)
         (void)buf_printf(&outcome->errors, &ignored, "evalx: cannot execute %s: %s\n", slot->request.strings,
                          strerror(reply->exec_os));
@@ -325,125 +341,87 @@ static void take_facts(const struct sandbox_slot *slot, const struct slot_reply 
                          name != NULL ? name : "unknown");
     }
     if (reply->text[0] != '\0')
-        (void)buf_printf(&outcome->errors, &ignored, "evalx: %.*s\n", (int)sizeof reply->text - 1, reply->text);
+        (void)buf_printf(&outcome->errors, &ignored, "evalx: %s\n", reply->text);
 }
 
-/* Opens the slot again, so that the next run finds a whole one.  Failing is not final: the next run tries too. */
-static void repair(struct sandbox_slot *slot)
+int sandbox_run(struct sandbox_slot *slot, const struct run_request *request, struct run_outcome *ret,
+                struct error *err)
 {
-    struct error ignored; /* the run's own error is what the caller hears */
-    int fresh = -1;
-    int result = sandbox_open_slot(slot->sandbox, slot->slot_number, &fresh, &ignored);
-    (void)pthread_mutex_lock(&slot->lock);
-    if (slot->socket >= 0)
-        (void)close(slot->socket);
-    slot->socket = result < 0 ? -1 : fresh;
-    slot->running = false;
-    (void)pthread_mutex_unlock(&slot->lock);
-}
-
-/* What every run needs, whatever it is; so it can be made ahead, and what is missing then is made when it is needed. */
-static int descriptors_prepare(struct descriptors *d, struct error *err)
-{
-    if (d->input < 0 && open_input((struct text){ 0 }, &d->input, err) < 0)
-        return -1;
-    if (d->output_read < 0 && open_stream(&d->output_read, &d->output_write, err) < 0)
-        return -1;
-    return d->errors_read < 0 ? open_stream(&d->errors_read, &d->errors_write, err) : 0;
-}
-
-static int descriptors_open(struct sandbox_slot *slot, struct descriptors *d, const struct run_request *job,
-                            struct error *err)
-{
-    *d = slot->next;
-    slot->next = no_descriptors;
-    if (descriptors_prepare(d, err) < 0)
-        return -1;
-    if (job->input.len > 0) {
-        (void)close(d->input);
-        d->input = -1;
-        if (open_input(job->input, &d->input, err) < 0)
-            return -1;
-    }
-    if (job->keep_files) {
-        d->keep = memfd_create("kept", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-        if (d->keep < 0)
-            return error_set(err, ERROR_SANDBOX, errno, "memfd for the files of the box");
-    }
-    return 0;
-}
-
-static int hand_over(struct sandbox_slot *slot, const struct run_request *job, const struct descriptors *d,
-                     struct error *err)
-{
-    int fds[SLOT_FDS_MAX] = { d->input, d->output_write, d->errors_write };
-    size_t len = SLOT_FD_BASE_COUNT_;
-    if (job->archive_fd >= 0)
-        fds[len++] = job->archive_fd;
-    if (job->keep_files)
-        fds[len++] = d->keep;
-    (void)pthread_mutex_lock(&slot->lock);
-    int result = packet_send(slot->socket, &slot->request, slot_request_size(&slot->request), fds, len);
-    int os = errno;
-    slot->running = result == 0;
-    (void)pthread_mutex_unlock(&slot->lock);
-    return result == 0 ? 0 : error_set(err, ERROR_SANDBOX, os, "slot %" PRIu32 " has ended", slot->slot_number);
-}
-
-int sandbox_run(struct sandbox_slot *slot, const struct run_request *job, struct run_outcome *ret, struct error *err)
-{
-    if (slot->socket < 0 && sandbox_open_slot(slot->sandbox, slot->slot_number, &slot->socket, err) < 0)
-        return -1;
-    if (fill_request(slot, job, err) < 0)
-        return -1;
+    __attribute__((cleanup(run_fds_close))) struct run_fds fds = no_fds;
     struct run_outcome outcome = { .archive_fd = -1 };
-    buf_init(&outcome.output, job->limits.output_bytes);
-    buf_init(&outcome.errors, job->limits.output_bytes);
-    struct descriptors d = no_descriptors;
+    struct buf *const into[2] = { &outcome.output, &outcome.errors };
+    bool *const cut[2] = { &outcome.output_cut, &outcome.errors_cut };
     struct slot_reply reply = { 0 };
-    int result = descriptors_open(slot, &d, job, err);
-    bool handed_over = false;
-    if (result == 0) {
-        result = hand_over(slot, job, &d, err);
-        handed_over = true;
+    struct error ignored;
+
+    /* The request and its descriptors. */
+    buf_init(&outcome.output, request->limits.output_bytes);
+    buf_init(&outcome.errors, request->limits.output_bytes);
+    if (slot->socket < 0 && sandbox_open_slot(slot->sandbox, slot->slot_number, &slot->socket, err) < 0)
+        goto failed;
+    if (fill_request(slot, request, err) < 0 || run_fds_open(&fds, slot, request, err) < 0)
+        goto failed;
+    if (send_run(slot, request, &fds, err) < 0)
+        goto broken;
+    close_now(&fds.write_end[0]);
+    close_now(&fds.write_end[1]);
+    (void)run_fds_prepare(&slot->next, &ignored); /* if this fails, the next run tries again and reports the error */
+
+    /* Read the streams until the slot replies. */
+    uint64_t deadline_us = clock_mono_us() + request->limits.wall_us + REPLY_GRACE_US;
+    while (reply.op != SLOT_DONE || reply.run != slot->request.run) {
+        struct pollfd polled[3] = {
+            { .fd = fds.read_end[0], .events = POLLIN },
+            { .fd = fds.read_end[1], .events = POLLIN },
+            { .fd = slot->socket, .events = POLLIN },
+        };
+        uint64_t now_us = clock_mono_us();
+        bool is_ending = fds.read_end[0] < 0 && fds.read_end[1] < 0;
+        if (now_us >= deadline_us) {
+            (void)error_set(err, ERROR_SANDBOX, ETIMEDOUT, "slot %" PRIu32 " does not answer", slot->slot_number);
+            goto broken;
+        }
+        if (poll_slot(polled, 3, (int)((deadline_us - now_us) / 1000) + 1, is_ending) < 0 && errno != EINTR) {
+            (void)error_set(err, ERROR_SANDBOX, errno, "poll");
+            goto broken;
+        }
+        for (size_t i = 0; i < 2; i++)
+            if (polled[i].revents != 0 && read_stream(&fds.read_end[i], into[i], cut[i]))
+                send_kill(slot, SLOT_KILL_OUTPUT);
+        if (polled[2].revents != 0 && receive_message(slot, &fds, &reply, &outcome.was_prestarted, err) < 0)
+            goto broken;
     }
-    if (result == 0) {
-        (void)close(d.output_write);
-        (void)close(d.errors_write);
-        struct stream streams[2] = { { take_fd(&d.output_read), &outcome.output, false },
-                                     { take_fd(&d.errors_read), &outcome.errors, false } };
-        d.output_write = d.errors_write = -1;
-        struct error later; /* the next run tries again, and tells */
-        (void)descriptors_prepare(&slot->next, &later);
-        result = follow(slot, streams, &reply, &outcome.was_prestarted, err);
-        outcome.output_cut = streams[0].cut;
-        outcome.errors_cut = streams[1].cut;
-        for (int i = 0; i < 2; i++)
-            if (streams[i].fd >= 0)
-                (void)close(streams[i].fd);
+    mutex_lock(&slot->lock);
+    slot->is_running = false;
+    mutex_unlock(&slot->lock);
+
+    /*
+     * Nothing of the run is left: take what is still in the pipes.  Their end is not awaited.  A descriptor that was
+     * sent over a socket nobody can receive from keeps a pipe open until the kernel collects the socket.
+     */
+    for (size_t i = 0; i < 2; i++)
+        while (fds.read_end[i] >= 0 && read_stream(&fds.read_end[i], into[i], cut[i]))
+            ;
+    if (reply.os != 0) {
+        (void)error_set(err, ERROR_SANDBOX, reply.os, "%s", reply.text);
+        goto failed;
     }
-    if (result < 0 && handed_over)
-        repair(slot);
-    reply.text[sizeof reply.text - 1] = '\0';
-    if (result == 0 && reply.os != 0)
-        result = error_set(err, ERROR_SANDBOX, reply.os, "%s", reply.text);
-    if (result == 0) {
-        take_facts(slot, &reply, &outcome);
-        if (reply.files_kept)
-            outcome.archive_fd = take_fd(&d.keep);
-        *ret = outcome;
-    } else {
-        run_outcome_done(&outcome);
-    }
-    descriptors_close(&d);
-    return result;
+    take_stats(slot, &reply, &outcome);
+    if (reply.files_kept)
+        outcome.archive_fd = take_fd(&fds.keep);
+    *ret = outcome;
+    return 0;
+
+broken:
+    reopen(slot);
+failed:
+    run_outcome_done(&outcome);
+    return -1;
 }
 
 void run_outcome_done(struct run_outcome *outcome)
 {
     buf_done(&outcome->output);
     buf_done(&outcome->errors);
-    if (outcome->archive_fd >= 0)
-        (void)close(outcome->archive_fd);
-    outcome->archive_fd = -1;
+    close_now(&outcome->archive_fd);
 }

@@ -57,7 +57,7 @@ int sandbox_fixture_start(void **state)
     (void)state;
     struct error err;
     struct sandbox_settings settings = {
-        .images_folder = "/opt/evalx/chroots", .uid_base = free_uids(), .warm = true, .driver = driver
+        .images_folder = "/opt/evalx/chroots", .uid_base = free_uids(), .prestart = true, .backend = driver
     };
     if (sandbox_start(&settings, &sandbox, &err) < 0 || sandbox_image(sandbox, "host", &err) < 0 ||
         sandbox_slot_open(sandbox, 0, &slot, &err) < 0) {
@@ -84,7 +84,7 @@ static bool isolate_is_missing(void)
     struct sandbox *tried = NULL;
     struct sandbox_settings settings = { .images_folder = "/opt/evalx/chroots",
                                          .uid_base = free_uids(),
-                                         .driver = driver };
+                                         .backend = driver };
     int result = sandbox_start(&settings, &tried, &err);
     if (result == 0)
         sandbox_stop(tried);

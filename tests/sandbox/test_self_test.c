@@ -98,7 +98,7 @@ static void a_wall_that_is_missing_in_a_box_is_named(void **state)
     assert_int_equal(self_test_judge(&outcome, sandbox_cgroup(sandbox), &err), -1);
     assert_int_equal(err.kind, ERROR_SETUP);
     assert_string_equal(err.text,
-                        "these walls are missing: limits: 512 open files;process limit: 8 more processes started");
+                        "failed isolation checks: limits: 512 open files;process limit: 8 more processes started");
     run_outcome_done(&outcome);
     sandbox_slot_close(slot);
 }
