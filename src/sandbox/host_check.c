@@ -1,8 +1,8 @@
 /*
- * host_check: see the header.
+ * host_check: the checks, one function each; simple sysctls share a table.
  *
- * Sysctls that have one good side stand in a table; what needs a thought has a function.  A file that is not there
- * means that the kernel was built without the feature: good for what endangers, bad for what protects.
+ * A missing file means that the kernel was built without the feature.  That is good if the feature is a risk, and bad if
+ * it is a protection.
  */
 #include <assert.h>
 #include <errno.h>
@@ -26,10 +26,9 @@ const char *host_state_name(enum host_state state)
     return names[state];
 }
 
-/* ---- what the files of host_check share ---- */
+/* ---- shared by the host_check files ---- */
 
-void host_tell(struct host_list *list, enum host_state state, const char *name, const char *remedy, const char *fmt,
-               ...)
+void host_add(struct host_list *list, enum host_state state, const char *name, const char *remedy, const char *fmt, ...)
 {
     if (list->len == HOST_FINDINGS_MAX)
         return;
@@ -134,7 +133,7 @@ static void check_kernel(struct host_list *list)
     char release[100];
     if (!host_read(list, "/proc/sys/kernel/osrelease", release, sizeof release) ||
         sscanf(release, "%u.%u", &list->kernel_major, &list->kernel_minor) != 2) {
-        host_tell(list, HOST_MISSING, "proc", "sudo mount -t proc proc /proc", "/proc tells no kernel version");
+        host_add(list, HOST_MISSING, "proc", "sudo mount -t proc proc /proc", "/proc shows no kernel version");
         return;
     }
     char lacks[160] = "";
@@ -143,26 +142,26 @@ static void check_kernel(struct host_list *list)
             (void)snprintf(lacks + strlen(lacks), sizeof lacks - strlen(lacks), "%s%s", lacks[0] != '\0' ? ", " : "",
                            needs[i].what);
     if (lacks[0] == '\0')
-        host_tell(list, HOST_OK, "kernel", NULL, "Linux %s has all calls that are needed", release);
+        host_add(list, HOST_OK, "kernel", NULL, "Linux %s has all system calls that are needed", release);
     else
-        host_tell(list, HOST_MISSING, "kernel",
-                  "install Linux 5.12 or newer (sudo apt install linux-image-amd64 or linux-generic) and reboot",
-                  "Linux %s lacks %s", release, lacks);
+        host_add(list, HOST_MISSING, "kernel",
+                 "install Linux 5.12 or newer (sudo apt install linux-image-amd64 or linux-generic) and reboot",
+                 "Linux %s lacks %s", release, lacks);
 }
 
 static void check_seccomp(struct host_list *list)
 {
     char actions[200];
-    const char *remedy = "boot a kernel with CONFIG_SECCOMP_FILTER=y (that of any distribution has it)";
+    const char *remedy = "boot a kernel with CONFIG_SECCOMP_FILTER=y (all distribution kernels have it)";
     if (!host_read(list, "/proc/sys/kernel/seccomp/actions_avail", actions, sizeof actions))
-        host_tell(list, HOST_MISSING, "seccomp", remedy, "no /proc/sys/kernel/seccomp");
+        host_add(list, HOST_MISSING, "seccomp", remedy, "no /proc/sys/kernel/seccomp");
     else if (!host_has_word(actions, "errno") || !host_has_word(actions, "kill_process"))
-        host_tell(list, HOST_MISSING, "seccomp", remedy, "only: %s", actions);
+        host_add(list, HOST_MISSING, "seccomp", remedy, "only: %s", actions);
     else if (!host_has_word(actions, "user_notif"))
-        host_tell(list, HOST_WARN, "seccomp", "leave denied_syscalls=error, or boot Linux 5.0 or newer",
-                  "no user_notif: denied_syscalls=kill cannot work");
+        host_add(list, HOST_WARN, "seccomp", "leave denied_syscalls=error, or boot Linux 5.0 or newer",
+                 "no user_notif: denied_syscalls=kill cannot work");
     else
-        host_tell(list, HOST_OK, "seccomp", NULL, "filters and listeners");
+        host_add(list, HOST_OK, "seccomp", NULL, "filters and listeners");
 }
 
 static void check_namespaces(struct host_list *list)
@@ -179,12 +178,12 @@ static void check_namespaces(struct host_list *list)
         (void)snprintf(none + strlen(none), sizeof none - strlen(none), " %s", kinds[i]);
     }
     if (first == NULL) {
-        host_tell(list, HOST_OK, "namespaces", NULL, "user, pid, mnt, ipc, net, uts and cgroup can be made");
+        host_add(list, HOST_OK, "namespaces", NULL, "user, pid, mnt, ipc, net, uts and cgroup are available");
         return;
     }
     (void)snprintf(remedy, sizeof remedy, "sudo sysctl -w user.max_%s_namespaces=15000 (and into /etc/sysctl.d)",
                    first);
-    host_tell(list, HOST_MISSING, "namespaces", remedy, "none of these may be made:%s", none);
+    host_add(list, HOST_MISSING, "namespaces", remedy, "not available:%s", none);
 }
 
 static uint64_t effective_capabilities(const struct host_list *list)
@@ -209,14 +208,14 @@ static void check_capabilities(struct host_list *list)
         if ((effective >> needs[i].number & 1) == 0)
             (void)snprintf(lacks + strlen(lacks), sizeof lacks - strlen(lacks), " %s", needs[i].name);
     if (lacks[0] == '\0')
-        host_tell(list, HOST_OK, "capabilities", NULL, "all nine that the launcher uses");
+        host_add(list, HOST_OK, "capabilities", NULL, "all that the launcher needs");
     else
-        host_tell(list, HOST_MISSING, "capabilities",
-                  effective == 0 ? "sudo evalx check" : "docker run --privileged ..., or start evalx on the host",
-                  "missing:%s", lacks);
+        host_add(list, HOST_MISSING, "capabilities",
+                 effective == 0 ? "sudo evalx check" : "docker run --privileged ..., or start evalx on the host",
+                 "missing:%s", lacks);
 }
 
-/* A process whose root is no mount is in a chroot: pivot_root has nothing to turn. */
+/* If the root of a process is not a mount, the process is in a chroot, where pivot_root fails. */
 static void check_root(struct host_list *list)
 {
     char line[1024], point[256], kind[64];
@@ -230,9 +229,9 @@ static void check_root(struct host_list *list)
     if (mounts != NULL)
         (void)fclose(mounts);
     if (any && !root_is_mount) {
-        host_tell(list, HOST_MISSING, "root",
-                  "start evalx outside the chroot, or in a container with its own root mount",
-                  "this is a chroot: pivot_root cannot work");
+        host_add(list, HOST_MISSING, "root",
+                 "start evalx outside the chroot, or in a container with its own root mount",
+                 "this is a chroot: pivot_root cannot work");
         return;
     }
     static const char *const signs[] = { "/.dockerenv", "/run/.containerenv", "/run/systemd/container" };
@@ -240,14 +239,14 @@ static void check_root(struct host_list *list)
     while (i < sizeof signs / sizeof *signs && !host_exists(list, signs[i]))
         i++;
     if (i == sizeof signs / sizeof *signs) {
-        host_tell(list, HOST_OK, "root", NULL, "a mount of its own");
+        host_add(list, HOST_OK, "root", NULL, "a root mount, and no container");
         return;
     }
     if (!host_read(list, "/run/systemd/container", kind, sizeof kind) || kind[0] == '\0')
         (void)snprintf(kind, sizeof kind, "by %s", signs[i]);
-    host_tell(list, HOST_WARN, "root",
-              "docker run --privileged --cgroupns=host ..., and see that the other points are ok",
-              "this is a container (%s): what it may do depends on how it was started", kind);
+    host_add(list, HOST_WARN, "root",
+             "docker run --privileged --cgroupns=host ..., and check that the other findings are ok",
+             "this is a container (%s): its privileges depend on how it was started", kind);
 }
 
 /* ---- settings of the kernel ---- */
@@ -258,18 +257,18 @@ static void check_apparmor(struct host_list *list)
     int64_t allowed = host_number(list, "/proc/sys/kernel/unprivileged_userns_clone");
     bool privileged = (effective_capabilities(list) >> CAP_SYS_ADMIN & 1) != 0;
     if (restricted <= 0 && allowed != 0)
-        host_tell(list, HOST_OK, "user_namespace_rules", NULL, "no rule restricts user namespaces");
+        host_add(list, HOST_OK, "user_namespace_rules", NULL, "user namespaces are not restricted");
     else if (privileged)
-        host_tell(list, HOST_OK, "user_namespace_rules", NULL,
-                  "unprivileged ones are restricted by %s; evalx makes its own with privilege",
-                  restricted > 0 ? "AppArmor" : "unprivileged_userns_clone");
+        host_add(list, HOST_OK, "user_namespace_rules", NULL,
+                 "%s restricts unprivileged user namespaces; evalx creates its own as root",
+                 restricted > 0 ? "AppArmor" : "unprivileged_userns_clone");
     else
-        host_tell(list, HOST_WARN, "user_namespace_rules",
-                  restricted > 0 ? "start evalx as root (else: sudo sysctl -w "
-                                   "kernel.apparmor_restrict_unprivileged_userns=0)"
-                                 : "start evalx as root (else: sudo sysctl -w kernel.unprivileged_userns_clone=1)",
-                  "user namespaces are only for privileged processes (%s)",
-                  restricted > 0 ? "AppArmor, as in Ubuntu 24.04" : "unprivileged_userns_clone");
+        host_add(list, HOST_WARN, "user_namespace_rules",
+                 restricted > 0 ? "start evalx as root (else: sudo sysctl -w "
+                                  "kernel.apparmor_restrict_unprivileged_userns=0)"
+                                : "start evalx as root (else: sudo sysctl -w kernel.unprivileged_userns_clone=1)",
+                 "only privileged processes may create user namespaces (%s)",
+                 restricted > 0 ? "AppArmor, as in Ubuntu 24.04" : "unprivileged_userns_clone");
 }
 
 static void check_core_pattern(struct host_list *list)
@@ -278,23 +277,23 @@ static void check_core_pattern(struct host_list *list)
     if (!host_read(list, "/proc/sys/kernel/core_pattern", pattern, sizeof pattern))
         return;
     if (pattern[0] != '|')
-        host_tell(list, HOST_OK, "core_pattern", NULL, "%s", pattern[0] != '\0' ? pattern : "empty");
+        host_add(list, HOST_OK, "core_pattern", NULL, "%s", pattern[0] != '\0' ? pattern : "empty");
     else
-        host_tell(list, HOST_WARN, "core_pattern", "sudo sysctl -w kernel.core_pattern=core (and into /etc/sysctl.d)",
-                  "a pipe: crashes start %.80s as root; boxes keep it from starting for theirs", pattern);
+        host_add(list, HOST_WARN, "core_pattern", "sudo sysctl -w kernel.core_pattern=core (and into /etc/sysctl.d)",
+                 "a pipe: crashes on the host start %.80s as root; crashes in boxes do not", pattern);
 }
 
 static void check_memfd(struct host_list *list)
 {
     int64_t level = host_number(list, "/proc/sys/vm/memfd_noexec");
     if (level >= 2)
-        host_tell(list, HOST_MISSING, "memfd_noexec", "sudo sysctl -w vm.memfd_noexec=1 (and into /etc/sysctl.d)",
-                  "%" PRId64 ": the launcher, which starts from memory, is refused", level);
+        host_add(list, HOST_MISSING, "memfd_noexec", "sudo sysctl -w vm.memfd_noexec=1 (and into /etc/sysctl.d)",
+                 "%" PRId64 ": the launcher cannot be executed from memory", level);
     else
-        host_tell(list, HOST_OK, "memfd_noexec", NULL, level < 0 ? "not there" : "executable ones can be asked for");
+        host_add(list, HOST_OK, "memfd_noexec", NULL, level < 0 ? "absent" : "executable memfds are allowed");
 }
 
-/* Settings that protect the host's users from each other, where one value is too small. */
+/* Settings that protect the host's users from each other: values below `least` are too small. */
 static void check_sysctls(struct host_list *list)
 {
     static const struct {
@@ -303,19 +302,19 @@ static void check_sysctls(struct host_list *list)
         bool absent_is_fine;
     } rows[] = {
         { "ptrace_scope", "/proc/sys/kernel/yama/ptrace_scope", "sudo sysctl -w kernel.yama.ptrace_scope=1",
-          "processes of one user may trace each other (programs may trace nothing)", 1, true },
+          "processes of one user may trace each other (programs in boxes may not trace)", 1, true },
         { "protected_hardlinks", "/proc/sys/fs/protected_hardlinks", "sudo sysctl -w fs.protected_hardlinks=1",
-          "users may link files that are not theirs", 1, false },
+          "users may create hard links to files of others", 1, false },
         { "protected_symlinks", "/proc/sys/fs/protected_symlinks", "sudo sysctl -w fs.protected_symlinks=1",
-          "links in shared folders are followed", 1, false },
+          "symbolic links in shared folders are followed", 1, false },
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         int64_t value = host_number(list, rows[i].path);
         bool fine = value >= rows[i].least || (value < 0 && rows[i].absent_is_fine);
         char seen[24];
         (void)snprintf(seen, sizeof seen, "%" PRId64, value);
-        host_tell(list, fine ? HOST_OK : HOST_WARN, rows[i].name, rows[i].remedy, "%s%s%s",
-                  value < 0 ? "not there" : seen, fine ? "" : ": ", fine ? "" : rows[i].without);
+        host_add(list, fine ? HOST_OK : HOST_WARN, rows[i].name, rows[i].remedy, "%s%s%s", value < 0 ? "absent" : seen,
+                 fine ? "" : ": ", fine ? "" : rows[i].without);
     }
 }
 
@@ -326,20 +325,20 @@ static void check_overlay(struct host_list *list)
     char systems[4096];
     (void)host_read(list, "/proc/filesystems", systems, sizeof systems);
     if (host_has_word(systems, "overlay"))
-        host_tell(list, HOST_OK, "overlay", NULL, "each slot has its own view of an image");
+        host_add(list, HOST_OK, "overlay", NULL, "each slot has its own view of an image");
     else
-        host_tell(list, HOST_WARN, "overlay", "sudo modprobe overlay (and into /etc/modules-load.d)",
-                  "not there: slots share the image's files, so a lock on one tells a neighbour something");
+        host_add(list, HOST_WARN, "overlay", "sudo modprobe overlay (and into /etc/modules-load.d)",
+                 "not available: slots share the files of an image, so runs can signal each other with file locks");
 }
 
 static void check_smt(struct host_list *list)
 {
     int64_t active = host_number(list, "/sys/devices/system/cpu/smt/active");
     if (active == 1)
-        host_tell(list, HOST_WARN, "smt", "echo off | sudo tee /sys/devices/system/cpu/smt/control, or fewer slots",
-                  "two threads share a core: CPU times of neighbours disturb each other");
+        host_add(list, HOST_WARN, "smt", "echo off | sudo tee /sys/devices/system/cpu/smt/control, or fewer slots",
+                 "two threads share a core: concurrent runs distort each other's CPU times");
     else
-        host_tell(list, HOST_OK, "smt", NULL, "no core is shared by two threads");
+        host_add(list, HOST_OK, "smt", NULL, "one thread per core");
 }
 
 static void check_pids(struct host_list *list)
@@ -351,10 +350,10 @@ static void check_pids(struct host_list *list)
         if (value >= 0 && value < least)
             least = value;
     }
-    uint64_t wanted = list->host->processes + 1024; /* and those of the host itself */
+    uint64_t wanted = list->host->processes + 1024; /* 1024 for the host itself */
     bool enough = least >= 0 && (uint64_t)least >= wanted;
-    host_tell(list, enough ? HOST_OK : HOST_WARN, "processes", "sudo sysctl -w kernel.pid_max=4194304",
-              "%" PRId64 " at a time on this host; slots may want %" PRIu64, least, wanted);
+    host_add(list, enough ? HOST_OK : HOST_WARN, "processes", "sudo sysctl -w kernel.pid_max=4194304",
+             "the host allows %" PRId64 "; the slots may need %" PRIu64, least, wanted);
 }
 
 static void check_disk(struct host_list *list)
@@ -367,8 +366,8 @@ static void check_disk(struct host_list *list)
     enum host_state state = mib < 64 || host->disk_inodes_free < 100 ? HOST_MISSING
                             : few_inodes || little                   ? HOST_WARN
                                                                      : HOST_OK;
-    host_tell(list, state, "disk", "free space there, or choose another folder by EVALX_DATA",
-              "%" PRIu64 " MiB and %" PRIu64 " inodes free at %s", mib, host->disk_inodes_free, host->data);
+    host_add(list, state, "disk", "free space there, or choose another folder with EVALX_DATA",
+             "%" PRIu64 " MiB and %" PRIu64 " inodes free at %s", mib, host->disk_inodes_free, host->data);
 }
 
 void host_environment_disk(struct host_environment *host)
@@ -385,7 +384,8 @@ void host_environment_disk(struct host_environment *host)
     }
     host->disk_known = true;
     host->disk_bytes_free = (uint64_t)status.f_bavail * status.f_frsize;
-    host->disk_inodes_free = status.f_files == 0 ? UINT64_MAX : status.f_favail; /* btrfs and others count none */
+    host->disk_inodes_free =
+        status.f_files == 0 ? UINT64_MAX : status.f_favail; /* btrfs, for example, does not count inodes */
 }
 
 size_t host_check(const struct host_environment *host, struct host_finding ret[HOST_FINDINGS_MAX])

@@ -1,8 +1,8 @@
 /*
- * host_check: what this host offers a sandbox, read from /proc and /sys.  Nothing is changed, nothing is started.
+ * host_check: checks that this host can run the sandbox.  It only reads /proc and /sys; it changes and starts nothing.
  *
- * Each finding has a remedy: a command an operator can type.  OK findings have none.  Where evalx holds without what is
- * missing, it is a warning; MISSING means that a start fails or that a promise does not hold.
+ * Each finding that is not OK has a remedy: a command that an operator can type.  HOST_WARN means that evalx works with
+ * a disadvantage.  HOST_MISSING means that it cannot start, or that a run could escape one of its limits.
  */
 #pragma once
 #include <stdbool.h>
@@ -16,21 +16,20 @@ struct host_finding {
     const char *name;
     enum host_state state;
     char seen[200];
-    char remedy[200]; /* empty where all is well */
+    char remedy[200]; /* empty with HOST_OK */
 };
 
-/* Where to look. */
 struct host_environment {
-    const char *root; /* stands before /proc and /sys: "" for this host, a folder for tests */
-    const char *data; /* the data folder's name, for words only */
-    bool disk_known;  /* of the file system the data folder is (or will be) on */
+    const char *root; /* prefix of /proc and /sys: "" for this host, a folder in tests */
+    const char *data; /* name of the data folder, for messages only */
+    bool disk_known;  /* the two figures below are valid; see host_environment_disk */
     uint64_t disk_bytes_free, disk_inodes_free;
-    uint64_t processes; /* that slots may have in all */
+    uint64_t processes; /* that all slots together may have */
 };
 
-/* The file system `data` is on, or will be: the nearest folder above it that exists. */
+/* Fills in the disk figures: those of the file system of `data`, or of its nearest parent folder that exists. */
 void host_environment_disk(struct host_environment *host);
 
 #define HOST_FINDINGS_MAX 40
-/* Returns how many there are. */
+/* Returns the number of findings. */
 size_t host_check(const struct host_environment *host, struct host_finding ret[HOST_FINDINGS_MAX]);
