@@ -5,6 +5,7 @@
 #pragma once
 #include <jansson.h>
 
+#include "base/buf.h"
 #include "model/language.h"
 
 struct request_files {

@@ -29,6 +29,46 @@ static void strings_are_escaped_and_repaired(void **state)
     }
 }
 
+static void ill_formed_parts_become_one_mark_each(void **state)
+{
+    (void)state;
+    /* From the Unicode standard, 3.9, tables 3-8 to 3-11; M stands for U+FFFD. */
+    static const struct {
+        const char *why;
+        struct text in;
+        const char *out;
+    } rows[] = {
+        { "ASCII stays", { "ab", 2 }, NULL },
+        { "two, three and four bytes stay", { "\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80", 9 }, NULL },
+        { "the last character of all stays", { "\xf4\x8f\xbf\xbf", 4 }, NULL },
+        { "overlong two bytes", { "\xc0\xaf", 2 }, "MM" },
+        { "overlong three bytes", { "\xe0\x80\xbf", 3 }, "MMM" },
+        { "overlong four bytes", { "\xf0\x81\x82\x41", 4 }, "MMMA" },
+        { "a surrogate", { "\xed\xa0\x80", 3 }, "MMM" },
+        { "beyond U+10FFFF", { "\xf4\x91\x92\x93", 4 }, "MMMM" },
+        { "no such lead byte", { "\xff\x41", 2 }, "MA" },
+        { "continuation alone", { "\x80\xbf\x41", 3 }, "MMA" },
+        { "cut in the middle", { "\xe1\x80\xe2\xf0\x91\x92\xf1\xbf\x41", 9 }, "MMMMA" },
+        { "cut at the end", { "a\xf0\x9f\x98", 4 }, "aM" },
+        { "a good one behind a bad one", { "\xe2\x82\xc3\xa9", 4 }, "M\xc3\xa9" },
+    };
+    for (size_t i = 0; i < LEN(rows); i++) {
+        auto_buf struct buf out = { .max = 100 }, expected = { .max = 100 };
+        struct error err;
+        bool replaced = rows[i].out == NULL;
+
+        print_message("  %s\n", rows[i].why);
+        assert_ok(json_write_string(&out, rows[i].in, &replaced, &err), err);
+        for (const char *at = rows[i].out; at != NULL && *at != '\0'; at++)
+            assert_ok(*at == 'M' ? buf_append(&expected, "\xef\xbf\xbd", 3, &err) : buf_append(&expected, at, 1, &err),
+                      err);
+        struct text want = rows[i].out == NULL ? rows[i].in : buf_text(&expected);
+        assert_true(text_equal((struct text){ out.at + 1, out.len - 2 }, want)); /* without the quotes */
+        assert_int_equal(replaced, rows[i].out != NULL);
+        assert_int_equal(text_is_utf8(rows[i].in), rows[i].out == NULL);
+    }
+}
+
 static void seconds_have_no_needless_zeros(void **state)
 {
     (void)state;
@@ -67,6 +107,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(strings_are_escaped_and_repaired),
+        cmocka_unit_test(ill_formed_parts_become_one_mark_each),
         cmocka_unit_test(seconds_have_no_needless_zeros),
         cmocka_unit_test(nothing_is_null_and_bytes_are_base64),
     };
