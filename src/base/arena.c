@@ -1,6 +1,6 @@
 /*
- * arena: a list of blocks; the newest is filled first.  A piece too large for a common block gets one of its own,
- * behind the newest, so that what is free in that one is not lost.
+ * arena: a list of blocks, of which the newest is filled.  A large allocation gets a block for itself behind the newest
+ * one, so that the free space of the newest is not lost.
  */
 #include "base/arena.h"
 
@@ -46,7 +46,7 @@ static struct arena_block *block_new(size_t bytes, struct error *err)
     return block;
 }
 
-/* A block with room for `bytes`, in the list. */
+/* Finds or adds a block with room for `bytes`. */
 static struct arena_block *block_for(struct arena *arena, size_t bytes, struct error *err)
 {
     struct arena_block *newest = arena->blocks;
@@ -77,7 +77,7 @@ void *arena_alloc(struct arena *arena, size_t bytes, struct error *err)
 
     if (__builtin_add_overflow(bytes == 0 ? 1 : bytes, ALIGNMENT - 1, &rounded) ||
         (rounded &= ~(ALIGNMENT - 1), rounded > arena->max) || arena->used > arena->max - rounded) {
-        (void)error_set(err, ERROR_REQUEST, 0, "more than the %zu bytes that are allowed in all", arena->max);
+        (void)error_set(err, ERROR_REQUEST, 0, "more than the %zu bytes allowed in total", arena->max);
         return NULL;
     }
     struct arena_block *block = block_for(arena, rounded, err);
@@ -96,7 +96,7 @@ void *arena_alloc_array(struct arena *arena, size_t count, size_t bytes_each, st
     size_t bytes;
 
     if (__builtin_mul_overflow(count, bytes_each, &bytes)) {
-        (void)error_set(err, ERROR_REQUEST, 0, "more than the %zu bytes that are allowed in all", arena->max);
+        (void)error_set(err, ERROR_REQUEST, 0, "more than the %zu bytes allowed in total", arena->max);
         return NULL;
     }
     return arena_alloc(arena, bytes, err);
@@ -105,7 +105,7 @@ void *arena_alloc_array(struct arena *arena, size_t count, size_t bytes_each, st
 int arena_copy(struct arena *arena, struct text text, struct text *ret_copy, struct error *err)
 {
     if (text.len == SIZE_MAX)
-        return error_set(err, ERROR_REQUEST, 0, "more than the %zu bytes that are allowed in all", arena->max);
+        return error_set(err, ERROR_REQUEST, 0, "more than the %zu bytes allowed in total", arena->max);
     char *at = arena_alloc(arena, text.len + 1, err);
     if (at == NULL)
         return -1;

@@ -1,8 +1,8 @@
 /*
- * banned: functions that have a better way in this project; calling one does not compile.
- * The replacement is named in the macro.  Included by error.h, and so everywhere.
- * System headers may only be included before this one or not mention the names,
- * which is why a .c file includes system headers first (see docs/design/STYLE.md).
+ * banned: makes calls of error-prone functions fail to compile.
+ *
+ * Included by error.h, and so everywhere.  A system header that mentions one of these names must be included before
+ * this one; so a .c file includes system headers first (docs/design/STYLE.md).
  */
 #pragma once
 #include <stdio.h>
@@ -10,7 +10,7 @@
 #include <string.h>
 #include <time.h>
 
-/* Macros in glibc (alloca always; sprintf with clang and _FORTIFY_SOURCE), and a macro cannot be poisoned. */
+/* glibc defines these as macros (alloca always; sprintf with clang and _FORTIFY_SOURCE): macros cannot be poisoned. */
 #undef alloca
 #undef sprintf
 #undef vsprintf

@@ -1,7 +1,7 @@
 /*
  * base64: nettle's incremental coder between a text and a buf.
- * Decoding goes piece by piece through a small stack buffer, because only the decoder knows how much comes out
- * (blanks, padding): so a result that fits the buffer's maximum exactly is never refused.
+ * Decoding uses a small stack buffer, because the size of the result is known only afterwards (blanks, padding).  So a
+ * result that just fits the buffer's maximum is accepted.
  */
 #include "base/base64.h"
 

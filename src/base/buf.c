@@ -1,4 +1,4 @@
-/* buf: owned bytes that grow by doubling, never beyond their maximum. */
+/* buf: grows by doubling, never beyond its maximum. */
 #include "base/buf.h"
 
 #include <assert.h>
@@ -36,7 +36,7 @@ int buf_reserve(struct buf *buf, size_t len, struct error *err)
 
     if (len > buf->max || buf->len > buf->max - len)
         return error_set(err, ERROR_REQUEST, 0, "more than the %zu bytes that are allowed here", buf->max);
-    /* One byte more than counted, for the NUL behind the end. */
+    /* One byte more, for the NUL at the end. */
     if (__builtin_add_overflow(buf->len + len, (size_t)1, &needed))
         return error_set(err, ERROR_BUSY, 0, "out of memory for %zu bytes", len);
     if (buf->at != NULL && needed <= buf->cap)

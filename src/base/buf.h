@@ -1,8 +1,9 @@
 /*
- * buf: bytes that are owned and grow, up to a maximum given at birth.
- * Appending beyond the maximum (ERROR_REQUEST: what fills a buffer is what a client or its program sent), or with no
- * memory left (ERROR_BUSY), is an error and leaves the buffer as it was.
- * Empty is {0} with a maximum.  One owner, one thread at a time.
+ * buf: a byte string that owns its memory and grows up to a maximum.
+ *
+ * Appending beyond the maximum fails with ERROR_REQUEST, because buffers hold what a client or its program sent.
+ * Without memory it fails with ERROR_BUSY.  A failure leaves the buffer unchanged.  {0} with a maximum is an empty
+ * buffer.  Not thread-safe.
  */
 #pragma once
 #include <stddef.h>
@@ -11,18 +12,18 @@
 #include "base/text.h"
 
 struct buf {
-    char *at; /* NULL while nothing was ever appended; otherwise at[len] is '\0' */
+    char *at; /* NULL before the first append; otherwise at[len] is '\0' */
     size_t len;
     size_t cap;
     size_t max;
 };
 
 void buf_init(struct buf *buf, size_t max);
-void buf_done(struct buf *buf);            /* frees, leaves an empty buffer with the same maximum */
-void buf_clear(struct buf *buf);           /* len = 0, keeps the memory */
-void buf_cut(struct buf *buf, size_t len); /* back to `len` bytes, at most what there is; keeps the memory */
+void buf_done(struct buf *buf);            /* frees the memory; the buffer is empty and keeps its maximum */
+void buf_clear(struct buf *buf);           /* empties the buffer, keeps the memory */
+void buf_cut(struct buf *buf, size_t len); /* shortens the buffer to `len` bytes, keeps the memory */
 
-/* Room for `len` more bytes at buf->at + buf->len; the caller writes them and adds to buf->len. */
+/* Makes room for `len` bytes at buf->at + buf->len, which the caller writes and adds to buf->len. */
 int buf_reserve(struct buf *buf, size_t len, struct error *err);
 int buf_append(struct buf *buf, const void *bytes, size_t len, struct error *err);
 int buf_append_text(struct buf *buf, struct text text, struct error *err);

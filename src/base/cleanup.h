@@ -1,4 +1,4 @@
-/* scope: values that are given back when their scope ends, on every path out. */
+/* cleanup: attributes that release a variable's value at the end of its scope, on every path. */
 #pragma once
 #include <stdlib.h>
 #include <unistd.h>
@@ -16,7 +16,7 @@ static inline void cleanup_free(void *pointer)
 #define auto_close __attribute__((cleanup(cleanup_close)))
 #define auto_free __attribute__((cleanup(cleanup_free)))
 
-/* Hands the value over and leaves the "nothing" behind, so the scope keeps off it. */
+/* Returns the value and clears the variable, so that the end of the scope does not release it. */
 static inline int take_fd(int *fd)
 {
     int out = *fd;

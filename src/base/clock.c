@@ -1,4 +1,4 @@
-/* clock: CLOCK_REALTIME and CLOCK_MONOTONIC, or what a test made of them. */
+/* clock: CLOCK_REALTIME and CLOCK_MONOTONIC, unless a test has set them. */
 #include "base/clock.h"
 
 #include <assert.h>
@@ -44,7 +44,8 @@ void clock_real(void)
 
 void clock_iso(uint64_t wall_ms, char ret[CLOCK_ISO_BYTES])
 {
-    static const uint64_t last_ms = UINT64_C(253402300799999); /* 9999-12-31T23:59:59.999Z: the form ends here */
+    static const uint64_t last_ms =
+        UINT64_C(253402300799999); /* 9999-12-31T23:59:59.999Z, the last time that fits the format */
     struct tm utc;
 
     if (wall_ms > last_ms)

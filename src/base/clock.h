@@ -1,8 +1,8 @@
 /*
- * clock: the two clocks, in the units this project uses.
- * clock_wall_ms: since 1970, for what people and other machines see.
- * clock_mono_us: never goes back, for durations and deadlines.
- * Both may be replaced in tests by clock_fake().  Any thread.
+ * clock: the time of day and the monotonic clock.  Thread-safe.
+ *
+ *   clock_wall_ms  milliseconds since 1970: for people and other machines
+ *   clock_mono_us  microseconds that never go back: for durations and deadlines
  */
 #pragma once
 #include <stdint.h>
@@ -10,7 +10,7 @@
 uint64_t clock_wall_ms(void);
 uint64_t clock_mono_us(void);
 
-/* Tests only: from now on both clocks stand at these values; clock_real() lets them run again. */
+/* For tests: both clocks keep these values until clock_real(). */
 void clock_fake(uint64_t wall_ms, uint64_t mono_us);
 void clock_real(void);
 

@@ -12,7 +12,7 @@
 
 #include "base/utf8.h"
 
-/* Makes `line` (cut at `bytes` or not) fit to be shown: no half characters, no control characters. */
+/* Replaces control characters and ill-formed UTF-8, and removes a character that was cut in half. */
 static void make_presentable(char *line, size_t bytes, bool was_cut)
 {
     size_t len = strnlen(line, bytes - 1);
@@ -22,7 +22,7 @@ static void make_presentable(char *line, size_t bytes, bool was_cut)
         size_t bad = 0;
         size_t good = utf8_step((const unsigned char *)line + at, len - at, &bad);
         if (good == 0) {
-            if (was_cut && at + bad == len) { /* the cut went through a character */
+            if (was_cut && at + bad == len) { /* the text was cut inside a character */
                 len = at;
                 break;
             }
@@ -46,7 +46,7 @@ static void print_cut(char *out, size_t bytes, const char *fmt, va_list args)
     make_presentable(out, bytes, (size_t)len >= bytes);
 }
 
-/* Appends ": " and `tail`, cutting the tail where there is no room. */
+/* Appends ": " and as much of `tail` as fits. */
 static void append_cut(char *out, size_t bytes, const char *tail)
 {
     size_t len = strlen(out);

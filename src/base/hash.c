@@ -1,4 +1,4 @@
-/* hash: SHA-256 over pieces whose bounds count. */
+/* hash: SHA-256 by nettle. */
 #include "base/hash.h"
 
 #include <stdint.h>
@@ -20,7 +20,7 @@ void hash_add_u64(struct hash *hash, uint64_t value)
     uint8_t bytes[8];
 
     for (size_t i = 0; i < sizeof bytes; i++)
-        bytes[i] = (uint8_t)(value >> (8 * i)); /* the same on every machine: artifacts may be shared */
+        bytes[i] = (uint8_t)(value >> (8 * i)); /* the same on every machine: hashes are shared */
     sha256_update(&hash->sha, sizeof bytes, bytes);
 }
 

@@ -1,4 +1,4 @@
-/* hash: SHA-256 by nettle, fed piece by piece; names artifacts in the cache. */
+/* hash: SHA-256 over a sequence of texts and numbers. */
 #pragma once
 #include <nettle/sha2.h>
 
@@ -11,7 +11,7 @@ struct hash {
 };
 
 void hash_start(struct hash *hash);
-/* Adds the length, then the bytes, so that ("ab","c") and ("a","bc") differ. */
+/* Adds the length and then the bytes, so that ("ab","c") and ("a","bc") differ. */
 void hash_add(struct hash *hash, struct text text);
 void hash_add_u64(struct hash *hash, uint64_t value);
 void hash_finish(struct hash *hash, char ret_hex[HASH_HEX_BYTES]);

@@ -1,4 +1,4 @@
-/* json_write: appends pieces of JSON to a buffer. */
+/* json_write: escapes and appends. */
 #include "base/json_write.h"
 
 #include <inttypes.h>
@@ -6,7 +6,7 @@
 #include "base/base64.h"
 #include "base/utf8.h"
 
-/* What must be escaped in a JSON string (RFC 8259, section 7); DEL is legal, and left alone. */
+/* Bytes that need no escape in a JSON string (RFC 8259, section 7).  DEL is legal. */
 static bool is_plain(unsigned char byte)
 {
     return byte >= 0x20 && byte < 0x80 && byte != '"' && byte != '\\';

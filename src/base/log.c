@@ -1,6 +1,6 @@
 /*
- * log: one line, one write(2).  No stdio buffer and no lock, so lines of several threads and processes that
- * share stderr do not mix (a pipe keeps writes up to PIPE_BUF, 4096 bytes, whole).
+ * log: one write(2) per line.  Lines of several threads and processes that share stderr do not mix, because a pipe
+ * keeps writes of up to PIPE_BUF (4096) bytes whole.
  */
 #include "base/log.h"
 
@@ -40,7 +40,7 @@ int log_level_parse(const char *name, enum log_level *ret_level)
     return -1;
 }
 
-/* Writes the message's bytes escaped; stops where fewer than `spare` bytes would be left.  Returns the end. */
+/* Writes the bytes escaped, and stops before `end` is reached.  Returns the new end of the line. */
 static char *escape(const char *text, size_t len, char *out, const char *end)
 {
     for (size_t at = 0; at < len && end - out > 8;) {
@@ -90,7 +90,7 @@ void log_line(enum log_level level, const char *fmt, ...)
         at += snprintf(at, sizeof cut_mark, "%s", cut_mark);
     *at++ = '"';
     *at++ = '\n';
-    /* A log line that cannot be written has nowhere to be reported. */
+    /* A failed write cannot be reported anywhere. */
     while (write(STDERR_FILENO, line, (size_t)(at - line)) < 0 && errno == EINTR)
         ;
     errno = saved_errno;

@@ -1,5 +1,5 @@
 /*
- * message: packets with descriptors.  Linked into both sides; allocates nothing, logs nothing.
+ * packet: sendmsg(2) and recvmsg(2) with SCM_RIGHTS.  Allocates nothing and logs nothing, so any process may link it.
  */
 #include "base/packet.h"
 
@@ -87,7 +87,7 @@ ssize_t packet_receive_some(int socket, void *bytes, size_t len_min, size_t len_
 
     int surplus = 0;
     size_t taken = take_fds(&message, fds, fds_max, &surplus);
-    if (got == 0 && taken == 0) /* nobody sends empty packets: the other end is gone */
+    if (got == 0 && taken == 0) /* nobody sends empty packets: the other end has closed */
         return 0;
     if ((size_t)got < len_min || (message.msg_flags & MSG_TRUNC) != 0 || surplus) {
         for (size_t i = 0; i < taken; i++)

@@ -1,4 +1,4 @@
-/* timer_wheel: see the header. */
+/* timer_wheel: an array of lists, indexed by the tick at which their timers are due. */
 #include "base/timer_wheel.h"
 
 #define TICK_US 20000u
@@ -17,7 +17,7 @@ uint64_t timer_set(struct timer_wheel *wheel, struct timer *timer, uint64_t at_u
 {
     timer_clear(wheel, timer);
     timer->tick = at_us <= now_us ? now_us / TICK_US : (at_us - 1) / TICK_US + 1;
-    if (timer->tick < wheel->tick) /* somebody's now was older than what has been looked through */
+    if (timer->tick < wheel->tick) /* the caller's now is older than the last search */
         timer->tick = wheel->tick;
     struct timer **first = &wheel->buckets[bucket_of(timer->tick)];
     timer->previous = NULL;
@@ -44,7 +44,7 @@ void timer_clear(struct timer_wheel *wheel, struct timer *timer)
     wheel->len--;
 }
 
-/* The rest of a bucket is due a whole turn of the wheel later, or more. */
+/* The other timers of a bucket are due one or more turns of the wheel later. */
 static struct timer *due_in(const struct timer_wheel *wheel, uint64_t bucket, uint64_t tick)
 {
     struct timer *at = wheel->buckets[bucket_of(bucket)];
@@ -56,7 +56,7 @@ static struct timer *due_in(const struct timer_wheel *wheel, uint64_t bucket, ui
 struct timer *timer_wheel_due(struct timer_wheel *wheel, uint64_t now_us)
 {
     uint64_t now = now_us / TICK_US;
-    if (now > wheel->tick + TIMER_WHEEL_BUCKETS) /* once around is enough */
+    if (now > wheel->tick + TIMER_WHEEL_BUCKETS) /* one turn visits every bucket */
         wheel->tick = now - TIMER_WHEEL_BUCKETS;
     for (;;) {
         struct timer *due = due_in(wheel, wheel->tick, now);
@@ -65,7 +65,7 @@ struct timer *timer_wheel_due(struct timer_wheel *wheel, uint64_t now_us)
             return due;
         }
         if (wheel->tick >= now)
-            return NULL; /* this tick's bucket is looked through again: there may come more that are due at once */
+            return NULL; /* the next search includes this bucket: timers that are due at once go there */
         wheel->tick++;
     }
 }

@@ -1,8 +1,8 @@
 /*
- * utf8: one step through bytes that may or may not be UTF-8.
+ * utf8: reads one character.
  *
- * What makes a sequence ill-formed beyond missing continuation bytes (overlong forms, surrogates, values over
- * U+10FFFF) shows in the range of its second byte, so one row a lead byte says it all.
+ * Overlong forms, surrogates and values over U+10FFFF show in the range of the second byte.  So a table with one row
+ * per group of lead bytes decides everything but missing continuation bytes.
  */
 #include "base/utf8.h"
 

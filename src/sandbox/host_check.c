@@ -1,8 +1,8 @@
 /*
  * host_check: the checks, one function each; simple sysctls share a table.
  *
- * A missing file means that the kernel was built without the feature.  That is good if the feature is a risk, and bad if
- * it is a protection.
+ * A missing file means that the kernel was built without the feature.  That is good if the feature is a risk, and bad
+ * if it is a protection.
  */
 #include <assert.h>
 #include <errno.h>

@@ -67,14 +67,17 @@ static int find_isolate(const struct sandbox_settings *settings, char ret_path[P
     if (settings->backend == NULL || strcmp(settings->backend, "native") == 0)
         return 0;
     if (strcmp(settings->backend, "isolate") != 0)
-        return error_set(err, ERROR_SETUP, 0, "unknown driver %s: expected native or isolate", settings->backend);
+        return error_set(err, ERROR_SETUP, 0, "unknown sandbox_backend %s: expected native or isolate",
+                         settings->backend);
     if (settings->denied_syscalls_kill)
-        return error_set(err, ERROR_SETUP, 0, "refused_calls=kill needs driver=native: isolate can only return EPERM");
+        return error_set(err, ERROR_SETUP, 0,
+                         "denied_syscalls=kill needs the native backend: isolate can only return EPERM");
     if (isolate == NULL || isolate[0] == '\0')
         return find_on_path("isolate", ret_path) == 0
                    ? 0
-                   : error_set(err, ERROR_SETUP, 0,
-                               "driver isolate: no isolate on PATH (install isolate 2.x, or set EVALX_ISOLATE)");
+                   : error_set(
+                         err, ERROR_SETUP, 0,
+                         "sandbox_backend isolate: no isolate on PATH (install isolate 2.x, or set EVALX_ISOLATE)");
     if (isolate[0] != '/' || strlen(isolate) >= PATH_BYTES)
         return error_set(err, ERROR_SETUP, 0, "EVALX_ISOLATE must be an absolute path");
     (void)snprintf(ret_path, PATH_BYTES, "%s", isolate);
