@@ -1,18 +1,8 @@
-/* about: GET / and GET /languages: what this server is, and what it can run. */
+/* about: GET / and GET /languages. */
 #include "api/routes.h"
 #include "base/json_write.h"
 
 #define ABOUT_BYTES_MAX (1u << 20)
-
-static void answer_or_fail(struct exchange *exchange, struct buf *body, int failed, const struct error *err)
-{
-    if (failed < 0) {
-        buf_done(body);
-        exchange_answer_error(exchange, err);
-    } else {
-        exchange_answer_json(exchange, 200, body);
-    }
-}
 
 void about_index(struct exchange *exchange, void *api)
 {
@@ -26,7 +16,7 @@ void about_index(struct exchange *exchange, void *api)
                             "\"submit\":\"/execute/batch\",\"submission\":\"/submissions/{token}\","
                             "\"languages\":\"/languages\",\"events\":\"/ws\",\"alive\":\"/healthz\","
                             "\"ready\":\"/readyz\",\"metrics\":\"/metrics\"}}");
-    answer_or_fail(exchange, &body, failed, &err);
+    exchange_answer_result(exchange, &body, failed < 0 ? &err : NULL);
 }
 
 static int write_texts(const struct text texts[], size_t len, struct buf *out, struct error *err)
@@ -70,5 +60,5 @@ void about_languages(struct exchange *exchange, void *context)
 
     buf_init(&body, ABOUT_BYTES_MAX);
     int failed = write_languages(api->languages, &body, &err);
-    answer_or_fail(exchange, &body, failed, &err);
+    exchange_answer_result(exchange, &body, failed < 0 ? &err : NULL);
 }

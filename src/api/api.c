@@ -1,21 +1,21 @@
 /*
- * api: puts the parts together, and takes them apart in an order in which nobody calls what is gone:
+ * api: starts and stops the parts.  No part is freed while another may still call it.
  *
- *   start: desk, watch, waits, keeper, intake, hub, server     (the server last: from then on requests come)
- *   stop:  server drains, waits drain, hub drain, server, intake, keeper, desk (now no call-back can come), waits, hub,
- *          watch
+ *   start: async_store, subscriptions, long_polls, depth_cache, decode_thread, ws_server, and last the server, because
+ *          requests arrive from then on
+ *   stop:  drain the server, the long polls and the WebSockets; stop the server; then decode_thread, depth_cache,
+ *          async_store (after it no callback can run), long_polls, ws_server, subscriptions
  */
 #include "api/api.h"
 
 #include <errno.h>
 
-#include "api/api_keys.h"
 #include "api/routes.h"
 #include "base/cleanup.h"
-#include "base/clock.h"
 #include "config/config.h"
+#include "metrics/metrics.h"
 
-#define REQUESTS_MAX 20000 /* at the desk; more than connections can leave there */
+#define REQUESTS_MAX 20000 /* pending in async_store; more than all connections can cause */
 
 static struct route *routes_new(uint64_t body_bytes_max, size_t *ret_len)
 {
@@ -25,12 +25,12 @@ static struct route *routes_new(uint64_t body_bytes_max, size_t *ret_len)
         { "POST", "/execute-parallel", "/execute-parallel", body_bytes_max, submit_parallel },
         { "GET", "/submissions/*", "/submissions/{token}", 0, status_show },
         { "DELETE", "/submissions/*", "/submissions/{token}", 0, status_cancel },
-        { "GET", "/dead", "/dead", 0, dead_list },
-        { "GET", "/dead/*", "/dead/{token}", 0, dead_show },
-        { "POST", "/dead/*/retry", "/dead/{token}/retry", 0, dead_retry },
+        { "GET", "/dead", "/dead", 0, dead_letters_list },
+        { "GET", "/dead/*", "/dead/{token}", 0, dead_letters_show },
+        { "POST", "/dead/*/retry", "/dead/{token}/retry", 0, dead_letters_retry },
         { "GET", "/queue", "/queue", 0, queue_info_show },
         { "GET", "/workers", "/workers", 0, queue_info_workers },
-        { "GET", "/ws", "/ws", 0, websocket_open },
+        { "GET", "/ws", "/ws", 0, ws_connect },
         { "GET", "/languages", "/languages", 0, about_languages },
         { "GET", "/healthz", "/healthz", 0, health_alive },
         { "GET", "/readyz", "/readyz", 0, health_ready },
@@ -59,7 +59,7 @@ static void api_free(struct api *api)
     long_polls_close(api->long_polls);
     ws_server_close(api->ws_server);
     subscriptions_close(api->subscriptions);
-    clients_free(api->clients);
+    api_keys_free(api->api_keys);
     free(api->routes);
     free(api);
 }
@@ -72,25 +72,29 @@ static int start_parts(struct api *api, struct error *err)
     api->routes = routes_new(config->body_bytes_max, &routes_len);
     if (api->routes == NULL)
         return error_set(err, ERROR_BUSY, ENOMEM, "start the API");
-    if (clients_load(config, &api->clients, err) < 0)
+    if (api_keys_load(config, &api->api_keys, err) < 0)
         return -1;
     if (async_store_open(api->store, REQUESTS_MAX, &api->async_store, err) < 0 ||
         subscriptions_open(&api->subscriptions, err) < 0 ||
         long_polls_open(api->async_store, api->subscriptions, &api->long_polls, err) < 0 ||
-        depth_cache_open(api, &api->depth_cache, err) < 0 || decode_thread_open(&api->decode_thread, err) < 0 ||
+        depth_cache_open(api->store, &api->depth_cache, err) < 0 || decode_thread_open(&api->decode_thread, err) < 0 ||
         ws_server_open(api, &api->ws_server, err) < 0)
         return -1;
+    char host[64];
     struct server_settings settings = {
-        .listen = config->listen,
+        .host = host,
         .routes = api->routes,
         .routes_len = routes_len,
         .context = api,
         .auth_check = auth_check,
+        .on_response = metrics_http,
         .connections_max = at_most_u32(config->connections_max),
         .connections_ip_max = at_most_u32(config->connections_ip_max),
         .deadline_s = at_most_u32(config->request_deadline_s),
         .cors_origin = config->cors_origin,
     };
+    if (config_split_listen(config->listen, host, &settings.port, err) < 0)
+        return -1;
     return server_start(&settings, &api->server, err);
 }
 
@@ -124,23 +128,21 @@ bool api_answers(struct api *api, uint32_t wait_ms)
 
 void api_changed(struct api *api, const char token[TOKEN_BYTES], enum submission_state state)
 {
-    subscriptions_notifytell(api->subscriptions, token, state);
+    subscriptions_notify(api->subscriptions, token, state);
 }
 
 void api_ended(struct api *api, const char token[TOKEN_BYTES], const struct store_view *end)
 {
-    subscriptions_notifytell_end(api->subscriptions, token, end);
+    subscriptions_notify_end(api->subscriptions, token, end);
 }
 
 void api_stop(struct api *api, uint64_t deadline_us)
 {
-    uint64_t now_us = clock_mono_us();
-
     if (api == NULL)
         return;
     server_drain(api->server);
     long_polls_drain(api->long_polls);
     ws_server_drain(api->ws_server);
-    server_stop(api->server, deadline_us > now_us ? (deadline_us - now_us) / 1000 : 0);
+    server_stop(api->server, deadline_us);
     api_free(api);
 }

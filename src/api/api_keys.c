@@ -1,4 +1,6 @@
-/* clients: see the header. */
+/*
+ * api_keys: parses the file, and compares hashes in constant time.
+ */
 #include "api/api_keys.h"
 
 #include <errno.h>
@@ -15,19 +17,19 @@
 #include "http/header_check.h"
 
 #define LINE_BYTES 512
-#define CLIENTS_MAX 10000
+#define KEYS_MAX 10000
 
-struct client {
-    struct store_client limits;
+struct api_key {
+    struct store_client client;
     uint8_t digest[SHA256_DIGEST_SIZE];
 };
 
-struct clients {
-    struct client *at;
+struct api_keys {
+    struct api_key *at;
     size_t len, cap;
 };
 
-/* One field of a line, up to the next colon; *rest moves behind it, or becomes NULL after the last. */
+/* Returns the field up to the next colon and advances *rest past it, or sets it to NULL after the last field. */
 static struct text next_field(const char **rest)
 {
     const char *at = *rest != NULL ? *rest : "";
@@ -59,61 +61,61 @@ static bool parse_digest(struct text field, uint8_t ret[SHA256_DIGEST_SIZE])
     return true;
 }
 
-static bool parse_limit(struct text field, uint64_t standard, uint32_t *ret)
+static bool parse_limit(struct text field, uint64_t limit_default, uint32_t *ret)
 {
-    uint64_t limit = standard;
+    uint64_t limit = limit_default;
     if (field.len > 0 && (text_parse_u64(field, &limit) < 0 || limit > UINT32_MAX))
         return false;
     *ret = (uint32_t)limit;
     return true;
 }
 
-/* What is wrong with the line, or NULL. */
-static const char *parse_line(const struct config *config, const char *line, struct client *ret)
+/* NULL, or why the line is invalid. */
+static const char *parse_line(const struct config *config, const char *line, struct api_key *ret)
 {
     const char *rest = line;
-    if (!parse_name(next_field(&rest), ret->limits.name))
+    if (!parse_name(next_field(&rest), ret->client.name))
         return "expected a name of 1 to 32 of a-z 0-9 _ . -";
     if (!parse_digest(next_field(&rest), ret->digest))
         return "expected the 64 hexadecimal digits of the key's SHA-256 after the name";
-    if (!parse_limit(next_field(&rest), config->client_queued_max, &ret->limits.queued_max) ||
-        !parse_limit(next_field(&rest), config->client_running_max, &ret->limits.running_max))
+    if (!parse_limit(next_field(&rest), config->client_queued_max, &ret->client.queued_max) ||
+        !parse_limit(next_field(&rest), config->client_running_max, &ret->client.running_max))
         return "expected a whole number as a limit";
     return rest == NULL ? NULL : "expected name:sha256[:queued_max[:running_max]]";
 }
 
-static const char *add_client(struct clients *clients, const struct client *client)
+static const char *add_key(struct api_keys *api_keys, const struct api_key *key)
 {
-    for (size_t i = 0; i < clients->len; i++)
-        if (memeql_sec(clients->at[i].digest, client->digest, SHA256_DIGEST_SIZE) != 0)
-            return "this key is in the file already";
-    if (clients->len == CLIENTS_MAX)
+    for (size_t i = 0; i < api_keys->len; i++)
+        if (memeql_sec(api_keys->at[i].digest, key->digest, SHA256_DIGEST_SIZE) != 0)
+            return "this key is already in the file";
+    if (api_keys->len == KEYS_MAX)
         return "too many keys";
-    if (clients->len == clients->cap) {
-        clients->cap = clients->cap == 0 ? 16 : 2 * clients->cap;
-        struct client *bigger = realloc(clients->at, clients->cap * sizeof *bigger);
+    if (api_keys->len == api_keys->cap) {
+        api_keys->cap = api_keys->cap == 0 ? 16 : 2 * api_keys->cap;
+        struct api_key *bigger = realloc(api_keys->at, api_keys->cap * sizeof *bigger);
         if (bigger == NULL)
             abort();
-        clients->at = bigger;
+        api_keys->at = bigger;
     }
-    clients->at[clients->len++] = *client;
+    api_keys->at[api_keys->len++] = *key;
     return NULL;
 }
 
-static int read_lines(const struct config *config, FILE *in, struct clients *clients, struct error *err)
+static int read_lines(const struct config *config, FILE *in, struct api_keys *api_keys, struct error *err)
 {
     char line[LINE_BYTES];
     for (unsigned number = 1; fgets(line, sizeof line, in) != NULL; number++) {
-        struct client client = { 0 };
+        struct api_key key = { 0 };
         size_t len = strcspn(line, "\r\n");
         const char *wrong = line[len] == '\0' && !feof(in) ? "expected a shorter line" : NULL;
         line[len] = '\0';
         if (wrong == NULL && (len == 0 || line[0] == '#'))
             continue;
         if (wrong == NULL)
-            wrong = parse_line(config, line, &client);
+            wrong = parse_line(config, line, &key);
         if (wrong == NULL)
-            wrong = add_client(clients, &client);
+            wrong = add_key(api_keys, &key);
         if (wrong != NULL)
             return error_set(err, ERROR_SETUP, 0, "api_keys_file: %s:%u: %s", config->api_keys_file, number, wrong);
     }
@@ -128,22 +130,23 @@ static int check_owner(const struct config *config, int fd, struct error *err)
     if (fstat(fd, &status) < 0)
         return error_set(err, ERROR_SETUP, errno, "api_keys_file: %s", config->api_keys_file);
     if (!S_ISREG(status.st_mode))
-        return error_set(err, ERROR_SETUP, 0, "api_keys_file: %s is no file", config->api_keys_file);
+        return error_set(err, ERROR_SETUP, 0, "api_keys_file: %s is not a regular file", config->api_keys_file);
     if ((status.st_mode & 077) != 0)
-        return error_set(err, ERROR_SETUP, 0, "api_keys_file: others may read %s; chmod 600 it", config->api_keys_file);
+        return error_set(err, ERROR_SETUP, 0, "api_keys_file: other users may read %s; run chmod 600",
+                         config->api_keys_file);
     if (status.st_uid != geteuid() && status.st_uid != 0)
         return error_set(err, ERROR_SETUP, 0, "api_keys_file: %s belongs to another user", config->api_keys_file);
     return 0;
 }
 
-int clients_load(const struct config *config, struct clients **ret, struct error *err)
+int api_keys_load(const struct config *config, struct api_keys **ret, struct error *err)
 {
     *ret = NULL;
     if (config->api_keys_file[0] == '\0')
         return 0;
     auto_close int fd = open(config->api_keys_file, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0)
-        return error_set(err, ERROR_SETUP, errno, "api_keys_file: open %s (as the user evalx serves as)",
+        return error_set(err, ERROR_SETUP, errno, "api_keys_file: open %s (as the user that runs evalx)",
                          config->api_keys_file);
     if (check_owner(config, fd, err) < 0)
         return -1;
@@ -151,31 +154,31 @@ int clients_load(const struct config *config, struct clients **ret, struct error
     if (in == NULL)
         return error_set(err, ERROR_SETUP, errno, "api_keys_file: %s", config->api_keys_file);
     (void)take_fd(&fd);
-    struct clients *clients = calloc(1, sizeof *clients);
-    if (clients == NULL)
+    struct api_keys *api_keys = calloc(1, sizeof *api_keys);
+    if (api_keys == NULL)
         abort();
-    int result = read_lines(config, in, clients, err);
+    int result = read_lines(config, in, api_keys, err);
     (void)fclose(in);
-    if (result == 0 && clients->len == 0)
-        result = error_set(err, ERROR_SETUP, 0, "api_keys_file: %s has no keys, so nobody could use the API",
+    if (result == 0 && api_keys->len == 0)
+        result = error_set(err, ERROR_SETUP, 0, "api_keys_file: %s contains no keys, so nobody could use the API",
                            config->api_keys_file);
     if (result < 0) {
-        clients_free(clients);
+        api_keys_free(api_keys);
         return -1;
     }
-    *ret = clients;
+    *ret = api_keys;
     return 0;
 }
 
-void clients_free(struct clients *clients)
+void api_keys_free(struct api_keys *api_keys)
 {
-    if (clients == NULL)
+    if (api_keys == NULL)
         return;
-    free(clients->at);
-    free(clients);
+    free(api_keys->at);
+    free(api_keys);
 }
 
-const struct store_client *clients_find(const struct clients *clients, struct text key)
+const struct store_client *api_keys_find(const struct api_keys *api_keys, struct text key)
 {
     struct sha256_ctx sha;
     uint8_t digest[SHA256_DIGEST_SIZE];
@@ -184,8 +187,8 @@ const struct store_client *clients_find(const struct clients *clients, struct te
     sha256_init(&sha);
     sha256_update(&sha, key.len, (const uint8_t *)key.at);
     sha256_digest(&sha, sizeof digest, digest);
-    for (size_t i = 0; i < clients->len; i++) /* to the end, also when it was found */
-        if (memeql_sec(clients->at[i].digest, digest, sizeof digest) != 0)
-            found = &clients->at[i].limits;
+    for (size_t i = 0; i < api_keys->len; i++) /* no early exit: constant time */
+        if (memeql_sec(api_keys->at[i].digest, digest, sizeof digest) != 0)
+            found = &api_keys->at[i].client;
     return found;
 }

@@ -1,22 +1,25 @@
 /*
- * clients: who may use the API: the file of API keys.
+ * api_keys: the file of API keys, one client a line.  It is read once at startup.
  *
- * A line each, `name:sha256[:queued_max[:running_max]]`: the key itself is nowhere, only its SHA-256 in hexadecimal.
- * Limits that are left out or empty are client_queued_max and client_running_max; 0 is no limit.  Blank lines and lines
- * that begin with # do not count.  Read once, at start.
+ *     name:sha256[:queued_max[:running_max]]
+ *
+ * The file contains only the SHA-256 of a key in hexadecimal, never the key.  An omitted or empty limit defaults to
+ * client_queued_max or client_running_max; 0 means no limit.  Blank lines and lines that begin with # are ignored.
  */
 #pragma once
 #include "config/config.h"
 #include "queue/queue.h"
 
-struct clients;
+struct api_keys;
 
-#define CLIENT_OPERATOR "operator" /* the client that may see and retry everybody's dead letters */
+#define CLIENT_OPERATOR "operator" /* the client that may read and retry all dead letters */
 
-/* *ret is NULL where the configuration names no file: then everybody may use it.  A file that others than its owner may
- * read, or with a line that is wrong, is ERROR_SETUP, which never quotes what might be a key. */
-int clients_load(const struct config *config, struct clients **ret, struct error *err);
-void clients_free(struct clients *clients); /* NULL is fine */
+/*
+ * *ret is NULL if api_keys_file is not set; then there is no authentication.  ERROR_SETUP if users other than its owner
+ * may read the file, or if a line is invalid.  The error never quotes anything that might be a key.
+ */
+int api_keys_load(const struct config *config, struct api_keys **ret, struct error *err);
+void api_keys_free(struct api_keys *api_keys); /* NULL is fine */
 
-/* Whose key it is; NULL for nobody's.  How long it takes does not tell how near a guess came. */
-const struct store_client *clients_find(const struct clients *clients, struct text key);
+/* The client with this key, or NULL.  Takes the same time however much of a key matches. */
+const struct store_client *api_keys_find(const struct api_keys *api_keys, struct text key);

@@ -1,13 +1,12 @@
 /*
- * admit: before each handler: whose request is this, and may it be made?
+ * auth: authenticates requests by API key, before any handler runs.
  *
- * Without a file of API keys everybody may use the API, as one client without a name.  What load balancers and
- * Prometheus ask stays open always.  Keys come in a header, never in a URL: URLs are logged on their way.
+ * Without a file of API keys every request is allowed.  The routes for load balancers and Prometheus need no key.  A
+ * key is only accepted in a header, because URLs end up in logs.
  */
-#include "api/api_keys.h"
 #include "api/routes.h"
 
-/* "Bearer KEY": the scheme's case does not matter (RFC 9110 section 11.1). */
+/* "Bearer KEY"; the scheme is case-insensitive (RFC 9110 section 11.1). */
 static bool read_bearer(struct text value, struct text *ret)
 {
     static const struct text scheme = { "Bearer ", 7 };
@@ -21,11 +20,11 @@ static bool read_bearer(struct text value, struct text *ret)
     return ret->len > 0;
 }
 
-static bool is_open(struct text path)
+static bool needs_no_key(struct text path)
 {
-    static const char *const open[] = { "/healthz", "/readyz", "/metrics" };
-    for (size_t i = 0; i < sizeof open / sizeof *open; i++)
-        if (text_equal(path, text_of(open[i])))
+    static const char *const paths[] = { "/healthz", "/readyz", "/metrics" };
+    for (size_t i = 0; i < sizeof paths / sizeof *paths; i++)
+        if (text_equal(path, text_of(paths[i])))
             return true;
     return false;
 }
@@ -34,16 +33,17 @@ bool auth_check(struct exchange *exchange, void *context)
 {
     static const char *const challenge[] = { "WWW-Authenticate: Bearer realm=\"evalx\"", NULL };
     static const struct refusal no_key = { 401, "Authorization",
-                                           "an API key is needed: Authorization: Bearer KEY, or X-Api-Key: KEY" };
-    static const struct refusal wrong_key = { 401, "Authorization", "this API key is not known" };
+                                           "an API key is required: Authorization: Bearer KEY, or X-Api-Key: KEY",
+                                           NULL };
+    static const struct refusal wrong_key = { 401, "Authorization", "unknown API key", NULL };
     const struct api *api = context;
     struct text value, key = { 0 };
 
-    if (api->clients == NULL || is_open(exchange_path(exchange)))
+    if (api->api_keys == NULL || needs_no_key(exchange_path(exchange)))
         return true;
     bool given = exchange_header(exchange, "Authorization", &value) && read_bearer(value, &key);
     given = given || (exchange_header(exchange, "X-Api-Key", &key) && key.len > 0);
-    const struct store_client *client = given ? clients_find(api->clients, key) : NULL;
+    const struct store_client *client = given ? api_keys_find(api->api_keys, key) : NULL;
     if (client == NULL) {
         exchange_answer_refusal(exchange, given ? &wrong_key : &no_key, challenge);
         return false;
@@ -54,14 +54,14 @@ bool auth_check(struct exchange *exchange, void *context)
 
 bool auth_check_operator(struct exchange *exchange, const struct api *api)
 {
-    static const struct refusal not_operator = { 403, "", "only the client named operator may do this" };
+    static const struct refusal not_operator = { 403, "", "only the client named operator may do this", NULL };
     static const struct refusal not_local = {
-        403, "", "without API keys this is for the server's own machine only (from 127.0.0.1 or ::1)"
+        403, "", "without API keys this is only allowed from the server's own machine (127.0.0.1 or ::1)", NULL
     };
     const struct store_client *client = exchange_client(exchange);
 
     if (client != NULL ? strcmp(client->name, CLIENT_OPERATOR) == 0 : exchange_is_local(exchange))
         return true;
-    exchange_answer_refusal(exchange, api->clients != NULL ? &not_operator : &not_local, NULL);
+    exchange_answer_refusal(exchange, api->api_keys != NULL ? &not_operator : &not_local, NULL);
     return false;
 }

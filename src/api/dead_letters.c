@@ -1,9 +1,11 @@
-/* dead: GET /dead, GET /dead/{token} and POST /dead/{token}/retry: dead letters, for operators. */
+/*
+ * dead_letters: GET /dead, GET /dead/{token} and POST /dead/{token}/retry, for operators.
+ */
 #include <errno.h>
 #include <stdlib.h>
 
-#include "api/answer.h"
 #include "api/routes.h"
+#include "api/submission_response.h"
 #include "base/clock.h"
 #include "base/json_write.h"
 
@@ -13,8 +15,8 @@
 struct dead_request {
     struct api *api;
     struct exchange *exchange;
-    char token[TOKEN_BYTES]; /* which; of a list: before which */
-    uint64_t before_ms;
+    char token[TOKEN_BYTES]; /* of the dead letter; for a list, the last one of the previous page */
+    uint64_t before_ms;      /* when that one died */
     size_t max, len;
     bool found;
     struct store_dead dead[]; /* `max` of them */
@@ -22,12 +24,7 @@ struct dead_request {
 
 static void request_end(struct dead_request *request, struct buf *body, const struct error *err)
 {
-    if (err != NULL) {
-        buf_done(body);
-        exchange_answer_error(request->exchange, err);
-    } else {
-        exchange_answer_json(request->exchange, 200, body);
-    }
+    exchange_answer_result(request->exchange, body, err);
     for (size_t i = 0; i < request->len; i++)
         store_dead_done(&request->dead[i]);
     free(request);
@@ -37,7 +34,7 @@ static struct dead_request *request_new(struct api *api, struct exchange *exchan
 {
     struct dead_request *request = calloc(1, sizeof *request + max * sizeof request->dead[0]);
     if (request == NULL) {
-        error_set(err, ERROR_BUSY, ENOMEM, "look up dead letters");
+        error_set(err, ERROR_BUSY, ENOMEM, "read dead letters");
         return NULL;
     }
     request->api = api;
@@ -87,16 +84,16 @@ static int write_list(const struct dead_request *request, struct buf *out, struc
 static void on_list(void *context, const struct error *err)
 {
     struct dead_request *request = context;
-    struct error own = { 0 };
+    struct error own_err = { 0 };
     struct buf body;
 
     buf_init(&body, PAGE_BYTES_MAX);
-    if (err == NULL && write_list(request, &body, &own) < 0)
-        err = &own;
+    if (err == NULL && write_list(request, &body, &own_err) < 0)
+        err = &own_err;
     request_end(request, &body, err);
 }
 
-/* "MILLISECONDS-TOKEN", as `next` of the page before gives it. */
+/* "MILLISECONDS-TOKEN", the value of `next` in the previous page. */
 static int read_before(struct dead_request *request, struct text text, struct error *err)
 {
     const char *dash = text.len > 0 ? memchr(text.at, '-', text.len) : NULL;
@@ -105,12 +102,12 @@ static int read_before(struct dead_request *request, struct text text, struct er
 
     if (text_parse_u64((struct text){ text.at, len }, &request->before_ms) < 0 || request->before_ms == 0 ||
         request->before_ms > INT64_MAX || !token_is_valid(token))
-        return error_field(err, "before", "expected what `next` of another page says");
+        return error_field(err, "before", "expected the value of `next` in another page");
     memcpy(request->token, token.at, TOKEN_LEN);
     return 0;
 }
 
-void dead_list(struct exchange *exchange, void *context)
+void dead_letters_list(struct exchange *exchange, void *context)
 {
     struct api *api = context;
     struct text text;
@@ -149,23 +146,24 @@ static int read_one(struct store *store, void *context, struct error *err)
 static void on_one(void *context, const struct error *err)
 {
     struct dead_request *request = context;
-    struct error own = { 0 };
+    struct error own_err = { 0 };
     struct buf body;
 
     buf_init(&body, PAGE_BYTES_MAX + request->dead[0].payload.len);
     if (err == NULL && !request->found) {
-        (void)error_set(&own, ERROR_MISSING, 0, "no dead letter %s", request->token);
-        err = &own;
+        (void)error_set(&own_err, ERROR_MISSING, 0, "no dead letter %s", request->token);
+        err = &own_err;
     }
-    /* The submission is JSON already, as it waited in the store. */
+    /* The store's copy of the submission is JSON already. */
     if (err == NULL &&
-        (write_dead(&request->dead[0], &body, &own) < 0 || buf_printf(&body, &own, ",\"submission\":") < 0 ||
-         buf_append_text(&body, buf_text(&request->dead[0].payload), &own) < 0 || buf_append(&body, "}", 1, &own) < 0))
-        err = &own;
+        (write_dead(&request->dead[0], &body, &own_err) < 0 || buf_printf(&body, &own_err, ",\"submission\":") < 0 ||
+         buf_append_text(&body, buf_text(&request->dead[0].payload), &own_err) < 0 ||
+         buf_append(&body, "}", 1, &own_err) < 0))
+        err = &own_err;
     request_end(request, &body, err);
 }
 
-static struct dead_request *request_of_token(struct api *api, struct exchange *exchange)
+static struct dead_request *request_for_token(struct api *api, struct exchange *exchange)
 {
     struct text token = exchange_segment(exchange);
     struct error err = { 0 };
@@ -185,11 +183,11 @@ static struct dead_request *request_of_token(struct api *api, struct exchange *e
     return request;
 }
 
-void dead_show(struct exchange *exchange, void *context)
+void dead_letters_show(struct exchange *exchange, void *context)
 {
     struct api *api = context;
     struct error err = { 0 };
-    struct dead_request *request = request_of_token(api, exchange);
+    struct dead_request *request = request_for_token(api, exchange);
 
     if (request != NULL && async_store_read(api->async_store, read_one, on_one, request, &err) < 0) {
         exchange_answer_error(exchange, &err);
@@ -202,16 +200,17 @@ void dead_show(struct exchange *exchange, void *context)
 static void on_view(void *context, struct store_view *view, const struct error *err)
 {
     struct dead_request *request = context;
-    struct error own = { 0 };
+    struct error own_err = { 0 };
     struct buf body;
 
-    buf_init(&body, 6 * view->result.len + 4096);
+    buf_init(&body, submission_response_bytes_max(view));
     if (err == NULL && !view->found) {
-        (void)error_set(&own, ERROR_MISSING, 0, "no submission %s, or no longer", request->token);
-        err = &own;
+        (void)error_set(&own_err, ERROR_MISSING, 0, "no submission %s; it never existed or has expired",
+                        request->token);
+        err = &own_err;
     }
-    if (err == NULL && answer_view(request->token, view, &body, &own) < 0)
-        err = &own;
+    if (err == NULL && submission_response_view(request->token, view, &body, &own_err) < 0)
+        err = &own_err;
     store_view_done(view);
     request_end(request, &body, err);
 }
@@ -219,23 +218,23 @@ static void on_view(void *context, struct store_view *view, const struct error *
 static void on_retried(void *context, bool retried, const struct error *err)
 {
     struct dead_request *request = context;
-    struct error own = { 0 };
+    struct error own_err = { 0 };
     struct buf none = { 0 };
 
     if (err == NULL && !retried) {
-        (void)error_set(&own, ERROR_MISSING, 0, "no dead letter %s", request->token);
-        err = &own;
+        (void)error_set(&own_err, ERROR_MISSING, 0, "no dead letter %s", request->token);
+        err = &own_err;
     }
-    if (err == NULL && async_store_get(request->api->async_store, request->token, on_view, request, &own) == 0)
+    if (err == NULL && async_store_get(request->api->async_store, request->token, on_view, request, &own_err) == 0)
         return;
-    request_end(request, &none, err != NULL ? err : &own);
+    request_end(request, &none, err != NULL ? err : &own_err);
 }
 
-void dead_retry(struct exchange *exchange, void *context)
+void dead_letters_retry(struct exchange *exchange, void *context)
 {
     struct api *api = context;
     struct error err = { 0 };
-    struct dead_request *request = request_of_token(api, exchange);
+    struct dead_request *request = request_for_token(api, exchange);
 
     if (request != NULL && async_store_retry(api->async_store, request->token, on_retried, request, &err) < 0) {
         exchange_answer_error(exchange, &err);

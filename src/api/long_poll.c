@@ -1,39 +1,38 @@
 /*
- * wait: see the header.
+ * long_poll: answers an exchange when its submission has ended.
  *
- * A wait is asleep or reading (an order lies at the desk), never both, and only its reader, which runs on the desk's
- * clerk, answers and frees it; a result that the store hands over goes the same way, without the reading.  What happens
- * while it reads is noted in `again`.  The ticker thread starts reads whose time has come: the last one at the
- * deadline, and those of the safety net.  A wait is asleep exactly while its timer is set.
+ * A long poll either sleeps or reads (a request is pending in async_store), never both.  It sleeps exactly while its
+ * timer is set.  Only the completion of a read, on async_store's read thread, answers and frees it.  A result that the
+ * store delivers takes the same path without the read.  A change that arrives during a read sets `read_again`.  The
+ * thread "long-poll" starts the reads that are due: the last one at the deadline, and those of the safety net.
  *
- * Locks: watch's before ours; no call to watch or exchange is made under ours.
+ * Lock order: the lock of the subscriptions before this one.  No subscriptions or exchange call is made with it held.
  */
 #include "api/long_poll.h"
 
 #include <assert.h>
 #include <errno.h>
-#include <pthread.h>
 #include <stddef.h>
 
-#include "api/answer.h"
+#include "api/submission_response.h"
 #include "api/subscriptions.h"
 #include "base/clock.h"
+#include "base/sync.h"
 #include "base/timer_wheel.h"
 
-#define RETRY_US 100000u     /* the desk was full */
-#define SAFETY_US 1000000u   /* a read again of what the store did not tell about ... */
-#define SAFETY_EACH_US 1000u /* ... and this longer for each that waits: at most 1,000 such reads a second */
-#define ENVELOPE_BYTES 4096  /* of an answer, beside the results */
+#define RETRY_US 100000u     /* after async_store refused a read because it was full */
+#define SAFETY_US 1000000u   /* interval of the safety net's reads ... */
+#define SAFETY_EACH_US 1000u /* ... plus this for each long poll, which limits them to 1,000 a second */
 
 struct long_poll {
-    struct subscriber subscriber; /* first: watch knows nothing else of us */
+    struct subscriber subscriber; /* first */
     struct long_polls *long_polls;
     struct exchange *exchange;
     enum long_poll_answer answer;
     uint64_t deadline_us;
     struct timer timer;
-    bool goes, again;
-    bool is_first_read; /* nothing is known of the submission yet */
+    bool is_started, read_again;
+    bool is_first_read; /* nothing is known about the submission yet */
     struct long_poll *previous, *next;
 };
 
@@ -41,21 +40,23 @@ struct long_polls {
     struct async_store *async_store;
     struct subscriptions *subscriptions;
     pthread_mutex_t lock;
-    pthread_cond_t changed;
+    pthread_cond_t changed; /* wakes_us must be lowered, or is_ending */
     struct long_poll *first;
     size_t len;
     struct timer_wheel timers;
-    uint64_t wakes_us; /* until when the ticker sleeps */
+    uint64_t wakes_us; /* the thread sleeps until then */
     bool is_draining, is_ending;
-    pthread_t ticker;
+    pthread_t thread;
 };
 
 /* ---- answers -------------------------------------------------------------------------------------------------- */
 
 static void answer_results(struct long_poll *long_poll, struct store_view *view)
 {
-    struct refusal stopping = { 503, "", "the server is stopping; ask for the results at the Location" };
-    struct refusal cancelled = { 409, "", "the submission was cancelled before it ended" };
+    static const struct refusal stopping = { 503, "",
+                                             "the server is stopping; read the results later from the URL in Location",
+                                             NULL };
+    static const struct refusal cancelled = { 409, "", "the submission was cancelled before it ended", NULL };
     char location[sizeof "Location: /submissions/" + TOKEN_LEN];
     const char *headers[] = { location, NULL };
     struct error err;
@@ -80,8 +81,8 @@ static void answer_status_view(struct long_poll *long_poll, const struct store_v
     struct error err;
     bool is_late = long_poll->answer == LONG_POLL_ACCEPTED && !submission_state_is_final(view->state);
 
-    buf_init(&body, 6 * view->result.len + ENVELOPE_BYTES);
-    if (answer_view(long_poll->subscriber.token, view, &body, &err) < 0) {
+    buf_init(&body, submission_response_bytes_max(view));
+    if (submission_response_view(long_poll->subscriber.token, view, &body, &err) < 0) {
         buf_done(&body);
         exchange_answer_error(long_poll->exchange, &err);
     } else {
@@ -94,7 +95,8 @@ static void answer(struct long_poll *long_poll, struct store_view *view, const s
     struct error missing;
 
     if (err == NULL && !view->found) {
-        error_set(&missing, ERROR_MISSING, 0, "no submission %s, or no longer", long_poll->subscriber.token);
+        error_set(&missing, ERROR_MISSING, 0, "no submission %s; it never existed or has expired",
+                  long_poll->subscriber.token);
         err = &missing;
     }
     if (err != NULL)
@@ -107,7 +109,7 @@ static void answer(struct long_poll *long_poll, struct store_view *view, const s
 
 /* ---- reading -------------------------------------------------------------------------------------------------- */
 
-/* With the lock: it sleeps, and at this time it reads. */
+/* With the lock held: sleeps, and reads at this time. */
 static void sleep_until(struct long_poll *long_poll, uint64_t at_us, uint64_t now)
 {
     struct long_polls *long_polls = long_poll->long_polls;
@@ -116,13 +118,13 @@ static void sleep_until(struct long_poll *long_poll, uint64_t at_us, uint64_t no
     if (due_us >= long_polls->wakes_us)
         return;
     long_polls->wakes_us = due_us;
-    (void)pthread_cond_signal(&long_polls->changed);
+    cond_signal(&long_polls->changed);
 }
 
-/* With the lock: it reads after so long as the safety net, or at its deadline. */
-static void sleep_for(struct long_poll *long_poll, uint64_t spell_us, uint64_t now)
+/* With the lock held: reads after `interval_us`, or at the deadline if that is earlier. */
+static void sleep_for(struct long_poll *long_poll, uint64_t interval_us, uint64_t now)
 {
-    uint64_t at_us = now + spell_us;
+    uint64_t at_us = now + interval_us;
     sleep_until(long_poll, at_us < long_poll->deadline_us ? at_us : long_poll->deadline_us, now);
 }
 
@@ -131,7 +133,7 @@ static void long_poll_free(struct long_poll *long_poll)
     struct long_polls *long_polls = long_poll->long_polls;
 
     subscriptions_remove(long_polls->subscriptions, &long_poll->subscriber);
-    (void)pthread_mutex_lock(&long_polls->lock);
+    mutex_lock(&long_polls->lock);
     if (long_poll->previous != NULL)
         long_poll->previous->next = long_poll->next;
     else
@@ -140,7 +142,7 @@ static void long_poll_free(struct long_poll *long_poll)
         long_poll->next->previous = long_poll->previous;
     long_polls->len--;
     timer_clear(&long_polls->timers, &long_poll->timer);
-    (void)pthread_mutex_unlock(&long_polls->lock);
+    mutex_unlock(&long_polls->lock);
     free(long_poll);
 }
 
@@ -150,18 +152,17 @@ static void on_got(void *context, struct store_view *view, const struct error *e
     struct long_polls *long_polls = long_poll->long_polls;
     uint64_t now = clock_mono_us();
 
-    (void)pthread_mutex_lock(&long_polls->lock);
+    mutex_lock(&long_polls->lock);
     bool is_over = long_polls->is_draining || now >= long_poll->deadline_us;
     bool is_known = err == NULL && (!view->found || submission_state_is_final(view->state));
-    /* A store that is away from the start is told at once; an outage shorter than the wait is not the client's
-     * business, the safety net reads again. */
+    /* A store failure is reported at once if nothing is known yet.  A later one is not: the safety net reads again. */
     bool ends = is_over || is_known || (err != NULL && long_poll->is_first_read);
     long_poll->is_first_read = false;
     if (!ends) {
-        sleep_for(long_poll, long_poll->again ? 0 : SAFETY_US + long_polls->len * SAFETY_EACH_US, now);
-        long_poll->again = false;
+        sleep_for(long_poll, long_poll->read_again ? 0 : SAFETY_US + long_polls->len * SAFETY_EACH_US, now);
+        long_poll->read_again = false;
     }
-    (void)pthread_mutex_unlock(&long_polls->lock);
+    mutex_unlock(&long_polls->lock);
     if (ends) {
         answer(long_poll, view, err);
         long_poll_free(long_poll);
@@ -169,7 +170,7 @@ static void on_got(void *context, struct store_view *view, const struct error *e
     store_view_done(view);
 }
 
-/* It is awake.  Safe under watch's lock. */
+/* It must not sleep.  May be called with the lock of the subscriptions held. */
 static void start_reading(struct long_poll *long_poll)
 {
     struct long_polls *long_polls = long_poll->long_polls;
@@ -178,9 +179,9 @@ static void start_reading(struct long_poll *long_poll)
     if (async_store_get(long_polls->async_store, long_poll->subscriber.token, on_got, long_poll, &err) == 0)
         return;
     uint64_t now = clock_mono_us();
-    (void)pthread_mutex_lock(&long_polls->lock);
-    sleep_until(long_poll, now + RETRY_US, now); /* whatever the deadline: the desk is full */
-    (void)pthread_mutex_unlock(&long_polls->lock);
+    mutex_lock(&long_polls->lock);
+    sleep_until(long_poll, now + RETRY_US, now); /* even past the deadline */
+    mutex_unlock(&long_polls->lock);
 }
 
 static void on_changed(struct subscriber *subscriber, enum submission_state state)
@@ -190,19 +191,19 @@ static void on_changed(struct subscriber *subscriber, enum submission_state stat
 
     if (!submission_state_is_final(state))
         return;
-    (void)pthread_mutex_lock(&long_polls->lock);
+    mutex_lock(&long_polls->lock);
     bool starts = long_poll->timer.is_set;
     if (starts)
         timer_clear(&long_polls->timers, &long_poll->timer);
     else
-        long_poll->again = true;
-    (void)pthread_mutex_unlock(&long_polls->lock);
+        long_poll->read_again = true;
+    mutex_unlock(&long_polls->lock);
     if (starts)
         start_reading(long_poll);
 }
 
-/* It is awake.  false: it is to be read after all. */
-static bool hand_over(struct long_poll *long_poll, const struct store_view *end)
+/* It must not sleep.  False: the result could not be passed on, so it must be read. */
+static bool deliver(struct long_poll *long_poll, const struct store_view *end)
 {
     struct store_view copy = *end;
     struct error err;
@@ -221,32 +222,29 @@ static void on_ended(struct subscriber *subscriber, const struct store_view *end
     struct long_poll *long_poll = (struct long_poll *)subscriber;
     struct long_polls *long_polls = long_poll->long_polls;
 
-    (void)pthread_mutex_lock(&long_polls->lock);
-    bool starts = long_poll->timer.is_set; /* else on_changed, which comes later, sees to it */
+    mutex_lock(&long_polls->lock);
+    bool starts = long_poll->timer.is_set; /* otherwise on_changed, which is called next, sets read_again */
     timer_clear(&long_polls->timers, &long_poll->timer);
-    (void)pthread_mutex_unlock(&long_polls->lock);
-    if (starts && (end == NULL || !hand_over(long_poll, end)))
+    mutex_unlock(&long_polls->lock);
+    if (starts && (end == NULL || !deliver(long_poll, end)))
         start_reading(long_poll);
 }
 
-/* With the lock: sleeps until something may be due. */
+/* With the lock held: sleeps until a timer may be due. */
 static void await_timers(struct long_polls *long_polls)
 {
     long_polls->wakes_us = timer_wheel_next_us(&long_polls->timers);
-    if (long_polls->wakes_us == UINT64_MAX) {
-        (void)pthread_cond_wait(&long_polls->changed, &long_polls->lock);
-        return;
-    }
-    struct timespec until = { .tv_sec = (time_t)(long_polls->wakes_us / 1000000),
-                              .tv_nsec = (long)(long_polls->wakes_us % 1000000) * 1000 };
-    (void)pthread_cond_timedwait(&long_polls->changed, &long_polls->lock, &until);
+    if (long_polls->wakes_us == UINT64_MAX)
+        cond_wait(&long_polls->changed, &long_polls->lock);
+    else
+        (void)cond_wait_until(&long_polls->changed, &long_polls->lock, long_polls->wakes_us);
 }
 
-static void *tick(void *context)
+static void *run(void *context)
 {
     struct long_polls *long_polls = context;
 
-    (void)pthread_mutex_lock(&long_polls->lock);
+    mutex_lock(&long_polls->lock);
     while (!long_polls->is_ending) {
         struct timer *due = timer_wheel_due(&long_polls->timers, clock_mono_us());
         if (due == NULL) {
@@ -254,15 +252,15 @@ static void *tick(void *context)
             continue;
         }
         struct long_poll *long_poll = (struct long_poll *)((char *)due - offsetof(struct long_poll, timer));
-        (void)pthread_mutex_unlock(&long_polls->lock);
+        mutex_unlock(&long_polls->lock);
         start_reading(long_poll);
-        (void)pthread_mutex_lock(&long_polls->lock);
+        mutex_lock(&long_polls->lock);
     }
-    (void)pthread_mutex_unlock(&long_polls->lock);
+    mutex_unlock(&long_polls->lock);
     return NULL;
 }
 
-/* ---- the life of a wait --------------------------------------------------------------------------------------- */
+/* ---- creation and end ----------------------------------------------------------------------------------------- */
 
 struct long_poll *long_poll_new(struct long_polls *long_polls, const char token[TOKEN_BYTES], struct exchange *exchange,
                                 enum long_poll_answer answer, uint64_t wait_us, struct error *err)
@@ -279,38 +277,38 @@ struct long_poll *long_poll_new(struct long_polls *long_polls, const char token[
     long_poll->long_polls = long_polls;
     long_poll->exchange = exchange;
     long_poll->answer = answer;
-    long_poll->deadline_us = wait_us == LONG_POLL_EVER ? LONG_POLL_EVER : now + wait_us;
-    (void)pthread_mutex_lock(&long_polls->lock);
+    long_poll->deadline_us = wait_us == LONG_POLL_NO_DEADLINE ? LONG_POLL_NO_DEADLINE : now + wait_us;
+    mutex_lock(&long_polls->lock);
     long_poll->next = long_polls->first;
     if (long_polls->first != NULL)
         long_polls->first->previous = long_poll;
     long_polls->first = long_poll;
     long_polls->len++;
-    (void)pthread_mutex_unlock(&long_polls->lock);
+    mutex_unlock(&long_polls->lock);
     subscriptions_add(long_polls->subscriptions, &long_poll->subscriber);
     return long_poll;
 }
 
-void long_poll_go(struct long_poll *long_poll, bool reads)
+void long_poll_start(struct long_poll *long_poll, bool reads)
 {
     struct long_polls *long_polls = long_poll->long_polls;
 
-    (void)pthread_mutex_lock(&long_polls->lock);
-    assert(!long_poll->goes);
-    bool starts = reads || long_poll->again;
-    long_poll->goes = true;
+    mutex_lock(&long_polls->lock);
+    assert(!long_poll->is_started);
+    bool starts = reads || long_poll->read_again;
+    long_poll->is_started = true;
     long_poll->is_first_read = reads;
-    long_poll->again = false;
+    long_poll->read_again = false;
     if (!starts)
         sleep_for(long_poll, long_polls->is_draining ? 0 : SAFETY_US, clock_mono_us());
-    (void)pthread_mutex_unlock(&long_polls->lock);
+    mutex_unlock(&long_polls->lock);
     if (starts)
         start_reading(long_poll);
 }
 
-void long_poll_forget(struct long_poll *long_poll)
+void long_poll_discard(struct long_poll *long_poll)
 {
-    assert(!long_poll->goes);
+    assert(!long_poll->is_started);
     long_poll_free(long_poll);
 }
 
@@ -318,22 +316,17 @@ int long_polls_open(struct async_store *async_store, struct subscriptions *subsc
                     struct error *err)
 {
     struct long_polls *long_polls = calloc(1, sizeof *long_polls);
-    pthread_condattr_t monotonic;
 
     if (long_polls == NULL)
-        return error_set(err, ERROR_BUSY, ENOMEM, "open the table of waits");
+        return error_set(err, ERROR_BUSY, ENOMEM, "create the table of long polls");
     long_polls->async_store = async_store;
     long_polls->subscriptions = subscriptions;
     timer_wheel_init(&long_polls->timers, clock_mono_us());
-    (void)pthread_mutex_init(&long_polls->lock, NULL);
-    (void)pthread_condattr_init(&monotonic);
-    (void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    (void)pthread_cond_init(&long_polls->changed, &monotonic);
-    (void)pthread_condattr_destroy(&monotonic);
-    int os = pthread_create(&long_polls->ticker, NULL, tick, long_polls);
-    if (os != 0) {
+    mutex_init(&long_polls->lock);
+    cond_init(&long_polls->changed);
+    if (thread_start(&long_polls->thread, "long-poll", run, long_polls, err) < 0) {
         free(long_polls);
-        return error_set(err, ERROR_SETUP, os, "start the ticker of waits");
+        return -1;
     }
     *ret = long_polls;
     return 0;
@@ -342,27 +335,27 @@ int long_polls_open(struct async_store *async_store, struct subscriptions *subsc
 void long_polls_drain(struct long_polls *long_polls)
 {
     uint64_t now = clock_mono_us();
-    (void)pthread_mutex_lock(&long_polls->lock);
+
+    lock_guard(&long_polls->lock);
     long_polls->is_draining = true;
     for (struct long_poll *at = long_polls->first; at != NULL; at = at->next)
         if (at->timer.is_set)
             sleep_for(at, 0, now);
-    (void)pthread_mutex_unlock(&long_polls->lock);
 }
 
 void long_polls_close(struct long_polls *long_polls)
 {
     if (long_polls == NULL)
         return;
-    (void)pthread_mutex_lock(&long_polls->lock);
+    mutex_lock(&long_polls->lock);
     long_polls->is_ending = true;
-    (void)pthread_cond_signal(&long_polls->changed);
-    (void)pthread_mutex_unlock(&long_polls->lock);
-    (void)pthread_join(long_polls->ticker, NULL);
-    while (long_polls->first != NULL) { /* the desk was too full to the very end; the server has answered for them */
+    cond_signal(&long_polls->changed);
+    mutex_unlock(&long_polls->lock);
+    thread_join(long_polls->thread);
+    while (long_polls->first != NULL) { /* async_store stayed full to the end; server_stop responded for these */
         struct long_poll *left = long_polls->first;
         struct error err;
-        error_set(&err, ERROR_STORE, 0, "the server stopped while %s was waited for", left->subscriber.token);
+        error_set(&err, ERROR_STORE, 0, "the server stopped before submission %s ended", left->subscriber.token);
         exchange_answer_error(left->exchange, &err);
         long_poll_free(left);
     }

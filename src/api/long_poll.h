@@ -1,8 +1,8 @@
 /*
- * wait: exchanges that are answered when a submission has ended, or when their time is over.
+ * long_poll: exchanges that are answered when a submission has ended, or at a deadline (?wait=).
  *
- * No wake-up can be lost: a wait is registered before the state it waits for is first read, and is read again at a slow
- * interval as a safety net, should the store not have told.
+ * No wake-up can be lost: a long poll subscribes to the submission before it first reads the state.  As a safety net it
+ * also reads at a slow interval, in case the store's change feed missed a change.
  */
 #pragma once
 #include "http/server.h"
@@ -14,24 +14,24 @@ struct long_poll;
 struct long_polls;
 
 enum long_poll_answer {
-    LONG_POLL_STATUS,   /* what GET /submissions/{token} answers, 200 */
-    LONG_POLL_ACCEPTED, /* the same; 202 where it has not ended */
-    LONG_POLL_RESULTS,  /* the bare results, 200 */
+    LONG_POLL_STATUS,   /* 200 with the body of GET /submissions/{token} */
+    LONG_POLL_ACCEPTED, /* the same, but 202 if it has not ended */
+    LONG_POLL_RESULTS,  /* 200 with only the results */
 };
-#define LONG_POLL_EVER UINT64_MAX
+#define LONG_POLL_NO_DEADLINE UINT64_MAX
 
-/* `desk` and `watch` outlive it. */
+/* `async_store` and `subscriptions` are borrowed. */
 int long_polls_open(struct async_store *async_store, struct subscriptions *subscriptions, struct long_polls **ret,
                     struct error *err);
-/* All that wait are answered now with what is known, and later ones at once. */
+/* Answers all long polls now with the current state, and later ones at once. */
 void long_polls_drain(struct long_polls *long_polls);
-/* The desk has been closed; nobody waits.  NULL is fine. */
+/* After async_store was closed and no exchange waits.  NULL is fine. */
 void long_polls_close(struct long_polls *long_polls);
 
-/* NULL with *err filled when out of memory.  Nothing is answered before long_poll_go. */
+/* NULL with *err if memory ran out.  Nothing is answered before long_poll_start.  wait_us: or LONG_POLL_NO_DEADLINE. */
 struct long_poll *long_poll_new(struct long_polls *long_polls, const char token[TOKEN_BYTES], struct exchange *exchange,
                                 enum long_poll_answer answer, uint64_t wait_us, struct error *err);
-/* From now on the exchange is the wait's.  `reads`: the state is not known yet, so it is read at once. */
-void long_poll_go(struct long_poll *long_poll, bool reads);
-/* Instead of long_poll_go: nothing is waited for after all. */
-void long_poll_forget(struct long_poll *long_poll);
+/* Takes over the exchange.  `reads`: the state is not known yet, so it is read at once. */
+void long_poll_start(struct long_poll *long_poll, bool reads);
+/* Instead of long_poll_start: frees it without a response. */
+void long_poll_discard(struct long_poll *long_poll);

@@ -1,11 +1,11 @@
-/* queue: GET /queue and GET /workers: what waits, and who works on it, as the store says now. */
+/* queue_info: GET /queue and GET /workers, read from the store for each request. */
 #include <errno.h>
 #include <stdlib.h>
 
 #include "api/routes.h"
 #include "base/json_write.h"
 
-#define ANSWER_BYTES_MAX (8u << 20)
+#define BODY_BYTES_MAX (8u << 20)
 
 struct queue_request {
     struct exchange *exchange;
@@ -17,16 +17,6 @@ struct workers_request {
     size_t len;
     struct store_worker_view workers[STORE_WORKERS_MAX];
 };
-
-static void answer_or_fail(struct exchange *exchange, struct buf *body, const struct error *err)
-{
-    if (err != NULL) {
-        buf_done(body);
-        exchange_answer_error(exchange, err);
-    } else {
-        exchange_answer_json(exchange, 200, body);
-    }
-}
 
 static void fail(struct exchange *exchange, void *request, const struct error *err)
 {
@@ -70,13 +60,13 @@ static int write_depth(const struct queue_depth *depth, struct buf *out, struct 
 static void on_depth(void *context, const struct error *err)
 {
     struct queue_request *request = context;
-    struct error own = { 0 };
+    struct error write_err = { 0 };
     struct buf body;
 
-    buf_init(&body, ANSWER_BYTES_MAX);
-    if (err == NULL && write_depth(&request->depth, &body, &own) < 0)
-        err = &own;
-    answer_or_fail(request->exchange, &body, err);
+    buf_init(&body, BODY_BYTES_MAX);
+    if (err == NULL && write_depth(&request->depth, &body, &write_err) < 0)
+        err = &write_err;
+    exchange_answer_result(request->exchange, &body, err);
     free(request);
 }
 
@@ -87,7 +77,7 @@ void queue_info_show(struct exchange *exchange, void *context)
     struct queue_request *request = calloc(1, sizeof *request);
 
     if (request == NULL) {
-        error_set(&err, ERROR_BUSY, ENOMEM, "read the queue");
+        error_set(&err, ERROR_BUSY, ENOMEM, "read the queue depth");
         fail(exchange, request, &err);
         return;
     }
@@ -124,13 +114,13 @@ static int write_workers(const struct workers_request *request, struct buf *out,
 static void on_workers(void *context, const struct error *err)
 {
     struct workers_request *request = context;
-    struct error own = { 0 };
+    struct error write_err = { 0 };
     struct buf body;
 
-    buf_init(&body, ANSWER_BYTES_MAX);
-    if (err == NULL && write_workers(request, &body, &own) < 0)
-        err = &own;
-    answer_or_fail(request->exchange, &body, err);
+    buf_init(&body, BODY_BYTES_MAX);
+    if (err == NULL && write_workers(request, &body, &write_err) < 0)
+        err = &write_err;
+    exchange_answer_result(request->exchange, &body, err);
     free(request);
 }
 
@@ -141,7 +131,7 @@ void queue_info_workers(struct exchange *exchange, void *context)
     struct workers_request *request = calloc(1, sizeof *request);
 
     if (request == NULL) {
-        error_set(&err, ERROR_BUSY, ENOMEM, "read the workers");
+        error_set(&err, ERROR_BUSY, ENOMEM, "read the list of workers");
         fail(exchange, request, &err);
         return;
     }

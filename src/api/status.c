@@ -4,17 +4,17 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "api/answer.h"
 #include "api/routes.h"
+#include "api/submission_response.h"
 #include "config/config.h"
 
-struct request {
+struct status_request {
     struct api *api;
     struct exchange *exchange;
     char token[TOKEN_BYTES];
 };
 
-/* "12" or "0.25": seconds, at most three places after the point count. */
+/* "12" or "0.25": seconds with at most three decimal places. */
 static int parse_seconds_us(struct text text, uint64_t *ret_us)
 {
     uint64_t whole, thousandths = 0;
@@ -50,7 +50,7 @@ int status_read_wait(const struct exchange *exchange, const struct config *confi
     return 0;
 }
 
-static struct request *request_new(struct api *api, struct exchange *exchange, struct error *err)
+static struct status_request *request_new(struct api *api, struct exchange *exchange, struct error *err)
 {
     struct text token = exchange_segment(exchange);
 
@@ -59,9 +59,9 @@ static struct request *request_new(struct api *api, struct exchange *exchange, s
                     (int)(token.len < 40 ? token.len : 40), token.at);
         return NULL;
     }
-    struct request *request = calloc(1, sizeof *request);
+    struct status_request *request = calloc(1, sizeof *request);
     if (request == NULL) {
-        error_set(err, ERROR_BUSY, ENOMEM, "look up a submission");
+        error_set(err, ERROR_BUSY, ENOMEM, "read a submission");
         return NULL;
     }
     request->api = api;
@@ -70,7 +70,7 @@ static struct request *request_new(struct api *api, struct exchange *exchange, s
     return request;
 }
 
-static void request_fail(struct request *request, const struct error *err)
+static void request_fail(struct status_request *request, const struct error *err)
 {
     exchange_answer_error(request->exchange, err);
     free(request);
@@ -81,24 +81,20 @@ static void request_fail(struct request *request, const struct error *err)
 /* GET without ?wait=, and the second half of DELETE. */
 static void on_got(void *context, struct store_view *view, const struct error *err)
 {
-    struct request *request = context;
-    struct error own = { 0 };
+    struct status_request *request = context;
+    struct error own_err = { 0 };
     struct buf body;
 
-    buf_init(&body, 6 * view->result.len + 4096);
-    if (err != NULL)
-        own = *err;
-    else if (!view->found)
-        (void)error_set(&own, ERROR_MISSING, 0, "no submission %s, or no longer", request->token);
-    else
-        (void)answer_view(request->token, view, &body, &own);
-    store_view_done(view);
-    if (own.kind != ERROR_NONE) {
-        buf_done(&body);
-        request_fail(request, &own);
-        return;
+    buf_init(&body, submission_response_bytes_max(view));
+    if (err == NULL && !view->found) {
+        (void)error_set(&own_err, ERROR_MISSING, 0, "no submission %s; it never existed or has expired",
+                        request->token);
+        err = &own_err;
     }
-    exchange_answer_json(request->exchange, 200, &body);
+    if (err == NULL && submission_response_view(request->token, view, &body, &own_err) < 0)
+        err = &own_err;
+    store_view_done(view);
+    exchange_answer_result(request->exchange, &body, err);
     free(request);
 }
 
@@ -107,7 +103,7 @@ void status_show(struct exchange *exchange, void *context)
     struct api *api = context;
     struct error err = { 0 };
     uint64_t wait_us = 0;
-    struct request *request = request_new(api, exchange, &err);
+    struct status_request *request = request_new(api, exchange, &err);
 
     if (request == NULL) {
         exchange_answer_error(exchange, &err);
@@ -129,29 +125,29 @@ void status_show(struct exchange *exchange, void *context)
         return;
     }
     free(request);
-    long_poll_go(long_poll, true);
+    long_poll_start(long_poll, true);
 }
 
 /* ---- DELETE --------------------------------------------------------------------------------------------------- */
 
-/* Whether it was cancelled now, had ended before, or never was: the view tells. */
+/* The view shows whether it was cancelled now, had ended before, or never existed. */
 static void on_cancelled(void *context, bool cancelled, const struct error *err)
 {
-    struct request *request = context;
-    struct error own = { 0 };
+    struct status_request *request = context;
+    struct error own_err = { 0 };
 
     (void)cancelled;
     if (err != NULL)
         request_fail(request, err);
-    else if (async_store_get(request->api->async_store, request->token, on_got, request, &own) < 0)
-        request_fail(request, &own);
+    else if (async_store_get(request->api->async_store, request->token, on_got, request, &own_err) < 0)
+        request_fail(request, &own_err);
 }
 
 void status_cancel(struct exchange *exchange, void *context)
 {
     struct api *api = context;
     struct error err = { 0 };
-    struct request *request = request_new(api, exchange, &err);
+    struct status_request *request = request_new(api, exchange, &err);
 
     if (request == NULL)
         exchange_answer_error(exchange, &err);

@@ -1,4 +1,6 @@
-/* subscribe_json: see the header. */
+/*
+ * subscribe_json: decodes with jansson.
+ */
 #include "api/subscribe_json.h"
 
 #include <jansson.h>
@@ -25,11 +27,12 @@ static int check_tokens(const json_t *tokens, struct error *err)
 
 int subscribe_decode(struct text message, subscribe_token *each, void *context, struct error *err)
 {
-    json_error_t wrong;
+    json_error_t json_err;
     __attribute__((cleanup(json_release))) json_t *json =
-        json_loadb(message.at != NULL ? message.at : "", message.len, JSON_REJECT_DUPLICATES, &wrong);
+        json_loadb(message.at != NULL ? message.at : "", message.len, JSON_REJECT_DUPLICATES, &json_err);
     if (json == NULL)
-        return error_field(err, "", "not valid JSON at line %d, column %d: %s", wrong.line, wrong.column, wrong.text);
+        return error_field(err, "", "not valid JSON at line %d, column %d: %s", json_err.line, json_err.column,
+                           json_err.text);
     const json_t *tokens = json_object_get(json, "subscribe");
     if (!json_is_array(tokens))
         return error_field(err, "subscribe", "expected {\"subscribe\": [\"TOKEN\", ...]}");

@@ -1,4 +1,4 @@
-/* subscribe_json: what a client of /ws sends: {"subscribe":["TOKEN",...]}. */
+/* subscribe_json: the message of a /ws client, {"subscribe":["TOKEN",...]}. */
 #pragma once
 #include "base/error.h"
 #include "base/text.h"
@@ -7,5 +7,5 @@
 /* Returns false to stop. */
 typedef bool subscribe_token(void *context, const char token[TOKEN_BYTES]);
 
-/* Calls `each` for every token, after all of them have been checked. */
+/* Checks all tokens, then calls `each` for every one. */
 int subscribe_decode(struct text message, subscribe_token *each, void *context, struct error *err);

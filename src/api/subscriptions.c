@@ -1,13 +1,14 @@
 /*
- * watch: a hash table from tokens to those who wait for them, of a fixed number of chains: 16,384 of them keep a chain
- * at one or two for the connections one process may have.
+ * subscriptions: a hash table from tokens to subscribers.  With 16,384 chains, the connections that one process can
+ * have give chains of one or two entries.
  */
 #include "api/subscriptions.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "base/sync.h"
 
 #define CHAINS 16384u /* a power of two */
 
@@ -16,7 +17,7 @@ struct subscriptions {
     struct subscriber *chains[CHAINS];
 };
 
-/* FNV-1a.  Tokens are random numbers that we chose, so nobody can aim at one chain. */
+/* FNV-1a.  The server chooses tokens at random, so no client can fill one chain on purpose. */
 static struct subscriber **chain_of(struct subscriptions *subscriptions, const char *token)
 {
     uint32_t hash = 2166136261u;
@@ -31,8 +32,8 @@ int subscriptions_open(struct subscriptions **ret, struct error *err)
     struct subscriptions *subscriptions = calloc(1, sizeof *subscriptions);
 
     if (subscriptions == NULL)
-        return error_set(err, ERROR_BUSY, ENOMEM, "open the table of watchers");
-    (void)pthread_mutex_init(&subscriptions->lock, NULL);
+        return error_set(err, ERROR_BUSY, ENOMEM, "create the table of subscriptions");
+    mutex_init(&subscriptions->lock);
     *ret = subscriptions;
     return 0;
 }
@@ -47,44 +48,40 @@ void subscriptions_close(struct subscriptions *subscriptions)
 
 void subscriptions_add(struct subscriptions *subscriptions, struct subscriber *subscriber)
 {
-    (void)pthread_mutex_lock(&subscriptions->lock);
+    lock_guard(&subscriptions->lock);
     struct subscriber **first = chain_of(subscriptions, subscriber->token);
     subscriber->previous = NULL;
     subscriber->next = *first;
     if (*first != NULL)
         (*first)->previous = subscriber;
     *first = subscriber;
-    (void)pthread_mutex_unlock(&subscriptions->lock);
 }
 
 void subscriptions_remove(struct subscriptions *subscriptions, struct subscriber *subscriber)
 {
-    (void)pthread_mutex_lock(&subscriptions->lock);
+    lock_guard(&subscriptions->lock);
     if (subscriber->previous != NULL)
         subscriber->previous->next = subscriber->next;
     else
         *chain_of(subscriptions, subscriber->token) = subscriber->next;
     if (subscriber->next != NULL)
         subscriber->next->previous = subscriber->previous;
-    (void)pthread_mutex_unlock(&subscriptions->lock);
 }
 
-void subscriptions_notifytell(struct subscriptions *subscriptions, const char token[TOKEN_BYTES],
-                              enum submission_state state)
+void subscriptions_notify(struct subscriptions *subscriptions, const char token[TOKEN_BYTES],
+                          enum submission_state state)
 {
-    (void)pthread_mutex_lock(&subscriptions->lock);
+    lock_guard(&subscriptions->lock);
     for (struct subscriber *at = *chain_of(subscriptions, token); at != NULL; at = at->next)
         if (memcmp(at->token, token, TOKEN_LEN) == 0)
             at->changed(at, state);
-    (void)pthread_mutex_unlock(&subscriptions->lock);
 }
 
-void subscriptions_notifytell_end(struct subscriptions *subscriptions, const char token[TOKEN_BYTES],
-                                  const struct store_view *end)
+void subscriptions_notify_end(struct subscriptions *subscriptions, const char token[TOKEN_BYTES],
+                              const struct store_view *end)
 {
-    (void)pthread_mutex_lock(&subscriptions->lock);
+    lock_guard(&subscriptions->lock);
     for (struct subscriber *at = *chain_of(subscriptions, token); at != NULL; at = at->next)
         if (at->ended != NULL && memcmp(at->token, token, TOKEN_LEN) == 0)
             at->ended(at, end);
-    (void)pthread_mutex_unlock(&subscriptions->lock);
 }

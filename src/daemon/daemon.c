@@ -17,13 +17,13 @@
 #include <unistd.h>
 
 #include "api/api.h"
+#include "api/health.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/sync.h"
 #include "daemon/privileges.h"
 #include "daemon/sd_notify.h"
 #include "daemon/signals.h"
-#include "daemon/worker_page.h"
 #include "metrics/metrics.h"
 #include "queue/queue.h"
 #include "sandbox/self_test.h"
@@ -378,7 +378,7 @@ static int start_shared_worker(struct daemon *daemon, struct error *err)
     if (start_sandbox(daemon, err) < 0 || become_user(daemon, true, err) < 0 || open_store(daemon, false, err) < 0 ||
         start_worker(daemon, err) < 0)
         return -1;
-    return worker_page_start(daemon->config, &daemon->page, err);
+    return health_server_start(daemon->config, &daemon->page, err);
 }
 
 int daemon_run_worker(const struct config *config, struct languages *languages, struct error *err)

@@ -1,9 +1,9 @@
 /*
- * connections: deadlines and lingering.  See the header for what and why.
+ * connections: the table, its deadlines and lingering closes.
  *
  * A connection is ended by shutdown(2), never by close(2): the descriptor belongs to libmicrohttpd, which sees the
- * end-of-file and closes it.  That a number is not closed and used again between our look and our shutdown is sure
- * because connection_remove, which precedes the close, takes the same lock.
+ * end-of-file and closes it.  The descriptor number cannot be reused between a check and the shutdown here, because
+ * connection_remove, which precedes the close, takes the same lock.
  */
 #include "http/connections.h"
 
@@ -20,13 +20,14 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/sync.h"
 
-#define SWEEP_MS 250
+#define CHECK_MS 250
 #define LINGER_US 2000000u
-#define LINGER_MAX 256            /* sockets that linger at one time; beyond it they are just closed */
-#define SEND_BYTES_PER_S 32768    /* a client that reads slower than this, after deadline_s, is cut off */
-#define DRAIN_NEWBORN_US 1000000u /* connections accepted just before a drain get so long for their request line */
-#define DESCRIPTORS_RESERVED 256  /* for everything of this process that is not a connection */
+#define LINGER_MAX 256           /* lingering sockets; beyond it they are closed at once */
+#define SEND_BYTES_PER_S 32768   /* a client that reads more slowly than this after deadline_s is cut off */
+#define DRAIN_NEW_US 1000000u    /* for the request line of a connection accepted just before a drain */
+#define DESCRIPTORS_RESERVED 256 /* for descriptors of this process that are not connections */
 #define NEVER UINT64_MAX
 
 struct connection {
@@ -41,7 +42,7 @@ struct connection {
 
 struct connections {
     struct connections_settings settings;
-    pthread_mutex_t lock; /* the list, `lingering` */
+    pthread_mutex_t lock; /* guards the list and `lingering` */
     struct connection *first;
     size_t upgraded, count;
     struct {
@@ -49,8 +50,8 @@ struct connections {
         uint64_t until_us;
     } lingering[LINGER_MAX];
     size_t lingering_len;
-    pthread_t sweeper;
-    bool sweeper_runs;
+    pthread_t thread;
+    bool thread_runs;
     int epoll_fd, stop_fd;
 };
 
@@ -71,14 +72,13 @@ struct connection *connection_add(struct connections *connections, int fd)
     connection->fd = fd;
     connection->born_us = now;
     connection->deadline_us = now + seconds_us(connections->settings.deadline_s);
-    connection->phase = CONNECTION_NEWBORN;
-    (void)pthread_mutex_lock(&connections->lock);
+    connection->phase = CONNECTION_NEW;
+    lock_guard(&connections->lock);
     connection->next = connections->first;
     if (connections->first != NULL)
         connections->first->previous = connection;
     connections->first = connection;
     connections->count++;
-    (void)pthread_mutex_unlock(&connections->lock);
     return connection;
 }
 
@@ -90,9 +90,9 @@ void connection_enter(struct connections *connections, struct connection *connec
     uint64_t deadline = NEVER;
 
     switch (phase) {
-    case CONNECTION_NEWBORN:
+    case CONNECTION_NEW:
     case CONNECTION_READING:
-        /* The first request's time runs from the connection's birth, so its request line wins nothing. */
+        /* The first request's time starts when the connection is accepted, so its request line extends nothing. */
         deadline = connection->deadline_us < whole ? (uint64_t)connection->deadline_us : whole;
         break;
     case CONNECTION_HANDLING:
@@ -104,9 +104,9 @@ void connection_enter(struct connections *connections, struct connection *connec
         deadline = whole + seconds_us(connections->settings.idle_s);
         break;
     case CONNECTION_UPGRADED:
-        (void)pthread_mutex_lock(&connections->lock);
+        mutex_lock(&connections->lock);
         connections->upgraded++;
-        (void)pthread_mutex_unlock(&connections->lock);
+        mutex_unlock(&connections->lock);
         break;
     }
     connection->deadline_us = deadline;
@@ -133,15 +133,15 @@ bool connection_target_is_valid(const struct connection *connection)
     return connection->target_is_valid;
 }
 
-/* With the lock. */
+/* With the lock held. */
 static void shut(struct connections *connections, struct connection *connection)
 {
     if (connection->is_shut)
         return;
     connection->is_shut = true;
-    /* In this phase nothing of ours is under way to the client, so the bytes cannot end up inside an answer. */
+    /* In this phase no response is being sent, so these bytes cannot end up inside one. */
     if (connection->phase == CONNECTION_READING)
-        (void)send(connection->fd, connections->settings.late_answer.at, connections->settings.late_answer.len,
+        (void)send(connection->fd, connections->settings.late_response.at, connections->settings.late_response.len,
                    MSG_DONTWAIT | MSG_NOSIGNAL);
     (void)shutdown(connection->fd, SHUT_RDWR);
 }
@@ -150,37 +150,32 @@ static void shut_late(struct connections *connections)
 {
     uint64_t now = clock_mono_us();
 
-    (void)pthread_mutex_lock(&connections->lock);
+    lock_guard(&connections->lock);
     for (struct connection *at = connections->first; at != NULL; at = at->next)
         if (now >= at->deadline_us)
             shut(connections, at);
-    (void)pthread_mutex_unlock(&connections->lock);
 }
 
 void connections_shut(struct connections *connections, bool all)
 {
     uint64_t now = clock_mono_us();
 
-    (void)pthread_mutex_lock(&connections->lock);
+    lock_guard(&connections->lock);
     for (struct connection *at = connections->first; at != NULL; at = at->next) {
         enum connection_phase phase = at->phase;
-        bool is_waiting =
-            phase == CONNECTION_IDLE || (phase == CONNECTION_NEWBORN && now - at->born_us > DRAIN_NEWBORN_US);
+        bool is_waiting = phase == CONNECTION_IDLE || (phase == CONNECTION_NEW && now - at->born_us > DRAIN_NEW_US);
         if (phase != CONNECTION_UPGRADED && (all || is_waiting))
             shut(connections, at);
     }
-    (void)pthread_mutex_unlock(&connections->lock);
 }
 
 size_t connections_count(struct connections *connections)
 {
-    (void)pthread_mutex_lock(&connections->lock);
-    size_t count = connections->count - connections->upgraded;
-    (void)pthread_mutex_unlock(&connections->lock);
-    return count;
+    lock_guard(&connections->lock);
+    return connections->count - connections->upgraded;
 }
 
-/* More connections than descriptors would make accept fail for ever, with a busy loop. */
+/* With more connections than descriptors, accept would fail permanently and MHD would spin. */
 uint32_t connections_possible(uint32_t wanted)
 {
     struct rlimit limit;
@@ -196,7 +191,7 @@ uint32_t connections_possible(uint32_t wanted)
         return wanted;
     uint32_t possible = limit.rlim_cur > 2 * DESCRIPTORS_RESERVED ? (uint32_t)limit.rlim_cur - DESCRIPTORS_RESERVED
                                                                   : DESCRIPTORS_RESERVED;
-    log_warn("at most %u connections instead of %u: the limit of open files is %llu", possible, wanted,
+    log_warn("connections_max reduced from %u to %u: the limit of open files is %llu", wanted, possible,
              (unsigned long long)limit.rlim_cur);
     return possible;
 }
@@ -208,7 +203,7 @@ void connection_linger(struct connection *connection)
     connection->lingers = true;
 }
 
-/* With the lock.  The copy of the descriptor keeps the socket open after libmicrohttpd has closed its own. */
+/* With the lock held.  The duplicate descriptor keeps the socket open after libmicrohttpd has closed its own. */
 static void linger_begin(struct connections *connections, int borrowed_fd)
 {
     if (connections->lingering_len == LINGER_MAX)
@@ -224,16 +219,16 @@ static void linger_begin(struct connections *connections, int borrowed_fd)
     connections->lingering[i].fd = take_fd(&fd);
 }
 
-/* With the lock. */
+/* With the lock held. */
 static void linger_end(struct connections *connections, size_t i)
 {
-    /* libmicrohttpd may not have closed its own descriptor yet, so closing ours alone would leave it registered. */
+    /* While libmicrohttpd's descriptor is open, closing this one alone would leave the socket registered in epoll. */
     (void)epoll_ctl(connections->epoll_fd, EPOLL_CTL_DEL, connections->lingering[i].fd, NULL);
     (void)close(connections->lingering[i].fd);
     connections->lingering[i] = connections->lingering[--connections->lingering_len];
 }
 
-/* Reads away what came; false when there will be no more. */
+/* Discards what arrived; false at the end of the stream. */
 static bool linger_read(int fd)
 {
     char sink[65536];
@@ -248,12 +243,12 @@ static bool linger_read(int fd)
     return true;
 }
 
-/* `ready_fd` has something to read; -1: only look at the clock. */
+/* `ready_fd` is readable; -1: only check the deadlines. */
 static void linger_step(struct connections *connections, int ready_fd)
 {
     uint64_t now = clock_mono_us();
 
-    (void)pthread_mutex_lock(&connections->lock);
+    lock_guard(&connections->lock);
     for (size_t i = connections->lingering_len; i-- > 0;) {
         bool is_over = now >= connections->lingering[i].until_us;
         if (!is_over && connections->lingering[i].fd == ready_fd)
@@ -261,12 +256,11 @@ static void linger_step(struct connections *connections, int ready_fd)
         if (is_over)
             linger_end(connections, i);
     }
-    (void)pthread_mutex_unlock(&connections->lock);
 }
 
 void connection_remove(struct connections *connections, struct connection *connection)
 {
-    (void)pthread_mutex_lock(&connections->lock);
+    mutex_lock(&connections->lock);
     if (connection->previous != NULL)
         connection->previous->next = connection->next;
     else
@@ -279,20 +273,20 @@ void connection_remove(struct connections *connections, struct connection *conne
         connections->upgraded--;
     if (connection->lingers && !connection->is_shut)
         linger_begin(connections, connection->fd);
-    (void)pthread_mutex_unlock(&connections->lock);
+    mutex_unlock(&connections->lock);
     free(connection);
 }
 
-/* ---- the sweeper ---------------------------------------------------------------------------------------------- */
+/* ---- the thread ----------------------------------------------------------------------------------------------- */
 
-static void *sweep(void *context)
+static void *run(void *context)
 {
     struct connections *connections = context;
     uint64_t next_us = 0;
 
     for (;;) {
         struct epoll_event events[32];
-        int len = epoll_wait(connections->epoll_fd, events, 32, SWEEP_MS);
+        int len = epoll_wait(connections->epoll_fd, events, 32, CHECK_MS);
         for (int i = 0; i < len; i++) {
             if (events[i].data.fd == connections->stop_fd)
                 return NULL;
@@ -301,7 +295,7 @@ static void *sweep(void *context)
         if (clock_mono_us() >= next_us) {
             shut_late(connections);
             linger_step(connections, -1);
-            next_us = clock_mono_us() + SWEEP_MS * 1000u;
+            next_us = clock_mono_us() + CHECK_MS * 1000u;
         }
     }
 }
@@ -310,26 +304,24 @@ int connections_open(const struct connections_settings *settings, struct connect
 {
     struct connections *connections = calloc(1, sizeof *connections);
     if (connections == NULL)
-        return error_set(err, ERROR_BUSY, ENOMEM, "open connection table");
+        return error_set(err, ERROR_BUSY, ENOMEM, "create the connection table");
 
     connections->settings = *settings;
-    (void)pthread_mutex_init(&connections->lock, NULL);
+    mutex_init(&connections->lock);
     connections->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     connections->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     struct epoll_event event = { .events = EPOLLIN, .data.fd = connections->stop_fd };
     if (connections->epoll_fd < 0 || connections->stop_fd < 0 ||
         epoll_ctl(connections->epoll_fd, EPOLL_CTL_ADD, connections->stop_fd, &event) < 0) {
-        error_set(err, ERROR_SETUP, errno, "make the sweeper's event queue");
+        error_set(err, ERROR_SETUP, errno, "create the event queue for connection deadlines");
         connections_close(connections);
         return -1;
     }
-    int os = pthread_create(&connections->sweeper, NULL, sweep, connections);
-    if (os != 0) {
-        error_set(err, ERROR_SETUP, os, "start the sweeper of connections");
+    if (thread_start(&connections->thread, "http-deadline", run, connections, err) < 0) {
         connections_close(connections);
         return -1;
     }
-    connections->sweeper_runs = true;
+    connections->thread_runs = true;
     *ret = connections;
     return 0;
 }
@@ -339,9 +331,9 @@ void connections_close(struct connections *connections)
     if (connections == NULL)
         return;
     assert(connections->first == NULL);
-    if (connections->sweeper_runs) {
+    if (connections->thread_runs) {
         (void)eventfd_write(connections->stop_fd, 1);
-        (void)pthread_join(connections->sweeper, NULL);
+        thread_join(connections->thread);
     }
     while (connections->lingering_len > 0)
         linger_end(connections, connections->lingering_len - 1);

@@ -1,80 +1,72 @@
 /*
- * exchange: one request and its answer, as server.c and exchange.c share it.  Not for handlers: they see server.h.
+ * exchange: one HTTP request and its response, as a route's handler uses them.
  *
- * exchange.c decides (which route, which refusal, what an error answer says) and knows nothing of libmicrohttpd, whose
- * objects are only named here; server.c speaks with libmicrohttpd and decides nothing.
+ * A handler runs on the HTTP thread and never blocks.  It either responds inside its call, or keeps the pointer and
+ * responds later from any thread.  An exchange ends with its response.
  */
 #pragma once
-#include <pthread.h>
-#include <stdatomic.h>
+#include <stdbool.h>
 
-#include "http/connections.h"
-#include "http/header_check.h"
-#include "http/route.h"
-#include "http/server.h"
+#include "base/buf.h"
+#include "base/error.h"
+#include "http/error_response.h"
 
-struct MHD_Connection;
-struct MHD_Daemon;
-struct MHD_Response;
+struct exchange;
 
-#define ANSWER_BYTES_MAX (1u << 20) /* of an error; results have their own bound */
+/* The request.  Borrowed; valid on any thread until the exchange is answered. */
+struct text exchange_method(const struct exchange *exchange);
+struct text exchange_path(const struct exchange *exchange);
+struct text exchange_segment(const struct exchange *exchange); /* the part of the path that matched '*' */
+struct text exchange_body(const struct exchange *exchange);
+/* Frees the body early, because a long poll may hold its exchange for a minute. */
+void exchange_release_body(struct exchange *exchange);
 
-enum exchange_state { OPEN, DISPATCHED, SUSPENDED, ANSWERED, QUEUED, ABANDONED };
+/*
+ * The next three may only be called inside the handler's call, and their values are valid until it returns.
+ * Value of a query parameter or header; false if it is absent.  Percent-encoding is decoded, except %00.
+ */
+bool exchange_query(const struct exchange *exchange, const char *name, struct text *ret_value);
+bool exchange_header(const struct exchange *exchange, const char *name, struct text *ret_value);
+/* Calls `each` for every value of a repeated parameter, until it returns false. */
+typedef bool exchange_value(void *context, struct text value);
+void exchange_query_each(const struct exchange *exchange, const char *name, exchange_value *each, void *context);
 
-struct exchange {
-    struct server *server;
-    struct MHD_Connection *mhd;
-    struct connection *connection;
-    _Atomic uint32_t owners;
-    pthread_mutex_t lock;
-    enum exchange_state state;
-    bool is_listed;                                       /* HTTP thread only: is it in server->kept? */
-    struct exchange *suspended_previous, *suspended_next; /* under server->lock, which is taken before `lock` */
+/* The authenticated client, set by server_settings.auth_check; NULL if it was not set.  Borrowed from the caller. */
+void exchange_set_client(struct exchange *exchange, const void *client);
+const void *exchange_client(const struct exchange *exchange);
+/* True if the peer has a loopback address.  Only inside the handler's call. */
+bool exchange_is_local(const struct exchange *exchange);
 
-    uint64_t born_us;
-    char *path;
-    const char *method; /* label, see route_method_label */
-    struct text segment;
-    const struct route *route; /* NULL: refused, or a preflight */
-    const char *pattern;       /* for metrics */
-    struct refusal refusal;
-    char too_large[64]; /* words of a refusal */
-    char allow[ROUTE_ALLOW_BYTES];
-    bool is_preflight, has_body, closes;
-    struct buf body;
-    size_t body_counted; /* in server->bodies_bytes */
+/*
+ * Responds, from any thread, exactly once.  The exchange must not be used afterwards.
+ * The body is moved out of *body; NULL is an empty one.  extra_headers: "Name: value" strings and a NULL, or NULL.
+ */
+void exchange_answer(struct exchange *exchange, unsigned status, const char *content_type, struct buf *body,
+                     const char *const *extra_headers);
+void exchange_answer_json(struct exchange *exchange, unsigned status, struct buf *body);
+/*
+ * Responds with the status and body of error_response.h, and with Retry-After if the status is 503.  A 5xx is logged
+ * here with its cause, which the client does not see.
+ */
+void exchange_answer_error(struct exchange *exchange, const struct error *err);
+void exchange_answer_refusal(struct exchange *exchange, const struct refusal *refusal,
+                             const char *const *extra_headers);
+/* 200 with the JSON in *body if `err` is NULL, otherwise the error.  Consumes the body in both cases. */
+void exchange_answer_result(struct exchange *exchange, struct buf *body, const struct error *err);
 
-    const void *client; /* what admit said */
-    unsigned status;
-    struct MHD_Response *response; /* ANSWERED: to be queued */
-    uint64_t response_bytes;
-    exchange_taken *taken;
-    void *taken_context;
-};
+/*
+ * A socket after a protocol upgrade.  It still counts towards the server's connection limits.  Its owner may read and
+ * write the descriptor, and must call upgraded_close before server_stop returns.
+ */
+struct upgraded;
+int upgraded_fd(const struct upgraded *upgraded);
+void upgraded_close(struct upgraded *upgraded);
 
-struct server {
-    _Atomic size_t owners; /* one for server_stop, one for each exchange */
-    struct server_settings settings;
-    struct MHD_Daemon *daemon;
-    struct connections *connections;
-    uint16_t port;
-    int listen_fd;
-    struct buf late_answer;
-    _Atomic bool is_draining;
-    _Atomic size_t bodies_bytes;
-    _Atomic size_t upgraded_len;
-    pthread_mutex_t lock; /* the list of kept exchanges, the log budget */
-    struct exchange *kept;
-    uint64_t log_second;
-    uint32_t logs_this_second;
-};
-
-/* The head is known: chooses the route or the refusal.  `check` has seen every header. */
-void exchange_choose(struct exchange *exchange, const struct header_check *check, struct text method);
-/* Answers a refusal or a preflight: what needs no handler. */
-void exchange_answer_itself(struct exchange *exchange);
-/* False: the connection must be closed now; the client has been told why. */
-bool exchange_collect(struct exchange *exchange, const char *bytes, size_t len);
-/* HTTP thread: the server's list of exchanges that are handled or kept.  Unlisting what is not listed is fine. */
-void exchange_list(struct exchange *exchange);
-void exchange_unlist(struct exchange *exchange);
+/*
+ * Called on the HTTP thread after the 101 was sent.  `already_read`, valid for the call, followed the request's head.
+ * If the client disconnects before the 101, `upgraded` is NULL, and the callee only frees `context`.
+ */
+typedef void exchange_upgraded(void *context, struct upgraded *upgraded, struct text already_read);
+/* Responds with 101.  `accept` is the value of Sec-WebSocket-Accept.  Only inside the handler's call. */
+void exchange_upgrade_websocket(struct exchange *exchange, const char *accept, exchange_upgraded *on_upgraded,
+                                void *context);

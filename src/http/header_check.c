@@ -1,9 +1,9 @@
 /*
- * header_check: what makes a request's head acceptable.
+ * header_check: implements the rules that libmicrohttpd 0.9.75 does not enforce.
  *
- * libmicrohttpd 0.9.75 by itself accepts Content-Length beside Transfer-Encoding, repeated lengths, a blank before
- * the colon, an unknown transfer coding and a request without Host: each of them is a way to make a proxy and us
- * disagree about where a request ends.  All of them are refused here.
+ * By itself it accepts Content-Length together with Transfer-Encoding, repeated lengths, a blank before the colon, an
+ * unknown transfer coding, and a request without Host.  Each of these can make a proxy and this server disagree about
+ * where a request ends.
  */
 #include "http/header_check.h"
 
@@ -13,10 +13,10 @@
 #define REFUSE(check, status_, field_, message_)                                                                       \
     do {                                                                                                               \
         if ((check)->refusal.status == 0)                                                                              \
-            (check)->refusal = (struct refusal){ (status_), (field_), (message_) };                                    \
+            (check)->refusal = (struct refusal){ (status_), (field_), (message_), NULL };                              \
     } while (0)
 
-/* RFC 9110 section 5.6.2: the characters of method and header names. */
+/* RFC 9110 section 5.6.2: the syntax of methods and header names. */
 static bool is_token(struct text text)
 {
     for (size_t i = 0; i < text.len; i++) {
@@ -39,7 +39,7 @@ static struct text trimmed(struct text text)
     return text;
 }
 
-/* Tab and everything visible, bytes over 0x7f too (RFC 9110 calls them obs-text); no other control character. */
+/* Tab, visible ASCII and bytes above 0x7f (obs-text in RFC 9110), but no other control character. */
 static bool is_field_value(struct text text)
 {
     for (size_t i = 0; i < text.len; i++) {
@@ -50,7 +50,7 @@ static bool is_field_value(struct text text)
     return true;
 }
 
-/* A host name, an address, or "[v6]", with an optional port; what no URL's authority may hold is refused. */
+/* A host name, an address, or "[v6]", with an optional port.  Refuses characters that no authority may hold. */
 static bool is_host(struct text text)
 {
     for (size_t i = 0; i < text.len; i++) {
@@ -89,11 +89,11 @@ void header_check_start(struct header_check *check, struct text method, bool tar
     *check = (struct header_check){ .is_http_1_1 = text_equal(version, TEXT("HTTP/1.1")) };
 
     if (!check->is_http_1_1 && !text_equal(version, TEXT("HTTP/1.0")))
-        REFUSE(check, 505, "", "this server speaks HTTP/1.1 and HTTP/1.0");
+        REFUSE(check, 505, "", "this server supports HTTP/1.1 and HTTP/1.0");
     if (!is_token(method))
-        REFUSE(check, 400, "", "the method is not a word");
+        REFUSE(check, 400, "", "the method is not a valid token");
     if (!target_ok)
-        REFUSE(check, 400, "", "the request target holds a blank or a character that must be percent-encoded");
+        REFUSE(check, 400, "", "the request target contains a blank or a character that must be percent-encoded");
 }
 
 static void check_length(struct header_check *check, struct text value)
@@ -101,7 +101,7 @@ static void check_length(struct header_check *check, struct text value)
     check->lengths++;
     check->has_length = true;
     if (check->lengths > 1)
-        REFUSE(check, 400, "Content-Length", "Content-Length must be given once");
+        REFUSE(check, 400, "Content-Length", "Content-Length must occur once");
     else if (text_parse_u64(value, &check->content_length) < 0)
         REFUSE(check, 400, "Content-Length", "Content-Length must be a decimal number");
 }
@@ -111,20 +111,20 @@ static void check_encoding(struct header_check *check, struct text value)
     check->encodings++;
     check->chunked = text_equal_ignore_case(value, TEXT("chunked"));
     if (check->encodings > 1)
-        REFUSE(check, 400, "Transfer-Encoding", "Transfer-Encoding must be given once");
+        REFUSE(check, 400, "Transfer-Encoding", "Transfer-Encoding must occur once");
     else if (!check->chunked)
-        REFUSE(check, 501, "Transfer-Encoding", "the only transfer encoding understood here is chunked");
+        REFUSE(check, 501, "Transfer-Encoding", "the only supported transfer encoding is chunked");
 }
 
 void header_check_line(struct header_check *check, struct text name, struct text value)
 {
     if (!is_token(name)) {
-        REFUSE(check, 400, "", "a header's name is not a word (is there a blank before its colon?)");
+        REFUSE(check, 400, "", "a header name is not a valid token (is there a blank before its colon?)");
         return;
     }
     value = trimmed(value);
     if (!is_field_value(value))
-        REFUSE(check, 400, "", "a header's value holds a control character");
+        REFUSE(check, 400, "", "a header value contains a control character");
 
     if (text_equal_ignore_case(name, TEXT("Content-Length"))) {
         check_length(check, value);
@@ -132,19 +132,19 @@ void header_check_line(struct header_check *check, struct text name, struct text
         check_encoding(check, value);
     } else if (text_equal_ignore_case(name, TEXT("Host"))) {
         if (++check->hosts > 1 || !is_host(value))
-            REFUSE(check, 400, "Host", "Host must be one host name, with a port or without");
+            REFUSE(check, 400, "Host", "Host must be one host name with an optional port");
     } else if (text_equal_ignore_case(name, TEXT("Expect"))) {
         if (!text_equal_ignore_case(value, TEXT("100-continue")))
-            REFUSE(check, 417, "Expect", "the only expectation met here is 100-continue");
+            REFUSE(check, 417, "Expect", "the only supported expectation is 100-continue");
     }
 }
 
 void header_check_end(struct header_check *check)
 {
     if (check->encodings > 0 && check->lengths > 0)
-        REFUSE(check, 400, "Content-Length", "Content-Length and Transfer-Encoding exclude each other");
+        REFUSE(check, 400, "Content-Length", "Content-Length and Transfer-Encoding must not be combined");
     if (check->encodings > 0 && !check->is_http_1_1)
-        REFUSE(check, 400, "Transfer-Encoding", "HTTP/1.0 has no Transfer-Encoding");
+        REFUSE(check, 400, "Transfer-Encoding", "HTTP/1.0 does not support Transfer-Encoding");
     if (check->is_http_1_1 && check->hosts == 0)
         REFUSE(check, 400, "Host", "HTTP/1.1 requires a Host header");
 }
@@ -169,4 +169,21 @@ bool header_hex_pair(const char *at, unsigned *ret_value)
         return false;
     *ret_value = (unsigned)(high * 16 + low);
     return true;
+}
+
+size_t header_percent_decode(char *text)
+{
+    size_t from = 0, to = 0;
+
+    while (text[from] != '\0') {
+        unsigned value = 0;
+        if (text[from] == '%' && header_hex_pair(text + from + 1, &value) && value != 0) {
+            text[to++] = (char)value;
+            from += 3;
+        } else {
+            text[to++] = text[from++];
+        }
+    }
+    text[to] = '\0';
+    return to;
 }

@@ -1,50 +1,49 @@
 /*
- * header_check: the rules a request's head must keep before any handler sees it.  Pure: no I/O, no clock.
+ * header_check: the rules for a request's head, applied before any handler runs.  Pure: no I/O, no clock.
  *
- * They are the rules that keep two servers in a row of one mind about where a request ends (RFC 9112 section 6.3,
- * RFC 9110 section 5): every doubt ends in a refusal, never in a guess.  Feed it line by line:
+ * The rules make a proxy and this server agree on where a request ends (RFC 9112 section 6.3, RFC 9110 section 5).  An
+ * ambiguous head is refused, never guessed.  Use:
  *
  *     header_check_start(&check, method, target_ok, version);
  *     for each header line: header_check_line(&check, name, value);
  *     header_check_end(&check);
- *     if (check.refusal.status != 0) ... answer it and close ...
+ *     if (check.refusal.status != 0) ... respond with it and close the connection ...
  */
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "base/text.h"
-
-/* An answer of our own, before any handler; `message` and `field` are literals. */
-struct refusal {
-    unsigned status; /* 0: nothing to refuse */
-    const char *field;
-    const char *message;
-};
+#include "http/error_response.h"
 
 struct header_check {
-    struct refusal refusal; /* the first rule that was broken */
+    struct refusal refusal; /* of the first broken rule; its strings are literals */
     bool is_http_1_1;
     bool chunked;
     bool has_length;
     uint64_t content_length;
-    uint32_t hosts, lengths, encodings; /* lines seen of each */
+    uint32_t hosts, lengths, encodings; /* number of lines with each header */
 };
 
-/* `target_ok`: the request target, as it was sent, has only visible ASCII characters. */
+/* `target_ok`: header_target_is_valid of the target as it was sent. */
 void header_check_start(struct header_check *check, struct text method, bool target_ok, struct text version);
 void header_check_line(struct header_check *check, struct text name, struct text value);
 void header_check_end(struct header_check *check);
 
-/* Valid after header_check_end: will bytes of a body follow the head? */
+/* After header_check_end: true if a body follows the head. */
 static inline bool header_check_has_body(const struct header_check *check)
 {
     return check->chunked || check->content_length > 0 || check->encodings > 0;
 }
 
-/* Visible ASCII only. */
+/* True if it is not empty and has only visible ASCII characters. */
 bool header_target_is_valid(struct text target);
-/* Is `word` one of the comma-separated words of a header's value (ASCII case ignored)? */
+/* True if the comma-separated list `value` contains `word`, ignoring ASCII case. */
 bool header_has_word(struct text value, struct text word);
-/* Two hexadecimal digits; `at` may end (in a NUL) before the second. */
+/* Decodes two hexadecimal digits.  `at` is NUL-terminated and may be shorter. */
 bool header_hex_pair(const char *at, unsigned *ret_value);
+/*
+ * Decodes percent-encoding in place and returns the new length.  %00 is left unchanged: the string ends at a NUL, and
+ * "/a%00b" must not become "/a".
+ */
+size_t header_percent_decode(char *text);

@@ -1,46 +1,45 @@
 /*
- * listen: opens the listening socket ourselves rather than by libmicrohttpd, so that a failure can be told in words,
- * any address can be named, and port 0 works.
+ * listen: opens the socket itself rather than through libmicrohttpd, which has no useful error messages, no named
+ * addresses and no port 0.
  */
 #include "http/listen.h"
 
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/socket.h>
 
 #include "base/cleanup.h"
-#include "config/config.h"
 
 #define BACKLOG 1024
 
-/* What may help. */
 static const char *advice(int os)
 {
     switch (os) {
     case EADDRINUSE:
-        return " (another program is there; EVALX_LISTEN=ADDRESS:PORT names another port)";
+        return " (another program uses this port; choose another with EVALX_LISTEN=ADDRESS:PORT)";
     case EADDRNOTAVAIL:
-        return " (this machine has no such address; EVALX_LISTEN=:PORT takes all that it has)";
+        return " (this machine does not have this address; EVALX_LISTEN=:PORT listens on all it has)";
     case EACCES:
-        return " (ports below 1024 need a right of their own; EVALX_LISTEN=ADDRESS:PORT names another)";
+        return " (ports below 1024 need a capability; choose another with EVALX_LISTEN=ADDRESS:PORT)";
     }
     return "";
 }
 
-static int open_at(const struct addrinfo *at, const char *listen_at, int *ret_fd, struct error *err)
+static int listen_at(const struct addrinfo *at, const char *name, int *ret_fd, struct error *err)
 {
     static const int on = 1, off = 0;
     auto_close int fd = socket(at->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
     if (fd < 0)
-        return error_set(err, ERROR_SETUP, errno, "make a socket for %s", listen_at);
+        return error_set(err, ERROR_SETUP, errno, "create a socket for %s", name);
     (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
     if (at->ai_family == AF_INET6)
         (void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
     if (bind(fd, at->ai_addr, at->ai_addrlen) < 0 || listen(fd, BACKLOG) < 0)
-        return error_set(err, ERROR_SETUP, errno, "listen on %s%s", listen_at, advice(errno));
+        return error_set(err, ERROR_SETUP, errno, "listen on %s%s", name, advice(errno));
     *ret_fd = take_fd(&fd);
     return 0;
 }
@@ -57,24 +56,22 @@ static uint16_t port_of(int fd)
     return ntohs(((struct sockaddr_in *)&address)->sin_port);
 }
 
-int listen_open(const char *listen, int *ret_fd, uint16_t *ret_port, struct error *err)
+int listen_open(const char *host, uint16_t port, int *ret_fd, uint16_t *ret_port, struct error *err)
 {
-    char host[64], service[8];
-    uint16_t port;
+    char service[8], name[80];
     struct addrinfo hints = { .ai_flags = AI_PASSIVE | AI_NUMERICSERV, .ai_socktype = SOCK_STREAM };
     struct addrinfo *found = NULL;
 
-    if (config_split_listen(listen, host, &port, err) < 0)
-        return -1;
     (void)snprintf(service, sizeof service, "%u", port);
+    (void)snprintf(name, sizeof name, strchr(host, ':') != NULL ? "[%s]:%u" : "%s:%u", host, port);
     int why = getaddrinfo(host[0] != '\0' ? host : NULL, service, &hints, &found);
     if (why != 0)
-        return error_set(err, ERROR_SETUP, 0, "listen on %s: %s", listen, gai_strerror(why));
+        return error_set(err, ERROR_SETUP, 0, "listen on %s: %s", name, gai_strerror(why));
 
-    /* The first address that works; "::" takes IPv4 too. */
-    int opened = error_set(err, ERROR_SETUP, 0, "listen on %s: no address", listen);
+    /* The first address that works; "::" includes IPv4. */
+    int opened = error_set(err, ERROR_SETUP, 0, "listen on %s: no address", name);
     for (const struct addrinfo *at = found; at != NULL && opened < 0; at = at->ai_next)
-        opened = open_at(at, listen, ret_fd, err);
+        opened = listen_at(at, name, ret_fd, err);
     freeaddrinfo(found);
     if (opened < 0)
         return -1;

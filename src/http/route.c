@@ -1,11 +1,13 @@
 /*
- * route: matches a path against the table.  The table is short (a dozen rows), so it is read from top to bottom.
+ * route: a linear search, because the table has about fifteen rows.
  */
 #include "http/route.h"
 
 #include <assert.h>
+#include <stdio.h>
+#include <string.h>
 
-/* Segment by segment; *ret_segment is what the '*' stood for. */
+/* *ret_segment: the part of the path that matched '*'. */
 static bool path_matches(const char *pattern, struct text path, struct text *ret_segment)
 {
     size_t at = 0;

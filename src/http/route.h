@@ -1,26 +1,40 @@
 /*
- * route: which handler answers a path, and if none does, why.  Pure.
+ * route: the table from methods and paths to handlers, and its lookup.  Pure.
  */
 #pragma once
-#include "http/server.h"
+#include <stdint.h>
+
+#include "base/text.h"
+
+struct exchange;
+
+typedef void route_handler(struct exchange *exchange, void *context);
+
+struct route {
+    const char *method;
+    const char *path;        /* a '*' matches one segment that is not empty */
+    const char *pattern;     /* shown in metrics: "/submissions/{token}" */
+    uint64_t body_bytes_max; /* a larger body is refused with 413 before it is read; 0: no body is accepted */
+    route_handler *handler;
+};
 
 enum route_outcome {
     ROUTE_FOUND,
-    ROUTE_PREFLIGHT,    /* OPTIONS of a path that exists */
-    ROUTE_OTHER_METHOD, /* the path exists, with other methods: 405 */
+    ROUTE_PREFLIGHT,    /* OPTIONS for an existing path */
+    ROUTE_OTHER_METHOD, /* the path exists with other methods: 405 */
     ROUTE_UNKNOWN,      /* 404 */
 };
 
 #define ROUTE_ALLOW_BYTES 96
 struct route_match {
     enum route_outcome outcome;
-    const struct route *route;     /* ROUTE_FOUND: the one; otherwise any of this path, or NULL */
-    struct text segment;           /* what '*' stood for, inside `path` */
-    char allow[ROUTE_ALLOW_BYTES]; /* "GET, HEAD, OPTIONS": what the path answers to; "" for an unknown path */
+    const struct route *route;     /* with ROUTE_FOUND the matching one, otherwise any with this path, or NULL */
+    struct text segment;           /* the part of `path` that matched '*' */
+    char allow[ROUTE_ALLOW_BYTES]; /* the path's methods, as "GET, HEAD, OPTIONS"; "" for an unknown path */
 };
 
-/* HEAD is answered by the route of GET.  A '*' does not match an empty segment. */
+/* HEAD uses the route of GET. */
 struct route_match route_find(const struct route *routes, size_t routes_len, struct text method, struct text path);
 
-/* A method as a label or a log shows it: one of those HTTP knows, else "OTHER".  A literal. */
+/* A method as used in metrics and logs: a literal, "OTHER" for methods that HTTP does not define. */
 const char *route_method_label(struct text method);

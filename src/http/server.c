@@ -1,27 +1,27 @@
 /*
- * server: our only contact with libmicrohttpd ("MHD" below).
+ * server: all contact with libmicrohttpd ("MHD" below).
  *
  * Theory of operation.  One MHD thread runs an epoll loop.  For each request it calls
  *
- *   on_target   when the request line is there          (phase READING begins)
- *   on_request  first call: the headers are there       -> begin_exchange: every check, route, 413 before the body
- *   on_request  with bytes of the body, any number      -> collect_body
- *   on_request  without bytes: the request is whole     -> handle: the route's handler
- *   on_complete the answer was sent, or the client left (phase IDLE begins)
+ *   on_target    when the request line was read           (phase READING begins)
+ *   on_request   first call: the headers were read        -> begin_exchange: all checks, the route, 413 before a body
+ *   on_request   with bytes of the body, any number       -> admission_add_body
+ *   on_request   without bytes: the request is complete   -> dispatch: the route's handler
+ *   on_complete  the response was sent, or the client disconnected (phase IDLE begins)
  *
- * A handler that answers inside its own call never leaves the MHD thread.  One that keeps the exchange has its
- * connection suspended; whoever calls exchange_answer, on whatever thread, builds the response there and resumes it,
- * and MHD then calls on_request once more to fetch it.
+ * If the handler responds inside its call, everything happens on the MHD thread.  Otherwise MHD suspends the
+ * connection.  Whichever thread calls exchange_answer later builds the response and resumes the connection; MHD then
+ * calls on_request once more to fetch it.
  *
- * An exchange has two owners, MHD's side (until on_complete) and the handler's (until exchange_answer), and is
- * freed by the last.  Its lock guards `state`, on which the two sides meet:
+ * An exchange has two owners: MHD's side until on_complete, and the handler's side until exchange_answer.  The last one
+ * frees it.  Its lock guards `state`:
  *
- *   OPEN -> HANDLED -> KEPT -> ANSWERED -> QUEUED       answered later: suspended in between
- *           HANDLED ---------> ANSWERED -> QUEUED       answered inside the handler's call
- *                      KEPT -> ABANDONED                the server stops without its answer: 503
+ *   OPEN -> DISPATCHED -> SUSPENDED -> ANSWERED -> QUEUED   the handler responded later
+ *           DISPATCHED --------------> ANSWERED -> QUEUED   the handler responded inside its call
+ *                         SUSPENDED -> ABANDONED            the server stopped first and responded with 503
  *
- * MHD (0.9.75) takes no response while a body is arriving.  A chunked body that grows beyond its limit is therefore
- * refused by writing the answer to the socket ourselves and telling MHD to close; nothing of MHD's is under way then.
+ * MHD (0.9.75) accepts no response while a body is arriving.  A chunked body that exceeds its limit is therefore
+ * refused by writing the response to the socket and telling MHD to close it; MHD is not sending at that point.
  */
 #include "http/server.h"
 
@@ -30,18 +30,12 @@
 #include <microhttpd.h>
 #include <sys/socket.h>
 
-#include "api/answer.h"
-#include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "http/exchange.h"
-#include "http/listen.h"
-#include "metrics/metrics.h"
+#include "base/sync.h"
+#include "http/server_internal.h"
 
 #define CONNECTION_MEMORY_BYTES 32768 /* bounds the head of a request: request line and headers */
-#define IDLE_S_DEFAULT 60
-#define BODIES_BYTES_DEFAULT (256u << 20)
-#define LAST_WORDS_MS 1000 /* after a drain ran out: for the 503s to leave */
 
 struct upgraded {
     struct MHD_UpgradeResponseHandle *handle;
@@ -49,7 +43,7 @@ struct upgraded {
     int fd;
 };
 
-/* ---- what a handler reads ------------------------------------------------------------------------------------- */
+/* ---- reading a request ---------------------------------------------------------------------------------------- */
 
 static bool look_up(const struct exchange *exchange, enum MHD_ValueKind kind, const char *name, struct text *ret)
 {
@@ -96,40 +90,69 @@ void exchange_query_each(const struct exchange *exchange, const char *name, exch
     (void)MHD_get_connection_values_n(exchange->mhd, MHD_GET_ARGUMENT_KIND, on_query, &walk);
 }
 
-/* ---- an exchange's life --------------------------------------------------------------------------------------- */
+/* ---- ownership ------------------------------------------------------------------------------------------------ */
 
-/* The memory of a server lives as long as the last of its exchanges, which may be answered after server_stop. */
-static void server_disown(struct server *server)
+void server_release(struct server *server)
 {
     if (--server->owners > 0)
         return;
-    buf_done(&server->late_answer);
+    buf_done(&server->late_response);
     (void)pthread_mutex_destroy(&server->lock);
     free(server);
 }
 
-static void exchange_disown(struct exchange *exchange)
+static void exchange_release(struct exchange *exchange)
 {
     if (--exchange->owners > 0)
         return;
     if (exchange->response != NULL)
         MHD_destroy_response(exchange->response);
-    exchange_forget_body(exchange);
+    exchange_release_body(exchange);
     free(exchange->path);
     (void)pthread_mutex_destroy(&exchange->lock);
-    server_disown(exchange->server);
+    server_release(exchange->server);
     free(exchange);
 }
 
-/* ---- answers -------------------------------------------------------------------------------------------------- */
+/* The list of dispatched and suspended exchanges, for server_abandon_suspended.  HTTP thread. */
+static void exchange_list(struct exchange *exchange)
+{
+    struct server *server = exchange->server;
+
+    lock_guard(&server->lock);
+    exchange->is_listed = true;
+    exchange->next = server->dispatched;
+    if (server->dispatched != NULL)
+        server->dispatched->previous = exchange;
+    server->dispatched = exchange;
+}
+
+static void exchange_unlist(struct exchange *exchange)
+{
+    struct server *server = exchange->server;
+
+    if (!exchange->is_listed)
+        return;
+    lock_guard(&server->lock);
+    exchange->is_listed = false;
+    if (exchange->previous != NULL)
+        exchange->previous->next = exchange->next;
+    else
+        server->dispatched = exchange->next;
+    if (exchange->next != NULL)
+        exchange->next->previous = exchange->previous;
+}
+
+/* ---- responses ------------------------------------------------------------------------------------------------ */
 
 static void add_header(struct MHD_Response *response, const char *name, const char *value)
 {
     if (MHD_add_response_header(response, name, value) != MHD_YES)
-        log_error("header %s of an answer could not be added", name);
+        log_error("header %s of a response could not be added", name);
 }
 
-static void add_extra_header(struct MHD_Response *response, const char *line)
+/* `line` is "Name: value". */
+static void add_header_line(struct MHD_Response *response, const char *line)
 {
     char name[64];
     const char *colon = strstr(line, ": ");
@@ -140,44 +163,12 @@ static void add_extra_header(struct MHD_Response *response, const char *line)
     add_header(response, name, colon + 2);
 }
 
-static void add_common_headers(const struct exchange *exchange, struct MHD_Response *response)
-{
-    const char *origin = exchange->server->settings.cors_origin;
-
-    add_header(response, "Cache-Control", "no-store");
-    add_header(response, "X-Content-Type-Options", "nosniff");
-    if (origin[0] == '\0')
-        return;
-    add_header(response, "Access-Control-Allow-Origin", origin);
-    add_header(response, "Access-Control-Expose-Headers", "Location, Retry-After");
-    if (strcmp(origin, "*") != 0)
-        add_header(response, "Vary", "Origin");
-}
-
-/* Hands a finished response over to the MHD thread.  Ends the handler's ownership. */
-static void exchange_finish(struct exchange *exchange, unsigned status, struct MHD_Response *response, uint64_t bytes)
-{
-    (void)pthread_mutex_lock(&exchange->lock);
-    enum exchange_state before = exchange->state;
-    assert(before == DISPATCHED || before == SUSPENDED || before == ABANDONED);
-    struct MHD_Connection *mhd = exchange->mhd;
-    if (before == ABANDONED) {
-        MHD_destroy_response(response);
-    } else {
-        exchange->status = status;
-        exchange->response = response;
-        exchange->response_bytes = bytes;
-        exchange->state = ANSWERED;
-    }
-    (void)pthread_mutex_unlock(&exchange->lock);
-    exchange_disown(exchange);
-    if (before == SUSPENDED)
-        MHD_resume_connection(mhd); /* alive: only this call lets it go on */
-}
-
-static struct MHD_Response *response_from(struct buf *body, uint64_t *ret_bytes)
+/* Aborts if memory ran out, because without a response the connection could never be resumed. */
+static struct MHD_Response *response_new(const struct server *server, struct buf *body, const char *content_type,
+                                         const char *const *headers, uint64_t *ret_bytes)
 {
     static char nothing[1];
+    const char *origin = server->settings.cors_origin;
     struct MHD_Response *response;
 
     *ret_bytes = body != NULL ? body->len : 0;
@@ -187,51 +178,107 @@ static struct MHD_Response *response_from(struct buf *body, uint64_t *ret_bytes)
         response = MHD_create_response_from_buffer(body->len, body->at, MHD_RESPMEM_MUST_FREE);
         *body = (struct buf){ .max = body->max };
     }
-    if (response == NULL)
-        log_error("no memory for an answer");
-    assert(response != NULL);
+    if (response == NULL) {
+        log_error("out of memory for a response");
+        abort();
+    }
+    if (*ret_bytes > 0)
+        add_header(response, "Content-Type", content_type);
+    add_header(response, "Cache-Control", "no-store");
+    add_header(response, "X-Content-Type-Options", "nosniff");
+    if (origin[0] != '\0') {
+        add_header(response, "Access-Control-Allow-Origin", origin);
+        add_header(response, "Access-Control-Expose-Headers", "Location, Retry-After");
+        if (strcmp(origin, "*") != 0)
+            add_header(response, "Vary", "Origin");
+    }
+    for (; headers != NULL && *headers != NULL; headers++)
+        add_header_line(response, *headers);
     return response;
+}
+
+/* Passes a finished response to the MHD thread, and drops the handler's ownership. */
+static void exchange_finish(struct exchange *exchange, unsigned status, struct MHD_Response *response, uint64_t bytes)
+{
+    struct MHD_Connection *mhd = exchange->mhd;
+
+    mutex_lock(&exchange->lock);
+    enum exchange_state before = exchange->state;
+    assert(before == EXCHANGE_DISPATCHED || before == EXCHANGE_SUSPENDED || before == EXCHANGE_ABANDONED);
+    if (before == EXCHANGE_ABANDONED) {
+        MHD_destroy_response(response);
+    } else {
+        exchange->status = status;
+        exchange->response = response;
+        exchange->response_bytes = bytes;
+        exchange->state = EXCHANGE_ANSWERED;
+    }
+    mutex_unlock(&exchange->lock);
+    exchange_release(exchange);
+    if (before == EXCHANGE_SUSPENDED)
+        MHD_resume_connection(mhd); /* still valid: nothing else resumes it */
 }
 
 void exchange_answer(struct exchange *exchange, unsigned status, const char *content_type, struct buf *body,
                      const char *const *extra_headers)
 {
     uint64_t bytes;
-    struct MHD_Response *response = response_from(body, &bytes);
+    struct MHD_Response *response = response_new(exchange->server, body, content_type, extra_headers, &bytes);
 
-    if (bytes > 0)
-        add_header(response, "Content-Type", content_type);
-    add_common_headers(exchange, response);
-    for (; extra_headers != NULL && *extra_headers != NULL; extra_headers++)
-        add_extra_header(response, *extra_headers);
     exchange_finish(exchange, status, response, bytes);
 }
 
-void exchange_answer_json(struct exchange *exchange, unsigned status, struct buf *body)
+static void answer_without_handler(struct exchange *exchange)
 {
-    exchange_answer(exchange, status, "application/json", body, NULL);
+    struct admission_response response;
+
+    admission_respond(exchange, &response);
+    exchange_answer(exchange, response.status, "application/json", &response.body, response.headers);
 }
 
-/* On the MHD thread, state ANSWERED. */
-static enum MHD_Result queue_answer(struct exchange *exchange)
+/* On the MHD thread, after exchange_finish or server_abandon_suspended. */
+static enum MHD_Result queue_response(struct exchange *exchange)
 {
     struct server *server = exchange->server;
-
-    assert(exchange->state == ANSWERED || exchange->state == ABANDONED);
-    if (exchange->state == ANSWERED)
-        exchange->state = QUEUED;
     bool is_upgrade = exchange->status == 101;
+
+    assert(exchange->state == EXCHANGE_ANSWERED || exchange->state == EXCHANGE_ABANDONED);
+    if (exchange->state == EXCHANGE_ANSWERED)
+        exchange->state = EXCHANGE_QUEUED;
     if (!is_upgrade && (exchange->closes || server->is_draining))
         add_header(exchange->response, "Connection", "close");
     connection_enter(server->connections, exchange->connection, CONNECTION_SENDING, exchange->response_bytes);
-    metrics_http(exchange->method, exchange->pattern, exchange->status, clock_mono_us() - exchange->born_us);
+    if (server->settings.on_response != NULL)
+        server->settings.on_response(exchange->method, exchange->pattern, exchange->status,
+                                     clock_mono_us() - exchange->born_us);
     enum MHD_Result queued = MHD_queue_response(exchange->mhd, exchange->status, exchange->response);
     MHD_destroy_response(exchange->response);
     exchange->response = NULL;
     return queued;
 }
 
-/* ---- a request arrives ---------------------------------------------------------------------------------------- */
+bool server_abandon_suspended(struct server *server)
+{
+    static const char *const headers[] = { "Retry-After: 1", NULL };
+
+    lock_guard(&server->lock);
+    for (struct exchange *at = server->dispatched; at != NULL; at = at->next) {
+        lock_guard(&at->lock);
+        if (at->state != EXCHANGE_SUSPENDED)
+            continue;
+        struct buf body;
+        struct error err;
+        buf_init(&body, ERROR_BODY_BYTES_MAX);
+        (void)error_response_body(error_response_code(503), "the server is stopping", "", &body, &err);
+        at->response = response_new(server, &body, "application/json", headers, &at->response_bytes);
+        at->status = 503;
+        at->state = EXCHANGE_ABANDONED;
+        MHD_resume_connection(at->mhd);
+    }
+    return server->dispatched != NULL;
+}
+
+/* ---- callbacks of MHD, on its thread -------------------------------------------------------------------------- */
 
 static enum MHD_Result on_header(void *context, enum MHD_ValueKind kind, const char *name, size_t name_len,
                                  const char *value, size_t value_len)
@@ -259,50 +306,50 @@ static enum MHD_Result begin_exchange(struct server *server, struct MHD_Connecti
     exchange->owners = 1;
     exchange->born_us = clock_mono_us();
     exchange->method = route_method_label(text_of(method));
-    (void)pthread_mutex_init(&exchange->lock, NULL);
+    mutex_init(&exchange->lock);
     *ret = exchange;
 
     header_check_start(&check, text_of(method), connection_target_is_valid(exchange->connection), text_of(version));
     (void)MHD_get_connection_values_n(mhd, MHD_HEADER_KIND, on_header, &check);
     header_check_end(&check);
-    exchange_choose(exchange, &check, text_of(method));
+    admission_check_head(exchange, &check, text_of(method));
 
-    /* Only a body is a reason not to wait for the next call: an answer given here always closes the connection. */
+    /* Refuse now only to avoid reading a body: a response at this point always closes the connection. */
     if (exchange->refusal.status == 0 || !exchange->has_body)
         return MHD_YES;
     exchange->closes = true;
     connection_linger(exchange->connection);
-    exchange->state = DISPATCHED;
+    exchange->state = EXCHANGE_DISPATCHED;
     exchange->owners++;
-    exchange_answer_itself(exchange);
-    return queue_answer(exchange);
+    answer_without_handler(exchange);
+    return queue_response(exchange);
 }
 
-/* The request is whole. */
-static enum MHD_Result handle(struct exchange *exchange)
+/* The request is complete. */
+static enum MHD_Result dispatch(struct exchange *exchange)
 {
     struct server *server = exchange->server;
 
     connection_enter(server->connections, exchange->connection, CONNECTION_HANDLING, 0);
-    exchange->state = DISPATCHED;
+    exchange->state = EXCHANGE_DISPATCHED;
     exchange->owners++;
-    exchange_list(exchange); /* now, because server->lock comes before the exchange's own */
+    exchange_list(exchange); /* before the exchange's own lock is taken: server->lock comes first */
     if (exchange->route == NULL)
-        exchange_answer_itself(exchange);
+        answer_without_handler(exchange);
     else if (server->settings.auth_check == NULL || server->settings.auth_check(exchange, server->settings.context))
         exchange->route->handler(exchange, server->settings.context);
 
-    (void)pthread_mutex_lock(&exchange->lock);
-    bool is_suspended = exchange->state == DISPATCHED;
+    mutex_lock(&exchange->lock);
+    bool is_suspended = exchange->state == EXCHANGE_DISPATCHED;
     if (is_suspended) {
         MHD_suspend_connection(exchange->mhd);
-        exchange->state = SUSPENDED;
+        exchange->state = EXCHANGE_SUSPENDED;
     }
-    (void)pthread_mutex_unlock(&exchange->lock);
+    mutex_unlock(&exchange->lock);
     if (is_suspended)
         return MHD_YES;
     exchange_unlist(exchange);
-    return queue_answer(exchange);
+    return queue_response(exchange);
 }
 
 static enum MHD_Result on_request(void *context, struct MHD_Connection *mhd, const char *path, const char *method,
@@ -312,23 +359,23 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *mhd, con
 
     if (exchange == NULL)
         return begin_exchange(context, mhd, path, method, version, request);
-    if (exchange->state == QUEUED)
+    if (exchange->state == EXCHANGE_QUEUED)
         return MHD_YES;
     if (*upload_len > 0) {
-        bool goes_on = exchange_collect(exchange, upload, *upload_len);
+        bool continues = admission_add_body(exchange, upload, *upload_len);
         *upload_len = 0;
-        return goes_on ? MHD_YES : MHD_NO;
+        return continues ? MHD_YES : MHD_NO;
     }
-    if (exchange->state == OPEN)
-        return handle(exchange);
-    /* Resumed.  The lock makes what the answering thread wrote visible here. */
-    (void)pthread_mutex_lock(&exchange->lock);
-    bool is_answered = exchange->state == ANSWERED || exchange->state == ABANDONED;
-    (void)pthread_mutex_unlock(&exchange->lock);
-    if (!is_answered) /* MHD woke it without being asked to; it goes on waiting */
+    if (exchange->state == EXCHANGE_OPEN)
+        return dispatch(exchange);
+    /* Resumed.  The lock makes the response, written by another thread, visible here. */
+    mutex_lock(&exchange->lock);
+    bool is_answered = exchange->state == EXCHANGE_ANSWERED || exchange->state == EXCHANGE_ABANDONED;
+    mutex_unlock(&exchange->lock);
+    if (!is_answered) /* a spurious wake-up by MHD */
         return MHD_YES;
     exchange_unlist(exchange);
-    return queue_answer(exchange);
+    return queue_response(exchange);
 }
 
 static void on_complete(void *context, struct MHD_Connection *mhd, void **request, enum MHD_RequestTerminationCode code)
@@ -342,14 +389,14 @@ static void on_complete(void *context, struct MHD_Connection *mhd, void **reques
     if (exchange == NULL)
         return;
     exchange_unlist(exchange);
-    if (exchange->taken != NULL)
-        exchange->taken(exchange->taken_context, NULL, (struct text){ 0 });
+    if (exchange->on_upgraded != NULL)
+        exchange->on_upgraded(exchange->upgraded_context, NULL, (struct text){ 0 });
     if (connection_phase(exchange->connection) != CONNECTION_UPGRADED)
         connection_enter(server->connections, exchange->connection, CONNECTION_IDLE, 0);
-    exchange_disown(exchange);
+    exchange_release(exchange);
 }
 
-/* The request line as it was sent, before MHD resolves what is percent-encoded. */
+/* `target` is as it was sent, before percent-decoding. */
 static void *on_target(void *context, const char *target, struct MHD_Connection *mhd)
 {
     struct server *server = context;
@@ -367,6 +414,10 @@ static void on_connection(void *context, struct MHD_Connection *mhd, void **sock
 {
     struct server *server = context;
 
+    if (!server->thread_has_name) { /* MHD starts the thread itself, so this is the first chance */
+        (void)pthread_setname_np(pthread_self(), "http");
+        server->thread_has_name = true;
+    }
     if (code == MHD_CONNECTION_NOTIFY_STARTED)
         *socket_context = connection_add(server->connections,
                                          MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd);
@@ -374,30 +425,28 @@ static void on_connection(void *context, struct MHD_Connection *mhd, void **sock
         connection_remove(server->connections, *socket_context);
 }
 
-/* In place, as MHD wants it.  %00 stays: MHD's own strings end at a NUL, and "/a%00b" must not become "/a". */
-static size_t unescape(void *context, struct MHD_Connection *mhd, char *text)
+static size_t on_unescape(void *context, struct MHD_Connection *mhd, char *text)
 {
-    size_t from = 0, to = 0;
     (void)context;
     (void)mhd;
-
-    while (text[from] != '\0') {
-        unsigned value = 0;
-        if (text[from] == '%' && header_hex_pair(text + from + 1, &value) && value != 0) {
-            text[to++] = (char)value;
-            from += 3;
-        } else {
-            text[to++] = text[from++];
-        }
-    }
-    text[to] = '\0';
-    return to;
+    return header_percent_decode(text);
 }
 
-/* ---- leaving HTTP --------------------------------------------------------------------------------------------- */
+static void on_log(void *context, const char *fmt, va_list args) __attribute__((format(printf, 2, 0)));
 
-static void on_upgraded(void *context, struct MHD_Connection *mhd, void *request, const char *already_read,
-                        size_t already_read_len, MHD_socket fd, struct MHD_UpgradeResponseHandle *handle)
+static void on_log(void *context, const char *fmt, va_list args)
+{
+    char line[256];
+    (void)context;
+
+    (void)vsnprintf(line, sizeof line, fmt, args);
+    log_debug("libmicrohttpd: %s", line);
+}
+
+/* ---- upgrades ------------------------------------------------------------------------------------------------- */
+
+static void on_upgrade(void *context, struct MHD_Connection *mhd, void *request, const char *already_read,
+                       size_t already_read_len, MHD_socket fd, struct MHD_UpgradeResponseHandle *handle)
 {
     struct exchange *exchange = request;
     struct server *server = context;
@@ -406,14 +455,14 @@ static void on_upgraded(void *context, struct MHD_Connection *mhd, void *request
 
     if (upgraded == NULL) {
         (void)MHD_upgrade_action(handle, MHD_UPGRADE_ACTION_CLOSE);
-        return; /* on_complete tells `taken` */
+        return; /* on_complete calls on_upgraded with NULL */
     }
     *upgraded = (struct upgraded){ .handle = handle, .server = server, .fd = fd };
     server->upgraded_len++;
     connection_enter(server->connections, exchange->connection, CONNECTION_UPGRADED, 0);
-    exchange_taken *taken = exchange->taken;
-    exchange->taken = NULL;
-    taken(exchange->taken_context, upgraded, (struct text){ already_read, already_read_len });
+    exchange_upgraded *on_upgraded = exchange->on_upgraded;
+    exchange->on_upgraded = NULL;
+    on_upgraded(exchange->upgraded_context, upgraded, (struct text){ already_read, already_read_len });
 }
 
 int upgraded_fd(const struct upgraded *upgraded)
@@ -431,34 +480,25 @@ void upgraded_close(struct upgraded *upgraded)
     server->upgraded_len--;
 }
 
-void exchange_upgrade_websocket(struct exchange *exchange, const char *accept, exchange_taken *taken, void *context)
+void exchange_upgrade_websocket(struct exchange *exchange, const char *accept, exchange_upgraded *on_upgraded,
+                                void *context)
 {
-    struct MHD_Response *response = MHD_create_response_for_upgrade(on_upgraded, exchange->server);
+    struct MHD_Response *response = MHD_create_response_for_upgrade(on_upgrade, exchange->server);
 
-    if (response == NULL)
-        log_error("no memory for an answer");
-    assert(response != NULL);
+    if (response == NULL) {
+        log_error("out of memory for a response");
+        abort();
+    }
     add_header(response, "Upgrade", "websocket");
     add_header(response, "Sec-WebSocket-Accept", accept);
-    exchange->taken = taken;
-    exchange->taken_context = context;
+    exchange->on_upgraded = on_upgraded;
+    exchange->upgraded_context = context;
     exchange_finish(exchange, 101, response, 0);
 }
 
-/* ---- begin and end -------------------------------------------------------------------------------------------- */
+/* ---- the MHD daemon ------------------------------------------------------------------------------------------- */
 
-static void on_log(void *context, const char *fmt, va_list args) __attribute__((format(printf, 2, 0)));
-
-static void on_log(void *context, const char *fmt, va_list args)
-{
-    char line[256];
-    (void)context;
-
-    (void)vsnprintf(line, sizeof line, fmt, args);
-    log_debug("libmicrohttpd: %s", line);
-}
-
-static int start_daemon(struct server *server, struct error *err)
+int server_start_daemon(struct server *server, struct error *err)
 {
     const struct server_settings *settings = &server->settings;
 
@@ -466,135 +506,25 @@ static int start_daemon(struct server *server, struct error *err)
         MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_ALLOW_UPGRADE | MHD_USE_ERROR_LOG, 0, NULL, NULL,
         on_request, server, MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL, MHD_OPTION_LISTEN_SOCKET, server->listen_fd,
         MHD_OPTION_NOTIFY_COMPLETED, on_complete, server, MHD_OPTION_NOTIFY_CONNECTION, on_connection, server,
-        MHD_OPTION_URI_LOG_CALLBACK, on_target, server, MHD_OPTION_UNESCAPE_CALLBACK, unescape, NULL,
+        MHD_OPTION_URI_LOG_CALLBACK, on_target, server, MHD_OPTION_UNESCAPE_CALLBACK, on_unescape, NULL,
         MHD_OPTION_CONNECTION_LIMIT, (unsigned)settings->connections_max, MHD_OPTION_PER_IP_CONNECTION_LIMIT,
         (unsigned)settings->connections_ip_max, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY_BYTES,
         MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)settings->idle_s,
-        /* From 1.0 on it judges heads itself; unless strict it redirects a target with a blank to what may be meant. */
+        /* MHD 1.0 checks heads itself; unless strict, it redirects a target with a blank to a guessed one. */
         MHD_OPTION_STRICT_FOR_CLIENT, (int)(MHD_VERSION >= 0x01000000), MHD_OPTION_END);
     if (server->daemon == NULL)
-        return error_set(err, ERROR_SETUP, errno, "start the HTTP server on %s", settings->listen);
+        return error_set(err, ERROR_SETUP, errno, "start the HTTP server");
     return 0;
 }
 
-static void server_end(struct server *server)
+void server_stop_accepting(struct server *server)
 {
-    connections_close(server->connections);
-    cleanup_close(&server->listen_fd);
-    server_disown(server);
-}
-
-int server_start(const struct server_settings *settings, struct server **ret, struct error *err)
-{
-    struct server *server = calloc(1, sizeof *server);
-    if (server == NULL)
-        return error_set(err, ERROR_BUSY, ENOMEM, "start the HTTP server");
-    server->settings = *settings;
-    server->settings.connections_max = connections_possible(settings->connections_max);
-    if (server->settings.idle_s == 0)
-        server->settings.idle_s = IDLE_S_DEFAULT;
-    if (server->settings.bodies_bytes_max == 0)
-        server->settings.bodies_bytes_max = BODIES_BYTES_DEFAULT;
-    settings = &server->settings;
-    server->owners = 1;
-    server->listen_fd = -1;
-    (void)pthread_mutex_init(&server->lock, NULL);
-    buf_init(&server->late_answer, ANSWER_BYTES_MAX);
-    struct connections_settings subscriptions = { .deadline_s = settings->deadline_s, .idle_s = settings->idle_s };
-    if (answer_raw(408, "the request did not arrive whole in time", settings->cors_origin, &server->late_answer, err) <
-        0)
-        goto undo;
-    subscriptions.late_answer = buf_text(&server->late_answer);
-    if (listen_open(settings->listen, &server->listen_fd, &server->port, err) < 0 ||
-        connections_open(&subscriptions, &server->connections, err) < 0 || start_daemon(server, err) < 0)
-        goto undo;
-    *ret = server;
-    return 0;
-
-undo:
-    server_end(server);
-    return -1;
-}
-
-uint16_t server_port(const struct server *server)
-{
-    return server->port;
-}
-
-static void sleep_ms(long ms)
-{
-    (void)nanosleep(&(struct timespec){ .tv_nsec = ms * 1000000 }, NULL);
-}
-
-/* Waits until every connection that is still HTTP has ended; at most until `until_us`. */
-static void wait_for_connections(struct server *server, uint64_t until_us)
-{
-    while (connections_count(server->connections) > 0 && clock_mono_us() < until_us) {
-        connections_shut(server->connections, false);
-        sleep_ms(5);
-    }
-}
-
-/* With a 503 in place of the answers that did not come.  Their handlers may still answer; it will do nothing. */
-static void abandon_suspended(struct server *server)
-{
-    (void)pthread_mutex_lock(&server->lock);
-    for (struct exchange *at = server->kept; at != NULL; at = at->suspended_next) {
-        (void)pthread_mutex_lock(&at->lock);
-        if (at->state == SUSPENDED) {
-            struct buf body;
-            struct error err;
-            uint64_t bytes;
-            buf_init(&body, ANSWER_BYTES_MAX);
-            (void)answer_error(answer_code(503), "the server is stopping", "", &body, &err);
-            at->response = response_from(&body, &bytes);
-            add_header(at->response, "Content-Type", "application/json");
-            add_header(at->response, "Retry-After", "1");
-            add_common_headers(at, at->response);
-            at->status = 503;
-            at->response_bytes = bytes;
-            at->state = ABANDONED;
-            MHD_resume_connection(at->mhd);
-        }
-        (void)pthread_mutex_unlock(&at->lock);
-    }
-    (void)pthread_mutex_unlock(&server->lock);
-}
-
-static bool has_suspended(struct server *server)
-{
-    (void)pthread_mutex_lock(&server->lock);
-    bool has = server->kept != NULL;
-    (void)pthread_mutex_unlock(&server->lock);
-    return has;
-}
-
-void server_drain(struct server *server)
-{
-    if (atomic_exchange(&server->is_draining, true))
-        return;
     (void)MHD_quiesce_daemon(server->daemon);
-    /* Not closed yet: the MHD thread may be about to accept, and the number must not mean another file then. */
+    /* Not closed yet: the MHD thread may be about to accept, and the number must not refer to another file then. */
     (void)shutdown(server->listen_fd, SHUT_RDWR);
 }
 
-void server_stop(struct server *server, uint64_t drain_ms)
+void server_stop_daemon(struct server *server)
 {
-    if (server == NULL)
-        return;
-
-    server_drain(server);
-    wait_for_connections(server, clock_mono_us() + drain_ms * 1000u);
-
-    /* MHD must not be stopped while one of its connections is suspended. */
-    while (has_suspended(server)) {
-        abandon_suspended(server);
-        sleep_ms(5);
-    }
-    wait_for_connections(server, clock_mono_us() + LAST_WORDS_MS * 1000u);
-    connections_shut(server->connections, true);
-    while (server->upgraded_len > 0)
-        sleep_ms(5);
     MHD_stop_daemon(server->daemon);
-    server_end(server);
 }

@@ -1,4 +1,4 @@
-/* The HTTP server by raw sockets: what it refuses, how it ends slow clients, and that it drains. */
+/* The HTTP server over raw sockets: refusals, slow clients, upgrades and drains. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -20,7 +20,7 @@
 
 #define BODY_MAX 1000
 
-static struct exchange *_Atomic kept;
+static struct exchange *_Atomic suspended;
 static struct server *server;
 
 static void echo(struct exchange *exchange, void *context)
@@ -68,13 +68,13 @@ static void later(struct exchange *exchange, void *context)
     assert_int_equal(pthread_detach(thread), 0);
 }
 
-static void keep(struct exchange *exchange, void *context)
+static void suspend(struct exchange *exchange, void *context)
 {
     (void)context;
-    kept = exchange;
+    suspended = exchange;
 }
 
-static void store_away(struct exchange *exchange, void *context)
+static void store_unavailable(struct exchange *exchange, void *context)
 {
     struct error err;
     (void)context;
@@ -83,7 +83,7 @@ static void store_away(struct exchange *exchange, void *context)
     exchange_answer_error(exchange, &err);
 }
 
-static void release(void *context, struct upgraded *upgraded, struct text already_read)
+static void on_upgraded(void *context, struct upgraded *upgraded, struct text already_read)
 {
     (void)context;
     assert_non_null(upgraded);
@@ -93,7 +93,7 @@ static void release(void *context, struct upgraded *upgraded, struct text alread
 
 static void upgrade(struct exchange *exchange, void *context)
 {
-    exchange_upgrade_websocket(exchange, "accepted", release, context);
+    exchange_upgrade_websocket(exchange, "accepted", on_upgraded, context);
 }
 
 static const struct route routes[] = {
@@ -101,8 +101,8 @@ static const struct route routes[] = {
     { "GET", "/things/*", "/things/{thing}", 0, segment },
     { "DELETE", "/things/*", "/things/{thing}", 0, segment },
     { "GET", "/later", "/later", 0, later },
-    { "POST", "/keep", "/keep", BODY_MAX, keep },
-    { "GET", "/fail", "/fail", 0, store_away },
+    { "POST", "/suspend", "/suspend", BODY_MAX, suspend },
+    { "GET", "/fail", "/fail", 0, store_unavailable },
     { "GET", "/upgrade", "/upgrade", 0, upgrade },
 };
 
@@ -110,7 +110,7 @@ static void start(uint32_t deadline_s, uint64_t bodies_bytes_max)
 {
     struct error err;
     struct server_settings settings = {
-        .listen = "127.0.0.1:0",
+        .host = "127.0.0.1",
         .routes = routes,
         .routes_len = sizeof routes / sizeof *routes,
         .connections_max = 100,
@@ -121,6 +121,12 @@ static void start(uint32_t deadline_s, uint64_t bodies_bytes_max)
     };
     if (server_start(&settings, &server, &err) < 0)
         fail_msg("%s", err.text);
+}
+
+static void stop(uint64_t drain_ms)
+{
+    server_stop(server, clock_mono_us() + drain_ms * 1000);
+    server = NULL;
 }
 
 static int setup(void **state)
@@ -134,8 +140,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     (void)state;
-    server_stop(server, 1000);
-    server = NULL;
+    stop(1000);
     return 0;
 }
 
@@ -151,10 +156,10 @@ static int dial(void)
     return fd;
 }
 
-/* A busy machine's server may be slow to begin, though not to go on. */
+/* On a busy machine the first byte may be late, but not the following ones. */
 #define BEGIN_MS 2000
 
-/* What comes until `ms` of silence, or until the server closes (*ret_closed). */
+/* Everything received until `ms` of silence, or until the server closes the connection (*ret_closed). */
 static char *listen_for(int fd, int ms, bool *ret_closed)
 {
     static char answer[65536];
@@ -190,9 +195,9 @@ static int status_of(const char *answer)
 }
 
 #define HEAD "Host: x\r\n"
-/* libmicrohttpd 1.0 refuses them itself, before it asks us. */
+/* libmicrohttpd 1.0 refuses them itself. */
 #define OTHER_CODING (MHD_VERSION >= 0x01000000 ? 400 : 501)
-static void each_rule_of_a_head_is_kept(void **state)
+static void each_rule_for_a_head_is_enforced(void **state)
 {
     (void)state;
     static const struct {
@@ -236,7 +241,7 @@ static void each_rule_of_a_head_is_kept(void **state)
         { "other method", "PUT /things/a HTTP/1.1\r\n" HEAD "\r\n", 405, false },
         { "preflight", "OPTIONS /echo HTTP/1.1\r\n" HEAD "Origin: http://a\r\n\r\n", 204, false },
         { "a NUL in the path", "GET /fail%00x HTTP/1.1\r\n" HEAD "\r\n", 404, false },
-        { "store away", "GET /fail HTTP/1.1\r\n" HEAD "\r\n", 503, false },
+        { "store unavailable", "GET /fail HTTP/1.1\r\n" HEAD "\r\n", 503, false },
         { "answered later", "GET /later HTTP/1.1\r\n" HEAD "\r\n", 200, false },
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -266,7 +271,7 @@ static void an_error_is_json_and_open_to_every_origin(void **state)
     assert_non_null(strstr(answer, "\"field\":null}}"));
 }
 
-static void a_failure_of_ours_keeps_its_cause_to_itself(void **state)
+static void an_internal_failure_hides_its_cause(void **state)
 {
     (void)state;
     char *answer = ask("GET /fail HTTP/1.1\r\n" HEAD "\r\n");
@@ -275,7 +280,7 @@ static void a_failure_of_ours_keeps_its_cause_to_itself(void **state)
     assert_null(strstr(answer, "secret-host"));
 }
 
-static void a_preflight_tells_what_is_allowed(void **state)
+static void a_preflight_lists_the_allowed_methods(void **state)
 {
     (void)state;
     char *answer = ask("OPTIONS /things/a HTTP/1.1\r\n" HEAD "Origin: http://a\r\n\r\n");
@@ -312,7 +317,7 @@ static void pipelined_requests_are_answered_in_order(void **state)
     assert_non_null(strstr(second, "[two][]"));
 }
 
-/* The body is sent whole before the answer is read; a reset would lose the answer. */
+/* The whole body is sent before the answer is read; a reset would lose the answer. */
 static void a_refusal_reaches_a_client_that_goes_on_sending(void **state)
 {
     (void)state;
@@ -350,7 +355,7 @@ static void a_head_that_is_too_large_is_refused(void **state)
     assert_int_equal(status_of(ask("GET /things/a HTTP/1.1\r\n" HEAD "\r\n")), 200);
 }
 
-static void an_upgraded_socket_is_handed_over_with_what_was_read(void **state)
+static void an_upgraded_socket_comes_with_the_bytes_already_read(void **state)
 {
     (void)state;
     char *answer = ask("GET /upgrade HTTP/1.1\r\n" HEAD "Connection: Upgrade\r\nUpgrade: websocket\r\n\r\nearly bytes");
@@ -370,7 +375,7 @@ static void slow_clients_are_ended_at_the_deadline(void **state)
         { "slow request line", "GET /", "x" },
         { "nothing", "", "" },
     };
-    server_stop(server, 1000);
+    stop(1000);
     start(1, 1 << 20);
     int fds[4];
     uint64_t begin = clock_mono_us();
@@ -395,25 +400,25 @@ static void slow_clients_are_ended_at_the_deadline(void **state)
     assert_in_range(took, 900000, 2500000);
 }
 
-static void a_kept_exchange_has_no_deadline(void **state)
+static void a_suspended_exchange_has_no_deadline(void **state)
 {
     (void)state;
-    server_stop(server, 1000);
+    stop(1000);
     start(1, 1 << 20);
     bool closed;
-    kept = NULL;
+    suspended = NULL;
     auto_close int fd = dial();
-    (void)send(fd, "POST /keep HTTP/1.1\r\n" HEAD "Content-Length: 0\r\n\r\n", 51, MSG_NOSIGNAL);
+    (void)send(fd, "POST /suspend HTTP/1.1\r\n" HEAD "Content-Length: 0\r\n\r\n", 54, MSG_NOSIGNAL);
     assert_string_equal(listen_for(fd, 2000, &closed), "");
     assert_false(closed);
-    exchange_answer(kept, 204, NULL, NULL, NULL);
+    exchange_answer(suspended, 204, NULL, NULL, NULL);
     assert_int_equal(status_of(listen_for(fd, 300, &closed)), 204);
 }
 
 static void memory_of_bodies_is_bounded(void **state)
 {
     (void)state;
-    server_stop(server, 1000);
+    stop(1000);
     start(30, 1500);
     char *answer;
     bool closed;
@@ -430,82 +435,80 @@ static void memory_of_bodies_is_bounded(void **state)
     assert_non_null(strstr(answer, "Retry-After"));
     (void)send(first, "x", 1, MSG_NOSIGNAL);
     assert_int_equal(status_of(listen_for(first, 500, &closed)), 200);
-    assert_int_equal(status_of(ask_bytes(request, (size_t)len + 900, &closed)), 200); /* it was given back */
+    assert_int_equal(status_of(ask_bytes(request, (size_t)len + 900, &closed)), 200); /* the memory was released */
 }
 
-static void *stop_server(void *drain_ms)
+static void *stop_server(void *context)
 {
-    server_stop(server, *(uint64_t *)drain_ms);
+    (void)context;
+    stop(5000);
     return NULL;
 }
 
-static void a_drain_answers_what_is_under_way(void **state)
+static void a_drain_answers_pending_requests(void **state)
 {
     (void)state;
     pthread_t stopper;
     bool closed;
-    uint64_t drain_ms = 5000;
-    kept = NULL;
+    suspended = NULL;
     auto_close int busy = dial();
     auto_close int idle = dial();
-    (void)send(busy, "POST /keep HTTP/1.1\r\n" HEAD "Content-Length: 0\r\n\r\n", 51, MSG_NOSIGNAL);
+    (void)send(busy, "POST /suspend HTTP/1.1\r\n" HEAD "Content-Length: 0\r\n\r\n", 54, MSG_NOSIGNAL);
     (void)send(idle, "GET /things/a HTTP/1.1\r\n" HEAD "\r\n", 35, MSG_NOSIGNAL);
     assert_int_equal(status_of(listen_for(idle, 200, &closed)), 200);
     uint16_t port = server_port(server);
-    assert_int_equal(pthread_create(&stopper, NULL, stop_server, &drain_ms), 0);
+    assert_int_equal(pthread_create(&stopper, NULL, stop_server, NULL), 0);
 
     (void)listen_for(idle, 500, &closed);
-    assert_true(closed); /* an idle connection is not waited for */
+    assert_true(closed); /* idle connections are closed at once */
     struct sockaddr_in address = { .sin_family = AF_INET,
                                    .sin_port = htons(port),
                                    .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
     auto_close int refused = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     assert_int_equal(connect(refused, (struct sockaddr *)&address, sizeof address), -1);
 
-    assert_non_null(kept);
-    exchange_answer(kept, 204, NULL, NULL, NULL);
+    assert_non_null(suspended);
+    exchange_answer(suspended, 204, NULL, NULL, NULL);
     char *answer = listen_for(busy, 1000, &closed);
     assert_int_equal(status_of(answer), 204);
     assert_true(closed);
     assert_non_null(strcasestr(answer, "\r\nConnection: close\r\n"));
     assert_int_equal(pthread_join(stopper, NULL), 0);
-    server = NULL;
 }
 
-static void a_drain_that_runs_out_says_so(void **state)
+static void a_drain_past_its_deadline_answers_503(void **state)
 {
     (void)state;
     bool closed;
-    kept = NULL;
+    suspended = NULL;
     auto_close int fd = dial();
-    (void)send(fd, "POST /keep HTTP/1.1\r\n" HEAD "Content-Length: 0\r\n\r\n", 51, MSG_NOSIGNAL);
+    (void)send(fd, "POST /suspend HTTP/1.1\r\n" HEAD "Content-Length: 0\r\n\r\n", 54, MSG_NOSIGNAL);
     (void)listen_for(fd, 100, &closed);
-    server_stop(server, 100);
-    server = NULL;
+    stop(100);
     assert_int_equal(status_of(listen_for(fd, 500, &closed)), 503);
     assert_true(closed);
-    exchange_answer(kept, 204, NULL, NULL, NULL); /* too late, and harmless */
+    exchange_answer(suspended, 204, NULL, NULL, NULL); /* too late; has no effect */
 }
 
 int main(void)
 {
 #define ROW(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
     const struct CMUnitTest tests[] = {
-        ROW(each_rule_of_a_head_is_kept),
+        ROW(each_rule_for_a_head_is_enforced),
         ROW(an_error_is_json_and_open_to_every_origin),
-        ROW(a_failure_of_ours_keeps_its_cause_to_itself),
-        ROW(a_preflight_tells_what_is_allowed),
+        ROW(an_internal_failure_hides_its_cause),
+        ROW(a_preflight_lists_the_allowed_methods),
         ROW(a_head_request_has_no_body),
         ROW(percent_encoding_is_resolved),
         ROW(pipelined_requests_are_answered_in_order),
         ROW(a_refusal_reaches_a_client_that_goes_on_sending),
         ROW(a_head_that_is_too_large_is_refused),
-        ROW(an_upgraded_socket_is_handed_over_with_what_was_read),
+        ROW(an_upgraded_socket_comes_with_the_bytes_already_read),
         ROW(slow_clients_are_ended_at_the_deadline),
-        ROW(a_kept_exchange_has_no_deadline),
+        ROW(a_suspended_exchange_has_no_deadline),
         ROW(memory_of_bodies_is_bounded),
-        ROW(a_drain_answers_what_is_under_way),
-        ROW(a_drain_that_runs_out_says_so),
+        ROW(a_drain_answers_pending_requests),
+        ROW(a_drain_past_its_deadline_answers_503),
     };
     return cmocka_run_group_tests_name("server", tests, NULL, NULL);
 }

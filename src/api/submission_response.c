@@ -1,0 +1,54 @@
+/*
+ * submission_response: writes JSON by hand, because the bodies are few and flat.  Their largest part, the results, is
+ * JSON already: it is copied rather than parsed and printed again.
+ */
+#include "api/submission_response.h"
+
+#include "base/clock.h"
+#include "base/json_write.h"
+#include "queue/queue.h"
+
+#define ENVELOPE_BYTES 4096 /* everything but the results */
+
+int submission_response_queued(const char *token, struct buf *out, struct error *err)
+{
+    return buf_printf(out, err, "{\"token\":\"%s\",\"status\":\"Queued\",\"results\":null}", token);
+}
+
+int submission_response_state(const char *token, enum submission_state state, struct buf *out, struct error *err)
+{
+    return buf_printf(out, err, "{\"token\":\"%s\",\"status\":\"%s\"}", token, submission_state_name(state));
+}
+
+static int append_time(const char *name, uint64_t wall_ms, struct buf *out, struct error *err)
+{
+    char iso[CLOCK_ISO_BYTES];
+
+    if (wall_ms == 0)
+        return buf_printf(out, err, ",\"%s\":null", name);
+    clock_iso(wall_ms, iso);
+    return buf_printf(out, err, ",\"%s\":\"%s\"", name, iso);
+}
+
+size_t submission_response_bytes_max(const struct store_view *view)
+{
+    return 6 * view->result.len + ENVELOPE_BYTES;
+}
+
+int submission_response_view(const char *token, const struct store_view *view, struct buf *out, struct error *err)
+{
+    if (buf_printf(out, err, "{\"token\":\"%s\",\"status\":\"%s\",\"results\":", token,
+                   submission_state_name(view->state)) < 0)
+        return -1;
+    bool has_results = view->state == SUBMISSION_COMPLETED && view->result.len > 0;
+    if (buf_append_text(out, has_results ? buf_text(&view->result) : TEXT("null"), err) < 0)
+        return -1;
+    if (view->state == SUBMISSION_FAILED &&
+        (buf_printf(out, err, ",\"error\":") < 0 || json_write_string(out, buf_text(&view->result), NULL, err) < 0))
+        return -1;
+    if (append_time("created_at", view->created_ms, out, err) < 0 ||
+        append_time("started_at", view->started_ms, out, err) < 0 ||
+        append_time("finished_at", view->finished_ms, out, err) < 0)
+        return -1;
+    return buf_printf(out, err, "}");
+}

@@ -1,0 +1,111 @@
+/*
+ * server_internal: the two structs that the files of the server share.  Handlers see exchange.h and server.h.
+ *
+ * Each file calls only those above it in this list:
+ *
+ *   header_check, route, error_response, connections, listen    know neither struct
+ *   admission          checks of a request that need no handler, and its body's memory
+ *   server             all contact with libmicrohttpd: requests, responses, upgrades
+ *   server_lifecycle   start, liveness probe, drain, stop
+ *   exchange           the calls of exchange.h that are not in server or admission
+ *   websocket*         WebSockets (RFC 6455)
+ */
+#pragma once
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "http/connections.h"
+#include "http/header_check.h"
+#include "http/route.h"
+#include "http/server.h"
+
+struct MHD_Connection;
+struct MHD_Daemon;
+struct MHD_Response;
+
+#define ERROR_BODY_BYTES_MAX (1u << 20)
+
+enum exchange_state { /* see server.c */
+                      EXCHANGE_OPEN,
+                      EXCHANGE_DISPATCHED,
+                      EXCHANGE_SUSPENDED,
+                      EXCHANGE_ANSWERED,
+                      EXCHANGE_QUEUED,
+                      EXCHANGE_ABANDONED,
+};
+
+struct exchange {
+    struct server *server;
+    struct MHD_Connection *mhd;
+    struct connection *connection;
+    _Atomic uint32_t owners;
+    pthread_mutex_t lock;
+    enum exchange_state state;
+    bool is_listed;                   /* HTTP thread only: in server->dispatched */
+    struct exchange *previous, *next; /* under server->lock, which is taken before `lock` */
+
+    uint64_t born_us;
+    char *path;
+    const char *method; /* route_method_label */
+    struct text segment;
+    const struct route *route; /* NULL: refused, or a preflight */
+    const char *pattern;       /* for metrics */
+    struct refusal refusal;
+    char too_large[64]; /* a message of `refusal` that is not a literal */
+    char allow[ROUTE_ALLOW_BYTES];
+    bool is_preflight, has_body, closes;
+    struct buf body;
+    size_t body_counted; /* this body's part of server->bodies_bytes */
+
+    const void *client;
+    unsigned status;
+    struct MHD_Response *response; /* ANSWERED: to be queued */
+    uint64_t response_bytes;
+    exchange_upgraded *on_upgraded;
+    void *upgraded_context;
+};
+
+struct server {
+    _Atomic size_t owners; /* server_stop, and each exchange */
+    struct server_settings settings;
+    struct MHD_Daemon *daemon;
+    struct connections *connections;
+    uint16_t port;
+    int listen_fd;
+    struct buf late_response; /* a complete 408 */
+    _Atomic bool is_draining;
+    _Atomic size_t bodies_bytes;
+    _Atomic size_t upgraded_len;
+    bool thread_has_name; /* HTTP thread only */
+    pthread_mutex_t lock; /* guards `dispatched` and the log budget */
+    struct exchange *dispatched;
+    uint64_t log_second;
+    uint32_t logs_this_second;
+};
+
+/* ---- admission.c: on the HTTP thread -------------------------------------------------------------------------- */
+
+/* Chooses the route, or the refusal.  `check` has seen every header. */
+void admission_check_head(struct exchange *exchange, const struct header_check *check, struct text method);
+/* Appends received bytes to the body.  False: the client was refused on the socket, and the connection must close. */
+bool admission_add_body(struct exchange *exchange, const char *bytes, size_t len);
+
+/* The response to a refused request or a preflight, neither of which has a handler. */
+struct admission_response {
+    unsigned status;
+    struct buf body;        /* moved out by the caller */
+    const char *headers[5]; /* point into this struct, or at literals */
+    char allow[sizeof "Allow: " + ROUTE_ALLOW_BYTES];
+    char methods[sizeof "Access-Control-Allow-Methods: " + ROUTE_ALLOW_BYTES];
+};
+void admission_respond(const struct exchange *exchange, struct admission_response *ret);
+
+/* ---- server.c ------------------------------------------------------------------------------------------------- */
+
+int server_start_daemon(struct server *server, struct error *err);
+void server_stop_accepting(struct server *server);
+void server_stop_daemon(struct server *server);
+/* Responds with 503 to suspended exchanges.  False if no exchange was dispatched or suspended any more. */
+bool server_abandon_suspended(struct server *server);
+/* Drops one owner.  The memory of a server outlives server_stop while exchanges are unanswered. */
+void server_release(struct server *server);
