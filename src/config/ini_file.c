@@ -16,6 +16,7 @@
 #include "base/cleanup.h"
 
 #define LINE_BYTES_MAX 198
+#define SECTION_BYTES_MAX 48 /* inih would cut a longer name */
 
 struct reading {
     struct text rest; /* what was not handed out yet */
@@ -24,6 +25,7 @@ struct reading {
     bool has_entry;   /* an entry was seen since the last [section] */
     ini_entry_handler *handler;
     void *context;
+    bool wants_sections;
     bool failed;
     struct error *err;
 };
@@ -50,6 +52,27 @@ static void note_line(struct reading *reading, struct text line)
         reading->has_entry = false;
 }
 
+/* inih does not report sections, so that one without entries would go unnoticed. */
+static void tell_section(struct reading *reading, struct text line)
+{
+    const char *open = reading->has_entry ? NULL : memchr(line.at, '[', line.len);
+    const char *close = open != NULL ? memchr(open, ']', line.len - (size_t)(open - line.at)) : NULL;
+    char name[SECTION_BYTES_MAX + 1];
+
+    if (close == NULL || strspn(line.at, " \t") < (size_t)(open - line.at))
+        return;
+    size_t len = (size_t)(close - open) - 1;
+    if (len > SECTION_BYTES_MAX) {
+        fail(reading, "the name of the section is longer than 48 bytes");
+        return;
+    }
+    memcpy(name, open + 1, len);
+    name[len] = '\0';
+    struct ini_entry entry = { .section = name };
+    if (reading->handler(reading->context, &entry, reading->err) < 0)
+        reading->failed = true;
+}
+
 /* inih's fgets: the next line, or NULL at the end and after a failure. */
 static char *next_line(char *line, int bytes, void *stream)
 {
@@ -71,6 +94,10 @@ static char *next_line(char *line, int bytes, void *stream)
         return NULL;
     }
     note_line(reading, found);
+    if (reading->wants_sections)
+        tell_section(reading, found);
+    if (reading->failed)
+        return NULL;
     memcpy(line, found.at, len);
     line[len] = '\n';
     line[len + 1] = '\0';
@@ -103,9 +130,12 @@ static int take_entry(void *user, const char *section, const char *key, const ch
     return 1;
 }
 
-int ini_text_read(struct text text, const char *name, ini_entry_handler *handler, void *context, struct error *err)
+static int read_text(struct text text, const char *name, ini_entry_handler *handler, bool wants_sections, void *context,
+                     struct error *err)
 {
-    struct reading reading = { .rest = text, .handler = handler, .context = context, .err = err };
+    struct reading reading = {
+        .rest = text, .handler = handler, .wants_sections = wants_sections, .context = context, .err = err
+    };
     /* inih goes on behind a line it does not understand; where ours failed first, ours is the one to tell. */
     int line = ini_parse_stream(next_line, &reading, take_entry, &reading);
 
@@ -117,6 +147,17 @@ int ini_text_read(struct text text, const char *name, ini_entry_handler *handler
     if (line < 0)
         return error_set(err, ERROR_SETUP, 0, "%s: out of memory", name);
     return 0;
+}
+
+int ini_text_read(struct text text, const char *name, ini_entry_handler *handler, void *context, struct error *err)
+{
+    return read_text(text, name, handler, false, context, err);
+}
+
+int ini_text_read_sections(struct text text, const char *name, ini_entry_handler *handler, void *context,
+                           struct error *err)
+{
+    return read_text(text, name, handler, true, context, err);
 }
 
 int ini_file_text(const char *path, struct buf *ret, struct error *err)

@@ -33,3 +33,6 @@ int ini_file_read(const char *path, ini_entry_handler *handler, void *context, s
 int ini_file_text(const char *path, struct buf *ret, struct error *err);
 /* The same as ini_file_read for text that is there already; `name` stands for the path in errors. */
 int ini_text_read(struct text text, const char *name, ini_entry_handler *handler, void *context, struct error *err);
+/* The same; the handler also gets an entry without a key (NULL) for the start of each section. */
+int ini_text_read_sections(struct text text, const char *name, ini_entry_handler *handler, void *context,
+                           struct error *err);

@@ -3,18 +3,17 @@
  */
 #include "model/language.h"
 
-#include <assert.h>
 #include <dirent.h>
 #include <errno.h>
-#include <inttypes.h>
+#include <linux/limits.h>
+#include <unistd.h>
 
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "model/language_file.h"
 
-#define LANGUAGES_MAX 200
+#define DEFAULTS_FILE "defaults.conf" /* what the others inherit; holds no language */
 #define ARENA_BYTES_MAX ((size_t)64 << 20)
-#define HEAP_PERCENT 60 /* of the memory limit: a runtime needs the rest for itself, its threads and its code */
 
 static bool has_suffix(struct text name, struct text suffix)
 {
@@ -23,7 +22,8 @@ static bool has_suffix(struct text name, struct text suffix)
 
 static int is_language_file(const struct dirent *entry)
 {
-    return entry->d_name[0] != '.' && has_suffix(text_of(entry->d_name), TEXT(".conf"));
+    return entry->d_name[0] != '.' && has_suffix(text_of(entry->d_name), TEXT(".conf")) &&
+           strcmp(entry->d_name, DEFAULTS_FILE) != 0;
 }
 
 static int compare_languages(const void *a, const void *b)
@@ -63,6 +63,10 @@ static int check_unique(const struct languages *languages, struct error *err)
 {
     for (size_t i = 0; i < languages->len; i++) {
         const struct language *one = &languages->list[i];
+        for (size_t j = i + 1; j < languages->len; j++)
+            if (text_equal(one->id, languages->list[j].id))
+                return error_set(err, ERROR_SETUP, 0,
+                                 "language %.31s is defined twice; is a file left from an older release?", one->id.at);
         for (size_t j = 0; j < languages->len; j++) {
             const struct language *other = &languages->list[j];
             for (size_t k = 0; i != j && k <= one->aliases_len; k++) {
@@ -83,33 +87,37 @@ static void free_entries(struct dirent ***entries, int len)
     free(*entries);
 }
 
+static int path_in(const char *folder, const char *name, char ret[PATH_MAX], struct error *err)
+{
+    if (snprintf(ret, PATH_MAX, "%s/%s", folder, name) >= PATH_MAX)
+        return error_set(err, ERROR_SETUP, ENAMETOOLONG, "%s", folder);
+    return 0;
+}
+
 static int read_all(const char *folder, const struct config *config, struct languages *languages, struct error *err)
 {
+    const struct language_layer *defaults = NULL;
     struct dirent **entries;
+    char path[PATH_MAX];
     int len = scandir(folder, &entries, is_language_file, alphasort);
     int result = -1;
 
     if (len < 0)
         return error_set(err, ERROR_SETUP, errno,
                          "read the folder of languages, %s (EVALX_LANGUAGES=FOLDER names another)", folder);
-    if (len == 0 || len > LANGUAGES_MAX) {
+    if (len == 0 || len > LANGUAGES_LIST_MAX) {
         (void)error_set(err, ERROR_SETUP, 0, "%s: expected 1 to %d language files (*.conf), found %d", folder,
-                        LANGUAGES_MAX, len);
+                        LANGUAGES_LIST_MAX, len);
         goto done;
     }
-    languages->list = arena_alloc_array(&languages->arena, (size_t)len, sizeof *languages->list, err);
-    if (languages->list == NULL)
+    if (languages_init(languages, err) < 0 || path_in(folder, DEFAULTS_FILE, path, err) < 0)
         goto done;
-    for (int i = 0; i < len; i++) {
-        char path[4096];
-        if (snprintf(path, sizeof path, "%s/%s", folder, entries[i]->d_name) >= (int)sizeof path) {
-            (void)error_set(err, ERROR_SETUP, ENAMETOOLONG, "%s", folder);
+    if (access(path, F_OK) == 0 && language_defaults_read(path, config, &languages->arena, &defaults, err) < 0)
+        goto done;
+    for (int i = 0; i < len; i++)
+        if (path_in(folder, entries[i]->d_name, path, err) < 0 ||
+            language_file_read(path, config, defaults, languages, err) < 0)
             goto done;
-        }
-        if (language_file_read(path, config, &languages->arena, &languages->list[i], err) < 0)
-            goto done;
-        languages->len++;
-    }
     result = 0;
 
 done:
@@ -117,11 +125,18 @@ done:
     return result;
 }
 
+int languages_init(struct languages *languages, struct error *err)
+{
+    *languages = (struct languages){ 0 };
+    arena_init(&languages->arena, ARENA_BYTES_MAX);
+    languages->list = arena_alloc_array(&languages->arena, LANGUAGES_LIST_MAX, sizeof *languages->list, err);
+    return languages->list != NULL ? 0 : -1;
+}
+
 int languages_load(const char *folder, const struct config *config, struct languages *ret, struct error *err)
 {
     struct languages languages = { 0 };
 
-    arena_init(&languages.arena, ARENA_BYTES_MAX);
     if (read_all(folder, config, &languages, err) < 0 || check_unique(&languages, err) < 0 ||
         check_of(&languages, err) < 0) {
         languages_done(&languages);
@@ -178,117 +193,4 @@ const struct language *languages_choose(const struct languages *languages, struc
             nearest = other;
     }
     return nearest != NULL ? nearest : named;
-}
-
-/* What follows the last dot, with the dot; empty where there is none. */
-static struct text suffix_of(struct text name)
-{
-    const char *dot = name.len > 0 ? memrchr(name.at, '.', name.len) : NULL;
-
-    return dot != NULL ? (struct text){ dot, name.len - (size_t)(dot - name.at) } : TEXT("");
-}
-
-static int append_number(struct buf *out, uint64_t number, struct error *err)
-{
-    return buf_printf(out, err, "%" PRIu64, number);
-}
-
-static int append_placeholder(struct buf *out, struct text name, const struct command_values *values, struct error *err)
-{
-    uint64_t memory_mb = values->memory_bytes >> 20;
-
-    if (text_equal(name, TEXT("source")))
-        return buf_append_text(out, values->source, err);
-    if (text_equal(name, TEXT("binary")))
-        return buf_append_text(out, values->binary, err);
-    if (text_equal(name, TEXT("prepared")))
-        return buf_append_text(out, values->prepared, err);
-    if (text_equal(name, TEXT("if_prepared")))
-        return 0;
-    if (text_equal(name, TEXT("main")))
-        return buf_append(out, values->source.at, values->source.len - suffix_of(values->source).len, err);
-    if (text_equal(name, TEXT("memory_mb")))
-        return append_number(out, memory_mb > 0 ? memory_mb : 1, err);
-    if (text_equal(name, TEXT("heap_mb")))
-        return append_number(out, memory_mb * HEAP_PERCENT / 100 > 0 ? memory_mb * HEAP_PERCENT / 100 : 1, err);
-    return error_set(err, ERROR_BUG, 0, "a command has the placeholder {%.*s}", TEXT_ARG(name));
-}
-
-/* One word with its placeholders filled, in the arena. */
-static int expand_word(struct text word, const struct command_values *values, struct arena *arena, char **ret,
-                       struct error *err)
-{
-    auto_buf struct buf filled = { .max = 64u << 10 };
-    struct text copy;
-
-    for (size_t at = 0; at < word.len;) {
-        const char *open = memchr(word.at + at, '{', word.len - at);
-        const char *close = open != NULL ? memchr(open, '}', word.len - (size_t)(open - word.at)) : NULL;
-        size_t plain = close != NULL ? (size_t)(open - word.at) - at : word.len - at;
-        if (buf_append(&filled, word.at + at, plain, err) < 0)
-            return -1;
-        at += plain;
-        if (close == NULL)
-            break;
-        struct text name = { open + 1, (size_t)(close - open) - 1 };
-        if (append_placeholder(&filled, name, values, err) < 0)
-            return -1;
-        at += name.len + 2;
-    }
-    if (arena_copy(arena, buf_text(&filled), &copy, err) < 0)
-        return -1;
-    *ret = (char *)(uintptr_t)copy.at; /* execve wants it so; the arena is writable */
-    return 0;
-}
-
-static int copy_word(struct text word, const char *before, struct arena *arena, char **ret, struct error *err)
-{
-    size_t before_len = strlen(before);
-    char *at = arena_alloc(arena, before_len + word.len + 1, err);
-
-    if (at == NULL)
-        return -1;
-    memcpy(at, before, before_len);
-    if (word.len > 0)
-        memcpy(at + before_len, word.at, word.len);
-    *ret = at;
-    return 0;
-}
-
-int command_expand(const struct command *command, const struct command_values *values, struct arena *arena,
-                   char ***ret_argv, struct error *err)
-{
-    size_t most = 1; /* every word becomes at most as many as it stands for */
-    size_t len = 0;
-
-    for (size_t i = 0; i < command->words_len; i++)
-        most += text_equal(command->words[i], TEXT("{args}"))    ? values->args_len
-                : text_equal(command->words[i], TEXT("{files}")) ? values->files_len
-                                                                 : 1;
-    char **argv = arena_alloc_array(arena, most, sizeof *argv, err);
-    if (argv == NULL)
-        return -1;
-    for (size_t i = 0; i < command->words_len; i++) {
-        struct text word = command->words[i];
-        if (text_equal(word, TEXT("{args}"))) {
-            for (size_t k = 0; k < values->args_len; k++)
-                if (copy_word(values->args[k], "", arena, &argv[len++], err) < 0)
-                    return -1;
-        } else if (text_equal(word, TEXT("{files}"))) {
-            for (size_t k = 0; k < values->files_len; k++) {
-                struct text name = values->files[k];
-                if (text_equal(suffix_of(name), suffix_of(values->source)) &&
-                    copy_word(name, name.at[0] == '-' || name.at[0] == '@' ? "./" : "", arena, &argv[len++], err) < 0)
-                    return -1;
-            }
-        } else if (values->prepared.len == 0 &&
-                   (strstr(word.at, "{prepared}") != NULL || strstr(word.at, "{if_prepared}") != NULL)) {
-            continue;
-        } else if (expand_word(word, values, arena, &argv[len++], err) < 0) {
-            return -1;
-        }
-    }
-    assert(len < most);
-    *ret_argv = argv;
-    return 0;
 }

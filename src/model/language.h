@@ -1,18 +1,8 @@
 /*
- * language: what the files in languages/ say.  A new language is a file, never code.
+ * language: the languages that the files in languages/ describe (languages/README.md has every key).
  *
- * Each file languages/NAME.conf is INI (see languages/README.md for every key).  Commands are argument
- * lists split at blanks (no shell is ever involved); these words are replaced in them:
- *   {source}     the name of the main source file            {binary}   the name of the compiled program
- *   {memory_mb}  the run's memory limit in MiB                {heap_mb}  about 60 % of it, for heap flags
- *   {main}       the source's name without its suffix
- *   {prepared}   where the language's [prepare] script put its files; where nothing is prepared, or it is out of date,
- *                the whole word is left out (prepared.h)
- *   {if_prepared} nothing, but left out with its word likewise: for an option that belongs to such a one
- *   a word that is exactly {args} becomes the test's arguments (or nothing); {files} the other source
- *   files with the main one's suffix (or nothing).  A name is put in as it is; one that begins with '-' or '@' gets
- *   "./" before it, so that no file name is ever taken for an option or a file of options
- * Read once at start; constant afterwards, so any thread may read.
+ * Languages are data: a new one is a file, never code.  They are read once at start and constant afterwards, so any
+ * thread may read them.
  */
 #pragma once
 #include <stdbool.h>
@@ -20,13 +10,21 @@
 
 #include "base/arena.h"
 #include "base/error.h"
+#include "model/command.h"
 #include "model/limits.h"
 
 struct config;
 
-struct command {
-    struct text *words; /* NULL when words_len is 0; each ends in a NUL byte */
-    size_t words_len;
+/* What an image is built from, for evalx-images; evalx itself does not use it. */
+struct image_recipe {
+    struct text suite; /* "trixie" */
+    struct text on;    /* the image below this one; empty: the suite's base */
+    struct text *packages;
+    size_t packages_len;
+    struct text *npm;
+    size_t npm_len;
+    struct text *setup; /* shell commands */
+    size_t setup_len;
 };
 
 struct language {
@@ -47,16 +45,16 @@ struct language {
     size_t env_len;
     struct text *needs; /* paths inside the image without which the language is not available */
     size_t needs_len;
+    struct image_recipe recipe;
     struct limits limits;         /* of a run, before the client's own */
     struct limits compile_limits; /* of the compile step */
     struct text prepare_script;   /* for /bin/sh; empty: nothing can be prepared */
-    const char
-        *prepare_env; /* "NAME=value" of a setting that the script reads, or NULL; set by installed_languages_probe */
-    struct text *depends; /* paths of the image that the prepared files were made from */
+    const char *prepare_env;      /* "NAME=value" for the script, or NULL; set by installed_languages_probe */
+    struct text *depends;         /* paths of the image that the prepared files were made from */
     size_t depends_len;
     struct limits prepare_limits;
     enum run_class class; /* of a run */
-    bool warm;            /* all of a source is read before any of it runs: its interpreter may wait for it */
+    bool prestart;        /* the interpreter may start before its source arrives: it reads all of it first */
     struct text *cold_if; /* words: not for a source that holds one of them */
     size_t cold_if_len;
     struct text heap_full; /* what its runtime says on stderr when the heap it was given is full; empty: nothing */
@@ -65,6 +63,8 @@ struct language {
     struct text missing;  /* the first of `needs` that is not there; empty where the image itself is not */
     struct text prepared; /* the prepared folder, as the image sees it; empty: none that is up to date.  Probed too */
 };
+
+#define LANGUAGES_LIST_MAX 200
 
 struct languages {
     struct language *list; /* sorted by id */
@@ -79,6 +79,8 @@ struct languages {
  * On error nothing is left to free.
  */
 int languages_load(const char *folder, const struct config *config, struct languages *ret, struct error *err);
+/* No languages, and room for LANGUAGES_LIST_MAX of them. */
+int languages_init(struct languages *languages, struct error *err);
 void languages_done(struct languages *languages);
 
 /* By id or alias, ASCII case ignored; NULL if there is none. */
@@ -89,15 +91,3 @@ const struct language *languages_find(const struct languages *languages, struct 
  */
 const struct language *languages_choose(const struct languages *languages, struct text name, struct text version);
 bool language_answers_to(const struct language *language, struct text version);
-
-/* The words of a command with the placeholders filled, as a NULL-terminated argv in the arena. */
-struct command_values {
-    struct text source, binary, prepared;
-    uint64_t memory_bytes;
-    const struct text *args;
-    size_t args_len;
-    const struct text *files; /* names of the other files */
-    size_t files_len;
-};
-int command_expand(const struct command *command, const struct command_values *values, struct arena *arena,
-                   char ***ret_argv, struct error *err);

@@ -86,7 +86,7 @@ static const char *prestart_source(const struct program *program)
     const struct language *language = program->language;
     const struct file *file = &program->files[0];
 
-    if (!language->warm || program->files_len != 1 || file->content.len > PRESTART_SOURCE_BYTES_MAX ||
+    if (!language->prestart || program->files_len != 1 || file->content.len > PRESTART_SOURCE_BYTES_MAX ||
         memchr(file->name.at, '/', file->name.len) != NULL)
         return NULL;
     for (size_t i = 0; i < language->cold_if_len; i++)

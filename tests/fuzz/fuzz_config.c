@@ -20,22 +20,22 @@ static void try_language(struct text text)
         .files = &TEXT("-b.c"),
         .files_len = 1,
     };
-    struct language language;
-    struct arena arena;
+    struct languages read;
     struct error err = { 0 };
     char **argv;
 
-    arena_init(&arena, 16u << 20);
-    if (language_text_read(text, "x.conf", fuzz_config(), &arena, &language, &err) == 0) {
-        if (command_expand(&language.compile, &values, &arena, &argv, &err) < 0 ||
-            command_expand(&language.run, &values, &arena, &argv, &err) < 0)
+    assert(languages_init(&read, &err) == 0);
+    if (language_text_read(text, "x.conf", fuzz_config(), NULL, &read, &err) < 0)
+        assert(err.kind == ERROR_SETUP && text_is_utf8(text_of(err.text)));
+    for (size_t i = 0; i < read.len; i++) {
+        const struct language *language = &read.list[i];
+        if (command_expand(&language->compile, &values, &read.arena, &argv, &err) < 0 ||
+            command_expand(&language->run, &values, &read.arena, &argv, &err) < 0)
             assert(err.kind == ERROR_REQUEST); /* a word that grew too long */
         else
             assert(argv[0] != NULL && argv[0][0] == '/');
-    } else {
-        assert(err.kind == ERROR_SETUP && text_is_utf8(text_of(err.text)));
     }
-    arena_done(&arena);
+    languages_done(&read);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)

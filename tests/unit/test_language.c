@@ -1,4 +1,4 @@
-/* What the language files say, what is refused, and how commands are filled. */
+/* What the language files say, what is refused, how versions inherit, and how commands are filled. */
 #include "fixture.h"
 
 #include <sys/stat.h>
@@ -8,11 +8,11 @@
 
 #define BASICS "id = x\nname = X\nversion = 1\nimage = host\nsource = main.x\nrun = /bin/x {source}\n"
 
-static int read_text(const char *text, struct arena *arena, struct language *language, struct error *err)
+static int read_text(const char *text, struct languages *read, struct error *err)
 {
-    arena_init(arena, 1 << 20);
     *err = (struct error){ 0 };
-    return language_text_read(text_of(text), "x.conf", &config, arena, language, err);
+    assert_ok(languages_init(read, err), *err);
+    return language_text_read(text_of(text), "x.conf", &config, NULL, read, err);
 }
 
 static void a_mistake_is_named(void **state)
@@ -28,7 +28,7 @@ static void a_mistake_is_named(void **state)
         { "id = x\n", "name, version and run are needed" },
         { "id = x\nid = y\n", "x.conf:2: id is there twice" },
         { "id = x\n  y\n", "x.conf:2: id: expected one line" },
-        { BASICS "colour = red\n", "x.conf:7: there is no key \"colour\" in section []" },
+        { BASICS "colour = red\n", "x.conf:7: unknown key \"colour\" in section []" },
         { BASICS "class = fast\n", "class: expected native or runtime, got \"fast\"" },
         { BASICS "compile = gcc {source}\n", "compile: expected an absolute path" },
         { BASICS "compile = /gcc -o{binary}\n", "{binary} is used, but no binary is named" },
@@ -49,39 +49,55 @@ static void a_mistake_is_named(void **state)
         { BASICS "[limits]\nprocesses = 0\n", "expected at least 1" },
         { BASICS "[limits]\nprocesses = 5\nprocesses = 6\n", "x.conf:9: processes is there twice" },
         { BASICS "[limits]\nmemory_bytes = lots\n", "memory_bytes: expected a size" },
-        { BASICS "[hello]\nid = x\n", "there is no key \"id\" in section [hello]" },
+        { BASICS "[hello]\nid = x\n", "unknown key \"id\" in section [hello]" },
+        { BASICS "prestart = perhaps\n", "x.conf:7: prestart: expected yes or no, got \"perhaps\"" },
+        { BASICS "warm = 1\n", "x.conf:7: warm: expected yes or no, got \"1\"" },
+        { BASICS "warm = yes\nprestart = yes\n", "x.conf:8: prestart is there twice" },
+        { BASICS "[version 2]\n", "x.conf:7: [version 2]: expected a [language] section before it" },
+        { BASICS "[language]\n", "x.conf:7: [language]: expected once, before all else" },
+        { "[language]\n" BASICS "[version 2]\nname = Y\n[version 2]\n", "x.conf:10: [version 2] is there twice" },
+        { "[language]\n" BASICS "[version 2]\nversion = 3\n", "x.conf:9: version is there twice" },
+        { "[language]\n" BASICS "[version]\n", "x.conf:8: [version]: expected a version" },
+        { "[language]\n" BASICS "[version 2]\ncolour = red\n",
+          "x.conf:9: unknown key \"colour\" in section [version 2]" },
+        { "[language]\n" BASICS "[version 2]\n[limits]\nspeed = 1\n", "x.conf:10: there is no limit \"speed\"" },
+        { "[language]\n" BASICS "[version 2]\nid = Big\n", "x.conf: [version 2]: id: expected" },
+        { "[language]\n" BASICS "[version 2]\nrun =\n", "x.conf: [version 2]: name, version and run are needed" },
         { "id = x\nname = X\nversion = 1\nimage = ../etc\n", "name, version and run" },
         { "id = x\nname = X\nversion = 1\nimage = ../etc\nrun = /x\nsource = a\n", "image: expected the name" },
         { "id = x\nname = X\nversion = 1\nimage = host\nrun = /x\nsource = ../a\n", "source: expected the name" },
     };
     for (size_t i = 0; i < LEN(rows); i++) {
-        struct arena arena;
-        struct language language;
+        struct languages read;
         struct error err;
 
         print_message("  %s\n", rows[i].error);
-        assert_int_equal(read_text(rows[i].text, &arena, &language, &err), -1);
+        assert_int_equal(read_text(rows[i].text, &read, &err), -1);
         assert_int_equal(err.kind, ERROR_SETUP);
         assert_contains(err.text, rows[i].error);
-        arena_done(&arena);
+        languages_done(&read);
     }
 }
 
 static void every_key_arrives(void **state)
 {
     (void)state;
-    struct arena arena;
-    struct language language;
+    struct languages read;
     struct error err;
 
-    assert_ok(read_text(BASICS
-                        "aliases = y  z\nversions = 1.0\n  1.1\nclass = runtime\nbinary = b\n"
-                        "compile = /cc\n  -o {binary}\nenv = A=1 2\n  B=\nneeds = /a /b\n"
-                        "[limits]\ncpu_time_ms = 1500\nmemory_bytes = 999g\n[compile_limits]\nmemory_bytes = 8g\n"
-                        "[prepare]\ndepends = /c /d\nscript =\n  |make\n  |  it\n[prepare_limits]\nprocesses = 3\n"
-                        "[hello]\ncode =\n  |#a\n  |\n  |  b\nstdin = i\n",
-                        &arena, &language, &err),
-              err);
+    assert_ok(
+        read_text(BASICS
+                  "suite = s\nprestart = yes\naliases = y  z\nversions = 1.0\n  1.1\nclass = runtime\nbinary = b\n"
+                  "compile = /cc\n  -o {binary}\nenv = A=1 2\n  B=\nneeds = /a /b\n"
+                  "[limits]\ncpu_time_ms = 1500\nmemory_bytes = 999g\n[compile_limits]\nmemory_bytes = 8g\n"
+                  "[prepare]\ndepends = /c /d\nscript =\n  |make\n  |  it\n[prepare_limits]\nprocesses = 3\n"
+                  "[hello]\ncode =\n  |#a\n  |\n  |  b\nstdin = i\n",
+                  &read, &err),
+        err);
+    struct language language = read.list[0];
+    assert_int_equal(read.len, 1);
+    assert_text_equal(language.recipe.suite, "s");
+    assert_true(language.prestart);
     assert_text_equal(language.aliases[1], "z");
     assert_int_equal(language.versions_len, 2);
     assert_text_equal(language.versions[1], "1.1");
@@ -101,23 +117,74 @@ static void every_key_arrives(void **state)
     assert_text_equal(language.hello_code, "#a\n\n  b\n");
     assert_text_equal(language.hello_stdin, "i\n");
     assert_text_equal(language.hello_stdout, "");
-    arena_done(&arena);
+    languages_done(&read);
+}
+
+static void a_version_inherits_what_it_does_not_set(void **state)
+{
+    (void)state;
+    struct languages read;
+    struct error err;
+
+    assert_ok(read_text("[language]\n" BASICS
+                        "aliases = y\nversions = 1.0\nneeds = /x/{version} /y\nenv = A=1\n  B=2\nwarm = yes\n"
+                        "[limits]\nprocesses = 3\nmemory_bytes = 64m\n[prepare]\nscript = make\n"
+                        "[version 2]\n"
+                        "[version 3.1]\nid = three\nsuite = s\nenv = B=3\n  C=4\nwarm = no\naliases = z\n"
+                        "[limits]\nprocesses = 5\n[prepare]\nscript =\n"
+                        "[version 4]\nneeds = /w\nenv =\n  D=5\nimage = x-{version}\n",
+                        &read, &err),
+              err);
+    assert_int_equal(read.len, 4);
+    const struct language *base = &read.list[0], *two = base + 1, *three = base + 2, *four = base + 3;
+    assert_string_equal(base->id.at, "x");
+    assert_int_equal(base->of.len, 0);
+    assert_text_equal(base->needs[0], "/x/1");
+    assert_int_equal(base->limits.processes, 3);
+
+    assert_text_equal(two->id, "x-2");
+    assert_text_equal(two->of, "x");
+    assert_text_equal(two->version, "2");
+    assert_text_equal(two->needs[0], "/x/2");
+    assert_int_equal(two->needs_len, 2);
+    assert_int_equal(two->aliases_len + two->versions_len, 0); /* they belong to one version */
+    assert_int_equal(two->env_len, 2);
+    assert_true(two->prestart);
+    assert_text_equal(two->prepare_script, "make\n");
+
+    assert_text_equal(three->id, "three");
+    assert_text_equal(three->of, "x");
+    assert_text_equal(three->recipe.suite, "s");
+    assert_int_equal(three->env_len, 3);
+    assert_text_equal(three->env[0], "A=1");
+    assert_text_equal(three->env[1], "B=3");
+    assert_text_equal(three->env[2], "C=4");
+    assert_false(three->prestart);
+    assert_int_equal(three->limits.processes, 5);
+    assert_true(three->limits.memory_bytes == 64u << 20);
+    assert_int_equal(three->prepare_script.len, 0);
+
+    assert_int_equal(four->env_len, 1); /* "env =" drops what is inherited */
+    assert_text_equal(four->env[0], "D=5");
+    assert_int_equal(four->needs_len, 1);
+    assert_text_equal(four->image, "x-4");
+    assert_int_equal(four->limits.processes, 3);
+    languages_done(&read);
 }
 
 /* A script that several languages share lies in prepare/, beside their files. */
 static void a_script_may_be_a_file(void **state)
 {
     (void)state;
-    struct arena arena;
-    struct language language, other;
+    struct languages read;
     struct error err;
 
-    arena_init(&arena, 1 << 20);
-    assert_ok(language_file_read(EVALX_LANGUAGES_FOLDER "/cpp.conf", &config, &arena, &language, &err), err);
-    assert_ok(language_file_read(EVALX_LANGUAGES_FOLDER "/cpp-23.conf", &config, &arena, &other, &err), err);
-    assert_contains(language.prepare_script.at, "-x c++-header");
-    assert_string_equal(language.prepare_script.at, other.prepare_script.at);
-    arena_done(&arena);
+    assert_ok(languages_init(&read, &err), err);
+    assert_ok(language_file_read(EVALX_LANGUAGES_FOLDER "/cpp.conf", &config, NULL, &read, &err), err);
+    assert_true(read.len > 1);
+    assert_contains(read.list[0].prepare_script.at, "-x c++-header");
+    assert_string_equal(read.list[0].prepare_script.at, read.list[1].prepare_script.at);
+    languages_done(&read);
 }
 
 static void expect_words(const struct command *command, const struct command_values *values, const char *expected)
@@ -243,6 +310,49 @@ static void two_files_may_not_claim_one_name(void **state)
     assert_contains(err.text, "No such file or directory");
 }
 
+static void defaults_hold_for_files_with_a_language_section(void **state)
+{
+    (void)state;
+    char folder[] = "/tmp/evalx-languages-XXXXXX";
+    struct languages loaded;
+    struct error err;
+
+    assert_non_null(mkdtemp(folder));
+    write_file(folder, "defaults.conf", "env = A=1\nsuite = s\n[compile_limits]\nprocesses = 7\n");
+    write_file(folder, "x.conf", BASICS);
+    write_file(folder, "y.conf", "[language]\nid = y\nname = Y\nversion = 1\nimage = i\nsource = m\nrun = /y\n");
+    assert_ok(languages_load(folder, &config, &loaded, &err), err);
+    assert_int_equal(loaded.len, 2);
+    assert_int_equal(loaded.list[0].env_len + loaded.list[0].recipe.suite.len, 0); /* x stands alone */
+    assert_int_equal(loaded.list[0].compile_limits.processes, 64);
+    assert_text_equal(loaded.list[1].env[0], "A=1");
+    assert_text_equal(loaded.list[1].recipe.suite, "s");
+    assert_int_equal(loaded.list[1].compile_limits.processes, 7);
+    languages_done(&loaded);
+
+    static const char *const rows[][2] = {
+        { "id = x\n", "defaults.conf:1: id: expected in a language's own file" },
+        { "[version 1]\n", "defaults.conf:1: [version 1]: expected in a language's own file" },
+        { "class = native\n[language]\n", "defaults.conf:2: [language]: expected in a language's own file" },
+        { "colour = red\n", "defaults.conf:1: unknown key \"colour\"" },
+    };
+    for (size_t i = 0; i < LEN(rows); i++) {
+        write_file(folder, "defaults.conf", rows[i][0]);
+        assert_int_equal(languages_load(folder, &config, &loaded, &err), -1);
+        assert_contains(err.text, rows[i][1]);
+    }
+    remove_file(folder, "defaults.conf");
+    write_file(folder, "z.conf",
+               "[language]\nid = z\nname = Z\nversion = 1\nimage = i\nsource = m\nrun = /z\n"
+               "[version 2]\nid = x\n");
+    assert_int_equal(languages_load(folder, &config, &loaded, &err), -1);
+    assert_contains(err.text, "language x is defined twice");
+    remove_file(folder, "x.conf");
+    remove_file(folder, "y.conf");
+    remove_file(folder, "z.conf");
+    rmdir(folder);
+}
+
 static void a_version_is_found_where_it_is_installed(void **state)
 {
     (void)state;
@@ -309,10 +419,12 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_mistake_is_named),
         cmocka_unit_test(every_key_arrives),
+        cmocka_unit_test(a_version_inherits_what_it_does_not_set),
         cmocka_unit_test(a_script_may_be_a_file),
         cmocka_unit_test(commands_are_filled),
         cmocka_unit_test(names_and_versions),
         cmocka_unit_test(two_files_may_not_claim_one_name),
+        cmocka_unit_test(defaults_hold_for_files_with_a_language_section),
         cmocka_unit_test(a_version_is_found_where_it_is_installed),
         cmocka_unit_test(a_version_is_of_a_language_that_is_there),
     };

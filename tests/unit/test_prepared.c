@@ -31,7 +31,7 @@ static void write_file(const char *name, const char *text, time_t when)
 
 /* A language of an image, with its name as it is prepared now. */
 struct case_of {
-    struct arena arena;
+    struct languages read;
     struct language language;
     char name[PREPARED_NAME_BYTES];
 };
@@ -48,11 +48,12 @@ static void read_language(struct case_of *c, const char *image, const char *env,
                    "id = x\nname = X\nversion = 1\nimage = %s\nsource = m\ncompile = %s\n"
                    "run = /x {prepared}\nenv = A=%s\n[prepare]\ndepends = %s/cc /none\nscript = %s\n",
                    image, compile, env, strcmp(image, "host") == 0 ? images : "", script);
-    arena_init(&c->arena, 1 << 20);
-    assert_ok(language_text_read(text_of(text), "x.conf", &config, &c->arena, &c->language, &err), err);
+    assert_ok(languages_init(&c->read, &err), err);
+    assert_ok(language_text_read(text_of(text), "x.conf", &config, NULL, &c->read, &err), err);
+    c->language = c->read.list[0];
     assert_ok(image_layers_open(images, image, &layers, &err), err);
     prepared_name(&c->language, &layers, c->name);
-    prepared_find(&c->language, &layers, images, &c->arena);
+    prepared_find(&c->language, &layers, images, &c->read.arena);
     image_layers_close(&layers);
 }
 
@@ -69,7 +70,7 @@ static void expect_another_name_with(const char *setting, const char *than, cons
     prepared_name(&c.language, &layers, c.name);
     image_layers_close(&layers);
     assert_string_not_equal(c.name, than);
-    arena_done(&c.arena);
+    languages_done(&c.read);
 }
 
 static void expect_another_name(const char *than, const char *image, const char *env, const char *script)
@@ -78,7 +79,7 @@ static void expect_another_name(const char *than, const char *image, const char 
 
     read_language(&c, image, env, script);
     assert_string_not_equal(c.name, than);
-    arena_done(&c.arena);
+    languages_done(&c.read);
 }
 
 static void the_name_says_what_it_was_made_from(void **state)
@@ -108,8 +109,8 @@ static void the_name_says_what_it_was_made_from(void **state)
     struct case_of again;
     read_language(&again, "i", "1", "make");
     assert_string_equal(again.name, c.name);
-    arena_done(&again.arena);
-    arena_done(&c.arena);
+    languages_done(&again.read);
+    languages_done(&c.read);
 }
 
 static void it_is_found_by_that_name_alone(void **state)
@@ -120,25 +121,25 @@ static void it_is_found_by_that_name_alone(void **state)
 
     read_language(&c, "i", "1", "make");
     assert_int_equal(c.language.prepared.len, 0);
-    arena_done(&c.arena);
+    languages_done(&c.read);
 
     (void)snprintf(folder, sizeof folder, ".prepared/i/%s", c.name);
     (void)snprintf(expected, sizeof expected, "/prepared/%s", c.name);
     write_file(folder, "a file, no folder", 1);
     read_language(&c, "i", "1", "make");
     assert_int_equal(c.language.prepared.len, 0);
-    arena_done(&c.arena);
+    languages_done(&c.read);
 
     assert_int_equal(unlink(path_of(folder)), 0);
     assert_int_equal(mkdir(path_of(folder), 0755), 0);
     read_language(&c, "i", "1", "make");
     assert_string_equal(c.language.prepared.at, expected);
     assert_string_equal(prepared_now(&c.language).at, expected);
-    arena_done(&c.arena);
+    languages_done(&c.read);
 
     read_language(&c, "i", "1", "make other things");
     assert_int_equal(c.language.prepared.len, 0);
-    arena_done(&c.arena);
+    languages_done(&c.read);
 }
 
 /* A package of the host is upgraded while evalx runs. */
@@ -150,7 +151,7 @@ static void a_host_that_changes_makes_it_stale_at_once(void **state)
 
     write_file("cc", "compiler", 1000);
     read_language(&c, "host", "1", "make");
-    arena_done(&c.arena);
+    languages_done(&c.read);
     (void)snprintf(folder, sizeof folder, ".prepared/host/%s", c.name);
     assert_int_equal(mkdir(path_of(folder), 0755), 0);
     read_language(&c, "host", "1", "make");
@@ -159,7 +160,7 @@ static void a_host_that_changes_makes_it_stale_at_once(void **state)
     assert_int_equal(prepared_now(&c.language).len, 0);
     write_file("cc", "compiler", 1000);
     assert_true(prepared_now(&c.language).len > 0);
-    arena_done(&c.arena);
+    languages_done(&c.read);
 }
 
 static int make_images(void **state)
