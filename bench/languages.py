@@ -5,10 +5,9 @@ Some name an image that has to be built first; a benchmark beside the host's own
 both sides anyway.
 """
 import os
-import re
 import subprocess
 
-from engine import ROOT, write
+from engine import write
 
 # Name, language, the file's interpreter, what is said by the plain command on the host, the program.
 INTERPRETERS = [
@@ -26,11 +25,10 @@ def host_languages(bench):
     if os.path.isdir(folder):
         return folder
     os.mkdir(folder, 0o755)
-    with open(os.path.join(ROOT, "languages", "c.conf"), encoding="utf-8") as file:
-        found = file.read()
-    write(os.path.join(folder, "c.conf"), found)
-    found = re.sub(r"^id = c$", f"id = {STATIC_C}", re.sub(r"^aliases = .*\n", "", found, flags=re.M), flags=re.M)
-    write(os.path.join(folder, STATIC_C + ".conf"), found.replace("-O2", "-O2 -static", 1))
+    plain = bench.harness.language_on_host("c")
+    write(os.path.join(folder, "c.conf"), plain)
+    static = bench.harness.language_on_host("c", id=STATIC_C, aliases=[])
+    write(os.path.join(folder, STATIC_C + ".conf"), static.replace("-O2", "-O2\n  -static", 1))
     for _, name, _, _, _ in INTERPRETERS:
         write(os.path.join(folder, name + ".conf"), bench.harness.language_on_host(name))
     return folder

@@ -39,14 +39,14 @@ def milliseconds(value):
 
 
 def row(entry):
-    top = language_file.read(entry["id"])[""]
+    top = language_file.read(entry["id"])
     return (f"| {entry['id']} | {top['name']} | {top['version']} | {top['image']} | {', '.join(entry['cases'])} "
             f"| {milliseconds(entry['compile_seconds'] * 1000)} | {milliseconds(entry['hello_seconds'] * 1000)} "
             f"| {milliseconds(entry.get('plain_ms'))} | {entry['smallest_memory_bytes'] >> 20 or ''} |\n")
 
 
 def name_of(ident):
-    return language_file.read(ident)[""]["name"]
+    return language_file.read(ident)["name"]
 
 
 def summary(passed):
@@ -64,7 +64,7 @@ def main(paths):
             entries.update((entry["id"], entry) for entry in json.load(file))
     passed = [entry for _, entry in sorted(entries.items()) if entry["works"]]
     failed = [entry for _, entry in sorted(entries.items()) if not entry["works"]]
-    known = sorted(name[:-5] for name in os.listdir(os.path.join(ROOT, "languages")) if name.endswith(".conf"))
+    known = sorted(language_file.read_all())
     text = HEAD + "".join(map(row, passed))
     text += summary(passed)
     if failed:

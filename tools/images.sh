@@ -7,7 +7,8 @@
 set -eu
 . tools/common.sh
 EVALX_LANGUAGES=$PWD/languages
-export EVALX_LANGUAGES
+EVALX_BINARY=$PWD/$build/evalx
+export EVALX_LANGUAGES EVALX_BINARY
 
 # Where the packages come from: the suite of the images, and npm's.
 sources_answer()
@@ -52,7 +53,7 @@ case ${1:-} in
     "$build/evalx" languages verify c-gcc14 cpp-20 python-3.13 java-21 node-20 typescript typescript-checked go rust |
         tee "$log"
     say "the attacks in the images"
-    EVALX_BINARY=$PWD/$build/evalx /usr/bin/python3 tests/sandbox/run_attacks.py --images | tee -a "$log"
+    /usr/bin/python3 tests/sandbox/run_attacks.py --images | tee -a "$log"
     awk '/ works \(/ { passed++ } / FAILS$/ { failed++; print "FAILED:  language " $1 }
         /^[0-9]+ passed, [0-9]+ failed/ { passed += $1; failed += $3; skipped += $5; ran = 1 }
         END {

@@ -1,61 +1,60 @@
-"""The language files as the tools read them: values as text, blocks as they are meant, commands filled in.
+"""Languages for the tools and tests, as evalx itself reads them.
 
-The form is languages/README.md's; evalx itself reads it by src/config/ini_file.c and refuses what is wrong, so nothing
-is checked here.
+`evalx languages --json` prints every language with all that it inherits, so that language files have one reader.
 """
+import functools
+import json
 import os
-import re
+import subprocess
 
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..")
-MEMORY_MB = 256  # a run's memory limit where neither the request nor the file has one
+EVALX = os.path.abspath(os.environ.get("EVALX_BINARY", os.path.join(ROOT, "build", "evalx")))
 HEAP_PERCENT = 60
-BLOCKS = ("hello", "prepare")
+
+
+@functools.lru_cache(maxsize=None)
+def read_all(folder=os.path.join(ROOT, "languages")):
+    """The languages of a folder by id, in the order of their ids."""
+    done = subprocess.run([EVALX, "languages", "--json", "--set", "languages=" + os.path.abspath(folder)],
+                          stdout=subprocess.PIPE, text=True, check=True)
+    return {entry["id"]: entry for entry in json.loads(done.stdout)}
 
 
 def read(ident):
-    """{section: {key: value}}; the keys at the top are in section "".  Lines of a block keep their blanks."""
-    sections = {"": {}}
-    section, key = "", None
-    with open(os.path.join(ROOT, "languages", ident + ".conf"), encoding="utf-8") as file:
-        for line in file.read().splitlines():
-            text = line.strip()
-            if not text or text[0] in "#;":
-                continue
-            if line[0] == "[":
-                section, key = text[1:text.index("]")], None
-                sections[section] = {}
-            elif line[0] in " \t" and key is not None:
-                sections[section][key] += "\n" + without_comment(text)
-            else:
-                key, _, value = text.partition("=")
-                key = key.strip()
-                sections[section][key] = without_comment(value.strip())
-    for name in BLOCKS:
-        for key, value in sections.get(name, {}).items():
-            sections[name][key] = "".join(one.removeprefix("|") + "\n" for one in value.removeprefix("\n").split("\n"))
-    return sections
+    return read_all()[ident]
 
 
-def without_comment(text):
-    return text if text.startswith("|") else re.sub(r"\s;.*$", "", text)
-
-
-def memory_mb(sections):
-    size = sections.get("limits", {}).get("memory_bytes", f"{MEMORY_MB}m")
-    return int(size[:-1]) * {"k": 1, "m": 1024, "g": 1024 * 1024}[size[-1]] // 1024
-
-
-def command(sections, key):
-    """The words of `compile` or `run`, as command_expand (src/model/language.c) has them where nothing is prepared."""
-    top = sections[""]
-    limit = memory_mb(sections)
-    values = {"{source}": top["source"], "{binary}": top.get("binary", ""), "{main}": top["source"].rsplit(".", 1)[0],
+def command(entry, key):
+    """The words of `compile` or `run`, as command_expand (src/model/command.c) fills them if nothing is prepared."""
+    limit = entry["limits"]["memory_bytes"] >> 20
+    values = {"{source}": entry["source"], "{binary}": entry["binary"], "{main}": entry["source"].rsplit(".", 1)[0],
               "{memory_mb}": str(limit), "{heap_mb}": str(limit * HEAP_PERCENT // 100)}
     words = []
-    for word in top.get(key, "").split():
+    for word in entry[key]:
         if word in ("{args}", "{files}") or "{prepared}" in word or "{if_prepared}" in word:
             continue
         for name, value in values.items():
             word = word.replace(name, value)
         words.append(word)
     return words
+
+
+def text(entry):
+    """A language file of this one language that inherits nothing."""
+    lines = [f"{key} = {entry[key]}" for key in ("id", "name", "version", "image", "class", "source", "binary",
+                                                 "heap_full") if entry[key]]
+    lines.append("prestart = " + ("yes" if entry["prestart"] else "no"))
+    # A word a line: lines have at most 198 bytes.
+    lines += [f"{key} = " + "\n  ".join(entry[key]) for key in ("aliases", "versions", "compile", "run", "cold_if", "env",
+                                                                "needs") if entry[key]]
+    for name, limits in (("limits", entry["limits"]), ("compile_limits", entry["compile_limits"]),
+                         ("prepare_limits", entry["prepare"]["limits"])):
+        lines += [f"[{name}]"] + [f"{key} = {value}" for key, value in limits.items()]
+    lines += ["[prepare]", "depends = " + "\n  ".join(entry["prepare"]["depends"]),
+              block("script", entry["prepare"]["script"]), "[hello]"]
+    lines += [block(key, value) for key, value in entry["hello"].items()]
+    return "\n".join(lines) + "\n"
+
+
+def block(key, value):
+    return f"{key} =" + "".join("\n  |" + line for line in value.splitlines())

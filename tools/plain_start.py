@@ -78,27 +78,27 @@ def run_once(words, env, hello):
     took = time.perf_counter() - begin
     with open("/tmp/stdout", encoding="utf-8", errors="replace") as file:
         said = file.read()
-    if status != 0 or said.split() != hello.get("stdout", "").split():
+    if status != 0 or said.split() != hello["stdout"].split():
         with open("/tmp/stderr", encoding="utf-8", errors="replace") as file:
             raise RuntimeError(f"status {status}: {said[:200]!r} {file.read()[:300]!r}")
     return took
 
 
-def measure_here(sections):
+def measure_here(language):
     """In the root: the median milliseconds of RUNS runs after one that warms the page cache."""
-    top, hello = sections[""], sections["hello"]
-    env = dict(line.split("=", 1) for line in top.get("env", "").split("\n") if "=" in line)
-    with open("/box/" + top["source"], "w", encoding="utf-8") as file:
+    hello = language["hello"]
+    env = dict(line.split("=", 1) for line in language["env"])
+    with open("/box/" + language["source"], "w", encoding="utf-8") as file:
         file.write(hello["code"])
     with open("/tmp/stdin", "w", encoding="utf-8") as file:
-        file.write(hello.get("stdin", ""))
-    compiler = language_file.command(sections, "compile")
+        file.write(hello["stdin"])
+    compiler = language_file.command(language, "compile")
     if compiler:
         done = subprocess.run(compiler, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True,
                               timeout=SECONDS_MAX, check=False)
         if done.returncode != 0:
             raise RuntimeError(f"compiler: status {done.returncode}: {(done.stdout + done.stderr)[-300:]!r}")
-    words = language_file.command(sections, "run")
+    words = language_file.command(language, "run")
     run_once(words, env, hello)
     took = []
     for _ in range(RUNS):
@@ -107,7 +107,7 @@ def measure_here(sections):
     return statistics.median(took) * 1000
 
 
-def child(images, sections, at, answer):
+def child(images, language, at, answer):
     """Never returns: its mounts end with it."""
     said = {}
     try:
@@ -115,9 +115,9 @@ def child(images, sections, at, answer):
         if ctypes.CDLL(None, use_errno=True).unshare(CLONE_NEWNS) != 0:
             raise OSError(ctypes.get_errno(), "unshare")
         mount("--make-rprivate", "/")
-        make_root(images, sections[""]["image"], at)
+        make_root(images, language["image"], at)
         enter(at)
-        said["ms"] = measure_here(sections)
+        said["ms"] = measure_here(language)
     except Exception as error:  # pylint: disable=broad-except # whatever it is, it belongs into the report
         said["error"] = f"{type(error).__name__}: {error}"
     os.write(answer, json.dumps(said).encode())
@@ -126,14 +126,14 @@ def child(images, sections, at, answer):
 
 def plain_ms(images, ident):
     """(milliseconds, None), or (None, why not)."""
-    sections = language_file.read(ident)
+    language = language_file.read(ident)
     with tempfile.TemporaryDirectory(prefix="evalx-plain-") as at:
         sys.stdout.flush()
         reading, writing = os.pipe()
         pid = os.fork()
         if pid == 0:
             os.close(reading)
-            child(images, sections, at, writing)
+            child(images, language, at, writing)
         os.close(writing)
         with os.fdopen(reading) as file:
             said = file.read()

@@ -133,8 +133,8 @@ output()
 # Prices of prices.txt (dollars an hour, or a month where the line says so), 730 hours a month.
 cost()
 {
-    set -- "$root"/languages/*.conf
-    settings | awk -F= -v prices="$here/prices.txt" -v languages=$(($# + 1)) '
+    languages=$(cat "$root"/languages/*.conf | grep -c '^\[language\]\|^\[version ')
+    settings | awk -F= -v prices="$here/prices.txt" -v languages=$((languages + 1)) '
         BEGIN {
             while ((getline line < prices) > 0)
                 if (line !~ /^#/) { split(line, word, / /); price[word[1]] = word[2] }

@@ -1,46 +1,61 @@
 # languages: images of the languages, built here or unpacked; and what makes compilers start faster.
 # shellcheck shell=bash disable=SC2154
 
-image_names()
+# wants_image NAME: was this image asked for?
+wants_image()
 {
     case $images in
-    none) ;;
-    all) grep -h '^image *=' "$clone"/languages/*.conf | sed 's/.*= *//' | grep -v '^host$' | sort -u ;;
-    *) tr ' ' '\n' <<<"$images" ;;
+    none) return 1 ;;
+    all) return 0 ;;
+    *) tr ' ' '\n' <<<"$images" | grep -qxF "$1" ;;
     esac
 }
 
-# Does an image that was asked for hold packages of npm's?
+# Does an image that was asked for hold packages of npm's?  evalx, which reads language files, is not built yet.
 needs_npm()
 {
     local name
-    for name in $(image_names); do
-        if grep -l "^image *= *$name\$" "$clone"/languages/*.conf | xargs -r grep -q '^npm *='; then
-            return 0
-        fi
-    done
+    while read -r name; do
+        ! wants_image "$name" || return 0
+    done < <(grep -l '^npm *= *.' "$clone"/languages/*.conf | xargs -r sed -n 's/^image *= *//p' | sort -u)
     return 1
 }
 
-# Names without a version, as "python", are languages of the host's own packages, which a machine of evalx's need not
-# have: their files name the host as image.  Where an image holds the same compiler, they are installed with that one.
+# install_languages: the language files.  Languages without a version, as "python", run the host's own packages, which
+# a machine of evalx's need not have.  Where an image holds the same compiler, they run in that image instead: its name
+# and version replace those of the [language] section.
 install_languages()
 {
-    local folder pair file image version
+    local folder language image version
     folder=$(mktemp -d)
     cp -r "$clone/languages/." "$folder"
-    for pair in c:c-gcc14 cpp:c-gcc14 python:python-3.13 java:java-21 javascript:node-20; do
-        file=$clone/languages/${pair#*:}.conf
-        image=$(sed -n 's/^image *= *//p' "$file")
-        version=$(sed -n 's/^version *= *//p' "$file")
-        if [ -n "$images_elsewhere" ] || [ -f "/opt/evalx/chroots/$image.layers" ] ||
-            image_names | grep -qxF "$image"; then
-            sed -i -e "s/^image *=.*/image = $image/" -e "s/^version *=.*/version = $version/" \
-                "$folder/${pair%%:*}.conf"
+    while read -r language image version; do
+        if [ -n "$images_elsewhere" ] || [ -f "/opt/evalx/chroots/$image.layers" ] || wants_image "$image"; then
+            sed -i "1,/^\[version /{s/^image *=.*/image = $image/; s/^version *=.*/version = $version/}" \
+                "$folder/$language.conf"
         fi
-    done
+    done <<'END'
+c gcc-14 14.2
+cpp gcc-14 14.2
+python python-3.13 3.13
+java java-21 21
+javascript node-20 20
+END
+    remove_old_languages
     put_folder "$folder" /etc/evalx/languages
     rm -rf "$folder"
+}
+
+# Versions once had a file each.  One that is left from then would claim an id a second time, and evalx would not start.
+remove_old_languages()
+{
+    local name
+    for name in bash-5.2 c-11 c-23 c-99 c-clang c-gcc12 c-gcc14 chicken commonlisp-clisp cpp-11 cpp-14 cpp-17 cpp-20 \
+        cpp-23 cpp-clang cpp-gcc12 csharp-dotnet d-ldc go-1.19 go-1.21 java-11 java-17 java-21 java-25 lua-5.1 \
+        lua-5.3 luajit node-18 node-20 ocaml-4.13 perl-5.36 php-8.2 pypy-3.11 python-3.11 python-3.12 python-3.13 \
+        ruby-3.1 rust-1.63 typescript-checked; do
+        [ ! -e "/etc/evalx/languages/$name.conf" ] || run rm -f "/etc/evalx/languages/$name.conf"
+    done
 }
 
 unpack_images()
@@ -59,11 +74,11 @@ unpack_images()
 
 build_images()
 {
-    local names options=()
-    mapfile -t names < <(image_names)
+    local names=(--all) options=()
     if [ -n "$mirror" ]; then
         options=(--mirror "$mirror")
     fi
+    [ "$images" = all ] || mapfile -t names < <(tr ' ' '\n' <<<"$images")
     note "building those that are missing or out of date: ${names[*]}"
     run /usr/local/bin/evalx-images build "${options[@]}" "${names[@]}"
     run rm -rf /opt/evalx/chroots/.build/archives

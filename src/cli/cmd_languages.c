@@ -11,10 +11,11 @@
 #include "cli/local_run.h"
 #include "cli/settings.h"
 
-enum { OPTION_JSON, OPTION_MEASURE };
+enum { OPTION_JSON, OPTION_IMAGES, OPTION_MEASURE };
 
 static const struct option_spec options[] = {
     [OPTION_JSON] = { "json", OPTION_ALONE, NULL, "as JSON" },
+    [OPTION_IMAGES] = { "images", OPTION_ALONE, NULL, "what images are built from, for evalx-images" },
     [OPTION_MEASURE] = { "measure", OPTION_ALONE, NULL, "verify: also hello's usual time and smallest memory" },
 };
 
@@ -50,6 +51,91 @@ static json_t *texts_to_json(const struct text *texts, size_t len)
     return array;
 }
 
+static json_t *text_to_json(struct text text)
+{
+    return json_stringn(text.at != NULL ? text.at : "", text.len);
+}
+
+static json_t *limits_to_json(const struct limits *limits)
+{
+    json_t *object = json_object();
+
+    for (size_t i = 0; i < LIMIT_FIELDS_LEN; i++)
+        if (limit_fields[i].key != NULL)
+            (void)json_object_set_new(object, limit_fields[i].key,
+                                      json_integer((json_int_t)(limits_get(limits, i) / limit_fields[i].factor)));
+    return object;
+}
+
+/* All that its file says, with what it inherits; and whether it can be run here. */
+static json_t *language_to_json(const struct language *language)
+{
+    static const char *const classes[] = { "native", "runtime", "compiler" };
+    json_t *object = json_object();
+    char reason[512];
+
+    reason_of(language, reason, sizeof reason);
+    const struct {
+        const char *key;
+        json_t *value;
+    } members[] = {
+        { "id", text_to_json(language->id) },
+        { "name", text_to_json(language->name) },
+        { "version", text_to_json(language->version) },
+        { "of", language->of.len > 0 ? text_to_json(language->of) : json_null() },
+        { "image", text_to_json(language->image) },
+        { "available", json_boolean(language->available) },
+        { "missing", language->missing.len > 0 ? text_to_json(language->missing) : json_null() },
+        { "reason", language->available ? json_null() : json_string(reason) },
+        { "aliases", texts_to_json(language->aliases, language->aliases_len) },
+        { "versions", texts_to_json(language->versions, language->versions_len) },
+        { "class", json_string(classes[language->class]) },
+        { "source", text_to_json(language->source_file) },
+        { "binary", text_to_json(language->binary_file) },
+        { "compile", texts_to_json(language->compile.words, language->compile.words_len) },
+        { "run", texts_to_json(language->run.words, language->run.words_len) },
+        { "prestart", json_boolean(language->prestart) },
+        { "cold_if", texts_to_json(language->cold_if, language->cold_if_len) },
+        { "heap_full", text_to_json(language->heap_full) },
+        { "env", texts_to_json(language->env, language->env_len) },
+        { "needs", texts_to_json(language->needs, language->needs_len) },
+        { "limits", limits_to_json(&language->limits) },
+        { "compile_limits", limits_to_json(&language->compile_limits) },
+        { "prepare", json_pack("{s:o, s:o, s:o}", "script", text_to_json(language->prepare_script), "depends",
+                               texts_to_json(language->depends, language->depends_len), "limits",
+                               limits_to_json(&language->prepare_limits)) },
+        { "hello", json_pack("{s:o, s:o, s:o}", "code", text_to_json(language->hello_code), "stdin",
+                             text_to_json(language->hello_stdin), "stdout", text_to_json(language->hello_stdout)) },
+    };
+    for (size_t i = 0; i < sizeof members / sizeof *members; i++)
+        (void)json_object_set_new(object, members[i].key, members[i].value);
+    return object;
+}
+
+static void print_recipe_words(const char *image, const char *key, const struct text *words, size_t len)
+{
+    for (size_t i = 0; i < len; i++)
+        (void)printf("%s\t%s\t%s\n", image, key, words[i].at);
+}
+
+/* Lines of image, key and word, split by tabs; every language of an image adds to them. */
+static void print_recipes(const struct languages *languages)
+{
+    for (size_t i = 0; i < languages->len; i++) {
+        const struct language *language = &languages->list[i];
+        const struct image_recipe *recipe = &language->recipe;
+        const char *image = language->image.at;
+        if (strcmp(image, "host") == 0)
+            continue;
+        print_recipe_words(image, "language", &language->id, 1);
+        print_recipe_words(image, "suite", &recipe->suite, recipe->suite.len > 0 ? 1 : 0);
+        print_recipe_words(image, "on", &recipe->on, recipe->on.len > 0 ? 1 : 0);
+        print_recipe_words(image, "packages", recipe->packages, recipe->packages_len);
+        print_recipe_words(image, "npm", recipe->npm, recipe->npm_len);
+        print_recipe_words(image, "setup", recipe->setup, recipe->setup_len);
+    }
+}
+
 static int print_json(json_t *value)
 {
     int outcome = json_dumpf(value, stdout, JSON_INDENT(2));
@@ -59,26 +145,19 @@ static int print_json(json_t *value)
     return outcome < 0 ? EVALX_EXIT_FAILURE : EVALX_EXIT_OK;
 }
 
-static int list(const struct languages *languages, bool as_json)
+static int list(const struct invocation *invocation, const struct languages *languages)
 {
-    if (!as_json) {
+    if (invocation_has(invocation, OPTION_IMAGES)) {
+        print_recipes(languages);
+        return EVALX_EXIT_OK;
+    }
+    if (!invocation_has(invocation, OPTION_JSON)) {
         print_table(languages);
         return EVALX_EXIT_OK;
     }
     json_t *array = json_array();
-    for (size_t i = 0; i < languages->len; i++) {
-        const struct language *language = &languages->list[i];
-        char reason[512];
-        reason_of(language, reason, sizeof reason);
-        (void)json_array_append_new(
-            array,
-            json_pack("{s:s, s:s, s:s, s:s, s:b, s:o, s:o, s:o, s:o}", "id", language->id.at, "name", language->name.at,
-                      "version", language->version.at, "image", language->image.at, "available", language->available,
-                      "missing", language->missing.len > 0 ? json_string(language->missing.at) : json_null(), "reason",
-                      language->available ? json_null() : json_string(reason), "aliases",
-                      texts_to_json(language->aliases, language->aliases_len), "versions",
-                      texts_to_json(language->versions, language->versions_len)));
-    }
+    for (size_t i = 0; i < languages->len; i++)
+        (void)json_array_append_new(array, language_to_json(&languages->list[i]));
     return print_json(array);
 }
 
@@ -232,7 +311,6 @@ static int verify(const struct invocation *invocation, const struct config *conf
 
 static int run(const struct invocation *invocation)
 {
-    bool as_json = invocation_has(invocation, OPTION_JSON);
     struct config config;
     struct languages languages;
     struct error err = { 0 };
@@ -243,7 +321,7 @@ static int run(const struct invocation *invocation)
     if (settings_load(invocation, &config, &err) < 0 || settings_languages(&config, &languages, &err) < 0)
         return command_failed(&err);
     if (invocation->operands_len == 0) {
-        status = list(&languages, as_json);
+        status = list(invocation, &languages);
     } else {
         languages.require_available = true;
         status = verify(invocation, &config, &languages);

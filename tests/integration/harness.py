@@ -6,7 +6,6 @@ its own; so what is left of it can be found without touching a process of anybod
 import http.client
 import json
 import os
-import re
 import shutil
 import signal
 import socket
@@ -18,7 +17,8 @@ import time
 import uuid
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-sys.path.insert(0, os.path.join(ROOT, "tests"))
+sys.path[:0] = [os.path.join(ROOT, "tests"), os.path.join(ROOT, "tools")]
+import language_file  # noqa: E402
 from shared_host import SLOWNESS, UID_SPAN, free_port, free_uids  # noqa: E402
 
 BINARY = os.path.abspath(os.environ.get("EVALX_BINARY", os.path.join(ROOT, "build", "evalx")))
@@ -414,11 +414,9 @@ def cgroups_of(process_ids):
     return found
 
 
-def language_on_host(name):
+def language_on_host(name, **changes):
     """The text of a language file whose language runs on the host's own interpreter, in place of an image's."""
-    with open(os.path.join(ROOT, "languages", name + ".conf"), encoding="utf-8") as file:
-        text = re.sub(r"^image = .*$", "image = host", file.read(), flags=re.M)
-    return re.sub(r"^\[image\]\n(?:.+\n)*\n?", "", text, flags=re.M)
+    return language_file.text({**language_file.read(name), "image": "host", **changes})
 
 
 def make_folder():

@@ -1,12 +1,17 @@
-"""language_file and catalogue: what the tools read out of language files, and the row it becomes."""
+"""language_file and catalogue: what the tools know of languages, and the row it becomes."""
 import os
+
+import pytest
 
 import catalogue
 import language_file
 
 TEXT = """# A comment
+[language]
 id = x
 name = X ; not part of it
+version = 1
+image = i-{version}
 source = main.x
 binary = main
 compile = /usr/bin/xc -B{prepared}/ -m{memory_mb}
@@ -14,6 +19,10 @@ compile = /usr/bin/xc -B{prepared}/ -m{memory_mb}
 run = /box/{binary} -f{if_prepared} -h{heap_mb} --class={main} {args}
 env = PATH=/usr/bin
   HOME=/box
+
+[prepare]
+script =
+  |make
 
 [limits]
 memory_bytes = 512m
@@ -24,41 +33,59 @@ code =
   |
   |    a ; b
 stdin = evalx
+
+[version 2]
+[limits]
+memory_bytes = 256m
 """
 
 
-def parsed(tmp_path, monkeypatch, text=TEXT):
-    monkeypatch.setattr(language_file, "ROOT", str(tmp_path))
-    os.makedirs(tmp_path / "languages")
-    (tmp_path / "languages" / "x.conf").write_text(text, encoding="utf-8")
-    return language_file.read("x")
+@pytest.fixture(autouse=True)
+def built():
+    if not os.access(language_file.EVALX, os.X_OK):
+        pytest.skip("evalx is not built")
 
 
-def test_values_and_blocks(tmp_path, monkeypatch):
-    found = parsed(tmp_path, monkeypatch)
-    assert found[""]["name"] == "X" and found[""]["env"] == "PATH=/usr/bin\nHOME=/box"
-    assert found["hello"] == {"code": "# no comment\n\n    a ; b\n", "stdin": "evalx\n"}
+def parsed(tmp_path, text=TEXT):
+    (tmp_path / "x.conf").write_text(text, encoding="utf-8")
+    return language_file.read_all(str(tmp_path))
 
 
-def test_commands_are_filled_in(tmp_path, monkeypatch):
-    found = parsed(tmp_path, monkeypatch)
-    assert language_file.command(found, "compile") == ["/usr/bin/xc", "-m512", "-o", "main", "main.x"]
-    assert language_file.command(found, "run") == ["/box/main", "-h307", "--class=main"]
+def test_values_and_blocks(tmp_path):
+    found = parsed(tmp_path)["x"]
+    assert found["name"] == "X" and found["env"] == ["PATH=/usr/bin", "HOME=/box"]
+    assert found["hello"] == {"code": "# no comment\n\n    a ; b\n", "stdin": "evalx\n", "stdout": ""}
 
 
-def test_a_limit_that_is_not_there(tmp_path, monkeypatch):
-    found = parsed(tmp_path, monkeypatch, TEXT.replace("memory_bytes = 512m", "processes = 9"))
-    assert language_file.command(found, "run")[1] == "-h153"
+def test_a_version(tmp_path):
+    found = parsed(tmp_path)["x-2"]
+    assert found["name"] == "X" and found["of"] == "x" and found["image"] == "i-2"
+
+
+def test_commands_are_filled_in(tmp_path):
+    found = parsed(tmp_path)
+    assert language_file.command(found["x"], "compile") == ["/usr/bin/xc", "-m512", "-o", "main", "main.x"]
+    assert language_file.command(found["x"], "run") == ["/box/main", "-h307", "--class=main"]
+
+
+def test_a_limit_that_is_not_there(tmp_path):
+    found = parsed(tmp_path)
+    assert language_file.command(found["x-2"], "run")[1] == "-h153"
 
 
 def test_no_placeholder_is_left_in_any_language():
-    names = [name[:-5] for name in os.listdir(os.path.join(language_file.ROOT, "languages")) if name.endswith(".conf")]
-    assert len(names) > 80
-    for name in names:
-        found = language_file.read(name)
+    assert len(language_file.read_all()) > 80
+    for name, found in language_file.read_all().items():
         words = language_file.command(found, "compile") + language_file.command(found, "run")
         assert words and not [word for word in words if "{" in word], name
         assert found["hello"]["code"].strip(), name
+
+
+def test_a_file_of_its_own_reads_the_same(tmp_path):
+    whole = {name: entry for name, entry in language_file.read_all().items() if entry["of"] is None}
+    for name, entry in whole.items():
+        (tmp_path / (name + ".conf")).write_text(language_file.text(entry), encoding="utf-8")
+    assert language_file.read_all(str(tmp_path)) == whole
 
 
 def test_a_row_of_the_catalogue():
