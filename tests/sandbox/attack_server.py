@@ -269,7 +269,7 @@ class Server:
                 links.append(os.readlink(f"/proc/{pid}/fd/{name}"))
             except FileNotFoundError:
                 pass
-        bundles = sum(link.startswith(("/memfd:bundle", "/memfd:kept", "/memfd:artifact")) for link in links)
+        bundles = sum(link.startswith(("/memfd:archive", "/memfd:kept", "/memfd:artifact")) for link in links)
         return len(links) - 3 * sum(link.startswith("/memfd:stdin") for link in links) - min(bundles, 1)
 
     def state(self):
