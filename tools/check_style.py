@@ -243,6 +243,26 @@ def check_machine_paths(path, text, root):
         yield path, line_of(text, match.start()), "machine-path", f"{match.group(0)} is a path of one machine"
 
 
+# All that the program that stays root may consist of, besides system headers.
+SANDBOXD_SOURCES = re.compile(r"src/(base/.+|run/.+|sandboxd/.+|sandbox/(protocol|archive|image_layers)\.h)")
+
+
+def check_sandboxd_dependencies(root):
+    """What the preprocessor includes for src/sandboxd, at any depth; check_includes sees only the first level."""
+    folder = os.path.join(root, "src", "sandboxd")
+    sources = sorted(name for name in os.listdir(folder) if name.endswith(".c")) if os.path.isdir(folder) else []
+    for name in sources:
+        path = f"src/sandboxd/{name}"
+        run = subprocess.run(["cc", "-MM", "-Isrc", path], cwd=root, capture_output=True, text=True, check=False)
+        if run.returncode != 0:
+            yield path, 1, "sandboxd-dependency", "cc -MM failed: " + (run.stderr.strip().split("\n") or [""])[0]
+            continue
+        included = run.stdout.split(":", 1)[1].replace("\\\n", " ").split()
+        for header in included:
+            if header.startswith("src/") and not SANDBOXD_SOURCES.fullmatch(os.path.normpath(header)):
+                yield path, 1, "sandboxd-dependency", f"includes {os.path.normpath(header)}, at some depth"
+
+
 def tracked_files(root):
     """What git knows, and what is about to be added; all files where there is no git (an exported tree)."""
     try:
@@ -276,6 +296,7 @@ def check_tree(root):
         if not PROGRAMS.match(path):
             findings += check_machine_paths(path, text, root)
             findings += check_text(path, text)
+    findings += check_sandboxd_dependencies(root)
     return findings
 
 

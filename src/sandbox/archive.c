@@ -1,4 +1,4 @@
-/* archive: the worker's half, which writes sources to a sealed memfd.  archive_unpack.c has the half that runs in a box. */
+/* archive: writes sources to a sealed memfd.  archive_unpack.c has the functions that the root side shares. */
 #include "sandbox/archive.h"
 
 #include <errno.h>

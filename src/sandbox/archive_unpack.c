@@ -21,8 +21,8 @@ static int open_beneath(int folder, const char *name, uint64_t flags, uint64_t m
 }
 
 /*
- * A window into the archive.  Most archives fit into it, so that one pread reads the whole.  The rest of a large file is
- * copied with sendfile.
+ * A window into the archive.  Most archives fit into it, so that one pread reads the whole.  The rest of a large file
+ * is copied with sendfile.
  */
 struct window {
     int archive;

@@ -5,8 +5,8 @@
  *   isolate  (backend_isolate.c)  starts the isolate command and reads its meta file
  *
  * slot.c does the rest for both: it receives, checks and clamps the request, owns the run's cgroup, watches the clocks
- * and the worker, decides whether a limit was exceeded, and answers.  A backend keeps state of its own in its source file,
- * because a slot is a process.
+ * and the worker, decides whether a limit was exceeded, and answers.  A backend keeps state of its own in its source
+ * file, because a slot is a process.
  */
 #pragma once
 #include <stdbool.h>
@@ -39,8 +39,8 @@ struct slot {
 struct active_run {
     pid_t init; /* the run's first process, a child of the slot */
     int pidfd;
-    int report; /* read end of the pipe for struct init_report */
-    int notify; /* receives the listener for denied syscalls, then is that listener; -1: denied syscalls do not end runs */
+    int report;     /* read end of the pipe for struct init_report */
+    int notify;     /* receives the listener for denied syscalls, then is it; -1: they do not end runs */
     bool listening; /* notify is the listener */
     bool started;   /* begun_us is the program's start, not the box's */
     uint64_t begun_us;
@@ -59,7 +59,9 @@ struct backend {
      * run.  Best effort: if it fails, start does the same again and reports the error.
      */
     void (*prepare)(struct slot *slot);
-    /* Starts the checked request: fills init, pidfd, report, notify, started and begun_us.  -1: *reply has the error. */
+    /*
+     * Starts the checked request: fills init, pidfd, report, notify, started and begun_us.  -1: *reply has the error.
+     */
     int (*start)(struct slot *slot, const int fds[], struct active_run *run, struct slot_reply *reply);
     /* Ends the run: soon init exits, and no other process of the run is left then.  Repeated calls use more force. */
     void (*kill)(struct active_run *run);

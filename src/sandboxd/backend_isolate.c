@@ -1,6 +1,6 @@
 /*
- * backend_isolate: runs made by the isolate command (https://github.com/ioi/isolate), known only by its command line and
- * its meta file.
+ * backend_isolate: runs made by the isolate command (https://github.com/ioi/isolate), known only by its command line
+ * and its meta file.
  *
  *   slot (root) --clone, joins the run's group--> isolate --run (root) --> its proxy, pid 1 --> the program
  *
@@ -207,7 +207,9 @@ static uint64_t overhead_cpu_us(const struct active_run *run)
     return strtoull(text, NULL, 10) / 1000;
 }
 
-/* Once isolate has been reaped, the slot has children only if isolate died before them.  Kills them until none is left. */
+/*
+ * Once isolate has been reaped, the slot has children only if isolate died before them.  Kills them until none is left.
+ */
 static void kill_orphans(void)
 {
     for (;;) {

@@ -93,8 +93,8 @@ static int setup(struct slot *slot, struct error *err)
 }
 
 /*
- * Sockets that were sent over each other, and that nobody can receive any more, outlive their processes until the kernel
- * collects them.  Until then they keep names in the slot's network namespace, which the next run could find, and
+ * Sockets that were sent over each other, and that nobody can receive any more, outlive their processes until the
+ * kernel collects them.  Until then they keep names in the slot's network namespace, which the next run could find, and
  * whatever else was sent with them: memory that no cgroup is charged for.  Closing any socket starts the collector.
  */
 static void collect_sockets(struct slot *slot)
@@ -150,7 +150,9 @@ static bool standby_is_alive(void)
     return poll(&ended, 1, 0) == 0;
 }
 
-/* Makes a standby box for a run like the last one.  Best effort: if this fails, start makes one and reports the error. */
+/*
+ * Makes a standby box for a run like the last one.  Best effort: if this fails, start makes one and reports the error.
+ */
 static void prepare(struct slot *slot)
 {
     struct error ignored;

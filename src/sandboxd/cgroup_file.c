@@ -87,7 +87,9 @@ uint64_t cgroup_fd_number(int fd, const char *key)
     return number_of(content, key);
 }
 
-/* Calls `act` for the processes in dir/cgroup.procs, for this one and process 1 only if `with_us`.  Returns how many. */
+/*
+ * Calls `act` for the processes in dir/cgroup.procs, for this one and process 1 only if `with_us`.  Returns how many.
+ */
 static unsigned for_each_member(int dir, bool with_us, void (*act)(pid_t pid, int context), int context)
 {
     auto_close int fd = openat(dir, "cgroup.procs", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);

@@ -16,7 +16,9 @@
 #define EXEC_STUB_REPORT 4
 #define EXEC_STUB_PROBE 5 /* executed instead of the program if the request has SLOT_SELF_TEST */
 #define EXEC_STUB_KEPT 3
-/* Descriptors that are open before the stub is executed, and closed by that: itself, and the socket for the listener. */
+/*
+ * Descriptors that are open before the stub is executed, and closed by that: itself, and the socket for the listener.
+ */
 #define EXEC_STUB_SELF 6
 #define EXEC_STUB_NOTIFY 7
 #define EXEC_STUB_FDS_END 8

@@ -1,8 +1,8 @@
 /*
  * isolate_arguments: the command line of one "isolate --run".
  *
- * Every word of a request either follows "--" or is the value of an option, so none can be taken for an option.  isolate
- * reads some limits of 0 as "no limit", so these are at least 1.
+ * Every word of a request either follows "--" or is the value of an option, so none can be taken for an option.
+ * isolate reads some limits of 0 as "no limit", so these are at least 1.
  */
 #pragma once
 #include <stdbool.h>

@@ -102,8 +102,8 @@ void isolate_box_close(const char folder[ISOLATE_PATH_BYTES])
 }
 
 /*
- * Unpacks or packs in a child with root's user id and no capability.  isolate makes root the owner of the files while no
- * program runs.  As with the native backend, a mode that denies the owner access denies it here.
+ * Unpacks or packs in a child with root's user id and no capability.  isolate makes root the owner of the files while
+ * no program runs.  As with the native backend, a mode that denies the owner access denies it here.
  */
 static int in_child(const char *folder, int archive, uint64_t bytes_max, bool into_box)
 {

@@ -1,18 +1,18 @@
 /*
  * prestart: standby boxes in which an interpreter has already started and waits for its source file.
  *
- * Most of a small program's time in an interpreter is the interpreter's own start, which does not depend on the program.
- * The box therefore continues up to the point where the program is needed.  A FIFO takes the place of the source file,
- * and opening it for reading blocks until there is a writer.  When the request arrives, init removes the FIFO, unpacks
- * the real file in its place and writes the file's content into the FIFO.
+ * Most of a small program's time in an interpreter is the interpreter's own start, which does not depend on the
+ * program.  The box therefore continues up to the point where the program is needed.  A FIFO takes the place of the
+ * source file, and opening it for reading blocks until there is a writer.  When the request arrives, init removes the
+ * FIFO, unpacks the real file in its place and writes the file's content into the FIFO.
  *
  * The interpreter is a process of its own, started for one run.  It shares no hash seed, address space or random state
  * with another, and no client's data has been near it.
  *
  * This works only if the interpreter reads all of its source before it runs any of it, and does not ask what kind of
- * file it is.  The language file states that (`warm`).  Words, environment and limits must be those of the request, so a
- * slot prestarts only after two equal requests in a row.  A started process cannot be given other streams, so they are
- * made here: the worker receives the read ends with SLOT_STREAMS, and the request's input is copied.
+ * file it is.  The language file states that (`warm`).  Words, environment and limits must be those of the request, so
+ * a slot prestarts only after two equal requests in a row.  A started process cannot be given other streams, so they
+ * are made here: the worker receives the read ends with SLOT_STREAMS, and the request's input is copied.
  */
 #pragma once
 #include <stdbool.h>

@@ -1,5 +1,6 @@
 /*
- * rootfs: see the header.  The work is done by a child process, the builder, which exits when the namespace is complete.
+ * rootfs: see the header.  The work is done by a child process, the builder, which exits when the namespace is
+ * complete.
  *
  * Sources (base/image_layers.h) are opened before anything is mounted, never through a symbolic link below
  * the images folder, and mounted by descriptor, so that no path is resolved twice.
@@ -115,9 +116,9 @@ static int open_lowers(struct build *b, const struct layers *from, const char *n
 }
 
 /*
- * Mounts the folder `name` of the layers read-only at `target`, through an overlay.  Its inodes then belong to this slot
- * alone, so that no lock, lease or inotify watch on a shared file tells one box about another.  The files' pages remain
- * shared.
+ * Mounts the folder `name` of the layers read-only at `target`, through an overlay.  Its inodes then belong to this
+ * slot alone, so that no lock, lease or inotify watch on a shared file tells one box about another.  The files' pages
+ * remain shared.
  */
 static int attach_folder(struct build *b, const struct layers *from, const char *name, const char *target)
 {

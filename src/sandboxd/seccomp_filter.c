@@ -2,9 +2,9 @@
  * seccomp_filter: takes away the kernel code behind calls that no program here needs, so that a bug in it cannot be
  * reached.  Namespaces, capabilities and the cgroup already prevent the effects of these calls.
  *
- * A denied call returns EPERM, or ENOSYS if a library then falls back to an older call (clone3 to clone, whose flags the
- * filter can see; io_uring to plain reads).  A call of a foreign architecture or of x32 kills the process: no runtime
- * uses them, and they would bypass every rule below.
+ * A denied call returns EPERM, or ENOSYS if a library then falls back to an older call (clone3 to clone, whose flags
+ * the filter can see; io_uring to plain reads).  A call of a foreign architecture or of x32 kills the process: no
+ * runtime uses them, and they would bypass every rule below.
  *
  * The notify filter reports the calls in `denied`, new namespaces and terminal injection to a listener, so that the
  * whole run can be ended, whichever of its processes made the call.  A filter that kills by itself would end only one
@@ -182,8 +182,8 @@ static int deny_namespaces(scmp_filter_ctx ctx, uint32_t action)
 }
 
 /*
- * Compares the lower half of an argument: the kernel reads an int, and the program may put anything into the upper half.
- * (SCMP_CMP32 truncates the expected value to 32 bits, but still compares 64.)
+ * Compares the lower half of an argument: the kernel reads an int, and the program may put anything into the upper
+ * half. (SCMP_CMP32 truncates the expected value to 32 bits, but still compares 64.)
  */
 #define INT_IS(argument, value) SCMP_CMP64(argument, SCMP_CMP_MASKED_EQ, 0xffffffffu, value)
 #define HAS_BIT(argument, bit) SCMP_CMP(argument, SCMP_CMP_MASKED_EQ, bit, bit)
@@ -236,8 +236,8 @@ static int deny_memory(scmp_filter_ctx ctx)
 }
 
 /*
- * PR_SET_SECCOMP is denied like the call seccomp, and merging like madvise.  PR_SCHED_CORE would keep neighbours off the
- * sibling hyperthread.
+ * PR_SET_SECCOMP is denied like the call seccomp, and merging like madvise.  PR_SCHED_CORE would keep neighbours off
+ * the sibling hyperthread.
  */
 static int deny_process_controls(scmp_filter_ctx ctx)
 {
@@ -293,9 +293,9 @@ static int deny_core_limits(scmp_filter_ctx ctx)
 }
 
 /*
- * F_SET_RW_HINT and F_SET_FILE_RW_HINT store the expected lifetime of data in the inode.  Older kernels (6.1) let anyone
- * set it who can open the file, such as a device or a file of the image, where the slot's next run would find it.  The
- * answer is that of a kernel without the feature.
+ * F_SET_RW_HINT and F_SET_FILE_RW_HINT store the expected lifetime of data in the inode.  Older kernels (6.1) let
+ * anyone set it who can open the file, such as a device or a file of the image, where the slot's next run would find
+ * it.  The answer is that of a kernel without the feature.
  */
 static int deny_hints(scmp_filter_ctx ctx)
 {
@@ -359,10 +359,10 @@ static int add_rules(scmp_filter_ctx ctx, enum part part, uint32_t action, bool 
 }
 
 /*
- * Comes before libseccomp's program: calls newer than this file return ENOSYS, as on an older kernel, which every library
- * can cope with.  They are denied by number, because libseccomp has no name for calls newer than itself (2.5.4 has no
- * statmount).  From 424 on the numbers are the same on all architectures.  Foreign architectures and x32 continue in
- * libseccomp's program, which kills.
+ * Comes before libseccomp's program: calls newer than this file return ENOSYS, as on an older kernel, which every
+ * library can cope with.  They are denied by number, because libseccomp has no name for calls newer than itself (2.5.4
+ * has no statmount).  From 424 on the numbers are the same on all architectures.  Foreign architectures and x32
+ * continue in libseccomp's program, which kills.
  */
 #define CALLS_KNOWN 451u /* set_mempolicy_home_node, Linux 5.17, is the last */
 #define X32_CALLS 0x40000000u

@@ -12,10 +12,10 @@
 #include "sandbox/protocol.h"
 
 /*
- * Loading a long filter costs a run more than its namespaces do, and both init and the program need it.  So a slot loads
- * the part that the root side itself never needs once, for good (`slot`), and its runs inherit it.  Their processes then
- * load only the rest, the calls needed to make a box (`box`).  A slot that has not loaded its part uses `full`, and so
- * does one whose runs use `notify`, which has to be one filter.
+ * Loading a long filter costs a run more than its namespaces do, and both init and the program need it.  So a slot
+ * loads the part that the root side itself never needs once, for good (`slot`), and its runs inherit it.  Their
+ * processes then load only the rest, the calls needed to make a box (`box`).  A slot that has not loaded its part uses
+ * `full`, and so does one whose runs use `notify`, which has to be one filter.
  */
 struct seccomp_filters {
     struct sock_fprog slot;
@@ -24,7 +24,9 @@ struct seccomp_filters {
     struct sock_fprog notify[RUN_CLASS_COUNT_]; /* as full, but a listener receives the calls that end a run */
 };
 
-/* Builds all of them, before the first slot.  They live as long as the launcher.  pin: programs keep their processor. */
+/*
+ * Builds all of them, before the first slot.  They live as long as the launcher.  pin: programs keep their processor.
+ */
 int seccomp_filters_build(bool pin, struct seccomp_filters *ret, struct error *err);
 
 /* System calls only.  The caller has no_new_privs or CAP_SYS_ADMIN.  0 or errno. */

@@ -29,5 +29,7 @@ struct slot_settings {
     uint32_t isolate_box;          /* the slot's box of isolate */
 };
 
-/* The whole life of the process.  `socket` is its end of the slot socket.  Ends when the worker closes the other end. */
+/*
+ * The whole life of the process.  `socket` is its end of the slot socket.  Ends when the worker closes the other end.
+ */
 _Noreturn void slot_main(const struct slot_settings *settings, int socket);

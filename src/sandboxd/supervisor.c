@@ -1,6 +1,6 @@
 /*
- * supervisor: the first process of the root side, and main() of its executable.  That is a small static executable inside
- * the evalx binary (sandbox/sandbox.c): it holds no secret, no HTTP, JSON or store code, and forks quickly.
+ * supervisor: the first process of the root side, and main() of its executable.  That is a small static executable
+ * inside the evalx binary (sandbox/sandbox.c): it holds no secret, no HTTP, JSON or store code, and forks quickly.
  *
  *   evalx-launcher CONTROL_FD UID_BASE INSECURE_NO_CGROUP IMAGES_FOLDER ISOLATE PIN
  *

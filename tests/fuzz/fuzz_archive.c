@@ -1,6 +1,6 @@
 /*
- * An archive that a hostile worker, or a program at compile time, may have written.  Unpacking creates only plain files,
- * and nothing outside its folder.  Packing and unpacking them again gives the same files.
+ * An archive that a hostile worker, or a program at compile time, may have written.  Unpacking creates only plain
+ * files, and nothing outside its folder.  Packing and unpacking them again gives the same files.
  */
 #include "fuzz.h"
 

@@ -86,6 +86,37 @@ def test_programs_for_the_sandbox_are_not_judged(tmp_path):
     assert check_style.check_tree(str(tmp_path)) == []
 
 
+def write_tree(root, files):
+    for path, text in files.items():
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_text(text)
+
+
+def test_sandboxd_dependencies_are_followed_to_any_depth(tmp_path):
+    """The include that is wrong is two headers away, and each of these headers may be included."""
+    write_tree(tmp_path, {
+        "src/sandboxd/slot.c": HEAD + '#include <stdio.h>\n#include "sandbox/protocol.h"\n',
+        "src/sandbox/protocol.h": HEAD + '#pragma once\n#include "base/error.h"\n',
+        "src/base/error.h": HEAD + '#pragma once\n#include "model/result.h"\n',
+        "src/model/result.h": HEAD + "#pragma once\n",
+    })
+    assert [(path, rule, "src/model/result.h" in what)
+            for path, _, rule, what in check_style.check_sandboxd_dependencies(str(tmp_path))] == [
+                ("src/sandboxd/slot.c", "sandboxd-dependency", True)]
+
+
+@pytest.mark.parametrize("header,is_allowed", [
+    ("base/error.h", True), ("run/run.h", True), ("sandbox/protocol.h", True), ("sandbox/archive.h", True),
+    ("sandbox/image_layers.h", True), ("sandboxd/slot.h", True), ("sandbox/sandbox.h", False),
+    ("model/result.h", False),
+    ("config/config.h", False),
+])
+def test_sandboxd_includes_little(tmp_path, header, is_allowed):
+    write_tree(tmp_path, {"src/" + header: HEAD + "#pragma once\n",
+                          "src/sandboxd/slot.c": HEAD + f'#include "{header}"\n'})
+    assert (list(check_style.check_sandboxd_dependencies(str(tmp_path))) == []) == is_allowed
+
+
 def test_main_fails_on_findings_only(tmp_path, capsys):
     (tmp_path / "good.md").write_text("good\n")
     assert check_style.main(["check_style.py", str(tmp_path)]) == 0
