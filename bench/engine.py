@@ -1,7 +1,7 @@
-"""engine: the real evalx, started as the tests start it, a client that costs next to nothing, and the floor.
+"""engine: the real evalx, started as the tests start it, a cheap client, and the floor.
 
-The client is a bare socket: bytes that were made before the clock starts, and an answer that is looked at after it has
-stopped.  The floor is floor.c: posix_spawn to wait4 and nothing else.
+The client is a plain socket: its bytes are made before the clock starts, and the answer is parsed after it has stopped.
+The floor is floor.c: the time from posix_spawn to wait4 and nothing else.
 """
 import contextlib
 import json
@@ -25,7 +25,7 @@ def write(path, text):
 
 
 class Bench:
-    """What every part is given: where the build is, a folder that goes away, and how thorough to be."""
+    """What every part gets: the build folder, a temporary folder, and how thorough to be."""
 
     def __init__(self, build, quick):
         self.build, self.quick = os.path.abspath(build), quick
@@ -61,12 +61,12 @@ class Bench:
         return [os.path.join(self.build, name) for name in names]
 
     def floor_ms(self, count, *argv):
-        """Milliseconds of so many runs of a command, one after the other."""
+        """Milliseconds of `count` runs of a command, one after the other."""
         out = subprocess.run([self.floor_program, str(count), "1", *argv], check=True, capture_output=True, text=True)
         return [float(line) / 1000 for line in out.stdout.split()]
 
     def floor_rate(self, each, jobs, *argv, namespaces=False):
-        """Runs a second of so many processes that start the command again and again; each run with fresh namespaces?"""
+        """Runs per second of `jobs` processes that start the command repeatedly, optionally in fresh namespaces."""
         out = subprocess.run([self.floor_program, *(["--namespaces"] if namespaces else []), str(each),
                               str(max(2, jobs)), *argv],
                              check=True, capture_output=True, text=True)
@@ -120,7 +120,7 @@ def request(method, path, body=None):
 
 
 class Client:
-    """One kept connection."""
+    """One persistent connection."""
 
     def __init__(self, port, timeout=90):
         self.link = socket.create_connection(("127.0.0.1", port), timeout=timeout)
@@ -166,7 +166,7 @@ class Client:
         return spent, json.loads(body)
 
     def run_by_get(self, sent):
-        """The same by a POST that does not wait, and a GET that does."""
+        """The same with a POST that does not wait, and a GET that does."""
         begin = time.perf_counter()
         _, body = self.ask(sent)
         token = json.loads(body)["token"]
@@ -176,7 +176,7 @@ class Client:
 
 
 def right(found, count=1, said="hello\n"):
-    """The results; a wrong answer ends the benchmark."""
+    """The results.  A wrong answer ends the benchmark."""
     results = found.get("results") or []
     bad = [r for r in results if r["stdout"] != said or r["exit_code"] != 0]
     if found.get("status") != "Completed" or len(results) != count or bad:
@@ -185,6 +185,6 @@ def right(found, count=1, said="hello\n"):
 
 
 def submission(language, code, tests=1, wait=30, **more):
-    """A POST of one program, with so many equal tests."""
+    """A POST of one program, with `tests` equal tests."""
     body = [element(language, code, **more)] + [{"stdin": ""}] * (tests - 1)
     return request("POST", f"/execute/batch?wait={wait}" if wait else "/execute/batch", body)

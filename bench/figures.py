@@ -1,4 +1,4 @@
-"""figures: medians and percentiles, tables for the eye, and the report that ends up as JSON and as a picture."""
+"""figures: medians and percentiles, tables, and the report that is stored as JSON and as a picture."""
 import json
 import statistics
 
@@ -10,7 +10,7 @@ def p99(values):
 
 
 def tenth(values):
-    """What the fastest tenth stays below: the figure that other work on the machine changes least."""
+    """The 10th percentile, the figure that other work on the machine changes least."""
     return sorted(values)[len(values) // 10]
 
 
@@ -32,7 +32,7 @@ def table(rows):
 
 
 class Report:
-    """What one part found.  Everything added is printed at once, so that a long run shows how far it is."""
+    """The results of one part.  Each is printed at once, so that a long run shows its progress."""
 
     def __init__(self, name):
         self.name = name
@@ -53,7 +53,7 @@ class Report:
         self.panels.append({"title": title, "unit": unit, "aim": aim, "bars": [dict(zip(keys, bar)) for bar in bars]})
 
     def claim(self, figure, found, unit, at_most=None, at_least=None):
-        """A figure that was asked for, and the aim, if a number was set."""
+        """A figure that the requirements name, with its aim if there is a number."""
         held = (at_most is None or found <= at_most) and (at_least is None or found >= at_least)
         aim = f"<= {at_most:g}" if at_most is not None else f">= {at_least:g}" if at_least is not None else "-"
         verdict = "" if aim == "-" else "yes" if held else "NO"

@@ -1,7 +1,7 @@
 /*
- * floor_namespaces: the minimum that a fresh box costs the kernel: pid, mount, ipc, uts and cgroup namespaces, /proc, a
- * tmpfs
- * bound to three places, a memory group; no init, no user, no filter, no limits, nothing ahead.  As vfork does it.
+ * floor_namespaces: the minimum that a fresh box costs the kernel: pid, mount, ipc, uts and cgroup namespaces, /proc,
+ * a tmpfs bound to three mount points, and a memory group, started as by vfork.  It has no init, no other user, no
+ * seccomp filter, no limits and no standby box.
  */
 #include <fcntl.h>
 #include <sched.h>

@@ -1,15 +1,15 @@
-"""languages: the language files as they are, but every one on the host's own interpreter, where it is installed; and C,
-also linked statically.
+"""languages: the language files, changed to use the interpreter of the host where it is installed; and C, also linked
+statically.
 
-Some name an image that has to be built first; a benchmark beside the host's own command needs the same interpreter on
-both sides anyway.
+Some language files name an image that has to be built first.  Besides, a comparison with the command on the host needs
+the same interpreter on both sides.
 """
 import os
 import subprocess
 
 from engine import write
 
-# Name, language, the file's interpreter, what is said by the plain command on the host, the program.
+# Name, language, interpreter, its option for a program on the command line, the program.
 INTERPRETERS = [
     ("Python", "python", "/usr/bin/python3", "-c", "print('hello')"),
     ("Node", "javascript", "/usr/bin/node", "-e", "console.log('hello')"),

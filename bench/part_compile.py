@@ -1,7 +1,7 @@
-"""compile: a new program's way from submit to result beside compiler and program on the host, in turn.
+"""compile: the time from submit to result of a new program, alternating with compiler and program on the host.
 
-The text is new each time, so nothing can come from the artifact cache; then the same is submitted again, and nothing
-may be compiled.  What `evalx prepare` makes goes to a folder of its own.
+The source text is new each time, so nothing can come from the artifact cache.  Then the same text is submitted again,
+and nothing may be compiled.  The results of `evalx prepare` are in a separate folder.
 """
 import contextlib
 import os
@@ -55,7 +55,7 @@ def compiles(port, language):
 
 
 def compare(bench, port, program, number):
-    """One round: the host's milliseconds, ours, and ours the second time."""
+    """One round: milliseconds of the host, of evalx, and of evalx the second time."""
     _, language, source, code, command, _, _ = program
     code, said = code.replace("NUMBER", str(number)), f"{number} 7\n"
     folder = os.path.join(bench.folder, f"{language}-{number}")

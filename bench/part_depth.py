@@ -1,7 +1,7 @@
-"""depth: is anything slower while 100,000 submissions wait?  Two servers on each store, one with an empty queue and one
-with so many waiting that no worker takes, asked in turn.
+"""depth: is anything slower while 100,000 submissions wait?  Each store has two servers, one with an empty queue and
+one with many submissions that no worker takes.  The clients alternate between them.
 
-What waits is put into the store before its server starts, by bench_fill.c: the same calls as the API's.
+bench_fill.c fills the store before its server starts, with the same calls as the API.
 """
 import contextlib
 import os

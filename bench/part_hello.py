@@ -1,8 +1,8 @@
-"""hello: what an interpreter's hello takes from submit to result, beside the plain command on the host.
+"""hello: the time from submit to result of a hello program in an interpreter, compared with the command on the host.
 
-"Alone" leaves a pause before each, on both sides, as between the submissions of an idle server; "in a row" does not.
-The language files say whether an interpreter may start before its program comes.  `run_ms` is what evalx says that the
-run itself took.  The store is Redis, which does not wait for the disk: part_http.py compares the stores.
+"Alone" leaves a pause before each run, on both sides, as on an idle server; "in a row" does not.  The language files
+define whether an interpreter may be prestarted.  `run_ms` is the time of the run itself, as evalx reports it.  The
+store is Redis, which does not wait for the disk; part_http.py compares the stores.
 """
 import contextlib
 import os

@@ -1,7 +1,7 @@
-"""http: from the first byte of a submission to the last byte of its result, less the run, on an idle server.
+"""http: the time from the first byte of a submission to the last byte of its result, without the run; idle server.
 
-The C program is in the artifact cache.  "Less the run" is less the wall time that evalx itself reports for it.  Both
-ways of asking alternate, and both alternate with the same program started by posix_spawn.
+The C program is in the artifact cache.  The wall time that evalx reports for the run is subtracted.  Both ways of
+asking alternate with each other, and with the same program started by posix_spawn.
 """
 import contextlib
 import time

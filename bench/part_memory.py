@@ -1,4 +1,5 @@
-"""memory: what server, worker and slots hold, idle and under load; how soon evalx is ready; 10,000 clients that wait.
+"""memory: the memory of server, worker and slots, idle and under load; the time until evalx is ready; 10,000 waiting
+clients.
 
 PSS counts a page that n processes share as one n-th, so it adds up; RSS counts it n times.
 """
@@ -37,7 +38,7 @@ def look(fleet):
 
 
 def under(bench, fleet, seconds):
-    """The most of each while clients keep the fleet busy."""
+    """The maximum of each while clients keep the fleet busy."""
     thread = threading.Thread(target=window, args=(bench, fleet.api.port, 20, seconds))
     thread.start()
     most = look(fleet)

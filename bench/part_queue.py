@@ -1,5 +1,5 @@
-"""queue: the stores alone, by bench_queue.c, on an SQLite file and on a redis-server of its own.  By name only: in its
-full form it takes some minutes and a million submissions."""
+"""queue: the stores alone, by bench_queue.c, on an SQLite file and on a separate redis-server.  It runs only when
+named, because it takes some minutes and a million submissions."""
 import os
 import shutil
 import subprocess

@@ -1,8 +1,8 @@
-"""run: what a box adds to a program, beside posix_spawn; and what bubblewrap and isolate add to the smallest one.
+"""run: the time that a box adds to a program, and the time that bubblewrap and isolate add to the smallest program.
 
-Ours is bench_run.c: box_run beside posix_spawn, in turn.  The other sandboxes are commands, so they are started by
-floor.c as the program alone is, in turn.  isolate is three commands: one sh starts them all, and beside it stands the
-same sh that starts the program three times, so that neither sh nor the starting of a process is charged to isolate.
+For evalx, bench_run.c alternates runs in the sandbox with posix_spawn.  The other sandboxes are commands, so floor.c
+starts them, alternating with the program alone.  isolate needs three commands, which one sh starts.  It is compared
+with the same sh that starts the program three times, so neither sh nor the start of a process counts against isolate.
 """
 import json
 import os
@@ -20,7 +20,7 @@ ISOLATE_BOX = "--box-id=900"
 
 
 def programs(bench):
-    """TINY STATIC CPP CLASS of bench_run, as far as there are compilers."""
+    """The arguments TINY STATIC CPP CLASS of bench_run, as far as compilers are installed."""
     names = [f"tests/sandbox/bench_{name}" for name in ("run", "tiny", "empty")]
     command = bench.target(*names)
     command.append(bench.compile("g++", write(os.path.join(bench.folder, "hello.cpp"), CPP),

@@ -1,8 +1,8 @@
-"""spread: how far the CPU time of the same program spreads over repeated runs, and by how much a neighbour disturbs it.
+"""spread: how much the CPU time of the same program varies over repeated runs, and how much neighbours disturb it.
 
-The neighbours are programs in all other slots: one that only computes, and one that goes through more memory than the
-caches hold.  Alone and with each neighbour alternate, and so do two servers: slots that share the cores, and slots that
-have one each (EVALX_PIN).  With one core there is no neighbour.
+The neighbours are programs in all other slots: one only computes, one uses more memory than the caches hold.  Runs
+alone and with each neighbour alternate.  So do two servers: one whose slots share the cores, and one whose slots have a
+core each (EVALX_PIN).  With one core there is no neighbour.
 """
 import contextlib
 import time
@@ -54,7 +54,7 @@ def start_neighbours(bench, client, code):
 
 
 def once(bench, client, neighbour, count):
-    """(CPU, wall) milliseconds of so many runs beside it."""
+    """(CPU, wall) milliseconds of a number of runs beside the neighbour."""
     tokens = start_neighbours(bench, client, neighbour) if neighbour else []
     found = []
     for _ in range(count):

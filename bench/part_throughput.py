@@ -28,7 +28,7 @@ int main(void)
 
 
 def window(bench, port, tests, seconds, language="c"):
-    """(runs, seconds) of clients that submit again and again."""
+    """(runs, seconds) of clients that submit repeatedly."""
     sent = submission(language, C_CODE, tests=tests)
     begin = time.perf_counter()
 
@@ -67,7 +67,7 @@ def full_machine(bench, fleet, language, tests, hello):
 
 
 def side_by_side(bench, name, code, rounds):
-    """TESTS tests of one submission with one slot and with one a core, in turn."""
+    """TESTS tests of one submission with one slot and with one per core, alternating."""
     sent = submission("c", code, tests=TESTS)
     spent = {1: [], bench.cores: []}
     with contextlib.ExitStack() as stack:

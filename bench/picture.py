@@ -1,8 +1,8 @@
 #!/usr/bin/python3
-"""picture: the figures as one SVG, written by hand so that nothing has to be installed to draw it.
+"""picture: draws the figures as one SVG, without a library that would have to be installed.
 
-picture.py FIGURES.json > PICTURE.svg draws figures that were kept.  A panel is a group of bars with one unit: as long
-as the value, with the p99 as a thin line that goes on, and a dashed line where the aim is.
+picture.py FIGURES.json > PICTURE.svg draws stored figures.  A panel is a group of bars with one unit.  A bar is as long
+as the value, a thin line extends it to the p99, and a dashed line marks the aim.
 """
 import json
 import sys

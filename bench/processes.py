@@ -1,4 +1,4 @@
-"""processes: what processes use: memory, and CPU time in nanoseconds rather than ticks."""
+"""processes: memory of processes, and their CPU time in nanoseconds rather than ticks."""
 import os
 
 
@@ -14,7 +14,7 @@ def parents():
 
 
 def below(pid):
-    """All that descend from a process, without it."""
+    """All descendants of a process."""
     found, tree = {pid}, parents()
     grown = True
     while grown:
@@ -40,7 +40,7 @@ def memory_of_all(pids):
 
 
 def cpu_s(pid):
-    """Seconds of CPU time of the threads that live."""
+    """Seconds of CPU time of the threads that are alive."""
     spent = 0
     for thread in os.listdir(f"/proc/{pid}/task"):
         try:

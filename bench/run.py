@@ -1,8 +1,8 @@
 #!/usr/bin/python3
-"""Every figure of evalx's speed in one run on one machine: run.py [NAME...] [--quick].
+"""Measures evalx on this machine: run.py [NAME...] [--quick].
 
-Each part alternates evalx and its floor, so that what else the machine does falls on both alike, and checks every
-answer.  bench/README.md says what each figure means.  The figures stay as JSON and as a picture.
+Each part alternates evalx and its floor, so that other work on the machine affects both equally, and checks every
+answer.  bench/README.md explains each figure.  The figures are stored as JSON and as a picture.
 """
 import argparse
 import importlib
@@ -59,9 +59,9 @@ def parse(words):
     parser.add_argument("--build", default="build")
     parser.add_argument("--quick", action="store_true", help="fewer rounds: all parts in less than three minutes")
     parser.add_argument("--realtime", action="store_true",
-                        help="evalx, its floor and all they start at real-time priority: for a machine with other work")
-    parser.add_argument("--json", help="where the figures are kept (BUILD/bench.json)")
-    parser.add_argument("--picture", help="where they are drawn (BUILD/bench.svg)")
+                        help="run evalx and its floor at real-time priority, for a machine with other work")
+    parser.add_argument("--json", help="file for the figures (default BUILD/bench.json)")
+    parser.add_argument("--picture", help="file for the picture (default BUILD/bench.svg)")
     args = parser.parse_args(words)
     for name in args.part:
         if name not in PARTS + BY_NAME_ONLY:
@@ -82,11 +82,11 @@ def main():
         bench.close()
     claims = [claim for part in kept["parts"].values() for claim in part["claims"]]
     if claims:
-        print("\n== what was asked for\n" + figures.table(claims), flush=True)
+        print("\n== figures with an aim\n" + figures.table(claims), flush=True)
     paths = [args.json or os.path.join(args.build, "bench.json"), args.picture or os.path.join(args.build, "bench.svg")]
     figures.write_json(paths[0], kept)
     picture.write(paths[1], kept)
-    print(f"\nkept in {paths[0]}, drawn in {paths[1]}")
+    print(f"\nfigures: {paths[0]}, picture: {paths[1]}")
     return 0
 
 

@@ -1,6 +1,6 @@
 #!/bin/sh
-# apt_install: installs the packages named as arguments.  For the duration no installed service is started
-# (redis-server would start a daemon nobody asked for): policy-rc.d says so, and is put back on every way out.
+# apt_install: installs the packages named as arguments.  Meanwhile policy-rc.d keeps their services from starting
+# (redis-server would start a daemon); the old policy-rc.d is restored on every exit.
 set -eu
 policy=/usr/sbin/policy-rc.d
 log=$(mktemp)

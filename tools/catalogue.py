@@ -1,7 +1,8 @@
 #!/usr/bin/python3
-"""Writes docs/guide/LANGUAGES.md from what measure_languages.py wrote: catalogue.py FILE.json...
+"""Writes docs/guide/LANGUAGES.md from the results of measure_languages.py: catalogue.py FILE.json...
 
-Later files win where two have the same language.  Only what passed is in the table; the rest is listed with its reason.
+If two files have the same language, the later one counts.  The table has only languages that passed; the others are
+listed with their reason.
 """
 import json
 import os

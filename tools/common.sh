@@ -1,4 +1,4 @@
-# common: what the steps of ./dev share.  Sourced by sh with the repository's root as working folder.
+# common: shared by the steps of ./dev.  Sourced by sh scripts whose working directory is the root of the repository.
 # shellcheck shell=sh
 export LC_ALL=C.UTF-8
 export PATH="$PATH:/usr/sbin:/sbin"
@@ -24,7 +24,7 @@ need_root()
     [ "$(id -u)" -eq 0 ] || fail "$1 needs root: run it again as  sudo ./dev ${command:-}"
 }
 
-# quietly LOG COMMAND...: the output goes to LOG, and is shown only if the command fails.
+# quietly LOG COMMAND...: writes the output to LOG, and shows it only if the command fails.
 quietly()
 {
     quietly_log=$1
@@ -36,8 +36,8 @@ quietly()
     fi
 }
 
-# Packages of the distribution, by what needs them.  --no-install-recommends: so libc6-dev and the like are named.
-# libcmocka-dev is for the test programs, which belong to the one build folder that demo and test share.
+# Packages of the distribution, by step.  They are installed without recommended packages, so libc6-dev and the like are
+# listed.  libcmocka-dev is needed in every build, because demo and test share one build folder.
 packages_build="gcc g++ libc6-dev meson ninja-build pkg-config python3 libmicrohttpd-dev libjansson-dev libhiredis-dev
     libsqlite3-dev libinih-dev nettle-dev libseccomp-dev libcurl4-gnutls-dev libwslay-dev libcmocka-dev libssl-dev"
 packages_pytest="python3-pytest python3-pytest-xdist"
@@ -66,7 +66,7 @@ packages_of()
     esac
 }
 
-# A package counts as there when dpkg has it, or when something else provides it (nodejs and JDKs of other sources).
+# True if dpkg has the package, or if its program comes from another source (nodejs, JDKs).
 has_package()
 {
     case $1 in
@@ -89,17 +89,17 @@ install_for()
     fi
     case $1 in test | bench) install_plugin_headers ;; esac
     if [ "$1" = fuzz ]; then
-        # libFuzzer's run-time library carries the version of clang in its package name.
+        # The package of libFuzzer's run-time library has the version of clang in its name.
         version=$(clang -dumpversion | cut -d. -f1)
         has_package "libclang-rt-$version-dev" || install_packages "libclang-rt-$version-dev"
     fi
 }
 
-# What headers of C++ are compiled ahead with (languages/prepare).  Without it C++ compiles more slowly, and no more.
+# Used to precompile C++ headers (languages/prepare).  Without them C++ only compiles more slowly.
 install_plugin_headers()
 {
     if [ "$(id -u)" -eq 0 ] && [ ! -f "$(g++ -print-file-name=plugin)/include/gcc-plugin.h" ]; then
-        (install_packages " gcc-$(g++ -dumpversion | cut -d. -f1)-plugin-dev") || say "going on without"
+        (install_packages " gcc-$(g++ -dumpversion | cut -d. -f1)-plugin-dev") || say "continuing without it"
     fi
 }
 
@@ -113,7 +113,7 @@ install_packages()
 }
 
 # prepare_languages LANGUAGE...
-# What makes compilers start faster is made once, below the images folder.  Without it all works, only slower.
+# Makes the files that let compilers start faster, once, below the images folder.  They are optional.
 prepare_languages()
 {
     if [ -z "${EVALX_IMAGES:-}" ] && [ ! -d /opt/evalx/chroots ]; then
@@ -122,7 +122,7 @@ prepare_languages()
     fi
     install_plugin_headers
     say "preparing languages"
-    EVALX_LANGUAGES=${EVALX_LANGUAGES:-$PWD/languages} "$build/evalx" prepare "$@" || say "going on without"
+    EVALX_LANGUAGES=${EVALX_LANGUAGES:-$PWD/languages} "$build/evalx" prepare "$@" || say "continuing without it"
 }
 
 # build_in FOLDER [MESON OPTIONS]

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
-"""The demo: demo.py BINARY starts evalx on a free loopback port with a data folder of its own, submits demo/batch.json
-with `evalx submit --wait`, and compares each verdict with demo/expected.  Status 0 only if all are right.  The server
-and the folder are gone afterwards, also after Ctrl-C."""
+"""The demo: demo.py BINARY starts evalx on a free loopback port with a new data folder, submits demo/batch.json with
+`evalx submit --wait`, and compares each verdict with demo/expected.  The exit status is 0 only if all are right.  The
+server and the folder are removed afterwards, also after Ctrl-C."""
 import json
 import os
 import re

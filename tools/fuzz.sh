@@ -1,6 +1,6 @@
 #!/bin/sh
-# fuzz: builds the libFuzzer targets with clang and runs each for so many seconds on a copy of its corpus.
-# A finding is left in the build folder as crash-*, and its reproduction is printed by libFuzzer.
+# fuzz: builds the libFuzzer targets with clang and runs each on a copy of its corpus: fuzz.sh SECONDS
+# A finding is stored in the build folder as crash-*, and libFuzzer prints how to reproduce it.
 set -eu
 . tools/common.sh
 seconds=$1

@@ -1,20 +1,20 @@
 #!/bin/sh
-# images: builds images and runs what proves the languages in them: ./dev images [--all]
+# images: builds language images and runs the tests of the languages in them: ./dev images [--all]
 #
-# Without --all: C, C++, Python, Java, JavaScript, TypeScript, Go and Rust, 2 GB, then the attacks in them; ends with
-# one plain line, "N passed, N failed".  Images that are there already and up to date are kept (EVALX_IMAGES,
-# /opt/evalx/chroots), so a second run only verifies.  --all also writes docs/guide/LANGUAGES.md.
+# Without --all: C, C++, Python, Java, JavaScript, TypeScript, Go and Rust (2 GB), and then the attacks in these images.
+# The last line is "N passed, N failed".  Images that exist and are up to date are kept (EVALX_IMAGES, default
+# /opt/evalx/chroots), so a second run only verifies them.  --all also writes docs/guide/LANGUAGES.md.
 set -eu
 . tools/common.sh
 EVALX_LANGUAGES=$PWD/languages
 EVALX_BINARY=$PWD/$build/evalx
 export EVALX_LANGUAGES EVALX_BINARY
 
-# Where the packages come from: the suite of the images, and npm's.
+# True if the package sources of the images, and that of npm, can be reached.
 sources_answer()
 {
     got=$(mktemp)
-    # shellcheck disable=SC2016 # apt's own
+    # shellcheck disable=SC2016 # expanded by apt
     at=$(apt-get indextargets --format '$(SITE) $(REPO_URI)' | awk '/debian\/?$/ { print $2; exit }')
     result=0
     /usr/lib/apt/apt-helper download-file "${at:-http://deb.debian.org/debian/}dists/trixie/InRelease" "$got" \
@@ -30,7 +30,7 @@ case ${1:-} in
     bash deploy/images/evalx-images verify
     say "preparing languages"
     "$build/evalx" prepare
-    say "what proves the languages"
+    say "testing the languages"
     status=0
     rm -f "$build/languages.json"
     /usr/bin/python3 tools/measure_languages.py "$build/evalx" "$build/languages.json" || status=$?
@@ -49,7 +49,7 @@ case ${1:-} in
     bash deploy/images/evalx-images verify gcc-14 python-3.13 java-21 node-20 typescript-5.4 go-1.24 rust-1.85
     log=$(mktemp)
     trap 'rm -f "$log"' EXIT
-    say "what proves the languages"
+    say "testing the languages"
     "$build/evalx" languages verify c-gcc14 cpp-20 python-3.13 java-21 node-20 typescript typescript-checked go rust |
         tee "$log"
     say "the attacks in the images"

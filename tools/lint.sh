@@ -33,7 +33,7 @@ scripts()
 
 compiles()
 {
-    # To memory only: no __pycache__ beside the sources.
+    # Parsed in memory, so that no __pycache__ appears beside the sources.
     /usr/bin/python3 - <<'END'
 import ast, pathlib, sys
 bad = 0
@@ -50,7 +50,7 @@ sys.exit(bad)
 END
 }
 
-# The sources that meson compiles, after a build: some include headers that the build makes.
+# The sources that meson compiles.  They are built first, because some include generated headers.
 tidy()
 {
     build_in "$build"
@@ -62,7 +62,7 @@ print("\n".join(sorted(f for f in files if f.startswith("src/") and f.endswith("
 END
 }
 
-# clang-format 14 decides the layout of all C sources; programs fed to the sandbox and fuzz inputs are not ours.
+# clang-format 14 decides the layout of all C sources, except programs for the sandbox and fuzz inputs.
 layout()
 {
     git ls-files '*.c' '*.h' | grep -Ev '^(demo|languages|tests/sandbox/attacks|tests/fuzz/corpus)/' |
@@ -83,7 +83,7 @@ check "house style" /usr/bin/python3 tools/check_style.py
 check "clang-format" layout
 check "spelling" spelling
 check "prose of documents and comments" /usr/bin/python3 tools/check_prose.py
-check "the style check catches bad files" pycheck
+check "tests of tools and runners" pycheck
 # shellcheck disable=SC2046 # a list of names without blanks
 check "shell scripts" shellcheck -x $(scripts)
 check "python files parse" compiles

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-"""Makes demo/batch.json (what is submitted) and demo/expected (what must come out) from demo/cases.json and its
-sources.  With --check it only says whether the committed ones are what they should be."""
+"""Makes demo/batch.json (the submission) and demo/expected (its verdicts) from demo/cases.json and its sources.
+With --check it only checks that the committed files are up to date."""
 import json
 import os
 import sys
@@ -16,8 +16,7 @@ def read(name):
 
 
 def element(case):
-    """One element of the batch.  Every field is written out: an element that names another program inherits nothing
-    it would be right to inherit."""
+    """One element of the batch.  All fields are written out, so nothing is inherited from another program."""
     made = {"language": LANGUAGES[os.path.splitext(case["file"])[1]], "version": "latest", "code": read(case["file"]),
             "stdin": case.get("stdin", "")}
     for field, default in DEFAULTS.items():

@@ -1,9 +1,9 @@
 #!/usr/bin/python3
-"""Proves and measures languages one after the other, as root: measure_languages.py EVALX OUT.json [ID...]
+"""Tests and measures languages one after the other, as root: measure_languages.py EVALX OUT.json [ID...]
 
-Without IDs: each that is available.  EVALX_LANGUAGES and EVALX_IMAGES say where they are.  What `evalx languages verify
---measure --json` says goes to OUT.json, and with it `plain_ms`, taken right after it: what the machine has to do beside
-weighs on both alike.  Entries of OUT.json for other languages stay.  Ends with 1 if one does not work.
+Without IDs, all available languages.  EVALX_LANGUAGES and EVALX_IMAGES are their folders.  OUT.json gets the output of
+`evalx languages verify --measure --json`, and `plain_ms`, measured right after it, so that other work on the machine
+affects both equally.  Entries of OUT.json for other languages stay.  The exit status is 1 if a language does not work.
 """
 import json
 import os

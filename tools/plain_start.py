@@ -1,8 +1,8 @@
-"""plain_start: what a language's hello takes without evalx: its own commands in its own image, by posix_spawn.
+"""plain_start: the time of a language's hello program without evalx: its commands in its image, by posix_spawn.
 
-The image's folders are put together as evalx does it (src/sandboxd/rootfs.c), in a mount namespace that ends
-with the process that measures; there is a /box and a /tmp, the program is nobody's, and nothing else is around it: no
-limits, no namespaces of its own, no filter, nothing prepared, no interpreter that waits.
+The layers of the image are mounted as evalx does it (src/sandboxd/rootfs.c), in a mount namespace that ends with the
+measuring process.  There is a /box and a /tmp, and the program runs as nobody.  It has no limits, no other namespaces,
+no seccomp filter, no prepared files and no prestarted interpreter.
 """
 import ctypes
 import json

@@ -1,16 +1,16 @@
 #!/usr/bin/python3
-"""Tries the scaling rules of workers against loads, with the delays that figures have on their way.
+"""Simulates the scaling rules of workers under several loads, including the delays of metrics.
 
   scaling.py [--boot SECONDS] [--slots N] [--max N] [--picture FILE.svg]
 
-The rules are read from deploy/aws/service.yaml: thresholds, steps, warm-up, the target, metric and statistic.  What is
-not written there, because AWS does it, is modelled here and named in AWS_RULES.  Three sets of rules are compared:
+The rules are read from deploy/aws/service.yaml: thresholds, steps, warm-up, target, metric and statistic.  The
+behaviour of AWS itself is modelled here and listed in AWS_RULES.  Three sets of rules are compared:
 
-  bare step   +2 for each minute that the queue is long, as a first try would have it: no warm-up, nothing scales in
+  bare step   +2 for each minute that the queue is long, as a first attempt might: no warm-up, nothing scales in
   step        the step policy of service.yaml alone: warm-up and larger steps, nothing scales in
   ours        service.yaml as it is: step policy and target tracking
 
-Needs python3-yaml; a picture python3-matplotlib.
+Needs python3-yaml, and python3-matplotlib for a picture.
 """
 import argparse
 import collections
@@ -41,7 +41,7 @@ JOB_S = 2.0               # mean time of a job; exponential, at most a minute
 # ---- the rules, as service.yaml has them ----
 
 class Figure(float):
-    """A number of metric math: what is divided by zero is no figure, and no error."""
+    """A number of metric math.  A division by zero gives no figure, and is no error."""
 
     def __add__(self, other):
         return Figure(float(self) + other)
@@ -70,7 +70,7 @@ class Rules:
         self.expressions = [(m["Id"], m["Expression"], m["ReturnData"]) for m in metrics if "Expression" in m]
 
     def load(self, queued, busy, slots):
-        """What tracking sees: the expressions of metric math, by their own words."""
+        """What tracking sees: evaluates the metric math expressions of the template."""
         names = {"queued": Figure(queued), "busy": Figure(busy), "slots": Figure(slots),
                  "IF": lambda condition, yes, no: Figure(yes if condition else no), "__builtins__": {}}
         for name, expression, is_shown in self.expressions:
@@ -146,7 +146,7 @@ class Fleet:
                                                      self.settings.slots * len(serving), self.now + delay))
 
     def figure(self, minute, index, statistic):
-        """One minute's statistic of what has arrived by now; None: nothing has."""
+        """The statistic of one minute, of the figures that have arrived by now, or None."""
         found = [sample[index] for sample in self.samples.get(minute, ()) if sample[3] <= self.now]
         if not found:
             return None
@@ -164,7 +164,7 @@ class Fleet:
         self.desired = wanted
 
     def scale(self):
-        """Once a minute, on the minute that ended before the last figures had time to come."""
+        """Runs once a minute, on the last minute whose figures have had time to arrive."""
         if self.now % 60 != AWS_RULES["evaluate_s"] or self.now < 60:
             return
         minute = self.now // 60 - 1
@@ -204,7 +204,7 @@ class Fleet:
                 self.history.append((self.now, len(self.queue), len(self.of("serving")), self.desired))
         return self
 
-    # ---- what came of it ----
+    # ---- results ----
 
     def instance_hours(self):
         return sum((w.ended if w.ended is not None else self.now) - w.began for w in self.workers + self.gone) / 3600
@@ -214,7 +214,7 @@ class Fleet:
         return waits[min(len(waits) - 1, int(len(waits) * share))] if waits else 0
 
     def flaps(self, within_s=1800, after_s=0):
-        """How often a worker was taken away and, within so long, one added again; or added, and soon taken away."""
+        """How often a worker was removed and another added soon after, or added and soon removed."""
         kept = [change for change in self.changes if change[0] >= after_s]
         pairs = zip(kept, kept[1:])
         return sum(1 for (t, by, _), (u, more, _) in pairs if by * more < 0 and u - t < within_s)

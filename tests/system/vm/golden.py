@@ -341,7 +341,8 @@ class Golden(engine.Engine):
 
 
 STEPS = ("boot", "provision", "roles", "health", "secrets", "killed", "drain", "handed_back", "egress_firewall",
-         "confined", "apparmor", "stop_all", "watchdog", "reboot_with_work", "missing_redis", "again", "dry_run", "single", "end")
+         "confined", "apparmor",
+         "stop_all", "watchdog", "reboot_with_work", "missing_redis", "again", "dry_run", "single", "end")
 NEEDED = ("boot", "provision", "roles", "end")
 WORDS = "systemctl --no-pager status 'evalx*'; journalctl --no-pager -n 300"
 
