@@ -25,7 +25,7 @@ INCLUDES = {
     "sandboxd": {"base", "run"},
     "queue": {"base", "run", "config", "model"},
     "metrics": {"base", "run", "config", "model"},
-    "http": {"base", "config", "metrics"},
+    "http": {"base"},
     "worker": {"base", "run", "config", "model", "codec", "sandbox", "queue", "metrics"},
     "api": {"base", "run", "config", "model", "codec", "queue", "metrics", "http"},
     "daemon": {"base", "run", "config", "model", "codec", "sandbox", "queue", "metrics", "http", "worker", "api"},
@@ -45,7 +45,7 @@ LIBRARIES = {
     "openssl/": r"queue/redis/tls\.c",
     "curl/": r"cli/\w+\.[ch]",
     "seccomp.h": r"(sandboxd/seccomp\w*\.[ch]|daemon/seccomp\w*\.[ch]|sandbox/slot_client\.c)",
-    "wslay/": r"(api|http)/websocket\w*\.[ch]",
+    "wslay/": r"http/websocket\w*\.[ch]",
 }
 
 BANNED = ("strcpy strcat strncpy strncat sprintf vsprintf strtok gets atoi atol atoll gmtime localtime ctime asctime "

@@ -16,7 +16,7 @@ void about_index(struct exchange *exchange, void *api)
                             "\"submit\":\"/execute/batch\",\"submission\":\"/submissions/{token}\","
                             "\"languages\":\"/languages\",\"events\":\"/ws\",\"alive\":\"/healthz\","
                             "\"ready\":\"/readyz\",\"metrics\":\"/metrics\"}}");
-    exchange_answer_result(exchange, &body, failed < 0 ? &err : NULL);
+    exchange_respond_result(exchange, &body, failed < 0 ? &err : NULL);
 }
 
 static int write_texts(const struct text texts[], size_t len, struct buf *out, struct error *err)
@@ -60,5 +60,5 @@ void about_languages(struct exchange *exchange, void *context)
 
     buf_init(&body, ABOUT_BYTES_MAX);
     int failed = write_languages(api->languages, &body, &err);
-    exchange_answer_result(exchange, &body, failed < 0 ? &err : NULL);
+    exchange_respond_result(exchange, &body, failed < 0 ? &err : NULL);
 }

@@ -121,9 +121,9 @@ uint16_t api_port(const struct api *api)
     return server_port(api->server);
 }
 
-bool api_answers(struct api *api, uint32_t wait_ms)
+bool api_is_responsive(struct api *api, uint32_t wait_ms)
 {
-    return server_answers(api->server, wait_ms);
+    return server_is_responsive(api->server, wait_ms);
 }
 
 void api_changed(struct api *api, const char token[TOKEN_BYTES], enum submission_state state)

@@ -18,7 +18,7 @@ uint16_t api_port(const struct api *api);
 /* Any thread; both return at once. */
 void api_changed(struct api *api, const char token[TOKEN_BYTES], enum submission_state state);
 void api_ended(struct api *api, const char token[TOKEN_BYTES], const struct store_view *end);
-/* See server_answers. */
-bool api_answers(struct api *api, uint32_t wait_ms);
+/* See server_is_responsive. */
+bool api_is_responsive(struct api *api, uint32_t wait_ms);
 /* Drains until `deadline_us` (clock_mono_us), then stops.  NULL is fine. */
 void api_stop(struct api *api, uint64_t deadline_us);

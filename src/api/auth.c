@@ -45,7 +45,7 @@ bool auth_check(struct exchange *exchange, void *context)
     given = given || (exchange_header(exchange, "X-Api-Key", &key) && key.len > 0);
     const struct store_client *client = given ? api_keys_find(api->api_keys, key) : NULL;
     if (client == NULL) {
-        exchange_answer_refusal(exchange, given ? &wrong_key : &no_key, challenge);
+        exchange_respond_refusal(exchange, given ? &wrong_key : &no_key, challenge);
         return false;
     }
     exchange_set_client(exchange, client);
@@ -62,6 +62,6 @@ bool auth_check_operator(struct exchange *exchange, const struct api *api)
 
     if (client != NULL ? strcmp(client->name, CLIENT_OPERATOR) == 0 : exchange_is_local(exchange))
         return true;
-    exchange_answer_refusal(exchange, api->api_keys != NULL ? &not_operator : &not_local, NULL);
+    exchange_respond_refusal(exchange, api->api_keys != NULL ? &not_operator : &not_local, NULL);
     return false;
 }

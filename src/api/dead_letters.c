@@ -24,7 +24,7 @@ struct dead_request {
 
 static void request_end(struct dead_request *request, struct buf *body, const struct error *err)
 {
-    exchange_answer_result(request->exchange, body, err);
+    exchange_respond_result(request->exchange, body, err);
     for (size_t i = 0; i < request->len; i++)
         store_dead_done(&request->dead[i]);
     free(request);
@@ -119,7 +119,7 @@ void dead_letters_list(struct exchange *exchange, void *context)
     if (exchange_query(exchange, "limit", &text) &&
         (text_parse_u64(text, &max) < 0 || max < 1 || max > STORE_DEAD_PAGE_MAX)) {
         error_field(&err, "limit", "expected a number from 1 to %d", STORE_DEAD_PAGE_MAX);
-        exchange_answer_error(exchange, &err);
+        exchange_respond_error(exchange, &err);
         return;
     }
     struct dead_request *request = request_new(api, exchange, max, &err);
@@ -127,7 +127,7 @@ void dead_letters_list(struct exchange *exchange, void *context)
                   (exchange_query(exchange, "before", &text) && read_before(request, text, &err) < 0) ||
                   async_store_read(api->async_store, read_list, on_list, request, &err) < 0;
     if (failed) {
-        exchange_answer_error(exchange, &err);
+        exchange_respond_error(exchange, &err);
         free(request);
     }
 }
@@ -176,7 +176,7 @@ static struct dead_request *request_for_token(struct api *api, struct exchange *
     else
         request = request_new(api, exchange, 1, &err);
     if (request == NULL) {
-        exchange_answer_error(exchange, &err);
+        exchange_respond_error(exchange, &err);
         return NULL;
     }
     memcpy(request->token, token.at, TOKEN_LEN);
@@ -190,7 +190,7 @@ void dead_letters_show(struct exchange *exchange, void *context)
     struct dead_request *request = request_for_token(api, exchange);
 
     if (request != NULL && async_store_read(api->async_store, read_one, on_one, request, &err) < 0) {
-        exchange_answer_error(exchange, &err);
+        exchange_respond_error(exchange, &err);
         free(request);
     }
 }
@@ -237,7 +237,7 @@ void dead_letters_retry(struct exchange *exchange, void *context)
     struct dead_request *request = request_for_token(api, exchange);
 
     if (request != NULL && async_store_retry(api->async_store, request->token, on_retried, request, &err) < 0) {
-        exchange_answer_error(exchange, &err);
+        exchange_respond_error(exchange, &err);
         free(request);
     }
 }

@@ -16,7 +16,7 @@
 
 struct depth_request {
     struct exchange *exchange;
-    depth_cache_answer *answer;
+    depth_cache_respond *respond;
     struct depth_request *next;
 };
 
@@ -33,7 +33,7 @@ struct depth_cache {
     uint64_t read_us; /* when it was read; 0: never */
 };
 
-static void answer_all(struct depth_cache *cache, struct depth_request *requests)
+static void respond_all(struct depth_cache *cache, struct depth_request *requests)
 {
     struct error err;
 
@@ -45,7 +45,7 @@ static void answer_all(struct depth_cache *cache, struct depth_request *requests
     }
     for (struct depth_request *next; requests != NULL; requests = next) {
         next = requests->next;
-        requests->answer(requests->exchange, cache->is_known ? &cache->depth : NULL);
+        requests->respond(requests->exchange, cache->is_known ? &cache->depth : NULL);
         free(requests);
     }
 }
@@ -63,25 +63,25 @@ static void *run(void *context)
         }
         cache->requests = NULL;
         mutex_unlock(&cache->lock);
-        answer_all(cache, requests);
+        respond_all(cache, requests);
         mutex_lock(&cache->lock);
     }
     mutex_unlock(&cache->lock);
     return NULL;
 }
 
-void depth_cache_get(struct depth_cache *cache, struct exchange *exchange, depth_cache_answer *answer)
+void depth_cache_get(struct depth_cache *cache, struct exchange *exchange, depth_cache_respond *respond)
 {
     struct depth_request *request = calloc(1, sizeof *request);
     struct error err;
 
     if (request == NULL) {
         error_set(&err, ERROR_BUSY, ENOMEM, "read the queue depth");
-        exchange_answer_error(exchange, &err);
+        exchange_respond_error(exchange, &err);
         return;
     }
     lock_guard(&cache->lock);
-    *request = (struct depth_request){ exchange, answer, cache->requests };
+    *request = (struct depth_request){ exchange, respond, cache->requests };
     cache->requests = request;
     cond_signal(&cache->changed);
 }

@@ -10,10 +10,10 @@ struct depth_cache;
 struct store;
 
 /* Responds to the exchange.  `depth` is NULL if the store is unavailable. */
-typedef void depth_cache_answer(struct exchange *exchange, const struct queue_depth *depth);
+typedef void depth_cache_respond(struct exchange *exchange, const struct queue_depth *depth);
 
 int depth_cache_open(struct store *store, struct depth_cache **ret, struct error *err);
-/* Calls `answer` later, on the thread of the cache. */
-void depth_cache_get(struct depth_cache *cache, struct exchange *exchange, depth_cache_answer *answer);
+/* Calls `respond` later, on the thread of the cache. */
+void depth_cache_get(struct depth_cache *cache, struct exchange *exchange, depth_cache_respond *respond);
 /* Answers all pending requests and ends the thread.  NULL is fine. */
 void depth_cache_close(struct depth_cache *cache);

@@ -17,10 +17,10 @@ void health_alive(struct exchange *exchange, void *context)
 
     buf_init(&body, 64);
     int failed = buf_printf(&body, &err, "{\"status\":\"ok\"}");
-    exchange_answer_result(exchange, &body, failed < 0 ? &err : NULL);
+    exchange_respond_result(exchange, &body, failed < 0 ? &err : NULL);
 }
 
-static void answer_ready(struct exchange *exchange, const struct queue_depth *depth)
+static void respond_with_readiness(struct exchange *exchange, const struct queue_depth *depth)
 {
     static const struct refusal no_worker = { 503, "", "no worker is alive, so nothing would be run", NULL };
     static const struct refusal no_store = { 503, "", "the store is unavailable", NULL };
@@ -29,22 +29,22 @@ static void answer_ready(struct exchange *exchange, const struct queue_depth *de
     struct error err;
 
     if (depth == NULL || depth->workers == 0) {
-        exchange_answer_refusal(exchange, depth == NULL ? &no_store : &no_worker, retry);
+        exchange_respond_refusal(exchange, depth == NULL ? &no_store : &no_worker, retry);
         return;
     }
     buf_init(&body, 256);
     int failed =
         buf_printf(&body, &err, "{\"status\":\"ok\",\"workers\":%u,\"slots\":%u}", depth->workers, depth->slots);
-    exchange_answer_result(exchange, &body, failed < 0 ? &err : NULL);
+    exchange_respond_result(exchange, &body, failed < 0 ? &err : NULL);
 }
 
 void health_ready(struct exchange *exchange, void *context)
 {
     struct api *api = context;
-    depth_cache_get(api->depth_cache, exchange, answer_ready);
+    depth_cache_get(api->depth_cache, exchange, respond_with_readiness);
 }
 
-static void answer_metrics(struct exchange *exchange, const struct queue_depth *depth)
+static void respond_with_metrics(struct exchange *exchange, const struct queue_depth *depth)
 {
     struct buf body;
     struct error err;
@@ -52,22 +52,22 @@ static void answer_metrics(struct exchange *exchange, const struct queue_depth *
     buf_init(&body, METRICS_BYTES_MAX);
     if (metrics_write(depth, &body, &err) < 0) {
         buf_done(&body);
-        exchange_answer_error(exchange, &err);
+        exchange_respond_error(exchange, &err);
     } else {
-        exchange_answer(exchange, 200, "text/plain; version=0.0.4; charset=utf-8", &body, NULL);
+        exchange_respond(exchange, 200, "text/plain; version=0.0.4; charset=utf-8", &body, NULL);
     }
 }
 
 void health_metrics(struct exchange *exchange, void *context)
 {
     struct api *api = context;
-    depth_cache_get(api->depth_cache, exchange, answer_metrics);
+    depth_cache_get(api->depth_cache, exchange, respond_with_metrics);
 }
 
 static void health_worker_metrics(struct exchange *exchange, void *context)
 {
     (void)context;
-    answer_metrics(exchange, NULL);
+    respond_with_metrics(exchange, NULL);
 }
 
 int health_server_start(const struct config *config, struct server **ret, struct error *err)

@@ -1,8 +1,8 @@
 /*
- * long_poll: answers an exchange when its submission has ended.
+ * long_poll: responds to an exchange when its submission has ended.
  *
  * A long poll either sleeps or reads (a request is pending in async_store), never both.  It sleeps exactly while its
- * timer is set.  Only the completion of a read, on async_store's read thread, answers and frees it.  A result that the
+ * timer is set.  Only the completion of a read, on async_store's read thread, responds and frees it.  A result that the
  * store delivers takes the same path without the read.  A change that arrives during a read sets `read_again`.  The
  * thread "long-poll" starts the reads that are due: the last one at the deadline, and those of the safety net.
  *
@@ -28,7 +28,7 @@ struct long_poll {
     struct subscriber subscriber; /* first */
     struct long_polls *long_polls;
     struct exchange *exchange;
-    enum long_poll_answer answer;
+    enum long_poll_response response;
     uint64_t deadline_us;
     struct timer timer;
     bool is_started, read_again;
@@ -49,9 +49,9 @@ struct long_polls {
     pthread_t thread;
 };
 
-/* ---- answers -------------------------------------------------------------------------------------------------- */
+/* ---- responses ------------------------------------------------------------------------------------------------ */
 
-static void answer_results(struct long_poll *long_poll, struct store_view *view)
+static void respond_with_results(struct long_poll *long_poll, struct store_view *view)
 {
     static const struct refusal stopping = { 503, "",
                                              "the server is stopping; read the results later from the URL in Location",
@@ -63,34 +63,34 @@ static void answer_results(struct long_poll *long_poll, struct store_view *view)
 
     (void)snprintf(location, sizeof location, "Location: /submissions/%s", long_poll->subscriber.token);
     if (view->state == SUBMISSION_COMPLETED) {
-        exchange_answer(long_poll->exchange, 200, "application/json", &view->result, headers);
+        exchange_respond(long_poll->exchange, 200, "application/json", &view->result, headers);
     } else if (view->cancelled) {
-        exchange_answer_refusal(long_poll->exchange, &cancelled, headers);
+        exchange_respond_refusal(long_poll->exchange, &cancelled, headers);
     } else if (view->state == SUBMISSION_FAILED) {
         error_set(&err, ERROR_SANDBOX, 0, "submission %s failed: %.*s", long_poll->subscriber.token,
                   TEXT_ARG(buf_text(&view->result)));
-        exchange_answer_error(long_poll->exchange, &err);
+        exchange_respond_error(long_poll->exchange, &err);
     } else {
-        exchange_answer_refusal(long_poll->exchange, &stopping, headers);
+        exchange_respond_refusal(long_poll->exchange, &stopping, headers);
     }
 }
 
-static void answer_status_view(struct long_poll *long_poll, const struct store_view *view)
+static void respond_with_view(struct long_poll *long_poll, const struct store_view *view)
 {
     struct buf body;
     struct error err;
-    bool is_late = long_poll->answer == LONG_POLL_ACCEPTED && !submission_state_is_final(view->state);
+    bool is_late = long_poll->response == LONG_POLL_ACCEPTED && !submission_state_is_final(view->state);
 
     buf_init(&body, submission_response_bytes_max(view));
     if (submission_response_view(long_poll->subscriber.token, view, &body, &err) < 0) {
         buf_done(&body);
-        exchange_answer_error(long_poll->exchange, &err);
+        exchange_respond_error(long_poll->exchange, &err);
     } else {
-        exchange_answer_json(long_poll->exchange, is_late ? 202 : 200, &body);
+        exchange_respond_json(long_poll->exchange, is_late ? 202 : 200, &body);
     }
 }
 
-static void answer(struct long_poll *long_poll, struct store_view *view, const struct error *err)
+static void respond(struct long_poll *long_poll, struct store_view *view, const struct error *err)
 {
     struct error missing;
 
@@ -100,11 +100,11 @@ static void answer(struct long_poll *long_poll, struct store_view *view, const s
         err = &missing;
     }
     if (err != NULL)
-        exchange_answer_error(long_poll->exchange, err);
-    else if (long_poll->answer == LONG_POLL_RESULTS)
-        answer_results(long_poll, view);
+        exchange_respond_error(long_poll->exchange, err);
+    else if (long_poll->response == LONG_POLL_RESULTS)
+        respond_with_results(long_poll, view);
     else
-        answer_status_view(long_poll, view);
+        respond_with_view(long_poll, view);
 }
 
 /* ---- reading -------------------------------------------------------------------------------------------------- */
@@ -164,7 +164,7 @@ static void on_got(void *context, struct store_view *view, const struct error *e
     }
     mutex_unlock(&long_polls->lock);
     if (ends) {
-        answer(long_poll, view, err);
+        respond(long_poll, view, err);
         long_poll_free(long_poll);
     }
     store_view_done(view);
@@ -263,7 +263,7 @@ static void *run(void *context)
 /* ---- creation and end ----------------------------------------------------------------------------------------- */
 
 struct long_poll *long_poll_new(struct long_polls *long_polls, const char token[TOKEN_BYTES], struct exchange *exchange,
-                                enum long_poll_answer answer, uint64_t wait_us, struct error *err)
+                                enum long_poll_response response, uint64_t wait_us, struct error *err)
 {
     struct long_poll *long_poll = calloc(1, sizeof *long_poll);
     if (long_poll == NULL) {
@@ -276,7 +276,7 @@ struct long_poll *long_poll_new(struct long_polls *long_polls, const char token[
     long_poll->subscriber.ended = on_ended;
     long_poll->long_polls = long_polls;
     long_poll->exchange = exchange;
-    long_poll->answer = answer;
+    long_poll->response = response;
     long_poll->deadline_us = wait_us == LONG_POLL_NO_DEADLINE ? LONG_POLL_NO_DEADLINE : now + wait_us;
     mutex_lock(&long_polls->lock);
     long_poll->next = long_polls->first;
@@ -356,7 +356,7 @@ void long_polls_close(struct long_polls *long_polls)
         struct long_poll *left = long_polls->first;
         struct error err;
         error_set(&err, ERROR_STORE, 0, "the server stopped before submission %s ended", left->subscriber.token);
-        exchange_answer_error(left->exchange, &err);
+        exchange_respond_error(left->exchange, &err);
         long_poll_free(left);
     }
     (void)pthread_cond_destroy(&long_polls->changed);

@@ -1,5 +1,5 @@
 /*
- * long_poll: exchanges that are answered when a submission has ended, or at a deadline (?wait=).
+ * long_poll: exchanges that get their response when a submission has ended, or at a deadline (?wait=).
  *
  * No wake-up can be lost: a long poll subscribes to the submission before it first reads the state.  As a safety net it
  * also reads at a slow interval, in case the store's change feed missed a change.
@@ -13,7 +13,7 @@ struct subscriptions;
 struct long_poll;
 struct long_polls;
 
-enum long_poll_answer {
+enum long_poll_response {
     LONG_POLL_STATUS,   /* 200 with the body of GET /submissions/{token} */
     LONG_POLL_ACCEPTED, /* the same, but 202 if it has not ended */
     LONG_POLL_RESULTS,  /* 200 with only the results */
@@ -28,9 +28,9 @@ void long_polls_drain(struct long_polls *long_polls);
 /* After async_store was closed and no exchange waits.  NULL is fine. */
 void long_polls_close(struct long_polls *long_polls);
 
-/* NULL with *err if memory ran out.  Nothing is answered before long_poll_start.  wait_us: or LONG_POLL_NO_DEADLINE. */
+/* NULL with *err if memory ran out.  No response is sent before long_poll_start.  wait_us: or LONG_POLL_NO_DEADLINE. */
 struct long_poll *long_poll_new(struct long_polls *long_polls, const char token[TOKEN_BYTES], struct exchange *exchange,
-                                enum long_poll_answer answer, uint64_t wait_us, struct error *err);
+                                enum long_poll_response response, uint64_t wait_us, struct error *err);
 /* Takes over the exchange.  `reads`: the state is not known yet, so it is read at once. */
 void long_poll_start(struct long_poll *long_poll, bool reads);
 /* Instead of long_poll_start: frees it without a response. */

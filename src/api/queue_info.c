@@ -20,7 +20,7 @@ struct workers_request {
 
 static void fail(struct exchange *exchange, void *request, const struct error *err)
 {
-    exchange_answer_error(exchange, err);
+    exchange_respond_error(exchange, err);
     free(request);
 }
 
@@ -66,7 +66,7 @@ static void on_depth(void *context, const struct error *err)
     buf_init(&body, BODY_BYTES_MAX);
     if (err == NULL && write_depth(&request->depth, &body, &write_err) < 0)
         err = &write_err;
-    exchange_answer_result(request->exchange, &body, err);
+    exchange_respond_result(request->exchange, &body, err);
     free(request);
 }
 
@@ -120,7 +120,7 @@ static void on_workers(void *context, const struct error *err)
     buf_init(&body, BODY_BYTES_MAX);
     if (err == NULL && write_workers(request, &body, &write_err) < 0)
         err = &write_err;
-    exchange_answer_result(request->exchange, &body, err);
+    exchange_respond_result(request->exchange, &body, err);
     free(request);
 }
 

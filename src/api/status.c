@@ -72,7 +72,7 @@ static struct status_request *request_new(struct api *api, struct exchange *exch
 
 static void request_fail(struct status_request *request, const struct error *err)
 {
-    exchange_answer_error(request->exchange, err);
+    exchange_respond_error(request->exchange, err);
     free(request);
 }
 
@@ -94,7 +94,7 @@ static void on_got(void *context, struct store_view *view, const struct error *e
     if (err == NULL && submission_response_view(request->token, view, &body, &own_err) < 0)
         err = &own_err;
     store_view_done(view);
-    exchange_answer_result(request->exchange, &body, err);
+    exchange_respond_result(request->exchange, &body, err);
     free(request);
 }
 
@@ -106,7 +106,7 @@ void status_show(struct exchange *exchange, void *context)
     struct status_request *request = request_new(api, exchange, &err);
 
     if (request == NULL) {
-        exchange_answer_error(exchange, &err);
+        exchange_respond_error(exchange, &err);
         return;
     }
     if (status_read_wait(exchange, api->config, &wait_us, &err) < 0) {
@@ -150,7 +150,7 @@ void status_cancel(struct exchange *exchange, void *context)
     struct status_request *request = request_new(api, exchange, &err);
 
     if (request == NULL)
-        exchange_answer_error(exchange, &err);
+        exchange_respond_error(exchange, &err);
     else if (async_store_cancel(api->async_store, request->token, on_cancelled, request, &err) < 0)
         request_fail(request, &err);
 }

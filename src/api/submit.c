@@ -32,11 +32,11 @@ static void submit_fail(struct submit *submit, const struct error *err)
 {
     if (submit->long_poll != NULL)
         long_poll_discard(submit->long_poll);
-    exchange_answer_error(submit->exchange, err);
+    exchange_respond_error(submit->exchange, err);
     free(submit);
 }
 
-static void answer_accepted(struct submit *submit, bool repeated)
+static void respond_accepted(struct submit *submit, bool repeated)
 {
     char location[sizeof "Location: /submissions/" + TOKEN_LEN];
     const char *headers[] = { location, repeated ? "Idempotent-Replayed: true" : NULL, NULL };
@@ -46,39 +46,39 @@ static void answer_accepted(struct submit *submit, bool repeated)
     (void)snprintf(location, sizeof location, "Location: /submissions/%s", submit->token);
     buf_init(&body, 256);
     if (submission_response_queued(submit->token, &body, &err) < 0)
-        exchange_answer_error(submit->exchange, &err);
+        exchange_respond_error(submit->exchange, &err);
     else
-        exchange_answer(submit->exchange, 202, "application/json", &body, headers);
+        exchange_respond(submit->exchange, 202, "application/json", &body, headers);
 }
 
 /*
  * The only 429 of the API.  The limit (queued_max of the client's line in api_keys_file) is enforced by the store
  * inside the transaction that adds the submission: queue/sqlite/clients.c and queue/redis/scripts/add.lua.
  */
-static void answer_client_full(struct exchange *exchange)
+static void refuse_client_full(struct exchange *exchange)
 {
     static const struct refusal full = {
         429, "", "you have reached your limit of waiting submissions; try again when some have run", "client_queue_full"
     };
     static const char *const retry[] = { "Retry-After: 1", NULL };
 
-    exchange_answer_refusal(exchange, &full, retry);
+    exchange_respond_refusal(exchange, &full, retry);
 }
 
-static void answer_conflict(struct exchange *exchange)
+static void refuse_conflict(struct exchange *exchange)
 {
     static const struct refusal conflict = { 409, "Idempotency-Key", "this key was used with a different body",
                                              "idempotency_conflict" };
 
-    exchange_answer_refusal(exchange, &conflict, NULL);
+    exchange_respond_refusal(exchange, &conflict, NULL);
 }
 
 static int submit_wait(struct submit *submit, struct error *err)
 {
-    enum long_poll_answer answer = submit->kind == REQUEST_PARALLEL ? LONG_POLL_RESULTS : LONG_POLL_ACCEPTED;
+    enum long_poll_response response = submit->kind == REQUEST_PARALLEL ? LONG_POLL_RESULTS : LONG_POLL_ACCEPTED;
 
     submit->long_poll =
-        long_poll_new(submit->api->long_polls, submit->token, submit->exchange, answer, submit->wait_us, err);
+        long_poll_new(submit->api->long_polls, submit->token, submit->exchange, response, submit->wait_us, err);
     return submit->long_poll != NULL ? 0 : -1;
 }
 
@@ -107,9 +107,9 @@ static void on_added(void *context, const struct store_added *added, const struc
         if (submit->long_poll != NULL)
             long_poll_discard(submit->long_poll);
         if (added->outcome == STORE_CONFLICT)
-            answer_conflict(submit->exchange);
+            refuse_conflict(submit->exchange);
         else
-            answer_client_full(submit->exchange);
+            refuse_client_full(submit->exchange);
         free(submit);
         return;
     }
@@ -124,7 +124,7 @@ static void on_added(void *context, const struct store_added *added, const struc
     if (submit->long_poll != NULL)
         long_poll_start(submit->long_poll, repeated);
     else
-        answer_accepted(submit, repeated);
+        respond_accepted(submit, repeated);
     free(submit);
 }
 
@@ -199,7 +199,7 @@ static void submit_begin(struct exchange *exchange, struct api *api, enum reques
 
     if (submit == NULL) {
         error_set(&err, ERROR_BUSY, ENOMEM, "accept a submission");
-        exchange_answer_error(exchange, &err);
+        exchange_respond_error(exchange, &err);
         return;
     }
     *submit = (struct submit){

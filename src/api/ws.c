@@ -298,7 +298,7 @@ void ws_connect(struct exchange *exchange, void *context)
         return;
     struct ws_client *client = client_new(exchange, api->ws_server, &err);
     if (client == NULL)
-        exchange_answer_error(exchange, &err);
+        exchange_respond_error(exchange, &err);
     else
         websocket_accept(api->ws_server->sockets, exchange, client);
 }

@@ -264,7 +264,7 @@ static bool is_alive(struct daemon *daemon)
                   (int)(STALLED_US_MAX / 1000000));
         return false;
     }
-    if (daemon->api != NULL && !api_answers(daemon->api, ANSWER_MS_MAX)) {
+    if (daemon->api != NULL && !api_is_responsive(daemon->api, ANSWER_MS_MAX)) {
         log_error("watchdog: the HTTP server did not answer within %d ms; the keep-alive is withheld",
                   (int)ANSWER_MS_MAX);
         return false;

@@ -57,13 +57,13 @@ bool exchange_is_local(const struct exchange *exchange)
            (IN6_IS_ADDR_LOOPBACK(v6) || (IN6_IS_ADDR_V4MAPPED(v6) && v6->s6_addr[12] == 127));
 }
 
-void exchange_answer_json(struct exchange *exchange, unsigned status, struct buf *body)
+void exchange_respond_json(struct exchange *exchange, unsigned status, struct buf *body)
 {
-    exchange_answer(exchange, status, "application/json", body, NULL);
+    exchange_respond(exchange, status, "application/json", body, NULL);
 }
 
-static void answer_with_error(struct exchange *exchange, unsigned status, const char *code, const char *message,
-                              const char *field, const char *const *extra_headers)
+static void respond_with_error(struct exchange *exchange, unsigned status, const char *code, const char *message,
+                               const char *field, const char *const *extra_headers)
 {
     struct buf body;
     struct error err;
@@ -71,7 +71,7 @@ static void answer_with_error(struct exchange *exchange, unsigned status, const 
     buf_init(&body, ERROR_BODY_BYTES_MAX);
     if (error_response_body(code, message, field, &body, &err) < 0)
         log_error("response %u without a body: %s", status, err.text);
-    exchange_answer(exchange, status, "application/json", &body, extra_headers);
+    exchange_respond(exchange, status, "application/json", &body, extra_headers);
 }
 
 /* Takes one log line from this second's budget; false if it is used up. */
@@ -89,7 +89,7 @@ static bool may_log(struct server *server)
     return server->logs_this_second++ < FAILURE_LOGS_PER_S;
 }
 
-void exchange_answer_error(struct exchange *exchange, const struct error *err)
+void exchange_respond_error(struct exchange *exchange, const struct error *err)
 {
     static const char *const retry[] = { "Retry-After: 1", NULL };
     unsigned status = error_response_status(err->kind);
@@ -99,25 +99,26 @@ void exchange_answer_error(struct exchange *exchange, const struct error *err)
     else if (may_log(exchange->server))
         log_line(status == 500 ? LOG_LEVEL_ERROR : LOG_LEVEL_WARN, "%s %s failed with %u: %s", exchange->method,
                  exchange->path, status, err->text);
-    answer_with_error(exchange, status, error_kind_name(err->kind), error_response_message(err), err->field,
-                      status == 503 ? retry : NULL);
+    respond_with_error(exchange, status, error_kind_name(err->kind), error_response_message(err), err->field,
+                       status == 503 ? retry : NULL);
 }
 
-void exchange_answer_refusal(struct exchange *exchange, const struct refusal *refusal, const char *const *extra_headers)
+void exchange_respond_refusal(struct exchange *exchange, const struct refusal *refusal,
+                              const char *const *extra_headers)
 {
     const char *code = refusal->code != NULL ? refusal->code : error_response_code(refusal->status);
 
     log_debug("%s %s refused with %u %s: %s", exchange->method, exchange->path, refusal->status, code,
               refusal->message);
-    answer_with_error(exchange, refusal->status, code, refusal->message, refusal->field, extra_headers);
+    respond_with_error(exchange, refusal->status, code, refusal->message, refusal->field, extra_headers);
 }
 
-void exchange_answer_result(struct exchange *exchange, struct buf *body, const struct error *err)
+void exchange_respond_result(struct exchange *exchange, struct buf *body, const struct error *err)
 {
     if (err == NULL) {
-        exchange_answer_json(exchange, 200, body);
+        exchange_respond_json(exchange, 200, body);
     } else {
         buf_done(body);
-        exchange_answer_error(exchange, err);
+        exchange_respond_error(exchange, err);
     }
 }

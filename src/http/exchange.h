@@ -41,18 +41,18 @@ bool exchange_is_local(const struct exchange *exchange);
  * Responds, from any thread, exactly once.  The exchange must not be used afterwards.
  * The body is moved out of *body; NULL is an empty one.  extra_headers: "Name: value" strings and a NULL, or NULL.
  */
-void exchange_answer(struct exchange *exchange, unsigned status, const char *content_type, struct buf *body,
-                     const char *const *extra_headers);
-void exchange_answer_json(struct exchange *exchange, unsigned status, struct buf *body);
+void exchange_respond(struct exchange *exchange, unsigned status, const char *content_type, struct buf *body,
+                      const char *const *extra_headers);
+void exchange_respond_json(struct exchange *exchange, unsigned status, struct buf *body);
 /*
  * Responds with the status and body of error_response.h, and with Retry-After if the status is 503.  A 5xx is logged
  * here with its cause, which the client does not see.
  */
-void exchange_answer_error(struct exchange *exchange, const struct error *err);
-void exchange_answer_refusal(struct exchange *exchange, const struct refusal *refusal,
-                             const char *const *extra_headers);
+void exchange_respond_error(struct exchange *exchange, const struct error *err);
+void exchange_respond_refusal(struct exchange *exchange, const struct refusal *refusal,
+                              const char *const *extra_headers);
 /* 200 with the JSON in *body if `err` is NULL, otherwise the error.  Consumes the body in both cases. */
-void exchange_answer_result(struct exchange *exchange, struct buf *body, const struct error *err);
+void exchange_respond_result(struct exchange *exchange, struct buf *body, const struct error *err);
 
 /*
  * A socket after a protocol upgrade.  It still counts towards the server's connection limits.  Its owner may read and

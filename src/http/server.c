@@ -10,15 +10,15 @@
  *   on_complete  the response was sent, or the client disconnected (phase IDLE begins)
  *
  * If the handler responds inside its call, everything happens on the MHD thread.  Otherwise MHD suspends the
- * connection.  Whichever thread calls exchange_answer later builds the response and resumes the connection; MHD then
+ * connection.  Whichever thread calls exchange_respond later builds the response and resumes the connection; MHD then
  * calls on_request once more to fetch it.
  *
- * An exchange has two owners: MHD's side until on_complete, and the handler's side until exchange_answer.  The last one
- * frees it.  Its lock guards `state`:
+ * An exchange has two owners: MHD's side until on_complete, and the handler's side until exchange_respond.  The last
+ * one frees it.  Its lock guards `state`:
  *
- *   OPEN -> DISPATCHED -> SUSPENDED -> ANSWERED -> QUEUED   the handler responded later
- *           DISPATCHED --------------> ANSWERED -> QUEUED   the handler responded inside its call
- *                         SUSPENDED -> ABANDONED            the server stopped first and responded with 503
+ *   OPEN -> DISPATCHED -> SUSPENDED -> RESPONDED -> QUEUED   the handler responded later
+ *           DISPATCHED --------------> RESPONDED -> QUEUED   the handler responded inside its call
+ *                         SUSPENDED -> ABANDONED             the server stopped first and responded with 503
  *
  * MHD (0.9.75) accepts no response while a body is arriving.  A chunked body that exceeds its limit is therefore
  * refused by writing the response to the socket and telling MHD to close it; MHD is not sending at that point.
@@ -211,7 +211,7 @@ static void exchange_finish(struct exchange *exchange, unsigned status, struct M
         exchange->status = status;
         exchange->response = response;
         exchange->response_bytes = bytes;
-        exchange->state = EXCHANGE_ANSWERED;
+        exchange->state = EXCHANGE_RESPONDED;
     }
     mutex_unlock(&exchange->lock);
     exchange_release(exchange);
@@ -219,8 +219,8 @@ static void exchange_finish(struct exchange *exchange, unsigned status, struct M
         MHD_resume_connection(mhd); /* still valid: nothing else resumes it */
 }
 
-void exchange_answer(struct exchange *exchange, unsigned status, const char *content_type, struct buf *body,
-                     const char *const *extra_headers)
+void exchange_respond(struct exchange *exchange, unsigned status, const char *content_type, struct buf *body,
+                      const char *const *extra_headers)
 {
     uint64_t bytes;
     struct MHD_Response *response = response_new(exchange->server, body, content_type, extra_headers, &bytes);
@@ -228,12 +228,12 @@ void exchange_answer(struct exchange *exchange, unsigned status, const char *con
     exchange_finish(exchange, status, response, bytes);
 }
 
-static void answer_without_handler(struct exchange *exchange)
+static void respond_without_handler(struct exchange *exchange)
 {
     struct admission_response response;
 
     admission_respond(exchange, &response);
-    exchange_answer(exchange, response.status, "application/json", &response.body, response.headers);
+    exchange_respond(exchange, response.status, "application/json", &response.body, response.headers);
 }
 
 /* On the MHD thread, after exchange_finish or server_abandon_suspended. */
@@ -242,8 +242,8 @@ static enum MHD_Result queue_response(struct exchange *exchange)
     struct server *server = exchange->server;
     bool is_upgrade = exchange->status == 101;
 
-    assert(exchange->state == EXCHANGE_ANSWERED || exchange->state == EXCHANGE_ABANDONED);
-    if (exchange->state == EXCHANGE_ANSWERED)
+    assert(exchange->state == EXCHANGE_RESPONDED || exchange->state == EXCHANGE_ABANDONED);
+    if (exchange->state == EXCHANGE_RESPONDED)
         exchange->state = EXCHANGE_QUEUED;
     if (!is_upgrade && (exchange->closes || server->is_draining))
         add_header(exchange->response, "Connection", "close");
@@ -321,7 +321,7 @@ static enum MHD_Result begin_exchange(struct server *server, struct MHD_Connecti
     connection_linger(exchange->connection);
     exchange->state = EXCHANGE_DISPATCHED;
     exchange->owners++;
-    answer_without_handler(exchange);
+    respond_without_handler(exchange);
     return queue_response(exchange);
 }
 
@@ -335,7 +335,7 @@ static enum MHD_Result dispatch(struct exchange *exchange)
     exchange->owners++;
     exchange_list(exchange); /* before the exchange's own lock is taken: server->lock comes first */
     if (exchange->route == NULL)
-        answer_without_handler(exchange);
+        respond_without_handler(exchange);
     else if (server->settings.auth_check == NULL || server->settings.auth_check(exchange, server->settings.context))
         exchange->route->handler(exchange, server->settings.context);
 
@@ -370,9 +370,9 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *mhd, con
         return dispatch(exchange);
     /* Resumed.  The lock makes the response, written by another thread, visible here. */
     mutex_lock(&exchange->lock);
-    bool is_answered = exchange->state == EXCHANGE_ANSWERED || exchange->state == EXCHANGE_ABANDONED;
+    bool has_response = exchange->state == EXCHANGE_RESPONDED || exchange->state == EXCHANGE_ABANDONED;
     mutex_unlock(&exchange->lock);
-    if (!is_answered) /* a spurious wake-up by MHD */
+    if (!has_response) /* a spurious wake-up by MHD */
         return MHD_YES;
     exchange_unlist(exchange);
     return queue_response(exchange);

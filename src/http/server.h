@@ -36,7 +36,7 @@ struct server_settings {
 int server_start(const struct server_settings *settings, struct server **ret, struct error *err);
 uint16_t server_port(const struct server *server);
 /* Liveness: requests /healthz over a connection to the server's own port.  False if nothing came within wait_ms. */
-bool server_answers(struct server *server, uint32_t wait_ms);
+bool server_is_responsive(struct server *server, uint32_t wait_ms);
 /*
  * Stops accepting connections; from now on every response closes its connection.  Must precede the responses that are
  * given because of the stop.

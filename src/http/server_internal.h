@@ -29,7 +29,7 @@ enum exchange_state { /* see server.c */
                       EXCHANGE_OPEN,
                       EXCHANGE_DISPATCHED,
                       EXCHANGE_SUSPENDED,
-                      EXCHANGE_ANSWERED,
+                      EXCHANGE_RESPONDED,
                       EXCHANGE_QUEUED,
                       EXCHANGE_ABANDONED,
 };

@@ -103,7 +103,7 @@ static bool poll_until(int fd, short events, uint64_t deadline_us)
  * response, or a connection that is closed at once, as MHD does above its limit per address.  At its limit of
  * connections MHD accepts none; such a server is busy and counts as alive.
  */
-bool server_answers(struct server *server, uint32_t wait_ms)
+bool server_is_responsive(struct server *server, uint32_t wait_ms)
 {
     static const char request[] = "GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
     uint64_t deadline_us = clock_mono_us() + wait_ms * UINT64_C(1000);

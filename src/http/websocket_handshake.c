@@ -47,7 +47,7 @@ bool websocket_check_handshake(struct exchange *exchange)
     const struct refusal *refusal = find_refusal(exchange);
 
     if (refusal != NULL)
-        exchange_answer_refusal(exchange, refusal, refusal->status == 426 ? version : NULL);
+        exchange_respond_refusal(exchange, refusal, refusal->status == 426 ? version : NULL);
     return refusal == NULL;
 }
 
@@ -80,5 +80,5 @@ void websocket_accept(struct websocket_server *server, struct exchange *exchange
     }
     if (websocket != NULL)
         websocket_free(websocket);
-    exchange_answer_error(exchange, &err);
+    exchange_respond_error(exchange, &err);
 }

@@ -31,7 +31,7 @@ static void echo(struct exchange *exchange, void *context)
 
     buf_init(&body, 2 * BODY_MAX);
     assert_int_equal(buf_append_text(&body, exchange_body(exchange), &err), 0);
-    exchange_answer(exchange, 200, "text/plain", &body, NULL);
+    exchange_respond(exchange, 200, "text/plain", &body, NULL);
 }
 
 static void segment(struct exchange *exchange, void *context)
@@ -44,7 +44,7 @@ static void segment(struct exchange *exchange, void *context)
     (void)exchange_query(exchange, "q", &query);
     buf_init(&body, BODY_MAX);
     assert_int_equal(buf_printf(&body, &err, "[%.*s][%.*s]", TEXT_ARG(exchange_segment(exchange)), TEXT_ARG(query)), 0);
-    exchange_answer(exchange, 200, "text/plain", &body, NULL);
+    exchange_respond(exchange, 200, "text/plain", &body, NULL);
 }
 
 static void *answer_after_a_while(void *exchange)
@@ -55,7 +55,7 @@ static void *answer_after_a_while(void *exchange)
     (void)nanosleep(&(struct timespec){ .tv_nsec = 50000000 }, NULL);
     buf_init(&body, BODY_MAX);
     assert_int_equal(buf_printf(&body, &err, "{\"late\":true}"), 0);
-    exchange_answer_json(exchange, 200, &body);
+    exchange_respond_json(exchange, 200, &body);
     return NULL;
 }
 
@@ -80,7 +80,7 @@ static void store_unavailable(struct exchange *exchange, void *context)
     (void)context;
 
     error_set(&err, ERROR_STORE, ECONNREFUSED, "connect to secret-host:6379");
-    exchange_answer_error(exchange, &err);
+    exchange_respond_error(exchange, &err);
 }
 
 static void on_upgraded(void *context, struct upgraded *upgraded, struct text already_read)
@@ -411,7 +411,7 @@ static void a_suspended_exchange_has_no_deadline(void **state)
     (void)send(fd, "POST /suspend HTTP/1.1\r\n" HEAD "Content-Length: 0\r\n\r\n", 54, MSG_NOSIGNAL);
     assert_string_equal(listen_for(fd, 2000, &closed), "");
     assert_false(closed);
-    exchange_answer(suspended, 204, NULL, NULL, NULL);
+    exchange_respond(suspended, 204, NULL, NULL, NULL);
     assert_int_equal(status_of(listen_for(fd, 300, &closed)), 204);
 }
 
@@ -468,7 +468,7 @@ static void a_drain_answers_pending_requests(void **state)
     assert_int_equal(connect(refused, (struct sockaddr *)&address, sizeof address), -1);
 
     assert_non_null(suspended);
-    exchange_answer(suspended, 204, NULL, NULL, NULL);
+    exchange_respond(suspended, 204, NULL, NULL, NULL);
     char *answer = listen_for(busy, 1000, &closed);
     assert_int_equal(status_of(answer), 204);
     assert_true(closed);
@@ -487,7 +487,7 @@ static void a_drain_past_its_deadline_answers_503(void **state)
     stop(100);
     assert_int_equal(status_of(listen_for(fd, 500, &closed)), 503);
     assert_true(closed);
-    exchange_answer(suspended, 204, NULL, NULL, NULL); /* too late; has no effect */
+    exchange_respond(suspended, 204, NULL, NULL, NULL); /* too late; has no effect */
 }
 
 int main(void)
