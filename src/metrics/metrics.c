@@ -154,16 +154,18 @@ void metrics_verdict(const char *language, enum verdict verdict)
 
 /* ---- exposition -------------------------------------------------------------------------------------------------- */
 
-/* Writes the value of a label, with backslash, quote and line feed escaped. */
-static int write_label(const char *value, struct buf *out, struct error *err)
+/* Writes name="value", with backslash, quote and line feed in the value escaped. */
+static int write_label(const char *name, const char *value, struct buf *out, struct error *err)
 {
+    if (buf_printf(out, err, "%s=\"", name) < 0)
+        return -1;
     for (; *value != '\0'; value++) {
         const char *escape = *value == '\\' ? "\\\\" : *value == '"' ? "\\\"" : *value == '\n' ? "\\n" : NULL;
         int failed = escape != NULL ? buf_append(out, escape, 2, err) : buf_append(out, value, 1, err);
         if (failed < 0)
             return -1;
     }
-    return 0;
+    return buf_append(out, "\"", 1, err);
 }
 
 static int write_head(const char *name, const char *type, const char *help, struct buf *out, struct error *err)
@@ -174,9 +176,7 @@ static int write_head(const char *name, const char *type, const char *help, stru
 /* Writes name{language="..."; the caller adds further labels and the closing brace. */
 static int write_language_begin(const char *name, const char *language, struct buf *out, struct error *err)
 {
-    if (buf_printf(out, err, "%s{language=\"", name) < 0 || write_label(language, out, err) < 0)
-        return -1;
-    return buf_append(out, "\"", 1, err);
+    return buf_printf(out, err, "%s{", name) < 0 ? -1 : write_label("language", language, out, err);
 }
 
 /* `labels` are all labels between the braces except `le`. */
@@ -201,9 +201,7 @@ static int write_histogram(const char *name, struct text labels, const struct hi
 static int http_labels(const struct http_series *at, struct buf *labels, struct error *err)
 {
     buf_clear(labels);
-    if (buf_printf(labels, err, "method=\"%s\",path=\"", at->method) < 0 || write_label(at->route, labels, err) < 0)
-        return -1;
-    return buf_append(labels, "\"", 1, err);
+    return buf_printf(labels, err, "method=\"%s\",", at->method) < 0 ? -1 : write_label("path", at->route, labels, err);
 }
 
 static int write_http(struct buf *out, struct error *err)
@@ -244,8 +242,7 @@ static int write_language_histogram(const char *name, const char *help, size_t o
         const struct language_series *at = &metrics.languages[i];
         const struct histogram *histogram = (const void *)((const char *)at + offset);
         buf_clear(&labels);
-        if (buf_printf(&labels, err, "language=\"") < 0 || write_label(at->name, &labels, err) < 0 ||
-            buf_append(&labels, "\"", 1, err) < 0 ||
+        if (write_label("language", at->name, &labels, err) < 0 ||
             write_histogram(name, buf_text(&labels), histogram, run_bounds, BOUNDS_LEN(run_bounds), out, err) < 0)
             return -1;
     }

@@ -48,7 +48,7 @@ static void abandon(struct worker *worker, const struct store_lease *lease)
 {
     for (struct job *job = worker->jobs; job != NULL; job = job->next)
         if (job->attempt == lease->attempt && strcmp(job->token, lease->token) == 0) {
-            /* A reporter may have just finished the job, which ends its lease, too.  If not, the store tells it. */
+            /* A reporter may have just finished the job, which ends the lease as well.  So no warning is logged then. */
             if (job->end != JOB_ABANDON && !job->with_reporter)
                 log_warn("submission %s, attempt %" PRIu32 ": %s", job->token, job->attempt,
                          lease->state == LEASE_LOST ? "lease lost" : "cancelled");
@@ -57,7 +57,7 @@ static void abandon(struct worker *worker, const struct store_lease *lease)
         }
 }
 
-/* With the lock held.  An average: momentary values would make the scaling of a fleet jump up and down. */
+/* With the lock held.  An average, because momentary values would make the size of a scaled fleet oscillate. */
 static uint32_t busy_milli(struct worker *worker, uint64_t now_us)
 {
     worker_count_busy(worker, now_us);

@@ -21,9 +21,9 @@ struct compiled {
     bool cached;
     int archive_fd; /* the files a run starts from: sources, or the compiler's products; -1 if !ok */
     uint64_t compile_us;
-    struct run_stats stats;   /* of the compiler's run */
-    enum verdict verdict; /* ACCEPTED if ok; else COMPILE_ERROR, INTERNAL_ERROR, or CANCELLED (sandbox_cancel) */
-    struct buf output;    /* the compiler's stderr, then its stdout; at most COMPILE_OUTPUT_BYTES_MAX */
+    struct run_stats stats; /* of the compiler's run */
+    enum verdict verdict;   /* ACCEPTED if ok; else COMPILE_ERROR, INTERNAL_ERROR, or CANCELLED (sandbox_cancel) */
+    struct buf output;      /* the compiler's stderr, then its stdout; at most COMPILE_OUTPUT_BYTES_MAX */
     bool output_cut;
     char message[160]; /* the reason of a failure that the compiler's output does not explain, or "" */
 };

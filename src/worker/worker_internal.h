@@ -69,8 +69,8 @@ struct worker {
     pthread_cond_t job_aborted;    /* canceller waits for a job to stop */
     pthread_cond_t progress;       /* worker_start waits for executors, worker_stop for jobs and the fetcher */
 
-    enum worker_phase phase;
-    struct job *jobs; /* oldest claim first */
+    enum worker_phase phase; /* only the thread that calls worker_drain and worker_stop changes it */
+    struct job *jobs;        /* oldest claim first */
     size_t jobs_len;
     struct job *reports_first, *reports_last; /* ended jobs that wait for a reporter */
     size_t steps_ready, steps_running;
