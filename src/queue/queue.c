@@ -1,4 +1,4 @@
-/* store: which store, and what both give back the same way. */
+/* queue: chooses the store, and frees what stores return. */
 #include "queue/queue.h"
 
 #include "config/config.h"
@@ -33,7 +33,7 @@ static int open_named(const struct config *config, struct store **ret, struct er
         return redis_store_open(config, config->store, ret, err);
     if (starts_with(config->store, "sqlite:") && config->store[strlen("sqlite:")] != '\0')
         return sqlite_store_open(config, config->store + strlen("sqlite:"), ret, err);
-    /* Not repeated in the text: it may hold a password. */
+    /* The error does not quote the address, which may contain a password. */
     return error_set(err, ERROR_SETUP, 0, "store: expected redis[s]://[user@]host[:port][/db] or sqlite:FILE");
 }
 

@@ -207,7 +207,8 @@ static void a_full_disk_refuses_and_loses_nothing(void **state)
 static int apply_fail(struct sqlite_store *store, void *what, struct error *err)
 {
     *(bool *)what = true;
-    sqlite_queue_move(store, sqlite_queue(store, "c"), PRIORITY_NORMAL, 1, 0); /* must be taken back */
+    struct sqlite_count_delta change = { .queue = sqlite_queue(store, "c"), .priority = PRIORITY_NORMAL, .waiting = 1 };
+    sqlite_count(store, &change); /* must be undone */
     return error_set(err, ERROR_REQUEST, 0, "this one fails");
 }
 
@@ -216,8 +217,8 @@ static void *fail_many(void *context)
     for (int i = 0; i < 300; i++) {
         struct error err = { 0 };
         bool ran = false;
-        struct sqlite_op order = { .apply = apply_fail, .what = &ran };
-        if (sqlite_commit(context, &order, &err) != -1 || !ran || strcmp(err.text, "this one fails") != 0)
+        struct sqlite_op op = { .apply = apply_fail, .what = &ran };
+        if (sqlite_commit(context, &op, &err) != -1 || !ran || strcmp(err.text, "this one fails") != 0)
             abort();
     }
     return NULL;

@@ -191,7 +191,7 @@ int redis_claim_now(struct redis_store *store, struct redis_claim_conn *conn, co
 
 /* ---- waiting ---- */
 
-/* BLPOP bell... seconds */
+/* BLPOP {prefix}:bell:QUEUE... SECONDS */
 int redis_claim_send_blpop(struct redis_store *store, struct redis_claim_conn *conn,
                            const struct redis_claim_request *request, uint64_t slice_ms, struct error *err)
 {

@@ -1,13 +1,13 @@
 /*
- * sqlite_claim: handing out, and waking who waits for it.
+ * sqlite/claim: claims, and waking those that wait.
  *
- * Which one: of the asked lanes within a priority that whose head is the oldest.  High, normal, low; but every 8th
- * claim starts from the lowest and every 4th from normal, so that nothing starves (promise 7).  Claims are counted by
- * the set of lanes asked for: were they counted together, two kinds of workers in step could take each other's turns.
+ * A claim takes the oldest head among the queues it asked for, priority by priority: high, normal, low; but every 8th
+ * claim starts with low and every 4th with normal, so that nothing starves.  Claims are counted for each set of queues:
+ * otherwise two kinds of workers that alternate could take each other's turns.
  *
- * Waking: a lane's submissions that wait, less those some woken claimer is on its way to ("woken"), is how many
- * bells are to be rung.  sqlite_wake_one is called after every commit and after every claimer that was woken
- * has looked, whatever it found; so a promise is never lost, and one submission wakes one claimer.
+ * Claimers to wake for a queue = waiting submissions minus claimers already woken for them.  They are woken after every
+ * commit, and after every woken claimer has claimed, whatever it got.  So no wake-up is lost, and one submission wakes
+ * one claimer.
  */
 #include "queue/sqlite/sqlite_store.h"
 
@@ -18,13 +18,14 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/sync.h"
 
 #define NO_QUEUE SIZE_MAX
 
-/* The front of one lane's queue of one priority. */
+/* The first submission of one queue and priority. */
 struct head {
     bool is_known;
-    int64_t seq; /* 0: nothing waits there */
+    int64_t seq; /* 0: the queue is empty */
     int64_t attempt, queued;
     char token[TOKEN_BYTES];
     size_t queue, client;
@@ -53,7 +54,7 @@ static uint64_t queue_waiting(const struct sqlite_queue *queue)
     return waiting;
 }
 
-/* The counter of this set of lanes: the sum of their hashes, so that their order does not matter (FNV-1a). */
+/* The counter of this set of queues, found by the sum of their FNV-1a hashes, so that their order does not matter. */
 static uint64_t *turn_of(struct sqlite_store *store, const struct store_worker *worker)
 {
     uint64_t set = 0;
@@ -97,12 +98,13 @@ static int read_head(struct sqlite_store *store, size_t queue, enum submission_p
     return 0;
 }
 
-/* The oldest of one priority in the asked lanes; *ret NULL: there is none. */
+/* The oldest head of one priority in the queues asked for; *ret NULL: there is none. */
 static int find_head(struct sqlite_store *store, const struct store_worker *worker, struct head heads[],
                      enum submission_priority priority, struct head **ret, struct error *err)
 {
     *ret = NULL;
-    for (size_t i = 0; i < store->queues_len; i++) { /* only leaders add lanes or change counts, and we lead */
+    for (size_t i = 0; i < store->queues_len;
+         i++) { /* no lock: only the leader changes queues, and this runs on the leader */
         struct head *head = &heads[i * PRIORITY_COUNT_ + priority];
         if (store->queues[i].waiting[priority] == 0 || !worker_takes(worker, store->queues[i].name))
             continue;
@@ -157,7 +159,7 @@ static int apply_claim(struct sqlite_store *store, void *what, struct error *err
 {
     struct claim_op *op = what;
     uint64_t *turn = turn_of(store, op->worker);
-    /* By lane and priority: what is taken changes one of them, the others are not asked for again. */
+    /* By queue and priority.  Taking a submission changes one head; the others need not be read again. */
     auto_free struct head *heads = calloc(store->queues_len * PRIORITY_COUNT_ + 1, sizeof *heads);
     if (heads == NULL)
         return error_set(err, ERROR_STORE, ENOMEM, "claim");
@@ -189,7 +191,7 @@ static int claim_now(struct sqlite_store *store, struct claim_op *op, struct err
     return -1;
 }
 
-/* With `lock` held: somebody in this lane who waits and is not on its way yet, longest first. */
+/* With `lock` held: the claimer that has waited longest for this queue and was not woken yet. */
 static struct sqlite_waiter *next_waiter(struct sqlite_store *store, const char *queue)
 {
     for (struct sqlite_waiter *waiter = store->waiters; waiter != NULL; waiter = waiter->next)
@@ -198,7 +200,7 @@ static struct sqlite_waiter *next_waiter(struct sqlite_store *store, const char 
     return NULL;
 }
 
-void sqlite_wake_one(struct sqlite_store *store)
+void sqlite_wake_claimers(struct sqlite_store *store)
 {
     for (size_t i = 0; i < store->queues_len && store->waiters != NULL; i++) {
         struct sqlite_queue *queue = &store->queues[i];
@@ -208,12 +210,12 @@ void sqlite_wake_one(struct sqlite_store *store)
                 break;
             waiter->woken_for = i;
             queue->woken++;
-            (void)pthread_cond_signal(&waiter->wakeup);
+            cond_signal(&waiter->wakeup);
         }
     }
 }
 
-/* With `lock` held. */
+/* With `lock` held: does a submission wait that no claimer was woken for? */
 static bool has_unclaimed(const struct sqlite_store *store, const struct store_worker *worker)
 {
     for (size_t i = 0; i < store->queues_len; i++)
@@ -222,20 +224,16 @@ static bool has_unclaimed(const struct sqlite_store *store, const struct store_w
     return false;
 }
 
-static void join_waiters(struct sqlite_store *store, struct sqlite_waiter *waiter)
+static void add_waiter(struct sqlite_store *store, struct sqlite_waiter *waiter)
 {
-    pthread_condattr_t monotonic;
-    (void)pthread_condattr_init(&monotonic);
-    (void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    (void)pthread_cond_init(&waiter->wakeup, &monotonic);
-    (void)pthread_condattr_destroy(&monotonic);
+    cond_init(&waiter->wakeup);
     struct sqlite_waiter **at = &store->waiters;
     while (*at != NULL)
         at = &(*at)->next;
     *at = waiter;
 }
 
-static void leave_waiters(struct sqlite_store *store, struct sqlite_waiter *waiter)
+static void remove_waiter(struct sqlite_store *store, struct sqlite_waiter *waiter)
 {
     struct sqlite_waiter **at = &store->waiters;
     while (*at != waiter)
@@ -244,40 +242,38 @@ static void leave_waiters(struct sqlite_store *store, struct sqlite_waiter *wait
     (void)pthread_cond_destroy(&waiter->wakeup);
 }
 
-/* Until rung, woken or the deadline.  Returns the lane it was rung for, or NO_QUEUE; *ret_look: look once more. */
-static size_t wait_for_wakeup(struct sqlite_store *store, const struct store_worker *worker,
-                              const struct timespec *deadline, bool *ret_look)
+/* Waits until woken or the deadline.  Returns the queue it was woken for, or NO_QUEUE.  *ret_claim: claim again. */
+static size_t wait_for_wakeup(struct sqlite_store *store, const struct store_worker *worker, uint64_t deadline_us,
+                              bool *ret_claim)
 {
     struct sqlite_waiter waiter = { .worker = worker, .woken_for = NO_QUEUE };
-    (void)pthread_mutex_lock(&store->lock);
+    lock_guard(&store->lock);
     if (store->wake_is_pending) {
         store->wake_is_pending = false;
-        (void)pthread_mutex_unlock(&store->lock);
-        *ret_look = false;
+        *ret_claim = false;
         return NO_QUEUE;
     }
     bool unclaimed = has_unclaimed(store, worker);
     if (!unclaimed) {
-        join_waiters(store, &waiter);
+        add_waiter(store, &waiter);
         while (waiter.woken_for == NO_QUEUE && !waiter.is_woken)
-            if (pthread_cond_timedwait(&waiter.wakeup, &store->lock, deadline) == ETIMEDOUT)
+            if (!cond_wait_until(&waiter.wakeup, &store->lock, deadline_us))
                 break;
-        leave_waiters(store, &waiter);
+        remove_waiter(store, &waiter);
     }
-    (void)pthread_mutex_unlock(&store->lock);
-    *ret_look = unclaimed || waiter.woken_for != NO_QUEUE;
+    *ret_claim = unclaimed || waiter.woken_for != NO_QUEUE;
     return waiter.woken_for;
 }
 
+/* The claimer that was woken for this queue has claimed. */
 static void wakeup_done(struct sqlite_store *store, size_t queue)
 {
     if (queue == NO_QUEUE)
         return;
-    (void)pthread_mutex_lock(&store->lock);
+    lock_guard(&store->lock);
     assert(store->queues[queue].woken > 0);
     store->queues[queue].woken--;
-    sqlite_wake_one(store);
-    (void)pthread_mutex_unlock(&store->lock);
+    sqlite_wake_claimers(store);
 }
 
 int sqlite_claim(struct store *base, const struct store_worker *worker, size_t max, uint32_t wait_ms,
@@ -285,28 +281,21 @@ int sqlite_claim(struct store *base, const struct store_worker *worker, size_t m
 {
     struct sqlite_store *store = sqlite_of(base);
     struct claim_op op = { .worker = worker, .max = max, .claims = ret_claims };
-    struct timespec deadline;
-    (void)clock_gettime(CLOCK_MONOTONIC, &deadline);
-    deadline.tv_sec += wait_ms / 1000;
-    deadline.tv_nsec += (long)(wait_ms % 1000) * 1000000;
-    if (deadline.tv_nsec >= 1000000000) {
-        deadline.tv_sec++;
-        deadline.tv_nsec -= 1000000000;
-    }
+    uint64_t deadline_us = sync_now_us() + wait_ms * UINT64_C(1000);
 
-    (void)pthread_mutex_lock(&store->lock);
-    bool look = has_unclaimed(store, worker);
-    (void)pthread_mutex_unlock(&store->lock);
+    mutex_lock(&store->lock);
+    bool claim = has_unclaimed(store, worker);
+    mutex_unlock(&store->lock);
     size_t queue = NO_QUEUE;
     while (max > 0) {
-        int claimed = look ? claim_now(store, &op, err) : 0;
+        int claimed = claim ? claim_now(store, &op, err) : 0;
         wakeup_done(store, queue);
         if (claimed < 0)
             return -1;
         if (op.len > 0)
             break;
-        queue = wait_for_wakeup(store, worker, &deadline, &look);
-        if (!look)
+        queue = wait_for_wakeup(store, worker, deadline_us, &claim);
+        if (!claim)
             break;
     }
     *ret_len = op.len;
@@ -316,12 +305,10 @@ int sqlite_claim(struct store *base, const struct store_worker *worker, size_t m
 void sqlite_wake(struct store *base)
 {
     struct sqlite_store *store = sqlite_of(base);
-    (void)pthread_mutex_lock(&store->lock);
-    /* A claimer that is just about to wait must not miss it. */
-    store->wake_is_pending = store->waiters == NULL;
+    lock_guard(&store->lock);
+    store->wake_is_pending = store->waiters == NULL; /* for a claimer that is about to wait */
     for (struct sqlite_waiter *waiter = store->waiters; waiter != NULL; waiter = waiter->next) {
         waiter->is_woken = true;
-        (void)pthread_cond_signal(&waiter->wakeup);
+        cond_signal(&waiter->wakeup);
     }
-    (void)pthread_mutex_unlock(&store->lock);
 }

@@ -1,24 +1,27 @@
 /*
- * sqlite_clients: turns among clients, their limits, and the keys under which they repeat themselves.
+ * sqlite/clients: turns among clients, their limits, and idempotency keys.
  *
- * Turns: a queue (a lane and a priority) is in the order of (tag, seq).  Of clients without a name the tag is 0, so
- * they are served in the order they came.  A client with a name gets one more than the last tag it has waiting in that
- * queue, or that of the queue's head if that is more.  So clients that wait stand like the teeth of a zip, and who
- * comes new stands near the front, at a cost that does not depend on how many wait.
+ * Turns: a queue is ordered by priority, tag and seq.  The tag of an anonymous submission is 0, so these are served in
+ * order of arrival.  A named client's submission gets the tag after its last one in that queue and priority, or the tag
+ * of the queue's head if that is higher.  So waiting clients alternate, and a new client starts near the front, at a
+ * cost that does not depend on how many wait.
  *
- * Limits: at most running_max of a client are active: running, or in a queue.  The rest is parked, by priority and age,
- * and one comes into its queue when an active one ends.  So a claim never meets a submission it may not hand out.
+ * Limits: at most running_max submissions of a client are active, which means running or in a queue.  Further ones are
+ * parked, ordered by priority and age, and one of them enters its queue when an active one ends.  So a claim never
+ * meets a submission that it may not lease.
  */
 #include "queue/sqlite/sqlite_store.h"
 
 #include <assert.h>
+
+#include "base/sync.h"
 
 size_t sqlite_client(struct sqlite_store *store, const char *name)
 {
     size_t i = 0;
     if (store->clients_len > 0 && name[0] == '\0')
         return 0;
-    (void)pthread_mutex_lock(&store->lock);
+    lock_guard(&store->lock);
     while (i < store->clients_len && strcmp(store->clients[i].name, name) != 0)
         i++;
     if (i == store->clients_len) {
@@ -27,11 +30,10 @@ size_t sqlite_client(struct sqlite_store *store, const char *name)
         (void)snprintf(store->clients[i].name, sizeof store->clients[i].name, "%s", name);
         store->clients_len++;
     }
-    (void)pthread_mutex_unlock(&store->lock);
     return i;
 }
 
-/* One number of one row; *ret stays as it is where there is none. */
+/* Reads one number of one row.  *ret is unchanged if there is no row or the number is NULL. */
 static int read_number(sqlite3_stmt *statement, int column, int64_t *ret, struct error *err)
 {
     int got = statement != NULL ? sqlite_step(statement, err) : -1;
@@ -57,17 +59,17 @@ static int next_tag(struct sqlite_store *store, const char *client, const char *
     return 0;
 }
 
-int sqlite_find_position(struct sqlite_store *store, const char *client, uint32_t running_max, const char *queue,
-                         enum submission_priority priority, struct sqlite_position *ret, struct error *err)
+int sqlite_choose_position(struct sqlite_store *store, const char *client, uint32_t running_max, const char *queue,
+                           enum submission_priority priority, struct sqlite_queue_position *ret, struct error *err)
 {
-    *ret = (struct sqlite_position){ .client = sqlite_client(store, client) };
+    *ret = (struct sqlite_queue_position){ .client = sqlite_client(store, client) };
     if (ret->client == 0)
         return 0;
     ret->parked = running_max > 0 && store->clients[ret->client].active >= running_max;
     return ret->parked ? 0 : next_tag(store, client, queue, priority, &ret->tag, err);
 }
 
-void sqlite_count_new(struct sqlite_store *store, const struct sqlite_position *position, const char *queue,
+void sqlite_count_new(struct sqlite_store *store, const struct sqlite_queue_position *position, const char *queue,
                       enum submission_priority priority)
 {
     sqlite_count(store, &(struct sqlite_count_delta){ .queue = sqlite_queue(store, queue),
@@ -79,7 +81,7 @@ void sqlite_count_new(struct sqlite_store *store, const struct sqlite_position *
                                                       .client_active = position->parked ? 0 : 1 });
 }
 
-/* 1: one came, 0: none may. */
+/* 1: a parked submission entered its queue, 0: there is none, or the limit is reached. */
 static int unpark_one(struct sqlite_store *store, size_t client, struct error *err)
 {
     char name[STORE_CLIENT_BYTES], queue[32];
@@ -106,15 +108,15 @@ static int unpark_one(struct sqlite_store *store, size_t client, struct error *e
     return 1;
 }
 
-int sqlite_client_ended(struct sqlite_store *store, size_t client, struct error *err)
+int sqlite_client_run_ended(struct sqlite_store *store, size_t client, struct error *err)
 {
-    int came = client != 0;
-    for (int i = 0; i < 100 && came == 1; i++) /* more than one only where the limit was raised meanwhile */
-        came = unpark_one(store, client, err);
-    return came < 0 ? -1 : 0;
+    int unparked = client != 0;
+    for (int i = 0; i < 100 && unparked == 1; i++) /* more than one if the limit was raised since */
+        unparked = unpark_one(store, client, err);
+    return unparked < 0 ? -1 : 0;
 }
 
-/* 1: the key is known, and *ret says what of it. */
+/* 1: the key is known, and *ret is a repeat or a conflict. */
 static int find_key(struct sqlite_store *store, const struct store_new *entry, int64_t now, struct store_added *ret,
                     struct error *err)
 {
@@ -142,7 +144,7 @@ int sqlite_check_add(struct sqlite_store *store, const struct store_new *entry, 
     if (read_number(there, 0, &seq, err) < 0)
         return -1;
     if (seq != 0)
-        return 0; /* the same add once more */
+        return 0; /* a repetition of the same add */
     int known = entry->key[0] != '\0' ? find_key(store, entry, now, ret, err) : 0;
     if (known != 0)
         return known < 0 ? -1 : 0;

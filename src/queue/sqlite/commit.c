@@ -1,25 +1,24 @@
 /*
- * sqlite_commit: many callers, one commit.
+ * sqlite/commit: group commit.
  *
- * A transaction costs more than most of what is done in it, so concurrent callers share one.  Each leaves its order in
- * the queue.  If nobody leads, it leads: takes all that lies there, runs it in one transaction, commits, tells
- * the owners, and hands the lead to the first of those who came meanwhile (never twice to itself, so nobody
- * works for others for ever).  A caller alone pays no thread switch.  The flush that a promise needs comes after
- * that (sqlite/flush.c): who only claims does not wait for it.
+ * A transaction costs more than most of the statements in it, so concurrent callers share one.  Each queues an op.  If
+ * there is no leader, the caller becomes the leader: it takes all queued ops, runs them in one transaction, commits,
+ * wakes their owners, and passes the lead to the first of those that came meanwhile.  It never leads twice in a row, so
+ * no caller works for others for ever.  A single caller pays no thread switch.  An op that must be durable waits for
+ * the flush afterwards (flush.c); a claim does not.
  *
- * Each order of a group runs in a savepoint: where one fails, its rows and its changes of the lanes are taken back
- * and the others go on.  Where the transaction itself is lost (full disk, failed commit), every order of the group
- * fails, and nothing has happened.
- *
- * The one thing never done here: writing through a connection that another thread might use.
+ * Each op of a group runs in a savepoint.  If one fails, its rows and counts are undone and the others continue.  If
+ * the transaction fails (full disk, failed commit), every op of the group fails and nothing has changed.
  */
 #include "queue/sqlite/sqlite_store.h"
 
 #include <assert.h>
 
+#include "base/sync.h"
+
 #define GROUP_MAX 256
 
-/* Everything in the group fails with the same words; what it did is taken back. */
+/* Fails all ops of the group with the same error and undoes their changes. */
 static void fail_group(struct sqlite_store *store, struct sqlite_op *group[], size_t len, struct sqlite_mark start,
                        const struct error *why)
 {
@@ -33,7 +32,7 @@ static void fail_group(struct sqlite_store *store, struct sqlite_op *group[], si
     }
 }
 
-/* 0, or -1 where the transaction is lost; an order's own failure is in the order. */
+/* Returns -1 if the transaction is lost.  If only the op failed, that is in op->result. */
 static int run_op(struct sqlite_store *store, struct sqlite_op *op, bool alone, struct error *err)
 {
     struct sqlite_connection *writer = &store->writer;
@@ -41,7 +40,7 @@ static int run_op(struct sqlite_store *store, struct sqlite_op *op, bool alone, 
     if (!alone && sqlite_run(writer, QUERY_SAVEPOINT, err, "") < 0)
         return -1;
     op->result = op->apply(store, op->what, &op->err);
-    if (sqlite3_get_autocommit(writer->db) != 0) { /* a full disk or a broken file rolls back everything at once */
+    if (sqlite3_get_autocommit(writer->db) != 0) { /* a full disk or a damaged file rolls back the transaction */
         *err = op->err;
         return -1;
     }
@@ -65,7 +64,7 @@ static void run_group(struct sqlite_store *store, struct sqlite_op *group[], siz
     bool is_durable = false;
     for (size_t i = 0; i < len; i++)
         is_durable |= group[i]->is_durable;
-    store->commit_number = is_durable ? sqlite_commit_started(store) : 0;
+    store->commit_number = is_durable ? sqlite_commit_begin(store) : 0;
 
     int result = sqlite_run(&store->writer, QUERY_BEGIN_WRITE, &err, "");
     for (size_t i = 0; i < len && result == 0; i++)
@@ -75,42 +74,43 @@ static void run_group(struct sqlite_store *store, struct sqlite_op *group[], siz
     for (size_t i = 0; i < len; i++)
         group[i]->commit_number = group[i]->is_durable ? store->commit_number : 0;
     if (is_durable)
-        sqlite_commit_written(store, store->commit_number);
+        sqlite_commit_end(store, store->commit_number);
     if (result < 0)
         fail_group(store, group, len, start, &err);
     else
         sqlite_committed(store);
 }
 
-/* With queue_lock held. */
+/* With ops_lock held. */
 static size_t take_group(struct sqlite_store *store, struct sqlite_op *group[GROUP_MAX])
 {
     size_t len = 0;
-    while (store->queue_first != NULL && len < GROUP_MAX) {
-        group[len++] = store->queue_first;
-        store->queue_first = store->queue_first->next;
+    while (store->ops_first != NULL && len < GROUP_MAX) {
+        group[len++] = store->ops_first;
+        store->ops_first = store->ops_first->next;
     }
-    if (store->queue_first == NULL)
-        store->queue_last = NULL;
+    if (store->ops_first == NULL)
+        store->ops_last = NULL;
     return len;
 }
 
+/* With ops_lock held, which it releases during the transaction. */
 static void lead(struct sqlite_store *store)
 {
     struct sqlite_op *group[GROUP_MAX];
     size_t len = take_group(store, group);
-    (void)pthread_mutex_unlock(&store->queue_lock);
+    mutex_unlock(&store->ops_lock);
     run_group(store, group, len);
-    (void)pthread_mutex_lock(&store->queue_lock);
+    mutex_lock(&store->ops_lock);
     for (size_t i = 0; i < len; i++) {
         group[i]->is_done = true;
-        (void)pthread_cond_signal(&group[i]->turn);
+        cond_signal(&group[i]->turn);
     }
-    if (store->queue_first != NULL) {
-        store->queue_first->leads = true;
-        (void)pthread_cond_signal(&store->queue_first->turn);
+    if (store->ops_first != NULL) {
+        store->ops_first->leads = true;
+        cond_signal(&store->ops_first->turn);
     } else {
-        store->is_led = false;
+        store->has_leader = false;
     }
 }
 
@@ -118,28 +118,28 @@ int sqlite_commit(struct sqlite_store *store, struct sqlite_op *op, struct error
 {
     op->is_done = op->leads = false;
     op->next = NULL;
-    (void)pthread_cond_init(&op->turn, NULL);
+    cond_init(&op->turn);
 
-    (void)pthread_mutex_lock(&store->queue_lock);
-    if (store->queue_last != NULL)
-        store->queue_last->next = op;
+    mutex_lock(&store->ops_lock);
+    if (store->ops_last != NULL)
+        store->ops_last->next = op;
     else
-        store->queue_first = op;
-    store->queue_last = op;
+        store->ops_first = op;
+    store->ops_last = op;
 
-    if (!store->is_led)
-        store->is_led = op->leads = true;
+    if (!store->has_leader)
+        store->has_leader = op->leads = true;
     while (!op->is_done && !op->leads)
-        (void)pthread_cond_wait(&op->turn, &store->queue_lock);
+        cond_wait(&op->turn, &store->ops_lock);
     if (op->leads)
         lead(store);
     assert(op->is_done);
-    (void)pthread_mutex_unlock(&store->queue_lock);
+    mutex_unlock(&store->ops_lock);
 
     (void)pthread_cond_destroy(&op->turn);
     if (op->result < 0)
         *err = op->err;
     else if (op->commit_number != 0)
-        return sqlite_flush_commit(store, op->commit_number, err);
+        return sqlite_wait_durable(store, op->commit_number, err);
     return op->result;
 }

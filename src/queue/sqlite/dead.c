@@ -1,9 +1,10 @@
-/* sqlite_dead: what operators ask for: dead letters and the list of workers. */
+/* sqlite/dead: dead letters and the list of workers. */
 #include "queue/sqlite/sqlite_store.h"
 
 #include <assert.h>
 
 #include "base/clock.h"
+#include "base/sync.h"
 
 static void copy_text(char *ret, size_t bytes, sqlite3_stmt *row, int column)
 {
@@ -82,7 +83,7 @@ struct retry_op {
     bool retried;
 };
 
-/* Where it is no dead letter (any more): was it one, and does it live again?  Its old row goes where it is one. */
+/* Finds the row of the token: its seq (0: none), and whether it is a dead letter that was retried. */
 static int find_old_row(struct sqlite_store *store, const char *token, int64_t *ret_seq, bool *ret_retried,
                         struct error *err)
 {
@@ -98,14 +99,15 @@ static int find_old_row(struct sqlite_store *store, const char *token, int64_t *
     return 0;
 }
 
-/* A new row at the end of its queue.  The attempt goes on: a worker that was given up may still answer for one of the
- * old numbers. */
-static int revive(struct sqlite_store *store, const struct store_dead *dead, uint32_t running_max, struct error *err)
+/* Inserts a new row at the end of its queue.  The attempt number continues, because a worker of an earlier attempt may
+ * still report its result. */
+static int requeue_dead(struct sqlite_store *store, const struct store_dead *dead, uint32_t running_max,
+                        struct error *err)
 {
-    struct sqlite_position position;
+    struct sqlite_queue_position position;
     struct sqlite_connection *writer = &store->writer;
     int64_t now = (int64_t)clock_wall_ms();
-    if (sqlite_find_position(store, dead->client, running_max, dead->queue, dead->priority, &position, err) < 0 ||
+    if (sqlite_choose_position(store, dead->client, running_max, dead->queue, dead->priority, &position, err) < 0 ||
         sqlite_run(writer, QUERY_INSERT, err, "tititiii", dead->token, (int64_t)dead->priority, dead->queue, now,
                    dead->client, position.tag, (int64_t)position.parked, (int64_t)running_max) < 0)
         return -1;
@@ -142,7 +144,7 @@ static int apply_retry(struct sqlite_store *store, void *what, struct error *err
          sqlite_run(&store->writer, QUERY_FORGET, err, "i", old_seq) < 0))
         result = -1;
     if (result == 0)
-        result = revive(store, &dead, running_max, err);
+        result = requeue_dead(store, &dead, running_max, err);
     store_dead_done(&dead);
     op->retried = true;
     return result;
@@ -158,6 +160,46 @@ int sqlite_dead_retry(struct store *base, const char *token, bool *ret_retried, 
     return 0;
 }
 
+/* ---- workers ---- */
+
+void sqlite_note_worker(struct sqlite_store *store, const struct store_worker *worker)
+{
+    lock_guard(&store->lock);
+    size_t i = 0;
+    while (i < store->workers_len && strcmp(store->workers[i].name, worker->name) != 0)
+        i++;
+    if (i == store->workers_len) {
+        store->workers = sqlite_grow(store->workers, store->workers_len, &store->workers_cap, sizeof *store->workers);
+        store->workers[i] = (struct sqlite_worker){ 0 };
+        (void)snprintf(store->workers[i].name, sizeof store->workers[i].name, "%s", worker->name);
+        store->workers_len++;
+    }
+    store->workers[i].slots = worker->slots;
+    store->workers[i].busy_milli = worker->busy_milli;
+    store->workers[i].running = worker->running;
+    store->workers[i].beat_ms = clock_mono_us() / 1000;
+}
+
+int sqlite_forget_worker(struct store *base, const char *name, struct error *err)
+{
+    struct sqlite_store *store = sqlite_of(base);
+    (void)err;
+    lock_guard(&store->lock);
+    for (size_t i = 0; i < store->workers_len; i++)
+        if (strcmp(store->workers[i].name, name) == 0)
+            store->workers[i--] = store->workers[--store->workers_len];
+    return 0;
+}
+
+void sqlite_forget_dead_workers(struct sqlite_store *store)
+{
+    uint64_t now = clock_mono_us() / 1000;
+    lock_guard(&store->lock);
+    for (size_t i = 0; i < store->workers_len; i++)
+        if (store->workers[i].beat_ms + store->lease_ms < now)
+            store->workers[i--] = store->workers[--store->workers_len];
+}
+
 int sqlite_workers(struct store *base, struct store_worker_view ret_views[], size_t max, size_t *ret_len,
                    struct error *err)
 {
@@ -165,7 +207,7 @@ int sqlite_workers(struct store *base, struct store_worker_view ret_views[], siz
     uint64_t now = clock_mono_us() / 1000;
     size_t len = 0;
     (void)err;
-    (void)pthread_mutex_lock(&store->lock);
+    lock_guard(&store->lock);
     for (size_t i = 0; i < store->workers_len && len < max; i++) {
         const struct sqlite_worker *worker = &store->workers[i];
         if (worker->beat_ms + store->lease_ms < now)
@@ -177,7 +219,6 @@ int sqlite_workers(struct store *base, struct store_worker_view ret_views[], siz
                                             .beat_ago_ms = now > worker->beat_ms ? now - worker->beat_ms : 0 };
         (void)snprintf(view->name, sizeof view->name, "%s", worker->name);
     }
-    (void)pthread_mutex_unlock(&store->lock);
     *ret_len = len;
     return 0;
 }

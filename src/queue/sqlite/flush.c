@@ -1,17 +1,18 @@
 /*
- * sqlite_flush: what was woken is on the disk before anybody is told.
+ * sqlite/flush: makes commits durable before their callers return.
  *
- * A commit with synchronous=NORMAL is written to the write-ahead log (WAL) but not flushed: it survives this process,
- * and a power cut once the log is flushed.  We flush the log ourselves, after the commit and beside the next one, so
- * that a claimer can begin with a submission while its add is on the way to the disk, and one flush serves all commits
- * before it.
+ * A commit with synchronous=NORMAL is written to the write-ahead log (WAL) but not flushed.  It survives a crash of
+ * this process, and a power cut once the log is flushed.  This file flushes the log itself, after the commit and while
+ * the next one runs.  So a claimer can start a submission while its add is on the way to the disk, and one flush serves
+ * all commits before it.
  *
- * Commits that promise something are numbered.  A number is *begun* before its COMMIT, so that whoever reads the
- * rows of that commit finds it begun; *made* after it, so that a flush knows what it covers; *kept* after the flush.
- * Who needs a number kept either flushes or waits for the one that flushes; there is no thread for it.
+ * Commits that must be durable are numbered.  A number is *started* before its COMMIT, so that whoever reads the rows
+ * of that commit sees its number as started.  It is *committed* after the COMMIT, so that a flush knows which commits
+ * it covers, and *durable* after the flush.  A caller that needs a durable commit flushes or waits for the caller that
+ * flushes; there is no thread for it.
  *
- * After a flush that failed the kernel has forgotten which pages it could not write, so a later one says nothing of
- * them (and SQLite itself would not notice).  From then on nothing is woken any more until evalx is started again.
+ * After a failed flush the kernel has forgotten which pages it could not write, so a later successful flush proves
+ * nothing about them, and SQLite itself would not notice.  From then on nothing is accepted until evalx is restarted.
  */
 #include "queue/sqlite/sqlite_store.h"
 
@@ -21,12 +22,13 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/sync.h"
 
 int sqlite_flush_open(struct sqlite_store *store, struct error *err)
 {
     char path[sizeof store->file + 8];
     (void)snprintf(path, sizeof path, "%s-wal", store->file);
-    /* It is there since the schema was read, and stays the same file for as long as the writer is open. */
+    /* It exists since the schema was read, and stays the same file while the writer is open. */
     auto_close int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
     if (fd < 0)
         return error_set(err, ERROR_SETUP, errno, "open store: %s", path);
@@ -34,74 +36,67 @@ int sqlite_flush_open(struct sqlite_store *store, struct error *err)
     if (slash != NULL)
         slash[slash == path ? 1 : 0] = '\0';
     auto_close int folder_fd = open(slash != NULL ? path : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (folder_fd < 0 || fsync(folder_fd) < 0) /* the names of the files */
+    if (folder_fd < 0 || fsync(folder_fd) < 0) /* makes the directory entries durable */
         return error_set(err, ERROR_SETUP, errno, "open store: flush the folder of %s", store->file);
     store->wal_fd = take_fd(&fd);
     return 0;
 }
 
-uint64_t sqlite_commit_started(struct sqlite_store *store)
+uint64_t sqlite_commit_begin(struct sqlite_store *store)
 {
-    (void)pthread_mutex_lock(&store->flush_lock);
-    uint64_t number = ++store->commit_started;
-    (void)pthread_mutex_unlock(&store->flush_lock);
-    return number;
+    lock_guard(&store->flush_lock);
+    return ++store->last_started;
 }
 
-void sqlite_commit_written(struct sqlite_store *store, uint64_t number)
+void sqlite_commit_end(struct sqlite_store *store, uint64_t number)
 {
-    (void)pthread_mutex_lock(&store->flush_lock);
-    assert(number == store->commit_written + 1 && number <= store->commit_started);
-    store->commit_written = number;
+    lock_guard(&store->flush_lock);
+    assert(number == store->last_committed + 1 && number <= store->last_started);
+    store->last_committed = number;
     if (store->flush_waiters > 0)
-        (void)pthread_cond_broadcast(&store->flushed);
-    (void)pthread_mutex_unlock(&store->flush_lock);
+        cond_broadcast(&store->flushed);
 }
 
-/* With flush_lock held, which it lets go of meanwhile. */
+/* With flush_lock held, which it releases during the flush. */
 static void flush_now(struct sqlite_store *store)
 {
-    uint64_t covered = store->commit_written;
+    uint64_t covered = store->last_committed;
     store->is_flushing = true;
-    (void)pthread_mutex_unlock(&store->flush_lock);
+    mutex_unlock(&store->flush_lock);
     int failed = fdatasync(store->wal_fd);
     int os = errno;
-    (void)pthread_mutex_lock(&store->flush_lock);
+    mutex_lock(&store->flush_lock);
     store->is_flushing = false;
     if (failed < 0)
         store->flush_os = os;
     else
-        store->commit_durable = covered;
+        store->last_durable = covered;
     if (store->flush_waiters > 0)
-        (void)pthread_cond_broadcast(&store->flushed);
+        cond_broadcast(&store->flushed);
 }
 
-int sqlite_flush_commit(struct sqlite_store *store, uint64_t number, struct error *err)
+int sqlite_wait_durable(struct sqlite_store *store, uint64_t number, struct error *err)
 {
-    (void)pthread_mutex_lock(&store->flush_lock);
-    while (store->commit_durable < number && store->flush_os == 0) {
-        if (!store->is_flushing && store->commit_written > store->commit_durable) {
+    lock_guard(&store->flush_lock);
+    while (store->last_durable < number && store->flush_os == 0) {
+        if (!store->is_flushing && store->last_committed > store->last_durable) {
             flush_now(store);
             continue;
         }
         store->flush_waiters++;
-        (void)pthread_cond_wait(&store->flushed, &store->flush_lock);
+        cond_wait(&store->flushed, &store->flush_lock);
         store->flush_waiters--;
     }
-    bool kept = store->commit_durable >= number;
-    int os = store->flush_os;
-    (void)pthread_mutex_unlock(&store->flush_lock);
-    if (kept)
+    if (store->last_durable >= number)
         return 0;
-    return error_set(err, ERROR_STORE, os, "%s could not be flushed; nothing is accepted until evalx is started again",
-                     store->file);
+    return error_set(err, ERROR_STORE, store->flush_os,
+                     "%s could not be flushed; nothing is accepted until evalx is restarted", store->file);
 }
 
-int sqlite_flush_all(struct sqlite_store *store, struct error *err)
+int sqlite_wait_all_durable(struct sqlite_store *store, struct error *err)
 {
-    (void)pthread_mutex_lock(&store->flush_lock);
-    uint64_t number = store->commit_started;
-    bool kept = store->commit_durable >= number;
-    (void)pthread_mutex_unlock(&store->flush_lock);
-    return kept ? 0 : sqlite_flush_commit(store, number, err);
+    mutex_lock(&store->flush_lock);
+    uint64_t number = store->last_started;
+    mutex_unlock(&store->flush_lock);
+    return sqlite_wait_durable(store, number, err);
 }

@@ -1,16 +1,16 @@
 /*
- * sqlite_queues: how many wait and run in each lane, beside the rows.
+ * sqlite/queues: counts of waiting and running submissions by queue and client, kept in memory.
  *
- * The rows are the truth and are counted when the store opens; from then on every move changes the count with
- * the row.  The journal lets a failed order or transaction take its changes back, so a count never
- * speaks of a row that was not committed for longer than the transaction itself.
+ * They are counted from the rows when the store opens.  From then on every change of a row changes its count, too.  The
+ * journal undoes the changes of a failed op or transaction.
  */
 #include "queue/sqlite/sqlite_store.h"
 
 #include <assert.h>
 #include <stdlib.h>
 
-/* Aborts when memory is out: the sizes are ours, and a supervisor starts us again with nothing lost. */
+#include "base/sync.h"
+
 void *sqlite_grow(void *array, size_t len, size_t *cap, size_t bytes_each)
 {
     if (len < *cap)
@@ -24,7 +24,7 @@ void *sqlite_grow(void *array, size_t len, size_t *cap, size_t bytes_each)
 
 size_t sqlite_queue(struct sqlite_store *store, const char *name)
 {
-    (void)pthread_mutex_lock(&store->lock);
+    lock_guard(&store->lock);
     size_t i = 0;
     while (i < store->queues_len && strcmp(store->queues[i].name, name) != 0)
         i++;
@@ -34,7 +34,6 @@ size_t sqlite_queue(struct sqlite_store *store, const char *name)
         (void)snprintf(store->queues[i].name, sizeof store->queues[i].name, "%s", name);
         store->queues_len++;
     }
-    (void)pthread_mutex_unlock(&store->lock);
     return i;
 }
 
@@ -44,7 +43,7 @@ static void change_one(uint64_t *count, int by)
     *count += (uint64_t)(int64_t)by;
 }
 
-/* With `lock` held.  `sign` -1 takes it back. */
+/* With `lock` held.  `sign` is 1, or -1 to undo the change. */
 static void apply_change(struct sqlite_store *store, const struct sqlite_count_delta *change, int sign)
 {
     struct sqlite_queue *queue = &store->queues[change->queue];
@@ -59,24 +58,17 @@ static void apply_change(struct sqlite_store *store, const struct sqlite_count_d
 
 void sqlite_count(struct sqlite_store *store, const struct sqlite_count_delta *change)
 {
-    (void)pthread_mutex_lock(&store->lock);
+    lock_guard(&store->lock);
     apply_change(store, change, 1);
     store->journal = sqlite_grow(store->journal, store->journal_len, &store->journal_cap, sizeof *store->journal);
     store->journal[store->journal_len++] = *change;
-    (void)pthread_mutex_unlock(&store->lock);
-}
-
-void sqlite_queue_move(struct sqlite_store *store, size_t queue, enum submission_priority priority, int waiting,
-                       int running)
-{
-    struct sqlite_count_delta change = { .queue = queue, .priority = priority, .waiting = waiting, .running = running };
-    sqlite_count(store, &change);
 }
 
 void sqlite_note_event(struct sqlite_store *store, const char *token, enum submission_state state, bool cancelled)
 {
-    store->fresh = sqlite_grow(store->fresh, store->fresh_len, &store->fresh_cap, sizeof *store->fresh);
-    struct sqlite_event *event = &store->fresh[store->fresh_len++];
+    store->new_events =
+        sqlite_grow(store->new_events, store->new_events_len, &store->new_events_cap, sizeof *store->new_events);
+    struct sqlite_event *event = &store->new_events[store->new_events_len++];
     *event = (struct sqlite_event){ .state = state, .cancelled = cancelled };
     event->commit_number = submission_state_is_final(state) ? store->commit_number : 0;
     (void)snprintf(event->token, sizeof event->token, "%s", token);
@@ -84,41 +76,38 @@ void sqlite_note_event(struct sqlite_store *store, const char *token, enum submi
 
 struct sqlite_mark sqlite_mark(struct sqlite_store *store)
 {
-    return (struct sqlite_mark){ store->journal_len, store->fresh_len };
+    return (struct sqlite_mark){ store->journal_len, store->new_events_len };
 }
 
 void sqlite_rollback_to(struct sqlite_store *store, struct sqlite_mark mark)
 {
-    (void)pthread_mutex_lock(&store->lock);
+    lock_guard(&store->lock);
     while (store->journal_len > mark.journal_len)
         apply_change(store, &store->journal[--store->journal_len], -1);
-    store->fresh_len = mark.fresh_len;
-    (void)pthread_mutex_unlock(&store->lock);
+    store->new_events_len = mark.new_events_len;
 }
 
 void sqlite_committed(struct sqlite_store *store)
 {
-    (void)pthread_mutex_lock(&store->lock);
+    lock_guard(&store->lock);
     store->journal_len = 0;
-    if (store->watcher != NULL && store->fresh_len > 0) {
-        for (size_t i = 0; i < store->fresh_len; i++) {
+    if (store->watcher != NULL && store->new_events_len > 0) {
+        for (size_t i = 0; i < store->new_events_len; i++) {
             store->notify = sqlite_grow(store->notify, store->notify_len, &store->notify_cap, sizeof *store->notify);
-            store->notify[store->notify_len++] = store->fresh[i];
+            store->notify[store->notify_len++] = store->new_events[i];
         }
-        (void)pthread_cond_signal(&store->watch_wakeup);
+        cond_signal(&store->watch_wakeup);
     }
-    store->fresh_len = 0;
-    sqlite_wake_one(store);
-    (void)pthread_mutex_unlock(&store->lock);
+    store->new_events_len = 0;
+    sqlite_wake_claimers(store);
 }
 
 uint64_t sqlite_waiting(struct sqlite_store *store)
 {
     uint64_t waiting = 0;
-    (void)pthread_mutex_lock(&store->lock);
+    lock_guard(&store->lock);
     for (size_t i = 0; i < store->queues_len; i++)
         for (int priority = 0; priority < PRIORITY_COUNT_; priority++)
             waiting += store->queues[i].waiting[priority] + store->queues[i].parked[priority];
-    (void)pthread_mutex_unlock(&store->lock);
     return waiting;
 }

@@ -1,25 +1,27 @@
 /*
- * sqlite_read: what clients poll.  Readers have connections of their own (WAL: they never wait for a commit);
- * idle ones are kept for the next reader.  An end that is not on the disk yet is not shown: a client that has seen a
- * result would see none after a power cut.
+ * sqlite/read: get and depth.
+ *
+ * Readers have their own connections, which in WAL mode never wait for a commit; idle ones are kept.  A final state is
+ * returned only once it is durable: after a power cut, a client that had seen a result would find it gone.
  */
 #include "queue/sqlite/sqlite_store.h"
 
 #include <assert.h>
 
 #include "base/clock.h"
+#include "base/sync.h"
 
 int sqlite_reader_take(struct sqlite_store *store, struct sqlite_connection *ret, struct error *err)
 {
-    (void)pthread_mutex_lock(&store->readers_lock);
+    mutex_lock(&store->readers_lock);
     bool got = store->readers_len > 0;
     if (got)
         *ret = store->readers[--store->readers_len];
-    (void)pthread_mutex_unlock(&store->readers_lock);
+    mutex_unlock(&store->readers_lock);
     if (got)
         return 0;
     if (sqlite_connection_open(store->file, true, ret, err) < 0) {
-        err->kind = ERROR_STORE; /* the set-up was fine when the store was opened */
+        err->kind = ERROR_STORE; /* not ERROR_SETUP: the store could be opened before */
         return -1;
     }
     return 0;
@@ -27,11 +29,11 @@ int sqlite_reader_take(struct sqlite_store *store, struct sqlite_connection *ret
 
 void sqlite_reader_give(struct sqlite_store *store, struct sqlite_connection *connection)
 {
-    (void)pthread_mutex_lock(&store->readers_lock);
+    mutex_lock(&store->readers_lock);
     bool keep = store->readers_len < SQLITE_READERS_MAX;
     if (keep)
         store->readers[store->readers_len++] = *connection;
-    (void)pthread_mutex_unlock(&store->readers_lock);
+    mutex_unlock(&store->readers_lock);
     if (!keep)
         sqlite_connection_close(connection);
 }
@@ -47,7 +49,7 @@ static int read_view(struct sqlite_store *store, struct sqlite_connection *conne
     int result = 0;
     uint64_t finished_ms = (uint64_t)sqlite3_column_int64(view, 6);
     bool has_expired = finished_ms != 0 && finished_ms + store->result_ttl_ms <= clock_wall_ms();
-    if (!has_expired) { /* else only the next sweep has not come yet */
+    if (!has_expired) { /* otherwise the next reaping deletes it */
         ret->found = true;
         ret->state = (enum submission_state)sqlite3_column_int(view, 0);
         ret->cancelled = sqlite3_column_int(view, 1) != 0;
@@ -64,13 +66,13 @@ static int read_view(struct sqlite_store *store, struct sqlite_connection *conne
     return result;
 }
 
-/* Ends with *err what was read so far, where the promises behind it cannot be kept. */
-static int keep_ends(struct sqlite_store *store, struct store_view views[], size_t len, struct error *err)
+/* Waits until final states among the views are durable.  On failure ends the views. */
+static int wait_for_ends(struct sqlite_store *store, struct store_view views[], size_t len, struct error *err)
 {
     bool any = false;
     for (size_t i = 0; i < len; i++)
         any |= views[i].found && submission_state_is_final(views[i].state);
-    if (!any || sqlite_flush_all(store, err) == 0)
+    if (!any || sqlite_wait_all_durable(store, err) == 0)
         return 0;
     for (size_t i = 0; i < len; i++)
         store_view_done(&views[i]);
@@ -98,10 +100,10 @@ int sqlite_get(struct store *base, const char *const tokens[], size_t len, struc
         sqlite_reader_give(store, &connection);
     else
         sqlite_connection_close(&connection);
-    return result == 0 ? keep_ends(store, ret_views, len, err) : -1;
+    return result == 0 ? wait_for_ends(store, ret_views, len, err) : -1;
 }
 
-/* When the oldest that waits in this lane was added; 0 if none does. */
+/* When the oldest submission waiting in this queue was added; 0 if none waits. */
 static int oldest_in_queue(struct sqlite_connection *connection, const char *queue, uint64_t *ret_ms, struct error *err)
 {
     *ret_ms = 0;
@@ -120,7 +122,7 @@ static int oldest_in_queue(struct sqlite_connection *connection, const char *que
     return 0;
 }
 
-/* Of clients with a name, whose queues are not by age; 0 if none of theirs waits. */
+/* The same for named clients, whose submissions are not queued by age. */
 static int oldest_named(struct sqlite_connection *connection, uint64_t *ret_ms, struct error *err)
 {
     *ret_ms = 0;
@@ -136,7 +138,7 @@ static int oldest_named(struct sqlite_connection *connection, uint64_t *ret_ms, 
 static void copy_counts(struct sqlite_store *store, struct queue_depth *ret)
 {
     uint64_t now = clock_mono_us() / 1000;
-    (void)pthread_mutex_lock(&store->lock);
+    lock_guard(&store->lock);
     for (size_t i = 0; i < store->queues_len; i++) {
         const struct sqlite_queue *queue = &store->queues[i];
         uint64_t waiting = 0;
@@ -159,7 +161,6 @@ static void copy_counts(struct sqlite_store *store, struct queue_depth *ret)
         ret->slots += store->workers[i].slots;
         ret->busy_milli += store->workers[i].busy_milli;
     }
-    (void)pthread_mutex_unlock(&store->lock);
 }
 
 int sqlite_depth(struct store *base, struct queue_depth *ret, struct error *err)

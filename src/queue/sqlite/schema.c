@@ -1,14 +1,14 @@
 /*
- * sqlite_schema: the file, its tables and its statements.
+ * sqlite/schema: the file, its tables and its statements.
  *
- * Settings and why: WAL, so that readers never wait for a commit.  synchronous=NORMAL: SQLite flushes the log before it
- * copies it into the file and before it begins it anew, and never for a commit; for those that woken something
- * sqlite/flush.c does.  A flush covers everything before it, as the WAL is one file.  secure_delete=FAST overwrites
- * what is deleted where that costs no extra write.
+ * Settings: WAL, so that readers never wait for a commit.  synchronous=NORMAL: SQLite flushes the log before it copies
+ * it into the file and before it restarts it, but not at a commit; flush.c does that for commits that must be durable.
+ * One flush covers everything before it, because the WAL is one file.  secure_delete=FAST overwrites deleted bytes
+ * where that costs no extra write.
  *
- * Small rows in `submission`, bodies elsewhere: a move touches a few bytes, not the program's source.
- * The partial indexes make every question cost the same however many submissions lie there;
- * tests/contract/sqlite_only.c asks SQLite for the plan of each statement.
+ * Rows of `submission` are small and bodies are in other tables, so a change of state writes a few bytes and not the
+ * program's source.  Thanks to the partial indexes the cost of a statement does not depend on the number of
+ * submissions; tests/contract/sqlite_only.c checks the query plan of each statement.
  */
 #include "queue/sqlite/sqlite_store.h"
 
@@ -32,7 +32,7 @@ static const char *const queries[] = {
 
 #define CLIENT_COLUMNS(next)                                                                                           \
     "  client TEXT NOT NULL DEFAULT ''" next                                                                           \
-    "  tag INTEGER NOT NULL DEFAULT 0" next /* the place in its queue, before seq: see sqlite/clients.c */             \
+    "  tag INTEGER NOT NULL DEFAULT 0" next /* the order in the queue, before seq: see clients.c */                    \
     "  parked INTEGER NOT NULL DEFAULT 0" next "  running_max INTEGER NOT NULL DEFAULT 0" next                         \
     "  retried INTEGER NOT NULL DEFAULT 0" /* was a dead letter */
 
@@ -49,19 +49,19 @@ static const char *const queries[] = {
 static const char schema[] =
     "BEGIN IMMEDIATE;"
     "CREATE TABLE submission("
-    "  seq INTEGER PRIMARY KEY AUTOINCREMENT," /* the order of the queue */
+    "  seq INTEGER PRIMARY KEY AUTOINCREMENT," /* position in the queue */
     "  token TEXT NOT NULL UNIQUE,"
     "  state INTEGER NOT NULL," /* 0 queued, 1 processing, 2 completed, 3 failed */
     "  priority INTEGER NOT NULL,"
     "  lane TEXT NOT NULL,"
-    "  attempt INTEGER NOT NULL DEFAULT 0," /* times handed out; the fence against late finishes */
-    "  lost INTEGER NOT NULL DEFAULT 0,"    /* leases that ran out */
+    "  attempt INTEGER NOT NULL DEFAULT 0," /* number of leases so far; rejects late finishes */
+    "  lost INTEGER NOT NULL DEFAULT 0,"    /* expired leases */
     "  cancelled INTEGER NOT NULL DEFAULT 0,"
-    "  created INTEGER NOT NULL," /* ms since 1970, as queued, started and finished; 0 is not yet */
+    "  created INTEGER NOT NULL," /* ms since 1970, like queued, started and finished; 0: not yet */
     "  queued INTEGER NOT NULL,"
     "  started INTEGER NOT NULL DEFAULT 0,"
     "  finished INTEGER NOT NULL DEFAULT 0,"
-    "  lease INTEGER NOT NULL DEFAULT 0," /* until when, on this process' monotonic clock in ms */
+    "  lease INTEGER NOT NULL DEFAULT 0," /* when it expires, in ms on the monotonic clock of this process */
     "  worker TEXT NOT NULL DEFAULT ''," CLIENT_COLUMNS(
         ",") ");"
              "CREATE TABLE payload(seq INTEGER PRIMARY KEY, body BLOB NOT NULL);"
@@ -76,7 +76,7 @@ static const char schema[] =
              "PRAGMA user_version=2;"
              "COMMIT;";
 
-/* From the schema before clients had names. */
+/* Upgrades from schema 1, which had no named clients. */
 static const char schema_2[] =
     "BEGIN IMMEDIATE;"
     "ALTER TABLE submission ADD COLUMN" CLIENT_COLUMNS(
@@ -94,7 +94,6 @@ const char *sqlite_query_sql(enum sqlite_query query)
     return queries[query];
 }
 
-/* What went wrong, in words an operator can act on. */
 int sqlite_fail(sqlite3 *db, enum error_kind kind, const char *doing, struct error *err)
 {
     int code = db != NULL ? sqlite3_errcode(db) & 0xff : SQLITE_NOMEM;
@@ -157,14 +156,13 @@ int sqlite_step(sqlite3_stmt *statement, struct error *err)
         return 1;
     if (got != SQLITE_DONE)
         sqlite_fail(sqlite3_db_handle(statement), ERROR_STORE, "store", err);
-    (void)sqlite3_reset(statement); /* repeats the step's error, which is already told */
+    (void)sqlite3_reset(statement); /* repeats the error of the step, which is in *err */
     (void)sqlite3_clear_bindings(statement);
     return got == SQLITE_DONE ? 0 : -1;
 }
 
-int sqlite_run_(struct sqlite_connection *connection, sqlite3_stmt *statement, struct error *err)
+int sqlite_run_(sqlite3_stmt *statement, struct error *err)
 {
-    (void)connection;
     if (statement == NULL)
         return -1;
     int got = sqlite_step(statement, err);
@@ -211,7 +209,7 @@ static int read_number(sqlite3 *db, const char *sql, int64_t *ret, struct error 
     return 0;
 }
 
-/* An empty file becomes ours; anything that is not ours, or newer than this program, is left as it is. */
+/* Creates the tables in an empty file, or upgrades them.  Refuses a file of another program or of a newer version. */
 static int check_schema(struct sqlite_connection *connection, const char *file, struct error *err)
 {
     int64_t tables = 0, application = 0, version = 0;
@@ -238,7 +236,7 @@ static int check_schema(struct sqlite_connection *connection, const char *file, 
     return 0;
 }
 
-/* Makes each missing folder on the way to the file, for this user only. */
+/* Creates missing parent folders of the file, accessible to this user only. */
 static int make_folder(const char *file, struct error *err)
 {
     char path[CONFIG_STRING_BYTES + 16];
@@ -246,15 +244,15 @@ static int make_folder(const char *file, struct error *err)
     for (char *slash = strchr(path + 1, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
         *slash = '\0';
         if (mkdir(path, 0700) < 0 && errno != EEXIST)
-            return error_set(err, ERROR_SETUP, errno, "make the store's folder %s", path);
+            return error_set(err, ERROR_SETUP, errno, "create the folder %s of the store", path);
         *slash = '/';
     }
     return 0;
 }
 
 /*
- * flock, not fcntl: it also refuses a second store of the same process, and closing some other descriptor of
- * the file does not drop it.
+ * flock instead of fcntl: it also excludes a second store in the same process, and closing another descriptor of the
+ * file does not release it.
  */
 static int take_lock(struct sqlite_store *store, struct error *err)
 {
@@ -284,7 +282,8 @@ int sqlite_file_open(struct sqlite_store *store, struct error *err)
 {
     if (make_folder(store->file, err) < 0 || take_lock(store, err) < 0)
         return -1;
-    /* Made by us first, so that it is never readable by others: SQLite gives the files beside it the same mode. */
+    /* Created with this mode before SQLite opens it, so that others can never read it; SQLite copies the mode to the
+     * WAL. */
     auto_close int fd = open(store->file, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (fd < 0)
         return error_set(err, ERROR_SETUP, errno, "open store: %s", store->file);

@@ -1,29 +1,31 @@
 /*
- * sqlite_internal: what the sqlite_*.c files share; nobody else includes it.
+ * sqlite_store: the store of one machine.  Shared by the files of this folder; others include queue/stores.h.
  *
  * Theory of operation
  *
- *   One process owns a database: an exclusive lock on FILE.lock is held for as long as the store is open.  So
- *   whatever counts, wakes or renews may live in this process' memory, as long as it follows the commits:
+ *   One process owns a database: it holds an exclusive lock on FILE.lock while the store is open.  So counts, waiting
+ *   claimers and workers can be kept in the memory of this process, in step with the commits.
  *
- *   - sqlite/commit.c: a caller that wants to write leaves an `order` in a queue; whoever finds no leader becomes
- *     the leader, runs every order that lies there in one transaction (each in a savepoint of its own), commits
- *     once and wakes their owners.  Only the leader touches `writer`, and only between two commits.
- *   - sqlite/flush.c: the flush of what was woken, beside the next commit.
- *   - sqlite/queues.c: how many wait and run in each lane, kept in memory beside the rows.  A change is journalled
- *     until the commit, and taken back with the order or the transaction that made it.
- *   - sqlite/claim.c: claimers that wait, longest first.  After each commit as many are woken as there are
- *     submissions nobody has been woken for ("woken").
- *   - sqlite/transitions.c: the statements that take a submission from state to state.
- *   - sqlite/clients.c: turns and limits of clients, idempotency keys.
- *   - sqlite/dead.c: dead letters, the list of workers.
- *   - sqlite/read.c: get and depth, on connections of their own that never wait for a commit.
- *   - sqlite/watch.c: the thread that tells the watcher.
- *   - sqlite/schema.c: the tables, the statements, opening.
+ *   - commit.c: group commit.  A caller that wants to write queues an `op`.  If there is no leader, it becomes the
+ *     leader, runs all queued ops in one transaction, each in its own savepoint, commits once and wakes their owners.
+ *     Only the leader uses the connection `writer`.
+ *   - flush.c: flushes commits to the disk while the next commit runs.
+ *   - queues.c: counts of waiting and running submissions by queue.  Changes are journalled until the commit, and
+ *     undone with the op or the transaction that made them.
+ *   - claim.c: claims, and waiting claimers.
+ *   - transitions.c: the statements that change the state of a submission.
+ *   - clients.c: turns and limits of clients, idempotency keys.
+ *   - dead.c: dead letters, the list of workers.
+ *   - read.c: get and depth, on read connections that never wait for a commit.
+ *   - watch.c: the thread that calls the watchers.
+ *   - schema.c: the file, its tables and the statements.
+ *   - store.c: opening and closing.
  *
- * Locks: `queue_lock` guards the queue of orders and is never held while statements run.  `lock` guards
- * lanes, waiters, workers and events; held for short moments, also inside a transaction.  `readers_lock` guards the
- * idle readers, `flush_lock` the numbers of promises.  None is held while another is taken.
+ * Locks: `ops_lock` guards the queue of ops and is never held while statements run.  `lock` guards queues, clients,
+ * waiters, workers and events; it is held for short moments, also inside a transaction.  `readers_lock` guards the idle
+ * read connections, `flush_lock` the commit numbers.  No lock is taken while another one is held.
+ *
+ * In SQL a queue is a "lane", the older word for it.
  */
 #pragma once
 #include <pthread.h>
@@ -36,18 +38,18 @@
 
 #define SQLITE_SCHEMA_VERSION 2
 #define SQLITE_READERS_MAX 4
-#define SQLITE_DEAD_MAX 1000                         /* dead letters kept, at most */
+#define SQLITE_DEAD_MAX 1000                         /* dead letters kept */
 #define SQLITE_DEAD_MS_MAX (7ull * 24 * 3600 * 1000) /* and for how long */
 
-/* X(name, SQL).  Every statement stands here, so that a test can ask for the plan of each. */
+/* X(name, SQL).  All statements are listed here, so that a test can check the query plan of each. */
 #define SQLITE_QUERIES(X)                                                                                              \
     X(BEGIN_WRITE, "BEGIN IMMEDIATE")                                                                                  \
     X(BEGIN_READ, "BEGIN")                                                                                             \
     X(COMMIT, "COMMIT")                                                                                                \
     X(ROLLBACK, "ROLLBACK")                                                                                            \
-    X(SAVEPOINT, "SAVEPOINT one_order")                                                                                \
-    X(RELEASE, "RELEASE one_order")                                                                                    \
-    X(ROLLBACK_TO, "ROLLBACK TO one_order")                                                                            \
+    X(SAVEPOINT, "SAVEPOINT one_op")                                                                                   \
+    X(RELEASE, "RELEASE one_op")                                                                                       \
+    X(ROLLBACK_TO, "ROLLBACK TO one_op")                                                                               \
     X(INSERT, "INSERT INTO submission(token, state, priority, lane, created, queued, client, tag, parked, "            \
               "running_max) VALUES(?1, 0, ?2, ?3, ?4, ?4, ?5, ?6, ?7, ?8) ON CONFLICT(token) DO NOTHING")              \
     X(PAYLOAD_PUT, "INSERT INTO payload(seq, body) VALUES(?1, ?2)")                                                    \
@@ -107,7 +109,7 @@ enum sqlite_query {
         QUERY_COUNT_,
 };
 
-/* One connection and its statements, prepared when first used.  One thread at a time. */
+/* A database connection and its statements, each prepared when it is first used.  For one thread at a time. */
 struct sqlite_connection {
     sqlite3 *db;
     sqlite3_stmt *statements[QUERY_COUNT_];
@@ -115,34 +117,34 @@ struct sqlite_connection {
 
 struct sqlite_store;
 
-/* What a caller wants written.  Lives on the caller's stack until sqlite_commit returns. */
+/* A write that a caller has queued.  It is on the stack of the caller of sqlite_commit. */
 struct sqlite_op {
-    int (*apply)(struct sqlite_store *store, void *what, struct error *err);
+    int (*apply)(struct sqlite_store *store, void *what, struct error *err); /* runs in the leader's transaction */
     void *what;
-    bool is_durable; /* acknowledged means on disk; false where losing it in a power cut breaks no promise */
+    bool is_durable; /* must be on the disk before the caller returns */
 
-    /* The leader's: */
+    /* Set by the leader: */
     int result;
     struct error err;
-    uint64_t commit_number; /* of its commit; 0: none */
+    uint64_t commit_number; /* of its commit if is_durable, else 0 */
     bool is_done, leads;
-    pthread_cond_t turn;
+    pthread_cond_t turn; /* is_done or leads was set */
     struct sqlite_op *next;
 };
 
 struct sqlite_queue {
     char name[32];
-    uint64_t waiting[PRIORITY_COUNT_]; /* in the queues */
-    uint64_t parked[PRIORITY_COUNT_];  /* wait too, but aside: see sqlite/clients.c */
+    uint64_t waiting[PRIORITY_COUNT_]; /* in the queue */
+    uint64_t parked[PRIORITY_COUNT_];  /* waiting outside of it; see clients.c */
     uint64_t running;
-    uint64_t woken; /* claimers woken for it that have not looked yet */
+    uint64_t woken; /* claimers that were woken for this queue and have not claimed yet */
 };
 
-/* A client with a name; index 0 is nobody in particular, of whom nothing is counted. */
+/* A named client; index 0 is the anonymous one, whose submissions are not counted. */
 struct sqlite_client {
     char name[STORE_CLIENT_BYTES];
-    uint64_t waiting; /* in the queues and parked */
-    uint64_t active;  /* in the queues and running */
+    uint64_t waiting; /* in the queues or parked */
+    uint64_t active;  /* in the queues or running */
 };
 
 struct sqlite_count_delta {
@@ -157,22 +159,22 @@ struct sqlite_event {
     char token[TOKEN_BYTES];
     enum submission_state state;
     bool cancelled;
-    uint64_t commit_number; /* that is to be kept before it is told; 0: none */
+    uint64_t commit_number; /* must be durable before the watcher is called; 0: need not */
 };
 
-/* A claimer that waits; on its own stack, in the list in the order they came. */
+/* A waiting claimer, on the stack of its thread.  The list is ordered by arrival. */
 struct sqlite_waiter {
     const struct store_worker *worker;
-    size_t woken_for; /* SIZE_MAX: none */
-    bool is_woken;    /* store_wake */
+    size_t woken_for; /* index of a queue; SIZE_MAX: none */
+    bool is_woken;    /* by store_wake */
     pthread_cond_t wakeup;
     struct sqlite_waiter *next;
 };
 
 struct sqlite_worker {
-    char name[80];
+    char name[STORE_WORKER_BYTES];
     uint32_t slots, busy_milli, running;
-    uint64_t beat_ms; /* monotonic */
+    uint64_t beat_ms; /* monotonic clock */
 };
 
 struct sqlite_store {
@@ -181,34 +183,34 @@ struct sqlite_store {
     uint64_t queue_max, lease_ms, attempts_max, result_ttl_ms, idempotency_ms;
     int lock_fd;
 
-    struct sqlite_connection writer; /* the leader's */
-    pthread_mutex_t queue_lock;
-    struct sqlite_op *queue_first, *queue_last;
-    bool is_led;
-    uint64_t commit_number; /* of the transaction that runs; the leader's */
+    struct sqlite_connection writer; /* used by the leader only */
+    pthread_mutex_t ops_lock;
+    struct sqlite_op *ops_first, *ops_last;
+    bool has_leader;
+    uint64_t commit_number; /* of the running transaction; used by the leader only */
 
     int wal_fd;
     pthread_mutex_t flush_lock;
     pthread_cond_t flushed;
     uint32_t flush_waiters;
-    uint64_t commit_started, commit_written, commit_durable; /* see sqlite/flush.c */
+    uint64_t last_started, last_committed, last_durable; /* commit numbers; see flush.c */
     bool is_flushing;
-    int flush_os; /* why a flush failed; then no promise is kept any more */
+    int flush_os; /* errno of a failed flush; from then on nothing is durable any more */
 
     pthread_mutex_t lock;
-    struct sqlite_queue *queues; /* grows, never shrinks; a lane is named by its index */
+    struct sqlite_queue *queues; /* grows and never shrinks; a queue is identified by its index */
     size_t queues_len, queues_cap;
     struct sqlite_client *clients; /* likewise */
     size_t clients_len, clients_cap;
-    struct sqlite_count_delta *journal; /* of the transaction that runs */
+    struct sqlite_count_delta *journal; /* of the running transaction */
     size_t journal_len, journal_cap;
-    struct sqlite_event *fresh; /* of the transaction that runs */
-    size_t fresh_len, fresh_cap;
+    struct sqlite_event *new_events; /* of the running transaction */
+    size_t new_events_len, new_events_cap;
     struct sqlite_waiter *waiters;
-    bool wake_is_pending;
+    bool wake_is_pending; /* store_wake came while no claimer waited */
     struct sqlite_worker *workers;
     size_t workers_len, workers_cap;
-    uint64_t turns[64]; /* claims made, by the set of lanes asked for (see sqlite/claim.c) */
+    uint64_t turns[64]; /* number of claims, by a hash of the set of queues asked for; see claim.c */
 
     pthread_mutex_t readers_lock;
     struct sqlite_connection readers[SQLITE_READERS_MAX]; /* idle ones */
@@ -216,11 +218,11 @@ struct sqlite_store {
 
     pthread_t watch_thread;
     pthread_cond_t watch_wakeup; /* with `lock` */
-    store_watcher *watcher;      /* NULL: nobody watches */
+    store_watcher *watcher;      /* NULL: no watch thread */
     void *watcher_context;
-    store_result_watcher *result_watcher; /* NULL: nobody */
+    store_result_watcher *result_watcher; /* NULL: none */
     void *result_context;
-    struct sqlite_event *notify; /* committed, not yet told */
+    struct sqlite_event *notify; /* committed events, for the watch thread */
     size_t notify_len, notify_cap;
     bool watch_stops;
 };
@@ -230,84 +232,81 @@ static inline struct sqlite_store *sqlite_of(struct store *store)
     return (struct sqlite_store *)store;
 }
 
-/* sqlite/schema.c */
+/* ---- schema.c ---- */
+
 const char *sqlite_query_sql(enum sqlite_query query);
-/* Locks the file, makes it if it is missing, opens the writer. */
+/* Locks the file, creates it if it is missing, opens the writer. */
 int sqlite_file_open(struct sqlite_store *store, struct error *err);
 int sqlite_connection_open(const char *file, bool is_reader, struct sqlite_connection *ret, struct error *err);
 void sqlite_connection_close(struct sqlite_connection *connection);
-/* The statement, reset, with values bound: i int64_t, t const char *, b struct text.  NULL with *err. */
+/* Resets the statement and binds values of these kinds: i int64_t, t const char *, b struct text.  NULL with *err. */
 sqlite3_stmt *sqlite_bind(struct sqlite_connection *connection, enum sqlite_query query, struct error *err,
                           const char *kinds, ...);
-/* 1 a row, 0 done (and reset), -1 with *err (and reset). */
+/* 1: a row, 0: done and reset, -1: failed and reset. */
 int sqlite_step(sqlite3_stmt *statement, struct error *err);
-/* Bind and run a statement that gives no rows. */
+/* Binds and runs a statement that returns no rows. */
 #define sqlite_run(connection, query, err, ...)                                                                        \
-    sqlite_run_((connection), sqlite_bind((connection), (query), (err), __VA_ARGS__), (err))
-int sqlite_run_(struct sqlite_connection *connection, sqlite3_stmt *statement, struct error *err);
+    sqlite_run_(sqlite_bind((connection), (query), (err), __VA_ARGS__), (err))
+int sqlite_run_(sqlite3_stmt *statement, struct error *err);
+/* Sets *err to the last error of db, with advice for the operator.  Always returns -1. */
 int sqlite_fail(sqlite3 *db, enum error_kind kind, const char *doing, struct error *err);
 
-/* sqlite/commit.c */
+/* ---- commit.c ---- */
+
+/* Runs the op in a transaction, together with those of other callers, and returns its result. */
 int sqlite_commit(struct sqlite_store *store, struct sqlite_op *op, struct error *err);
 
-/* sqlite/flush.c */
-int sqlite_flush_open(struct sqlite_store *store, struct error *err);
-/* By the leader: before the COMMIT of a transaction that promises something, and after it, also where it failed. */
-uint64_t sqlite_commit_started(struct sqlite_store *store);
-void sqlite_commit_written(struct sqlite_store *store, uint64_t number);
-/* On the disk when it returns 0. */
-int sqlite_flush_commit(struct sqlite_store *store, uint64_t number, struct error *err);
-/* All that a reader may have seen. */
-int sqlite_flush_all(struct sqlite_store *store, struct error *err);
+/* ---- flush.c ---- */
 
-/* sqlite/queues.c; the first three inside a transaction */
+int sqlite_flush_open(struct sqlite_store *store, struct error *err);
+/* The leader calls these around the COMMIT of a transaction that must be durable; the second one also if it failed. */
+uint64_t sqlite_commit_begin(struct sqlite_store *store);
+void sqlite_commit_end(struct sqlite_store *store, uint64_t number);
+/* Returns 0 once this commit is on the disk. */
+int sqlite_wait_durable(struct sqlite_store *store, uint64_t number, struct error *err);
+/* The same for every commit whose rows a reader may have seen. */
+int sqlite_wait_all_durable(struct sqlite_store *store, struct error *err);
+
+/* ---- queues.c; the next three inside a transaction ---- */
+
+/* The index of the queue, which is created if it is new. */
 size_t sqlite_queue(struct sqlite_store *store, const char *name);
 void sqlite_count(struct sqlite_store *store, const struct sqlite_count_delta *change);
-void sqlite_queue_move(struct sqlite_store *store, size_t queue, enum submission_priority priority, int waiting,
-                       int running);
 void sqlite_note_event(struct sqlite_store *store, const char *token, enum submission_state state, bool cancelled);
 struct sqlite_mark {
-    size_t journal_len, fresh_len;
+    size_t journal_len, new_events_len;
 };
 struct sqlite_mark sqlite_mark(struct sqlite_store *store);
-void sqlite_rollback_to(struct sqlite_store *store, struct sqlite_mark mark); /* as if nothing had happened since */
-void sqlite_committed(struct sqlite_store *store); /* after a commit: forgets the journal, tells, rings */
-uint64_t sqlite_waiting(struct sqlite_store *store);
+void sqlite_rollback_to(struct sqlite_store *store, struct sqlite_mark mark); /* undoes counts and events since */
+/* After a commit: clears the journal, passes the events to the watch thread, wakes claimers. */
+void sqlite_committed(struct sqlite_store *store);
+uint64_t sqlite_waiting(struct sqlite_store *store); /* in all queues, and parked */
+/* Makes room for one more element.  Aborts if memory is out: a supervisor restarts evalx, and nothing is lost. */
 void *sqlite_grow(void *array, size_t len, size_t *cap, size_t bytes_each);
 
-/* sqlite/clients.c; inside a transaction */
+/* ---- clients.c; inside a transaction ---- */
+
 size_t sqlite_client(struct sqlite_store *store, const char *name); /* its index */
-/* What a new submission's row needs to stand where its client's turn comes; the counts are the caller's. */
-struct sqlite_position {
+/* Where a new submission waits. */
+struct sqlite_queue_position {
     size_t client;
     int64_t tag;
     bool parked;
 };
-int sqlite_find_position(struct sqlite_store *store, const char *client, uint32_t running_max, const char *queue,
-                         enum submission_priority priority, struct sqlite_position *ret, struct error *err);
-void sqlite_count_new(struct sqlite_store *store, const struct sqlite_position *position, const char *queue,
+int sqlite_choose_position(struct sqlite_store *store, const char *client, uint32_t running_max, const char *queue,
+                           enum submission_priority priority, struct sqlite_queue_position *ret, struct error *err);
+void sqlite_count_new(struct sqlite_store *store, const struct sqlite_queue_position *position, const char *queue,
                       enum submission_priority priority);
-/* One of the client's that were active is no more: the next one parked may come. */
-int sqlite_client_ended(struct sqlite_store *store, size_t client, struct error *err);
-/* Is this add a repeat, a conflict, or beyond its client's limit?  Also notes its key where it is none. */
+/* An active submission of the client has ended, so the next parked one may enter its queue. */
+int sqlite_client_run_ended(struct sqlite_store *store, size_t client, struct error *err);
+/* Decides the outcome of an add: a repeated key, a conflict, a client over queued_max, or STORE_ADDED.  In the last
+ * case it stores the key. */
 int sqlite_check_add(struct sqlite_store *store, const struct store_new *entry, int64_t now, struct store_added *ret,
                      struct error *err);
 
-/* sqlite/dead.c */
-int sqlite_workers(struct store *store, struct store_worker_view ret_views[], size_t max, size_t *ret_len,
-                   struct error *err);
-int sqlite_dead_list(struct store *store, uint64_t before_ms, const char *before_token, struct store_dead ret_dead[],
-                     size_t max, size_t *ret_len, struct error *err);
-int sqlite_dead_get(struct store *store, const char *token, struct store_dead *ret, bool *ret_found, struct error *err);
-int sqlite_dead_retry(struct store *store, const char *token, bool *ret_retried, struct error *err);
+/* ---- the calls of queue/queue.h ---- */
 
-/* sqlite/claim.c */
-int sqlite_claim(struct store *store, const struct store_worker *worker, size_t max, uint32_t wait_ms,
-                 struct store_claim ret_claims[], size_t *ret_len, struct error *err);
-void sqlite_wake(struct store *store);
-void sqlite_wake_one(struct sqlite_store *store); /* with `lock` held */
-
-/* sqlite/transitions.c */
+/* transitions.c */
 int sqlite_add(struct store *store, const struct store_new news[], size_t len, struct store_added ret_added[],
                struct error *err);
 int sqlite_heartbeat(struct store *store, const struct store_worker *worker, struct store_lease leases[], size_t len,
@@ -317,18 +316,36 @@ int sqlite_finish(struct store *store, const char *worker, const char *token, ui
 int sqlite_release(struct store *store, const char *token, uint32_t attempt, struct error *err);
 int sqlite_cancel(struct store *store, const char *token, bool *ret_cancelled, struct error *err);
 int sqlite_reap_expired(struct store *store, struct error *err);
-int sqlite_forget_worker(struct store *store, const char *name, struct error *err);
-/* Takes back every lease that ran out before `mono_ms`; *ret_more says that there may be others. */
+/* Takes back the leases that expired before `mono_ms`.  *ret_more: there may be more of them. */
 int sqlite_expire_leases(struct sqlite_store *store, int64_t mono_ms, bool *ret_more, struct error *err);
 
-/* sqlite/read.c */
-int sqlite_reader_take(struct sqlite_store *store, struct sqlite_connection *ret, struct error *err);
-void sqlite_reader_give(struct sqlite_store *store, struct sqlite_connection *connection);
+/* claim.c */
+int sqlite_claim(struct store *store, const struct store_worker *worker, size_t max, uint32_t wait_ms,
+                 struct store_claim ret_claims[], size_t *ret_len, struct error *err);
+void sqlite_wake(struct store *store);
+/* With `lock` held: wakes a claimer for each waiting submission that no claimer was woken for. */
+void sqlite_wake_claimers(struct sqlite_store *store);
+
+/* read.c */
 int sqlite_get(struct store *store, const char *const tokens[], size_t len, struct store_view ret_views[],
                struct error *err);
 int sqlite_depth(struct store *store, struct queue_depth *ret, struct error *err);
+int sqlite_reader_take(struct sqlite_store *store, struct sqlite_connection *ret, struct error *err);
+void sqlite_reader_give(struct sqlite_store *store, struct sqlite_connection *connection);
 
-/* sqlite/watch.c */
+/* dead.c */
+int sqlite_workers(struct store *store, struct store_worker_view ret_views[], size_t max, size_t *ret_len,
+                   struct error *err);
+int sqlite_forget_worker(struct store *store, const char *name, struct error *err);
+int sqlite_dead_list(struct store *store, uint64_t before_ms, const char *before_token, struct store_dead ret_dead[],
+                     size_t max, size_t *ret_len, struct error *err);
+int sqlite_dead_get(struct store *store, const char *token, struct store_dead *ret, bool *ret_found, struct error *err);
+int sqlite_dead_retry(struct store *store, const char *token, bool *ret_retried, struct error *err);
+/* Registers the heartbeat of a worker, and removes workers whose last one is older than a lease. */
+void sqlite_note_worker(struct sqlite_store *store, const struct store_worker *worker);
+void sqlite_forget_dead_workers(struct sqlite_store *store);
+
+/* watch.c */
 int sqlite_watch(struct store *store, store_watcher *watcher, void *context, struct error *err);
 void sqlite_watch_results(struct store *store, store_result_watcher *watcher, void *context);
-void sqlite_watch_stop(struct sqlite_store *store);
+void sqlite_watch_stop(struct sqlite_store *store); /* does nothing if the thread does not run */

@@ -1,8 +1,8 @@
 /*
- * sqlite_store: opening and closing the store of one machine; see sqlite/internal.h for how it works.
+ * sqlite/store: opening and closing; see sqlite/sqlite_store.h for how the store works.
  *
- * Because one process owns the file, every lease found when opening belongs to a process that is dead: its
- * submissions are handed out again at once, or given up where that has happened too often.
+ * One process owns the file, so every lease found at opening belongs to a dead process.  Its submissions are queued
+ * again at once, or end as dead letters if they have lost too many leases.
  */
 #include "queue/sqlite/sqlite_store.h"
 
@@ -10,13 +10,15 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-/* The rows are the truth: counts what waits and runs, before anything moves. */
+#include "base/sync.h"
+
+/* Counts waiting or running submissions from the rows. */
 static int count_rows(struct sqlite_store *store, enum sqlite_query query, bool waiting, struct error *err)
 {
     sqlite3_stmt *count = sqlite_bind(&store->writer, query, err, "");
     int got = count != NULL ? sqlite_step(count, err) : -1;
     for (; got == 1; got = sqlite_step(count, err)) {
-        size_t index = sqlite_queue(store, (const char *)sqlite3_column_text(count, 0)); /* may move store->lanes */
+        size_t index = sqlite_queue(store, (const char *)sqlite3_column_text(count, 0)); /* may move store->queues */
         struct sqlite_queue *queue = &store->queues[index];
         size_t who = sqlite_client(store, (const char *)sqlite3_column_text(count, 2)); /* may move store->clients */
         struct sqlite_client *client = &store->clients[who];
@@ -45,7 +47,7 @@ static int apply_recover(struct sqlite_store *store, void *what, struct error *e
 
 static int recover(struct sqlite_store *store, struct error *err)
 {
-    (void)sqlite_client(store, ""); /* the first */
+    (void)sqlite_client(store, ""); /* gets index 0 */
     if (count_rows(store, QUERY_COUNT_WAITING, true, err) < 0 || count_rows(store, QUERY_COUNT_RUNNING, false, err) < 0)
         return -1;
     bool more = true;
@@ -62,18 +64,18 @@ static void sqlite_close(struct store *base)
     sqlite_watch_stop(store);
     for (size_t i = 0; i < store->readers_len; i++)
         sqlite_connection_close(&store->readers[i]);
-    sqlite_connection_close(&store->writer); /* the last one out copies the WAL into the file */
+    sqlite_connection_close(&store->writer); /* closing the last connection copies the WAL into the file */
     if (store->wal_fd >= 0)
         (void)close(store->wal_fd);
     if (store->lock_fd >= 0)
-        (void)close(store->lock_fd); /* the lock file stays: removing it would race with the next owner */
+        (void)close(store->lock_fd); /* the lock file is kept: deleting it would race with the next owner */
     free(store->queues);
     free(store->clients);
     free(store->journal);
-    free(store->fresh);
+    free(store->new_events);
     free(store->notify);
     free(store->workers);
-    (void)pthread_mutex_destroy(&store->queue_lock);
+    (void)pthread_mutex_destroy(&store->ops_lock);
     (void)pthread_mutex_destroy(&store->lock);
     (void)pthread_mutex_destroy(&store->readers_lock);
     (void)pthread_cond_destroy(&store->watch_wakeup);
@@ -124,12 +126,12 @@ int sqlite_store_open(const struct config *config, const char *file, struct stor
     store->result_ttl_ms = config->result_ttl_s * 1000;
     store->idempotency_ms = config->idempotency_s * 1000;
     (void)snprintf(store->file, sizeof store->file, "%s", file);
-    (void)pthread_mutex_init(&store->queue_lock, NULL);
-    (void)pthread_mutex_init(&store->lock, NULL);
-    (void)pthread_mutex_init(&store->readers_lock, NULL);
-    (void)pthread_cond_init(&store->watch_wakeup, NULL);
-    (void)pthread_mutex_init(&store->flush_lock, NULL);
-    (void)pthread_cond_init(&store->flushed, NULL);
+    mutex_init(&store->ops_lock);
+    mutex_init(&store->lock);
+    mutex_init(&store->readers_lock);
+    mutex_init(&store->flush_lock);
+    cond_init(&store->watch_wakeup);
+    cond_init(&store->flushed);
 
     if (sqlite_file_open(store, err) < 0 || recover(store, err) < 0) {
         err->kind = ERROR_SETUP;

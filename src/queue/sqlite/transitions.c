@@ -1,12 +1,12 @@
 /*
- * sqlite_moves: everything but a claim that takes a submission from one state to another.
+ * sqlite/transitions: the calls that change the state of a submission, except claims.
  *
- *   (new) --add--> QUEUED --claim--> PROCESSING --finish--> COMPLETED or FAILED --sweep after its time--> (gone)
+ *   (new) --add--> QUEUED --claim--> PROCESSING --finish--> COMPLETED or FAILED --reaped after its time--> (gone)
  *                    ^  \                |  |  \--cancel--> FAILED
  *                    |   \--cancel--> FAILED|
  *                    \--release, lease lost/   (lease lost attempts_max times: FAILED, and a dead letter)
  *
- * Each public call makes one order for sqlite_commit; apply_* run on the leader, inside the transaction.
+ * Each call makes one op for sqlite_commit; its apply_ function runs on the leader, inside the transaction.
  */
 #include "queue/sqlite/sqlite_store.h"
 
@@ -21,10 +21,10 @@ struct row {
     size_t queue, client;
     uint32_t attempt, lost;
     bool cancelled, parked;
-    char worker[STORE_WORKER_BYTES]; /* that holds it, or has finished it */
+    char worker[STORE_WORKER_BYTES]; /* the one that holds or finished it, or "" */
 };
 
-/* 1 found, 0 not. */
+/* 1: found, 0: not found. */
 static int find_row(struct sqlite_store *store, const char *token, struct row *ret, struct error *err)
 {
     sqlite3_stmt *found = sqlite_bind(&store->writer, QUERY_BY_TOKEN, err, "t", token);
@@ -50,22 +50,22 @@ static int find_row(struct sqlite_store *store, const char *token, struct row *r
 struct add_op {
     const struct store_new *news;
     size_t len;
-    struct store_added *added; /* NULL: nothing but adding can be */
+    struct store_added *added; /* NULL: the entries have neither keys nor queued_max */
 };
 
 static int add_row(struct sqlite_store *store, const struct store_new *entry, int64_t now, bool *ret_new,
                    struct error *err)
 {
-    struct sqlite_position position;
+    struct sqlite_queue_position position;
     *ret_new = false;
-    if (sqlite_find_position(store, entry->client.name, entry->client.running_max, entry->queue, entry->priority,
-                             &position, err) < 0 ||
+    if (sqlite_choose_position(store, entry->client.name, entry->client.running_max, entry->queue, entry->priority,
+                               &position, err) < 0 ||
         sqlite_run(&store->writer, QUERY_INSERT, err, "tititiii", entry->token, (int64_t)entry->priority, entry->queue,
                    now, entry->client.name, position.tag, (int64_t)position.parked,
                    (int64_t)entry->client.running_max) < 0)
         return -1;
     if (sqlite3_changes(store->writer.db) == 0)
-        return 0; /* it is there already: a repeated add of the same token is the same add */
+        return 0; /* the token exists: a repetition of the same add */
     int64_t seq = sqlite3_last_insert_rowid(store->writer.db);
     if (sqlite_run(&store->writer, QUERY_PAYLOAD_PUT, err, "ib", seq, entry->payload) < 0)
         return -1;
@@ -111,48 +111,7 @@ int sqlite_add(struct store *base, const struct store_new news[], size_t len, st
                          err);
 }
 
-/* ---- heartbeat, worker list ---- */
-
-static void note_worker(struct sqlite_store *store, const struct store_worker *worker)
-{
-    (void)pthread_mutex_lock(&store->lock);
-    size_t i = 0;
-    while (i < store->workers_len && strcmp(store->workers[i].name, worker->name) != 0)
-        i++;
-    if (i == store->workers_len) {
-        store->workers = sqlite_grow(store->workers, store->workers_len, &store->workers_cap, sizeof *store->workers);
-        store->workers[i] = (struct sqlite_worker){ 0 };
-        (void)snprintf(store->workers[i].name, sizeof store->workers[i].name, "%s", worker->name);
-        store->workers_len++;
-    }
-    store->workers[i].slots = worker->slots;
-    store->workers[i].busy_milli = worker->busy_milli;
-    store->workers[i].running = worker->running;
-    store->workers[i].beat_ms = clock_mono_us() / 1000;
-    (void)pthread_mutex_unlock(&store->lock);
-}
-
-int sqlite_forget_worker(struct store *base, const char *name, struct error *err)
-{
-    struct sqlite_store *store = sqlite_of(base);
-    (void)err;
-    (void)pthread_mutex_lock(&store->lock);
-    for (size_t i = 0; i < store->workers_len; i++)
-        if (strcmp(store->workers[i].name, name) == 0)
-            store->workers[i--] = store->workers[--store->workers_len];
-    (void)pthread_mutex_unlock(&store->lock);
-    return 0;
-}
-
-static void forget_dead_workers(struct sqlite_store *store)
-{
-    uint64_t now = clock_mono_us() / 1000;
-    (void)pthread_mutex_lock(&store->lock);
-    for (size_t i = 0; i < store->workers_len; i++)
-        if (store->workers[i].beat_ms + store->lease_ms < now)
-            store->workers[i--] = store->workers[--store->workers_len];
-    (void)pthread_mutex_unlock(&store->lock);
-}
+/* ---- heartbeat ---- */
 
 struct beat_op {
     const struct store_lease *leases;
@@ -187,7 +146,7 @@ int sqlite_heartbeat(struct store *base, const struct store_worker *worker, stru
                      struct error *err)
 {
     struct sqlite_store *store = sqlite_of(base);
-    note_worker(store, worker);
+    sqlite_note_worker(store, worker);
     while (len > 0) {
         enum store_lease_state states[64];
         size_t part = len < 64 ? len : 64;
@@ -204,7 +163,7 @@ int sqlite_heartbeat(struct store *base, const struct store_worker *worker, stru
 
 /* ---- ends ---- */
 
-/* Out of QUEUED or PROCESSING into a final state; the row keeps what clients ask for, the payload goes. */
+/* From QUEUED or PROCESSING to a final state.  Keeps what clients read and deletes the payload. */
 static int end_row(struct sqlite_store *store, const char *token, const struct row *row, enum submission_state state,
                    struct text result, bool cancelled, const char *worker, struct error *err)
 {
@@ -224,7 +183,7 @@ static int end_row(struct sqlite_store *store, const char *token, const struct r
                                                       .client_waiting = waited ? -1 : 0,
                                                       .client_active = was_active ? -1 : 0 });
     sqlite_note_event(store, token, state, cancelled);
-    return was_active ? sqlite_client_ended(store, row->client, err) : 0;
+    return was_active ? sqlite_client_run_ended(store, row->client, err) : 0;
 }
 
 struct end_op {
@@ -244,7 +203,7 @@ static int apply_finish(struct sqlite_store *store, void *what, struct error *er
         return found;
     if (row.attempt != op->attempt)
         return 0;
-    if (row.state != SUBMISSION_PROCESSING) { /* perhaps by this very call, whose answer was lost */
+    if (row.state != SUBMISSION_PROCESSING) { /* true if the answer of an earlier finish of this worker was lost */
         op->done = submission_state_is_final(row.state) && strcmp(row.worker, op->worker) == 0;
         return 0;
     }
@@ -289,7 +248,7 @@ int sqlite_cancel(struct store *base, const char *token, bool *ret_cancelled, st
 
 /* ---- back into the queue ---- */
 
-/* Its seq stays, so it stands where it stood: at the front. */
+/* The seq is unchanged, so the submission returns to its old position, near the front. */
 static int requeue_row(struct sqlite_store *store, const char *token, const struct row *row, struct error *err)
 {
     if (sqlite_run(&store->writer, QUERY_REQUEUE, err, "iii", row->seq, (int64_t)clock_wall_ms(), (int64_t)row->lost) <
@@ -323,7 +282,7 @@ int sqlite_release(struct store *base, const char *token, uint32_t attempt, stru
     return sqlite_commit(sqlite_of(base), &(struct sqlite_op){ .apply = apply_release, .what = &op }, err);
 }
 
-static int give_up(struct sqlite_store *store, const char *token, const struct row *row, struct error *err)
+static int make_dead_letter(struct sqlite_store *store, const char *token, const struct row *row, struct error *err)
 {
     char reason[128];
     int len = snprintf(reason, sizeof reason, "given up after %u attempts: each worker that ran it stopped answering",
@@ -353,7 +312,7 @@ int sqlite_expire_leases(struct sqlite_store *store, int64_t mono_ms, bool *ret_
             return -1;
         assert(found == 1 && row.state == SUBMISSION_PROCESSING);
         row.lost++;
-        int moved = row.lost >= store->attempts_max ? give_up(store, tokens[i], &row, err)
+        int moved = row.lost >= store->attempts_max ? make_dead_letter(store, tokens[i], &row, err)
                                                     : requeue_row(store, tokens[i], &row, err);
         if (moved < 0)
             return -1;
@@ -362,7 +321,7 @@ int sqlite_expire_leases(struct sqlite_store *store, int64_t mono_ms, bool *ret_
     return 0;
 }
 
-static int drop_old(struct sqlite_store *store, bool *ret_more, struct error *err)
+static int delete_expired(struct sqlite_store *store, bool *ret_more, struct error *err)
 {
     int64_t now = (int64_t)clock_wall_ms();
     int64_t seqs[256];
@@ -390,7 +349,7 @@ static int apply_reap_expired(struct sqlite_store *store, void *what, struct err
 {
     bool *ret_more = what, more_leases = false, more_old = false;
     if (sqlite_expire_leases(store, (int64_t)(clock_mono_us() / 1000), &more_leases, err) < 0 ||
-        drop_old(store, &more_old, err) < 0)
+        delete_expired(store, &more_old, err) < 0)
         return -1;
     *ret_more = more_leases || more_old;
     return 0;
@@ -399,9 +358,9 @@ static int apply_reap_expired(struct sqlite_store *store, void *what, struct err
 int sqlite_reap_expired(struct store *base, struct error *err)
 {
     struct sqlite_store *store = sqlite_of(base);
-    forget_dead_workers(store);
+    sqlite_forget_dead_workers(store);
     bool more = true;
-    while (more) /* in parts, so that others get their commits in between */
+    while (more) /* in parts, so that other commits get through in between */
         if (sqlite_commit(store, &(struct sqlite_op){ .apply = apply_reap_expired, .what = &more }, err) < 0)
             return -1;
     return 0;
