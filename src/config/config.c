@@ -1,6 +1,5 @@
 /*
- * config: default < file < environment < command line, each value checked where it comes in, so that the error
- * can name its source; then what only shows once all are known.
+ * config: each value is checked where it is read, so that the error can name its source.
  */
 #include "config/config.h"
 
@@ -32,12 +31,12 @@ static const struct config_field *find_field(const char *key)
     return NULL;
 }
 
-static void *slot_of(struct config *config, const struct config_field *field)
+static void *value_of(struct config *config, const struct config_field *field)
 {
     return (char *)config + field->at;
 }
 
-/* A number, perhaps with k, m or g behind it. */
+/* Parses a number with an optional suffix k, m or g. */
 static int parse_uint(const char *value, uint64_t *ret)
 {
     struct text digits = text_of(value);
@@ -93,7 +92,7 @@ static int check_string(const struct config_field *field, const char *value, str
     return 0;
 }
 
-/* What a number may be; everything not listed may be anything up to 2^53 (what JSON readers keep exactly). */
+/* Ranges of numbers.  Those not listed reach from 0 to 2^53, the largest that JSON readers represent exactly. */
 #define NUMBER_MAX (UINT64_C(1) << 53)
 static const struct {
     const char *key;
@@ -101,7 +100,7 @@ static const struct {
 } ranges[] = {
     { "redis_port", 1, 65535 },
     { "slots", 0, 4096 },
-    /* Above every account of the host, and below the ids the kernel keeps for "nobody knows" (-1, -2). */
+    /* Above all accounts of the host, and below the IDs -1 and -2, which the kernel reserves. */
     { "uid_base", 65536, UINT32_MAX - 65536 },
     { "max_requests", 1, 1000 },
     { "max_body_bytes", 1024, UINT64_C(1) << 30 },
@@ -140,7 +139,7 @@ static int check_range(const struct config_field *field, uint64_t value, struct 
     return 0;
 }
 
-/* Words whose form is known beforehand. */
+/* Checks strings that have a fixed form. */
 static int check_form(const struct config_field *field, const char *value, struct error *err)
 {
     char host[64], shown[CONFIG_SHOWN_BYTES];
@@ -155,11 +154,11 @@ static int check_form(const struct config_field *field, const char *value, struc
         strncmp(value, "rediss://", 9) != 0 && strncmp(value, "-,", 2) != 0 &&
         (strncmp(value, "sqlite:", 7) != 0 || value[7] == '\0')) {
         config_mask(value, shown);
-        return error_set(err, ERROR_SETUP, 0, "store = %s: expected redis://..., rediss://..., sqlite:FILE or nothing",
-                         shown);
+        return error_set(err, ERROR_SETUP, 0,
+                         "store = %s: expected redis://..., rediss://..., sqlite:FILE or an empty value", shown);
     }
     if ((strcmp(field->key, "data") == 0 || strcmp(field->key, "user") == 0) && value[0] == '\0')
-        return error_set(err, ERROR_SETUP, 0, "%s: expected a name, got nothing", field->key);
+        return error_set(err, ERROR_SETUP, 0, "%s: expected a name, got an empty value", field->key);
     return 0;
 }
 
@@ -174,20 +173,21 @@ static int assign(struct config *config, const struct config_field *field, const
     case CONFIG_TYPE_OF_SECRET:
         if (check_string(field, value, err) < 0 || check_form(field, value, err) < 0)
             return -1;
-        (void)snprintf(slot_of(config, field), CONFIG_STRING_BYTES, "%s", value);
+        (void)snprintf(value_of(config, field), CONFIG_STRING_BYTES, "%s", value);
         break;
     case CONFIG_TYPE_OF_UINT:
         if (parse_uint(value, &number) < 0)
-            return error_set(err, ERROR_SETUP, 0, "%s = %.64s: expected a whole number, perhaps with k, m or g",
-                             field->key, value);
+            return error_set(err, ERROR_SETUP, 0,
+                             "%s = %.64s: expected a whole number with an optional suffix k, m or g", field->key,
+                             value);
         if (check_range(field, number, err) < 0)
             return -1;
-        memcpy(slot_of(config, field), &number, sizeof number);
+        memcpy(value_of(config, field), &number, sizeof number);
         break;
     case CONFIG_TYPE_OF_BOOL:
         if (parse_bool(value, &truth) < 0)
             return error_set(err, ERROR_SETUP, 0, "%s = %.64s: expected true or false", field->key, value);
-        memcpy(slot_of(config, field), &truth, sizeof truth);
+        memcpy(value_of(config, field), &truth, sizeof truth);
         break;
     }
     memcpy((char *)config + field->source_at, &source, sizeof source);
@@ -250,13 +250,14 @@ void config_warn_deprecated(const struct config *config)
 static int take_file_entry(void *context, const struct ini_entry *entry, struct error *err)
 {
     if (entry->section[0] != '\0')
-        return error_set(err, ERROR_SETUP, 0, "the file has no sections, got [%.40s]", entry->section);
+        return error_set(err, ERROR_SETUP, 0, "unexpected section [%.40s]: the settings file has no sections",
+                         entry->section);
     if (entry->continues)
-        return error_set(err, ERROR_SETUP, 0, "%.64s: expected its value on one line", entry->key);
+        return error_set(err, ERROR_SETUP, 0, "%.64s: expected the value on one line", entry->key);
     return config_set(context, entry->key, entry->value, CONFIG_FILE, err);
 }
 
-/* The standard file may be missing; one that was asked for may not. */
+/* Only the standard file may be missing. */
 static int load_file(struct config *config, const char *file, struct error *err)
 {
     if (file == NULL) {
@@ -299,7 +300,7 @@ int config_load(struct config *config, const char *file, struct error *err)
 
     for (size_t i = 0; i < config_fields_len; i++)
         if (assign(&loaded, &config_fields[i], config_fields[i].standard, CONFIG_DEFAULT, err) < 0)
-            assert(0 && "a default that its own check refuses");
+            assert(0 && "a default fails its own check");
     if (load_file(&loaded, file, err) < 0)
         return -1;
     if (load_environment(&loaded, err) < 0)

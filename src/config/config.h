@@ -1,9 +1,9 @@
 /*
- * config: what holds for this process, and where each value came from.
+ * config: the settings of this process and the source of each value.
  *
- * Precedence: default < file (EVALX_CONFIG, else /etc/evalx/evalx.conf if it is there) < environment
- * < command line.  Read once at start, before threads; constant afterwards.  A value that makes no
- * sense is an ERROR_SETUP that names the value, its source and what was expected.
+ * Precedence: default < file (EVALX_CONFIG, else /etc/evalx/evalx.conf if it exists) < environment < command line.
+ * Settings are read once at start, before threads, and are constant afterwards.  An invalid value is an ERROR_SETUP that
+ * names the value, its source and what was expected.
  */
 #pragma once
 #include <stdbool.h>
@@ -22,66 +22,76 @@ enum config_source { CONFIG_DEFAULT, CONFIG_FILE, CONFIG_ENVIRONMENT, CONFIG_FLA
 #define CONFIG_LIST(X)                                                                                                 \
     X(listen, STRING, "EVALX_LISTEN", "listen", "0.0.0.0:3000", "address and port of the HTTP API")                    \
     X(worker_listen, STRING, "EVALX_WORKER_LISTEN", "worker_listen", "",                                               \
-      "address and port where a worker shows /metrics and /healthz; empty: nowhere")                                   \
+      "address and port where a worker serves /healthz and /metrics; empty: none")                                     \
     X(data, STRING, "EVALX_DATA", "data", "/var/lib/evalx", "folder of the SQLite store and the artifact cache")       \
-    X(store, STRING, "EVALX_STORE", "store", "", "redis://[user@]host[:port][/db][,...], sqlite:FILE, or empty")       \
-    X(redis_host, STRING, "REDIS_HOST", "redis_host", "", "Redis host; set, it chooses the Redis store")               \
-    X(redis_port, UINT, "REDIS_PORT", "redis_port", "6379", "Redis port")                                              \
-    X(redis_password, SECRET, "REDIS_PASSWORD", "redis_password", "", "Redis password")                                \
+    X(store, STRING, "EVALX_STORE", "store", "",                                                                       \
+      "the queue: redis://[user@]host[:port][/db][,...] or sqlite:FILE; empty: see redis_host")                        \
+    X(redis_host, STRING, "REDIS_HOST", "redis_host", "", "host of the Redis store; empty: SQLite in the data folder") \
+    X(redis_port, UINT, "REDIS_PORT", "redis_port", "6379", "port of the Redis store")                                 \
+    X(redis_password, SECRET, "REDIS_PASSWORD", "redis_password", "", "password of the Redis store")                   \
     X(redis_password_file, STRING, "EVALX_REDIS_PASSWORD_FILE", "redis_password_file", "",                             \
-      "file that holds it; empty: the credential redis-password of the unit, if there is one")                         \
-    X(redis_ca, STRING, "EVALX_REDIS_CA", "redis_ca", "", "rediss://: file of the authorities; empty: the system's")   \
-    X(redis_prefix, STRING, "EVALX_REDIS_PREFIX", "redis_prefix", "evalx", "first part of every Redis key")            \
+      "file with the Redis password; empty: the systemd credential redis-password, if any")                            \
+    X(redis_ca, STRING, "EVALX_REDIS_CA", "redis_ca", "",                                                              \
+      "file of CA certificates (PEM) for rediss://; empty: those of the system")                                       \
+    X(redis_prefix, STRING, "EVALX_REDIS_PREFIX", "redis_prefix", "evalx", "prefix of all Redis keys")                 \
     X(languages, STRING, "EVALX_LANGUAGES", "languages", "/etc/evalx/languages", "folder of the language files")       \
-    X(images, STRING, "EVALX_IMAGES", "images", "/opt/evalx/chroots", "folder of the images")                          \
-    X(slots, UINT, "EVALX_SLOTS", "slots", "0", "runs at the same time; 0: one a processor")                           \
-    X(user, STRING, "EVALX_USER", "user", "evalx", "user to become when started as root; nobody if there is none")     \
-    X(uid_base, UINT, "EVALX_UID_BASE", "uid_base", "2000000000", "first of the user ids programs run as")             \
-    X(requests_max, UINT, "MAX_REQUESTS", "max_requests", "100", "elements of one batch, at most")                     \
-    X(body_bytes_max, UINT, "EVALX_MAX_BODY_BYTES", "max_body_bytes", "16m", "bytes of one request body, at most")     \
-    X(queue_max, UINT, "EVALX_QUEUE_MAX", "queue_max", "100000", "submissions waiting, at most; then 503")             \
-    X(result_ttl_s, UINT, "RESULT_TTL_SECONDS", "result_ttl_seconds", "3600", "how long results are kept")             \
+    X(images, STRING, "EVALX_IMAGES", "images", "/opt/evalx/chroots", "folder of the language images")                 \
+    X(slots, UINT, "EVALX_SLOTS", "slots", "0", "programs that run at the same time; 0: one per processor")            \
+    X(user, STRING, "EVALX_USER", "user", "evalx",                                                                     \
+      "user to run as after dropping root; the default falls back to nobody")                                          \
+    X(uid_base, UINT, "EVALX_UID_BASE", "uid_base", "2000000000", "first of the user IDs that programs run as")        \
+    X(requests_max, UINT, "MAX_REQUESTS", "max_requests", "100", "maximum elements of a batch")                        \
+    X(body_bytes_max, UINT, "EVALX_MAX_BODY_BYTES", "max_body_bytes", "16m", "maximum size of a request body")         \
+    X(queue_max, UINT, "EVALX_QUEUE_MAX", "queue_max", "100000",                                                       \
+      "maximum waiting submissions; further ones get status 503")                                                      \
+    X(result_ttl_s, UINT, "RESULT_TTL_SECONDS", "result_ttl_seconds", "3600", "seconds that results are kept")         \
     X(idempotency_s, UINT, "EVALX_IDEMPOTENCY_SECONDS", "idempotency_seconds", "86400",                                \
-      "how long an Idempotency-Key is remembered")                                                                     \
+      "seconds that an Idempotency-Key is remembered")                                                                 \
     X(api_keys_file, STRING, "EVALX_API_KEYS_FILE", "api_keys_file", "",                                               \
-      "who may use the API, a line each: name:sha256[:queued_max[:running_max]]; empty: everybody")                    \
+      "file of API keys, one name:sha256[:queued_max[:running_max]] per line; empty: no key needed")                   \
     X(client_queued_max, UINT, "EVALX_CLIENT_QUEUED_MAX", "client_queued_max", "0",                                    \
-      "submissions of one API key waiting, at most, unless its line says another; then 429; 0: no limit")              \
-    X(client_running_max, UINT, "EVALX_CLIENT_RUNNING_MAX", "client_running_max", "0", "the same of those that run")   \
-    X(lease_ms, UINT, "EVALX_LEASE_MS", "lease_ms", "15000", "a worker that says nothing for so long loses its work")  \
+      "maximum waiting submissions per API key, further ones get status 429 (0: unlimited)")                           \
+    X(client_running_max, UINT, "EVALX_CLIENT_RUNNING_MAX", "client_running_max", "0",                                 \
+      "maximum running submissions per API key (0: unlimited)")                                                        \
+    X(lease_ms, UINT, "EVALX_LEASE_MS", "lease_ms", "15000",                                                           \
+      "milliseconds without a heartbeat after which a worker loses its submissions")                                   \
     X(attempts_max, UINT, "EVALX_ATTEMPTS_MAX", "attempts_max", "3",                                                   \
-      "times a submission is handed out before it fails")                                                              \
-    X(drain_s, UINT, "EVALX_DRAIN_SECONDS", "drain_seconds", "60", "how long SIGTERM waits for running work")          \
-    X(wait_s_max, UINT, "EVALX_WAIT_MAX_SECONDS", "wait_max_seconds", "60", "?wait=SECONDS, at most")                  \
-    X(connections_max, UINT, "EVALX_CONNECTIONS_MAX", "connections_max", "10000", "HTTP connections, at most")         \
-    X(connections_ip_max, UINT, "EVALX_CONNECTIONS_PER_IP", "connections_per_ip", "0", "of one address; 0: no limit")  \
+      "maximum attempts to run a submission before it fails")                                                          \
+    X(drain_s, UINT, "EVALX_DRAIN_SECONDS", "drain_seconds", "60",                                                     \
+      "maximum seconds that a stop waits for requests and running submissions")                                        \
+    X(wait_s_max, UINT, "EVALX_WAIT_MAX_SECONDS", "wait_max_seconds", "60", "maximum of ?wait=SECONDS")                \
+    X(connections_max, UINT, "EVALX_CONNECTIONS_MAX", "connections_max", "10000", "maximum HTTP connections")          \
+    X(connections_ip_max, UINT, "EVALX_CONNECTIONS_PER_IP", "connections_per_ip", "0",                                 \
+      "maximum HTTP connections per address (0: unlimited)")                                                           \
     X(request_deadline_s, UINT, "EVALX_REQUEST_DEADLINE_SECONDS", "request_deadline_seconds", "30",                    \
-      "a request must have arrived whole within so long")                                                              \
-    X(cache_bytes_max, UINT, "EVALX_CACHE_BYTES", "cache_bytes", "1g", "artifact cache, at most")                      \
+      "seconds within which a request must arrive completely")                                                         \
+    X(cache_bytes_max, UINT, "EVALX_CACHE_BYTES", "cache_bytes", "1g", "maximum size of the artifact cache")           \
     X(share_bytes_max, UINT, "EVALX_SHARE_BYTES", "share_bytes", "0",                                                  \
-      "compiled programs kept in Redis for all workers, at most (in each of several); 0: none")                        \
+      "maximum memory in Redis (in each, if several) for compiled programs that workers share; 0: none")               \
     X(result_cache_bytes, UINT, "EVALX_RESULT_CACHE_BYTES", "result_cache_bytes", "32m",                               \
-      "memory for runs of submissions with \"cache\": true, at most; 0: none is kept")                                 \
-    X(result_cache_s, UINT, "EVALX_RESULT_CACHE_SECONDS", "result_cache_seconds", "3600", "how long they are kept")    \
-    X(disk_bytes, UINT, "EVALX_DISK_BYTES", "disk_bytes", "256m", "size of a run's writable folders together")         \
+      "maximum memory for results of submissions with \"cache\": true; 0: none")                                       \
+    X(result_cache_s, UINT, "EVALX_RESULT_CACHE_SECONDS", "result_cache_seconds", "3600",                              \
+      "seconds that cached results are kept")                                                                          \
+    X(disk_bytes, UINT, "EVALX_DISK_BYTES", "disk_bytes", "256m", "maximum size of a run's writable folders together") \
     X(cpu_ms_max, UINT, "EVALX_CPU_MS_MAX", "cpu_ms_max", "60000", "ceiling of limits.cpu_time_ms")                    \
     X(wall_ms_max, UINT, "EVALX_WALL_MS_MAX", "wall_ms_max", "120000", "ceiling of limits.wall_time_ms")               \
     X(memory_bytes_max, UINT, "EVALX_MEMORY_BYTES_MAX", "memory_bytes_max", "2g", "ceiling of limits.memory_bytes")    \
     X(processes_max, UINT, "EVALX_PROCESSES_MAX", "processes_max", "256", "ceiling of limits.processes")               \
     X(output_bytes_max, UINT, "EVALX_OUTPUT_BYTES_MAX", "output_bytes_max", "16m", "ceiling of limits.output_bytes")   \
-    X(cors_origin, STRING, "EVALX_CORS_ORIGIN", "cors_origin", "*", "Access-Control-Allow-Origin; empty: no CORS")     \
+    X(cors_origin, STRING, "EVALX_CORS_ORIGIN", "cors_origin", "*",                                                    \
+      "Access-Control-Allow-Origin; empty: no CORS headers")                                                           \
     X(insecure_no_cgroup, BOOL, "EVALX_INSECURE_NO_CGROUP", "insecure_no_cgroup", "false",                             \
       "run without cgroup limits; never for untrusted programs")                                                       \
     X(sandbox_backend, STRING, "EVALX_SANDBOX_BACKEND", "sandbox_backend", "native",                                   \
-      "what sandboxes programs: native, or isolate (isolate 2.x)")                                                     \
-    X(isolate, STRING, "EVALX_ISOLATE", "isolate", "", "the isolate command; empty: the one on PATH")                  \
+      "implementation of the sandbox: native, or isolate (isolate 2.x)")                                               \
+    X(isolate, STRING, "EVALX_ISOLATE", "isolate", "", "path of the isolate command; empty: the one on PATH")          \
     X(denied_syscalls, STRING, "EVALX_DENIED_SYSCALLS", "denied_syscalls", "error",                                    \
       "effect of a denied system call: error (it fails with EPERM) or kill (the run ends)")                            \
     X(prestart, BOOL, "EVALX_PRESTART", "prestart", "true", "start interpreters before their program arrives")         \
-    X(pin, BOOL, "EVALX_PIN", "pin", "false", "the runs of a slot have one processor, and cannot take another")        \
+    X(pin, BOOL, "EVALX_PIN", "pin", "false", "pin the programs of each slot to one processor")                        \
     X(cpp_templates, BOOL, "EVALX_CPP_TEMPLATES", "cpp_templates", "true",                                             \
       "evalx prepare: let g++ instantiate common templates ahead of time")                                             \
-    X(log_level, STRING, "EVALX_LOG", "log", "info", "debug, info, warn or error")
+    X(log_level, STRING, "EVALX_LOG", "log", "info", "minimum level of log lines: debug, info, warn or error")
 
 #define CONFIG_STRING_BYTES 256
 
@@ -109,34 +119,31 @@ struct config {
 };
 
 /*
- * `file` NULL: the file named by EVALX_CONFIG (then it must exist), else the standard one if it exists.
- * Fills the whole struct.  An unknown key in the file is an error with file and line.  An environment variable
- * that is empty counts as not set.
+ * Fills the whole struct.  With `file` NULL it reads the file that EVALX_CONFIG names, which must exist, else the
+ * standard one if it exists.  An unknown key in the file is an error with file and line.  An empty environment variable
+ * counts as not set.
  */
 int config_load(struct config *config, const char *file, struct error *err);
 
-/* From the command line: `key` is a file key, as in "--set listen=127.0.0.1:3000".  Checked like the others. */
+/* Sets one value by its file key, as in "--set listen=127.0.0.1:3000", with the same checks as config_load. */
 int config_set(struct config *config, const char *key, const char *value, enum config_source source, struct error *err);
 
 /* Logs a warning for each deprecated name that was used. */
 void config_warn_deprecated(const struct config *config);
 
 /*
- * Once all settings are known, while this process may still read what only root may: takes redis_password from
- * redis_password_file, or from the file redis-password in the folder CREDENTIALS_DIRECTORY names (systemd's
- * LoadCredential=).  A password that was set itself wins.  A newline at the end does not count.  A named file that
- * cannot be read is an error; a credential that is not there, and a file that is empty, is no password.
+ * Reads redis_password from redis_password_file, or from the file redis-password in the folder CREDENTIALS_DIRECTORY
+ * (systemd's LoadCredential=).  Called once all settings are known, while the process can still read root's files.
+ * A redis_password that is set wins.  One newline at the end is ignored.  It is an error if redis_password_file cannot be
+ * read; a missing credential or an empty file means no password.
  */
 int config_take_secrets(struct config *config, struct error *err);
 
-/*
- * One line a value: key, value, where it came from.  Secrets show as "(set)" or "(not set)", passwords in URLs
- * as ***.
- */
+/* Prints one line per value: key, value, source.  Secrets show as "(set)" or "(not set)", passwords in URLs as ***. */
 void config_print(const struct config *config, FILE *out);
 int config_print_json(const struct config *config, FILE *out); /* -1, without *err: out of memory, or *out failed */
 
-/* Splits "ADDR:PORT", "[ADDR6]:PORT" or ":PORT"; host is "" for any address. */
+/* Splits "ADDR:PORT", "[ADDR6]:PORT" or ":PORT".  The host is "" for any address. */
 int config_split_listen(const char *listen, char ret_host[64], uint16_t *ret_port, struct error *err);
 
 /* True if the store is a Redis, which other processes share; false if it is the SQLite store of this process. */

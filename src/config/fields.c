@@ -1,4 +1,4 @@
-/* fields: the list of config.h as a table, and how a value is shown. */
+/* fields: see the header. */
 #include "config/fields.h"
 
 #include <assert.h>
@@ -32,7 +32,7 @@ const char *config_source_name(enum config_source source)
     case CONFIG_SECRET_FILE:
         return "secret file";
     }
-    assert(0 && "a source without a name");
+    assert(0 && "not a source");
     return "";
 }
 
@@ -45,8 +45,8 @@ enum config_source config_field_source(const struct config *config, const struct
 }
 
 /*
- * A password may hold any character, also '@', ',' and '/', where its writer forgot to escape it.  So the user
- * part of one URL is taken to end at the last '@' before the next URL begins: rather a host too few than a password.
+ * A password may contain any character, even an unescaped '@', ',' or '/'.  So the user part of a URL ends at the last
+ * '@' before the next URL.  This may hide a host, but never shows a password.
  */
 void config_mask(const char *value, char ret[CONFIG_SHOWN_BYTES])
 {
@@ -72,22 +72,22 @@ void config_mask(const char *value, char ret[CONFIG_SHOWN_BYTES])
 
 void config_field_show(const struct config *config, const struct config_field *field, char ret[CONFIG_SHOWN_BYTES])
 {
-    const void *slot = (const char *)config + field->at;
+    const void *value = (const char *)config + field->at;
     uint64_t number;
 
     switch (field->type) {
     case CONFIG_TYPE_OF_STRING:
-        config_mask(slot, ret);
+        config_mask(value, ret);
         break;
     case CONFIG_TYPE_OF_SECRET:
-        (void)snprintf(ret, CONFIG_SHOWN_BYTES, "%s", *(const char *)slot != '\0' ? "(set)" : "(not set)");
+        (void)snprintf(ret, CONFIG_SHOWN_BYTES, "%s", *(const char *)value != '\0' ? "(set)" : "(not set)");
         break;
     case CONFIG_TYPE_OF_UINT:
-        memcpy(&number, slot, sizeof number);
+        memcpy(&number, value, sizeof number);
         (void)snprintf(ret, CONFIG_SHOWN_BYTES, "%" PRIu64, number);
         break;
     case CONFIG_TYPE_OF_BOOL:
-        (void)snprintf(ret, CONFIG_SHOWN_BYTES, "%s", *(const bool *)slot ? "true" : "false");
+        (void)snprintf(ret, CONFIG_SHOWN_BYTES, "%s", *(const bool *)value ? "true" : "false");
         break;
     }
 }

@@ -1,4 +1,4 @@
-/* fields: the list of config.h as a table, for config.c, its JSON printer and its tests. */
+/* fields: CONFIG_LIST of config.h as a table, for config.c, its JSON printer and the tests. */
 #pragma once
 #include "base/buf.h"
 #include "config/config.h"
@@ -17,7 +17,7 @@ extern const size_t config_fields_len;
 const char *config_source_name(enum config_source source); /* "default", "file", "environment", "flag", ... */
 enum config_source config_field_source(const struct config *config, const struct config_field *field);
 
-/* The value as people may see it: secrets and passwords in URLs are masked. */
+/* The value for display: secrets and passwords in URLs are masked. */
 #define CONFIG_SHOWN_BYTES (CONFIG_STRING_BYTES + 8)
 void config_field_show(const struct config *config, const struct config_field *field, char ret[CONFIG_SHOWN_BYTES]);
 

@@ -1,9 +1,9 @@
 /*
- * ini_file: inih behind a reader of our own.
+ * ini_file: inih with its own line reader.
  *
- * inih calls its handler without a line number (as distributions build it) and splits long lines silently.  It does
- * ask for its lines one by one, though, so the reader below counts and checks them: while a handler runs, the
- * line it is about is the one handed out last.
+ * As distributions build it, inih calls its handler without a line number and silently splits long lines.  But it requests
+ * its lines one by one.  So the reader below counts and checks them; the entry that a handler gets is always on the
+ * line that was read last.
  */
 #include "config/ini_file.h"
 
@@ -19,10 +19,10 @@
 #define SECTION_BYTES_MAX 48 /* inih would cut a longer name */
 
 struct reading {
-    struct text rest; /* what was not handed out yet */
-    unsigned line;    /* number of the line handed out last */
-    bool is_indented; /* it begins with a blank, so it continues an entry if there is one */
-    bool has_entry;   /* an entry was seen since the last [section] */
+    struct text rest; /* not read yet */
+    unsigned line;    /* number of the last line read */
+    bool is_indented; /* that line begins with a blank, so it continues an entry if there is one */
+    bool has_entry;   /* an entry has followed the last [section] */
     ini_entry_handler *handler;
     void *context;
     bool wants_sections;
@@ -86,7 +86,7 @@ static char *next_line(char *line, int bytes, void *stream)
 
     reading->line++;
     if (len > LINE_BYTES_MAX || (int)len + 2 > bytes) {
-        fail(reading, "the line is longer than 198 bytes; continue it on an indented line");
+        fail(reading, "the line is longer than 198 bytes: continue it on an indented line");
         return NULL;
     }
     if (memchr(found.at, '\0', len) != NULL || !text_is_utf8(found)) {
@@ -136,7 +136,7 @@ static int read_text(struct text text, const char *name, ini_entry_handler *hand
     struct reading reading = {
         .rest = text, .handler = handler, .wants_sections = wants_sections, .context = context, .err = err
     };
-    /* inih goes on behind a line it does not understand; where ours failed first, ours is the one to tell. */
+    /* inih continues after a line it cannot parse.  If the handler failed before, its error is the one to report. */
     int line = ini_parse_stream(next_line, &reading, take_entry, &reading);
 
     if (reading.failed && (line <= 0 || (unsigned)line >= reading.line))
@@ -164,12 +164,12 @@ int ini_file_text(const char *path, struct buf *ret, struct error *err)
 {
     struct stat about;
 
-    /* O_NONBLOCK: a FIFO in the folder must not stop the start. */
+    /* O_NONBLOCK: opening a FIFO must not block. */
     auto_close int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0)
         return error_set(err, ERROR_SETUP, errno, "open %s", path);
     if (fstat(fd, &about) < 0)
-        return error_set(err, ERROR_SETUP, errno, "look at %s", path);
+        return error_set(err, ERROR_SETUP, errno, "stat %s", path);
     if (!S_ISREG(about.st_mode))
         return error_set(err, ERROR_SETUP, 0, "%s is not a regular file", path);
     if (about.st_size > INI_FILE_BYTES_MAX)

@@ -1,5 +1,5 @@
 /*
- * secrets: passwords that come in a file, so that they stand neither in an environment nor on a command line.
+ * secrets: passwords in files, so that they appear neither in an environment nor on a command line.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -14,7 +14,7 @@
 
 #define CREDENTIAL "redis-password"
 
-/* 0 with the text, or -1 with errno; EFBIG where it is more than a setting may hold. */
+/* 0 with the text, or -1 with errno; EFBIG if the text is too long for a setting. */
 static int read_secret(const char *path, char ret[CONFIG_STRING_BYTES])
 {
     size_t len = 0;
@@ -41,7 +41,7 @@ static int read_secret(const char *path, char ret[CONFIG_STRING_BYTES])
     return 0;
 }
 
-/* The credential's path; false where this process was given no credentials. */
+/* The path of the credential; false if systemd passed none. */
 static bool find_credential(char ret[PATH_MAX])
 {
     const char *folder = getenv("CREDENTIALS_DIRECTORY");
