@@ -1,4 +1,4 @@
-/* evalx dead: submissions that were given up, and putting them back. */
+/* evalx dead: lists dead submissions and returns them to the queue. */
 #include <stdio.h>
 #include <string.h>
 
@@ -9,8 +9,8 @@
 enum { OPTION_SERVER, OPTION_JSON };
 
 static const struct option_spec options[] = {
-    [OPTION_SERVER] = { "server", OPTION_VALUE, "URL", "else EVALX_SERVER, else http://127.0.0.1:3000" },
-    [OPTION_JSON] = { "json", OPTION_ALONE, NULL, "as JSON; of a list, one object a line" },
+    [OPTION_SERVER] = { "server", OPTION_VALUE, "URL", "server (default: EVALX_SERVER, then http://127.0.0.1:3000)" },
+    [OPTION_JSON] = { "json", OPTION_ALONE, NULL, "print JSON; a list has one object per line" },
 };
 
 static void print_row(const json_t *dead)
@@ -19,7 +19,7 @@ static void print_row(const json_t *dead)
                  json_text(dead, "died_at"), json_whole(dead, "attempts"), json_text(dead, "reason"));
 }
 
-/* One page; `next` becomes that of the page, or empty. */
+/* Prints one page.  `next` becomes the cursor of the next page, or empty. */
 static int list_page(struct http_client *http_client, bool as_json, char next[64], struct error *err)
 {
     auto_buf struct buf body = { 0 };
@@ -79,7 +79,7 @@ static int show_or_retry(struct http_client *http_client, const char *token, boo
     json_t *answer = NULL;
 
     if (!token_is_valid(text_of(token)))
-        return error_set(err, ERROR_REQUEST, 0, "\"%.40s\" is no token", token);
+        return error_set(err, ERROR_REQUEST, 0, "\"%.40s\" is not a token", token);
     (void)snprintf(path, sizeof path, "/dead/%s%s", token, retries ? "/retry" : "");
     if (operator_ask(http_client, path, retries, &body, &answer, err) < 0)
         return -1;
@@ -107,7 +107,7 @@ static int run(const struct invocation *invocation)
     if (lists && invocation->operands_len > 1)
         return usage_error(invocation->command, "unexpected \"%s\"", invocation->operands[1]);
     if (!lists && invocation->operands_len < 2)
-        return usage_error(invocation->command, "%s: the TOKEN is missing", verb);
+        return usage_error(invocation->command, "%s: TOKEN is missing", verb);
     if (http_client_open(invocation->values[OPTION_SERVER], &http_client, &err) < 0)
         return command_failed(&err);
     if (lists)
@@ -121,11 +121,12 @@ static int run(const struct invocation *invocation)
 const struct subcommand dead_command = {
     .name = "dead",
     .operands = "list|show TOKEN...|retry TOKEN...",
-    .summary = "submissions that were given up, and putting them back into their queue",
+    .summary = "list dead submissions, or return them to their queue",
     .details =
-        "\nA submission is given up when it has lost too many workers, and kept for 7 days, at most 1,000 of them.\n"
-        "retry gives it all its attempts again; done twice it is done once.  Where the server asks for API keys,\n"
-        "EVALX_API_KEY must be that of the client \"operator\"; otherwise the server must be on this machine.",
+        "\nA submission is dead when all its attempts ended with the loss of the worker.  At most 1,000 of them are\n"
+        "kept, for 7 days.  `retry` returns a submission to its queue with all its attempts; a repeated retry has no\n"
+        "further effect.  If the server requires API keys, EVALX_API_KEY must be the key of the client \"operator\".\n"
+        "Otherwise the server must be on this machine.",
     .options = options,
     .options_len = sizeof options / sizeof *options,
     .operands_min = 1,

@@ -1,4 +1,4 @@
-/* evalx languages: what can be run here, what is missing, and whether it really works. */
+/* evalx languages: which languages are available here, and whether they work. */
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
@@ -14,19 +14,19 @@
 enum { OPTION_JSON, OPTION_IMAGES, OPTION_MEASURE };
 
 static const struct option_spec options[] = {
-    [OPTION_JSON] = { "json", OPTION_ALONE, NULL, "as JSON" },
-    [OPTION_IMAGES] = { "images", OPTION_ALONE, NULL, "what images are built from, for evalx-images" },
-    [OPTION_MEASURE] = { "measure", OPTION_ALONE, NULL, "verify: also hello's usual time and smallest memory" },
+    [OPTION_JSON] = { "json", OPTION_ALONE, NULL, "print JSON" },
+    [OPTION_IMAGES] = { "images", OPTION_ALONE, NULL, "print what images are built from, for evalx-images" },
+    [OPTION_MEASURE] = { "measure", OPTION_ALONE, NULL, "with verify: also measure the hello test" },
 };
 
-/* Why it cannot be run here, in words for the operator; "" where it can. */
+/* Why the language is not available, for the operator; "" if it is. */
 static void reason_of(const struct language *language, char *ret, size_t size)
 {
     ret[0] = '\0';
     if (!language->available && language->missing.len > 0)
-        (void)snprintf(ret, size, "there is no %.*s", TEXT_ARG(language->missing));
+        (void)snprintf(ret, size, "%.*s does not exist", TEXT_ARG(language->missing));
     else if (!language->available)
-        (void)snprintf(ret, size, "image %s is not here: evalx-images build %s", language->image.at,
+        (void)snprintf(ret, size, "image %s is not installed: evalx-images build %s", language->image.at,
                        language->image.at);
 }
 
@@ -161,7 +161,7 @@ static int list(const struct invocation *invocation, const struct languages *lan
     return print_json(array);
 }
 
-/* Those named, or all that are available. */
+/* The named languages, or all that are available. */
 static int choose(const struct invocation *invocation, const struct languages *languages,
                   const struct language **ret_chosen, size_t *ret_len, struct error *err)
 {
@@ -170,7 +170,7 @@ static int choose(const struct invocation *invocation, const struct languages *l
     for (int i = 1; i < invocation->operands_len; i++) {
         const struct language *language = languages_find(languages, text_of(invocation->operands[i]));
         if (language == NULL)
-            return error_set(err, ERROR_MISSING, 0, "there is no language \"%s\"", invocation->operands[i]);
+            return error_set(err, ERROR_MISSING, 0, "unknown language \"%s\"", invocation->operands[i]);
         if (len < languages->len)
             ret_chosen[len++] = language;
     }
@@ -178,31 +178,31 @@ static int choose(const struct invocation *invocation, const struct languages *l
         if (languages->list[i].available)
             ret_chosen[len++] = &languages->list[i];
     if (len == 0)
-        return error_set(err, ERROR_SETUP, 0, "no language is installed: `evalx languages` says what is missing");
+        return error_set(err, ERROR_SETUP, 0, "no language is installed: `evalx languages` lists what is missing");
     *ret_len = len;
     return 0;
 }
 
-struct verifying {
+struct verification {
     struct local_run local_run;
     const struct config *config;
     const struct languages *languages;
     bool measures;
-    json_t *report; /* NULL: as text */
+    json_t *report; /* NULL: print text */
 };
 
-/* The proofs one by one, into `cases`; the first that fails is *err. */
-static int run_language_tests(struct verifying *verifying, const struct language *language,
+/* Runs the tests one by one and adds each to `cases`.  *err is the first failure. */
+static int run_language_tests(struct verification *verification, const struct language *language,
                               const struct language_tests *language_tests, json_t *cases,
-                              struct language_test_facts *ret_hello, struct error *err)
+                              struct language_test_stats *ret_hello, struct error *err)
 {
     int outcome = 0;
 
     for (size_t i = 0; i < language_tests->len; i++) {
         struct error why;
-        struct language_test_facts stats;
-        bool passes = language_test_run(&verifying->local_run, verifying->config, verifying->languages, language,
-                                        &language_tests->list[i], &stats, &why) == 0;
+        struct language_test_stats stats;
+        bool passes = language_test_run(&verification->local_run, verification->config, verification->languages,
+                                        language, &language_tests->list[i], &stats, &why) == 0;
         (void)json_object_set_new(cases, language_tests->list[i].name, passes ? json_true() : json_string(why.text));
         if (i == 0)
             *ret_hello = stats;
@@ -214,12 +214,12 @@ static int run_language_tests(struct verifying *verifying, const struct language
     return outcome;
 }
 
-/* What became of one language. */
+/* The outcome of one language. */
 struct finding {
-    const char *reason; /* why it does not work; NULL if it does */
+    const char *reason; /* of the first failure; NULL if all tests passed */
     json_t *cases;
-    struct language_test_facts hello;
-    struct language_test_measures measures; /* 0 where nothing was measured */
+    struct language_test_stats hello;
+    struct language_test_measures measures; /* 0 if not measured */
     uint64_t took_us;
 };
 
@@ -257,25 +257,25 @@ static void print_finding(const struct language *language, const struct finding 
         (void)printf("    %s\n", found->reason);
 }
 
-/* true if everything that proves it passed. */
-static bool verify_one(struct verifying *verifying, const struct language *language)
+/* true if all tests passed. */
+static bool verify_one(struct verification *verification, const struct language *language)
 {
     struct language_tests language_tests = { 0 };
     struct finding found = { .cases = json_object() };
     struct error err = { 0 };
     uint64_t begin_us = clock_mono_us();
 
-    bool works = language_tests_read(verifying->config, language, &language_tests, &err) == 0 &&
-                 run_language_tests(verifying, language, &language_tests, found.cases, &found.hello, &err) == 0;
+    bool works = language_tests_read(verification->config, language, &language_tests, &err) == 0 &&
+                 run_language_tests(verification, language, &language_tests, found.cases, &found.hello, &err) == 0;
     found.took_us = clock_mono_us() - begin_us;
-    if (works && verifying->measures) {
-        works = language_test_measure(&verifying->local_run, verifying->config, verifying->languages, language,
+    if (works && verification->measures) {
+        works = language_test_measure(&verification->local_run, verification->config, verification->languages, language,
                                       &language_tests.list[0], &found.measures, &err) == 0;
         found.hello.wall_us = found.measures.hello_us;
     }
     found.reason = works ? NULL : err.text;
-    if (verifying->report != NULL)
-        report_json(verifying->report, language, &found);
+    if (verification->report != NULL)
+        report_json(verification->report, language, &found);
     else
         print_finding(language, &found);
     (void)fflush(stdout);
@@ -287,24 +287,24 @@ static bool verify_one(struct verifying *verifying, const struct language *langu
 static int verify(const struct invocation *invocation, const struct config *config, const struct languages *languages)
 {
     const struct language **chosen = calloc(languages->len + 1, sizeof *chosen);
-    struct verifying verifying = { .config = config,
-                                   .languages = languages,
-                                   .measures = invocation_has(invocation, OPTION_MEASURE),
-                                   .report = invocation_has(invocation, OPTION_JSON) ? json_array() : NULL };
+    struct verification verification = { .config = config,
+                                         .languages = languages,
+                                         .measures = invocation_has(invocation, OPTION_MEASURE),
+                                         .report = invocation_has(invocation, OPTION_JSON) ? json_array() : NULL };
     struct error err = { 0 };
     size_t len = 0, working = 0;
 
     if (chosen == NULL || choose(invocation, languages, chosen, &len, &err) < 0 ||
-        local_run_open(config, languages, &verifying.local_run, &err) < 0) {
+        local_run_open(config, languages, &verification.local_run, &err) < 0) {
         free(chosen);
-        json_decref(verifying.report);
+        json_decref(verification.report);
         return command_failed(&err);
     }
     for (size_t i = 0; i < len; i++)
-        working += verify_one(&verifying, chosen[i]);
-    local_run_close(&verifying.local_run);
+        working += verify_one(&verification, chosen[i]);
+    local_run_close(&verification.local_run);
     free(chosen);
-    if (verifying.report != NULL && print_json(verifying.report) != EVALX_EXIT_OK)
+    if (verification.report != NULL && print_json(verification.report) != EVALX_EXIT_OK)
         return EVALX_EXIT_FAILURE;
     return working == len ? EVALX_EXIT_OK : EVALX_EXIT_FAILURE;
 }
@@ -333,9 +333,10 @@ static int run(const struct invocation *invocation)
 const struct subcommand languages_command = {
     .name = "languages",
     .operands = "[verify [ID...]]",
-    .summary = "what can be run on this machine, and what is missing",
-    .details = "\n`verify` runs the hello test of each available language (or of those named) in the sandbox, and the\n"
-               "tests of its file in the folder tests/; for that it must be started as root.",
+    .summary = "list the languages of this machine, and what is missing",
+    .details =
+        "\n`verify` runs tests of each available language, or of the named ones, in the sandbox: its hello test and\n"
+        "those in its file of the folder tests/.  This needs root.",
     .options = options,
     .options_len = sizeof options / sizeof *options,
     .operands_max = -1,

@@ -32,26 +32,26 @@
 enum { OPTION_AGAIN };
 
 static const struct option_spec options[] = {
-    [OPTION_AGAIN] = { "again", OPTION_ALONE, NULL, "also what is prepared already" },
+    [OPTION_AGAIN] = { "again", OPTION_ALONE, NULL, "also prepare languages that are up to date" },
 };
 
-/* What the child says; with it comes the bundle, if all went well. */
+/* The message of the child; the archive comes with it on success. */
 struct report {
     struct error err;
-    char said[512]; /* the script's last words: on stderr if there are any, else on stdout */
+    char output[512]; /* the end of the script's stderr, or of its stdout if stderr is empty */
 };
 
-static void take_last_words(const struct run_outcome *outcome, struct report *report)
+static void keep_output(const struct run_outcome *outcome, struct report *report)
 {
-    struct text said = buf_text(outcome->errors.len > 0 ? &outcome->errors : &outcome->output);
-    size_t len = said.len < sizeof report->said ? said.len : sizeof report->said - 1;
+    struct text text = buf_text(outcome->errors.len > 0 ? &outcome->errors : &outcome->output);
+    size_t len = text.len < sizeof report->output ? text.len : sizeof report->output - 1;
 
     if (len > 0)
-        memcpy(report->said, said.at + said.len - len, len);
-    report->said[len] = '\0';
+        memcpy(report->output, text.at + text.len - len, len);
+    report->output[len] = '\0';
 }
 
-/* In a box that is open; *ret_archive is what the script left. */
+/* Runs the script in an open slot.  *ret_archive is what it left in the box. */
 static int run_script(struct sandbox_slot *slot, const struct language *language, int *ret_archive,
                       struct report *report)
 {
@@ -87,12 +87,12 @@ static int run_script(struct sandbox_slot *slot, const struct language *language
     if (result < 0)
         return -1;
     enum verdict verdict = judge_run(&outcome.stats, buf_text(&outcome.output), NULL);
-    take_last_words(&outcome, report);
+    keep_output(&outcome, report);
     if (verdict != VERDICT_ACCEPTED)
-        result = error_set(err, ERROR_SANDBOX, 0, "its script ended as %s (exit code %d)", verdict_name(verdict),
-                           outcome.stats.exit_code);
+        result = error_set(err, ERROR_SANDBOX, 0, "the verdict of its script is %s (exit code %d)",
+                           verdict_name(verdict), outcome.stats.exit_code);
     else if (outcome.archive_fd < 0)
-        result = error_set(err, ERROR_SANDBOX, 0, "what its script made cannot be kept: more than %" PRIu64 " MiB",
+        result = error_set(err, ERROR_SANDBOX, 0, "the files of its script are too large: more than %" PRIu64 " MiB",
                            job.limits.disk_bytes >> 20);
     else
         *ret_archive = take_fd(&outcome.archive_fd);
@@ -115,7 +115,7 @@ static _Noreturn void be_child(const struct config *config, const struct languag
     exit(0);
 }
 
-/* The script's files in one descriptor, the caller's. */
+/* Runs the script in a child.  The caller owns *ret_archive. */
 static int make_archive(const struct config *config, const struct language *language, int *ret_archive,
                         struct report *report, struct error *err)
 {
@@ -137,9 +137,9 @@ static int make_archive(const struct config *config, const struct language *lang
     int got = packet_receive(answer, report, sizeof *report, &archive, 1, &fds, 0);
     while (waitpid(child, NULL, 0) < 0 && errno == EINTR)
         ;
-    report->said[sizeof report->said - 1] = '\0';
+    report->output[sizeof report->output - 1] = '\0';
     if (got != 1)
-        return error_set(err, ERROR_SANDBOX, got < 0 ? errno : 0, "the sandbox ended without an answer");
+        return error_set(err, ERROR_SANDBOX, got < 0 ? errno : 0, "the sandbox process ended without a result");
     if (fds != 1) {
         *err = report->err;
         err->text[sizeof err->text - 1] = '\0';
@@ -149,14 +149,14 @@ static int make_archive(const struct config *config, const struct language *lang
     return 0;
 }
 
-/* Of a script that did its work only those lines that are meant for people: what the JVM warns of is not. */
-static void print_notes(const char *said)
+/* Of a successful script only lines marked as notes are shown.  Others are noise, such as warnings of the JVM. */
+static void print_notes(const char *output)
 {
-    while (*said != '\0') {
-        size_t len = strcspn(said, "\n");
-        if (strncmp(said, "note: ", 6) == 0)
-            (void)printf("%-14s %.*s\n", "", (int)len, said);
-        said += len + (said[len] == '\n' ? 1 : 0);
+    while (*output != '\0') {
+        size_t len = strcspn(output, "\n");
+        if (strncmp(output, "note: ", 6) == 0)
+            (void)printf("%-14s %.*s\n", "", (int)len, output);
+        output += len + (output[len] == '\n' ? 1 : 0);
     }
 }
 
@@ -183,12 +183,12 @@ static int prepare_one(const struct config *config, const struct language *langu
         return -1;
     prepared_folder_sweep(folder, language->id, name);
     (void)printf("prepared after %.1f s: %.1f MB\n", (double)(clock_mono_us() - begin_us) / 1e6, (double)bytes / 1e6);
-    print_notes(report->said);
+    print_notes(report->output);
     return 0;
 }
 
-/* false if it could be prepared, and was not. */
-static bool prepare_and_tell(const struct config *config, const struct language *language, bool again)
+/* false if it failed. */
+static bool prepare_and_report(const struct config *config, const struct language *language, bool again)
 {
     struct report report = { 0 };
     struct error err = { 0 };
@@ -198,31 +198,31 @@ static bool prepare_and_tell(const struct config *config, const struct language 
     else if (language->prepare_script.len == 0)
         (void)printf("%-14s has nothing to prepare\n", language->id.at);
     else if (prepare_one(config, language, again, &report, &err) < 0) {
-        (void)printf("FAILS: %s\n%s%s", err.text, report.said,
-                     report.said[0] != '\0' && report.said[strlen(report.said) - 1] != '\n' ? "\n" : "");
+        (void)printf("FAILS: %s\n%s%s", err.text, report.output,
+                     report.output[0] != '\0' && report.output[strlen(report.output) - 1] != '\n' ? "\n" : "");
         return false;
     }
     (void)fflush(stdout);
     return true;
 }
 
-/* All that can be prepared, or those named. */
+/* The named languages, or all that have a script. */
 static int prepare(const struct invocation *invocation, const struct config *config, const struct languages *languages)
 {
-    bool again = invocation_has(invocation, OPTION_AGAIN), well = true;
+    bool again = invocation_has(invocation, OPTION_AGAIN), ok = true;
     struct error err = { 0 };
 
     for (int i = 0; i < invocation->operands_len; i++)
         if (languages_find(languages, text_of(invocation->operands[i])) == NULL) {
-            (void)error_set(&err, ERROR_MISSING, 0, "there is no language \"%s\"", invocation->operands[i]);
+            (void)error_set(&err, ERROR_MISSING, 0, "unknown language \"%s\"", invocation->operands[i]);
             return command_failed(&err);
         }
     for (int i = 0; i < invocation->operands_len; i++)
-        well &= prepare_and_tell(config, languages_find(languages, text_of(invocation->operands[i])), again);
+        ok &= prepare_and_report(config, languages_find(languages, text_of(invocation->operands[i])), again);
     for (size_t i = 0; invocation->operands_len == 0 && i < languages->len; i++)
         if (languages->list[i].available && languages->list[i].prepare_script.len > 0)
-            well &= prepare_and_tell(config, &languages->list[i], again);
-    return well ? EVALX_EXIT_OK : EVALX_EXIT_FAILURE;
+            ok &= prepare_and_report(config, &languages->list[i], again);
+    return ok ? EVALX_EXIT_OK : EVALX_EXIT_FAILURE;
 }
 
 static int run(const struct invocation *invocation)
@@ -234,7 +234,7 @@ static int run(const struct invocation *invocation)
     if (settings_load(invocation, &config, &err) < 0)
         return command_failed(&err);
     if (geteuid() != 0) {
-        (void)error_set(&err, ERROR_SETUP, 0, "what boxes see must be root's: use sudo");
+        (void)error_set(&err, ERROR_SETUP, 0, "prepared files must be owned by root: use sudo");
         return command_failed(&err);
     }
     if (settings_languages(&config, &languages, &err) < 0)
@@ -247,11 +247,12 @@ static int run(const struct invocation *invocation)
 const struct subcommand prepare_command = {
     .name = "prepare",
     .operands = "[LANGUAGE...]",
-    .summary = "what makes compilers start faster, made ahead (root)",
+    .summary = "build files with which compilers start faster (root)",
     .details =
-        "\nRuns the [prepare] script of each language that has one (or of those named) in the sandbox and keeps\n"
-        "what it makes below the images folder.  What is prepared and up to date is left as it is.  Servers and\n"
-        "workers use it from their next start; without it all works, only slower.",
+        "\nRuns the [prepare] script of each language that has one, or of the named languages, in the sandbox and "
+        "keeps\n"
+        "the files it creates below the images folder.  Languages that are up to date are skipped.  Servers and\n"
+        "workers use the files from their next start.  Everything works without them, only slower.",
     .options = options,
     .options_len = sizeof options / sizeof *options,
     .operands_max = -1,

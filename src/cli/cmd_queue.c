@@ -1,4 +1,4 @@
-/* evalx queue: what waits and runs, and who works on it. */
+/* evalx queue: waiting and running submissions, and the workers. */
 #include <stdio.h>
 
 #include "cli/commands.h"
@@ -7,8 +7,8 @@
 enum { OPTION_SERVER, OPTION_JSON };
 
 static const struct option_spec options[] = {
-    [OPTION_SERVER] = { "server", OPTION_VALUE, "URL", "else EVALX_SERVER, else http://127.0.0.1:3000" },
-    [OPTION_JSON] = { "json", OPTION_ALONE, NULL, "as JSON: {\"queue\": ..., \"workers\": ...}" },
+    [OPTION_SERVER] = { "server", OPTION_VALUE, "URL", "server (default: EVALX_SERVER, then http://127.0.0.1:3000)" },
+    [OPTION_JSON] = { "json", OPTION_ALONE, NULL, "print JSON: {\"queue\": ..., \"workers\": ...}" },
 };
 
 static void print_queue(const json_t *queue)
@@ -16,7 +16,7 @@ static void print_queue(const json_t *queue)
     size_t i;
     json_t *row;
 
-    (void)printf("%lld waiting, the oldest for %.1f s; %lld running; %lld dead\n", json_whole(queue, "waiting"),
+    (void)printf("%lld waiting (the oldest for %.1f s), %lld running, %lld dead\n", json_whole(queue, "waiting"),
                  json_number_value(json_object_get(queue, "oldest_wait_seconds")), json_whole(queue, "running"),
                  json_whole(queue, "dead"));
     if (json_array_size(json_object_get(queue, "languages")) == 0)
@@ -71,7 +71,7 @@ static int run(const struct invocation *invocation)
 const struct subcommand queue_command = {
     .name = "queue",
     .operands = "",
-    .summary = "what waits and runs on a server, and its workers",
+    .summary = "show the queue and the workers of a server",
     .options = options,
     .options_len = sizeof options / sizeof *options,
     .run = run,

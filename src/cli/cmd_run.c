@@ -1,4 +1,4 @@
-/* evalx run: one program in the sandbox, here and now. */
+/* evalx run: one program in the sandbox of this machine. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,13 +16,12 @@
 enum { OPTION_STDIN, OPTION_LANGUAGE, OPTION_TIMEOUT, OPTION_MEMORY, OPTION_EXPECTED, OPTION_JSON };
 
 static const struct option_spec options[] = {
-    [OPTION_STDIN] = { "stdin", OPTION_VALUE, "FILE",
-                       "what the program reads (-: this command's stdin); else nothing" },
-    [OPTION_LANGUAGE] = { "language", OPTION_VALUE, "NAME", "else by the file's suffix" },
-    [OPTION_TIMEOUT] = { "timeout", OPTION_VALUE, "SECONDS", "CPU time; the wall clock gets half as much again" },
-    [OPTION_MEMORY] = { "memory", OPTION_VALUE, "SIZE", "as 128m or 1g" },
-    [OPTION_EXPECTED] = { "expected", OPTION_VALUE, "FILE", "what it should print" },
-    [OPTION_JSON] = { "json", OPTION_ALONE, NULL, "the result as the HTTP API gives it" },
+    [OPTION_STDIN] = { "stdin", OPTION_VALUE, "FILE", "input of the program (-: stdin; default: empty)" },
+    [OPTION_LANGUAGE] = { "language", OPTION_VALUE, "NAME", "language (default: by the file name suffix)" },
+    [OPTION_TIMEOUT] = { "timeout", OPTION_VALUE, "SECONDS", "CPU time limit; the wall time limit is 1.5 times that" },
+    [OPTION_MEMORY] = { "memory", OPTION_VALUE, "SIZE", "memory limit, for example 128m or 1g" },
+    [OPTION_EXPECTED] = { "expected", OPTION_VALUE, "FILE", "expected output" },
+    [OPTION_JSON] = { "json", OPTION_ALONE, NULL, "print the result as JSON, as the HTTP API returns it" },
 };
 
 static int write_bytes(int fd, struct text bytes)
@@ -37,7 +36,7 @@ static int write_bytes(int fd, struct text bytes)
     return 0;
 }
 
-/* The array's one element, without its brackets. */
+/* Prints the only element of the array, without the brackets. */
 static int print_json(const struct result *result, struct error *err)
 {
     auto_buf struct buf encoded = { .max = RESULT_BYTES_MAX };
@@ -48,7 +47,7 @@ static int print_json(const struct result *result, struct error *err)
     return result->verdict == VERDICT_ACCEPTED ? EVALX_EXIT_OK : EVALX_EXIT_NOT_ACCEPTED;
 }
 
-/* Output to stdout, errors to stderr, as if the program had been called; then a line on why, where it is not plain. */
+/* Output to stdout and errors to stderr, as if the program had been called; then the verdict if it is not accepted. */
 static int pass_on(const struct result *result)
 {
     if (write_bytes(STDOUT_FILENO, result->output) < 0)
@@ -92,8 +91,8 @@ static int decode(const struct invocation *invocation, const struct config *conf
     return outcome;
 }
 
-static int run_in_box(const struct invocation *invocation, const struct config *config,
-                      const struct languages *languages, const struct submission *submission, struct error *err)
+static int run_in_sandbox(const struct invocation *invocation, const struct config *config,
+                          const struct languages *languages, const struct submission *submission, struct error *err)
 {
     struct local_run local_run;
     struct local_result result;
@@ -125,7 +124,7 @@ static int run(const struct invocation *invocation)
     if (decode(invocation, &config, &languages, &submission, &err) < 0) {
         (void)command_failed(&err);
     } else {
-        status = run_in_box(invocation, &config, &languages, &submission, &err);
+        status = run_in_sandbox(invocation, &config, &languages, &submission, &err);
         submission_done(&submission);
     }
     languages_done(&languages);
@@ -135,10 +134,11 @@ static int run(const struct invocation *invocation)
 const struct subcommand run_command = {
     .name = "run",
     .operands = "FILE [-- ARGUMENT...]",
-    .summary = "one program in the sandbox, here and now (root)",
-    .details = "\nIts exit status is the program's: 124 when it ran out of time, 128+N when signal N ended it, the\n"
-               "compiler's when it does not compile, 3 when it printed something else than --expected.\n"
-               "With --json: 0 if the result is \"accepted\", else 3.",
+    .summary = "run one program in the sandbox of this machine (root)",
+    .details = "\nThe exit status is that of the program, or 124 if it exceeded the time limit, 128+N if signal N "
+               "ended it, that\n"
+               "of the compiler if compilation failed, and 3 if the output differs from --expected.\n"
+               "With --json it is 0 if the result is \"accepted\", else 3.",
     .options = options,
     .options_len = sizeof options / sizeof *options,
     .operands_min = 1,

@@ -1,4 +1,4 @@
-/* evalx status: what became of a submission. */
+/* evalx status: the state and the results of a submission. */
 #include <jansson.h>
 
 #include "cli/commands.h"
@@ -7,9 +7,9 @@
 enum { OPTION_WAIT, OPTION_SERVER, OPTION_JSON };
 
 static const struct option_spec options[] = {
-    [OPTION_WAIT] = { "wait", OPTION_MAYBE_VALUE, "=SECONDS", "until it has ended (300 s)" },
-    [OPTION_SERVER] = { "server", OPTION_VALUE, "URL", "else EVALX_SERVER, else http://127.0.0.1:3000" },
-    [OPTION_JSON] = { "json", OPTION_ALONE, NULL, "the server's answer as it is" },
+    [OPTION_WAIT] = { "wait", OPTION_MAYBE_VALUE, "=SECONDS", "wait until it has ended (default: 300 s)" },
+    [OPTION_SERVER] = { "server", OPTION_VALUE, "URL", "server (default: EVALX_SERVER, then http://127.0.0.1:3000)" },
+    [OPTION_JSON] = { "json", OPTION_ALONE, NULL, "print the response of the server" },
 };
 
 static int run(const struct invocation *invocation)
@@ -25,10 +25,10 @@ static int run(const struct invocation *invocation)
         return EVALX_EXIT_USAGE;
     if (http_client_open(invocation->values[OPTION_SERVER], &http_client, &err) < 0)
         return command_failed(&err);
-    if (submission_ask(http_client, invocation->operands[0], wait_s, &body, &answer, &err) < 0)
+    if (poll_submission(http_client, invocation->operands[0], wait_s, &body, &answer, &err) < 0)
         status = command_failed(&err);
     else
-        status = submission_show(answer, &body, invocation_has(invocation, OPTION_JSON), wait_s > 0);
+        status = print_submission(answer, &body, invocation_has(invocation, OPTION_JSON), wait_s > 0);
     json_decref(answer);
     http_client_close(http_client);
     return status;
@@ -37,10 +37,10 @@ static int run(const struct invocation *invocation)
 const struct subcommand status_command = {
     .name = "status",
     .operands = "TOKEN",
-    .summary = "what became of a submission",
-    .details =
-        "\nThe exit status is 0 if every result is \"accepted\" or it has not ended, 3 if some are not, 1 if it\n"
-        "could not be run, is unknown, or has not ended within --wait.",
+    .summary = "show the state and the results of a submission",
+    .details = "\nThe exit status is 0 if every result is \"accepted\" or the submission has not ended, 3 if some "
+               "result is not\n"
+               "accepted, and 1 if the submission failed, is unknown or has not ended within --wait.",
     .options = options,
     .options_len = sizeof options / sizeof *options,
     .operands_min = 1,

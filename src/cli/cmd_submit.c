@@ -1,4 +1,4 @@
-/* evalx submit: a source file, or a batch as it is, to a server. */
+/* evalx submit: sends a source file or a batch to a server. */
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,14 +23,15 @@ enum {
 };
 
 static const struct option_spec options[] = {
-    [OPTION_LANGUAGE] = { "language", OPTION_VALUE, "NAME", "of a source file; else by its suffix" },
-    [OPTION_STDIN] = { "stdin", OPTION_VALUE, "FILE", "what the program reads; else nothing" },
-    [OPTION_TIMEOUT] = { "timeout", OPTION_VALUE, "SECONDS", "CPU time; the wall clock gets half as much again" },
-    [OPTION_MEMORY] = { "memory", OPTION_VALUE, "SIZE", "as 128m or 1g" },
-    [OPTION_EXPECTED] = { "expected", OPTION_VALUE, "FILE", "what it should print" },
-    [OPTION_WAIT] = { "wait", OPTION_MAYBE_VALUE, "=SECONDS", "until it has ended (300 s), then show the results" },
-    [OPTION_SERVER] = { "server", OPTION_VALUE, "URL", "else EVALX_SERVER, else http://127.0.0.1:3000" },
-    [OPTION_JSON] = { "json", OPTION_ALONE, NULL, "the server's answer as it is" },
+    [OPTION_LANGUAGE] = { "language", OPTION_VALUE, "NAME", "language (default: by the file name suffix)" },
+    [OPTION_STDIN] = { "stdin", OPTION_VALUE, "FILE", "input of the program (default: empty)" },
+    [OPTION_TIMEOUT] = { "timeout", OPTION_VALUE, "SECONDS", "CPU time limit; the wall time limit is 1.5 times that" },
+    [OPTION_MEMORY] = { "memory", OPTION_VALUE, "SIZE", "memory limit, for example 128m or 1g" },
+    [OPTION_EXPECTED] = { "expected", OPTION_VALUE, "FILE", "expected output" },
+    [OPTION_WAIT] = { "wait", OPTION_MAYBE_VALUE, "=SECONDS",
+                      "wait until it has ended (default: 300 s), show the results" },
+    [OPTION_SERVER] = { "server", OPTION_VALUE, "URL", "server (default: EVALX_SERVER, then http://127.0.0.1:3000)" },
+    [OPTION_JSON] = { "json", OPTION_ALONE, NULL, "print the response of the server" },
 };
 
 static bool is_source_option(size_t option)
@@ -38,7 +39,7 @@ static bool is_source_option(size_t option)
     return option <= OPTION_EXPECTED;
 }
 
-/* A batch is what ends in .json, or comes from stdin without a language. */
+/* A batch is a file named *.json, or stdin without --language. */
 static bool is_batch(const struct invocation *invocation)
 {
     const char *file = invocation->operands[0];
@@ -49,7 +50,7 @@ static bool is_batch(const struct invocation *invocation)
     return strcmp(file, "-") == 0 || (len > 5 && strcmp(file + len - 5, ".json") == 0);
 }
 
-/* A batch of one, of the source file.  The language files of this machine are a help, no need. */
+/* A batch with one element, the source file.  The language files of this machine help to guess the language. */
 static int batch_of_source(const struct invocation *invocation, struct buf *ret, struct error *err)
 {
     struct request_files files = {
@@ -86,7 +87,7 @@ static int batch_of_source(const struct invocation *invocation, struct buf *ret,
     return outcome;
 }
 
-/* Sends it; *ret_token is the server's. */
+/* Sends the batch.  The server assigns *ret_token. */
 static int send_batch(struct http_client *http_client, struct text batch, struct buf *ret_body, char ret_token[64],
                       struct error *err)
 {
@@ -106,7 +107,7 @@ static int send_batch(struct http_client *http_client, struct text batch, struct
         (void)snprintf(ret_token, 64, "%s", token);
     json_decref(decoded);
     *ret_body = answer.body;
-    return token != NULL ? 0 : error_set(err, ERROR_BUG, 0, "the server's answer has no token");
+    return token != NULL ? 0 : error_set(err, ERROR_BUG, 0, "the response of the server has no token");
 }
 
 static int submit(const struct invocation *invocation, struct http_client *http_client, uint32_t wait_s)
@@ -129,11 +130,11 @@ static int submit(const struct invocation *invocation, struct http_client *http_
             (void)printf("%s\n", token);
         return EVALX_EXIT_OK;
     }
-    if (submission_ask(http_client, token, wait_s, &body, &answer, &err) < 0) {
+    if (poll_submission(http_client, token, wait_s, &body, &answer, &err) < 0) {
         (void)fprintf(stderr, "evalx: submitted as %s\n", token);
         return command_failed(&err);
     }
-    int status = submission_show(answer, &body, as_json, true);
+    int status = print_submission(answer, &body, as_json, true);
     json_decref(answer);
     return status;
 }
@@ -148,7 +149,7 @@ static int run(const struct invocation *invocation)
         return EVALX_EXIT_USAGE;
     for (size_t i = 0; i < invocation->command->options_len; i++)
         if (is_batch(invocation) && is_source_option(i) && invocation_has(invocation, i))
-            return usage_error(invocation->command, "--%s is for a source file; a batch says it itself",
+            return usage_error(invocation->command, "--%s applies to a source file; a batch contains it",
                                options[i].name);
     if (is_batch(invocation) && invocation->operands_len > 1)
         return usage_error(invocation->command, "unexpected \"%s\"", invocation->operands[1]);
@@ -162,11 +163,11 @@ static int run(const struct invocation *invocation)
 const struct subcommand submit_command = {
     .name = "submit",
     .operands = "FILE|BATCH.json|- [-- ARGUMENT...]",
-    .summary = "a program or a batch of them to a server",
+    .summary = "submit a program or a batch to a server",
     .details =
-        "\nPrints the token; with --wait the results, and the exit status is 0 if every one is \"accepted\", 3 if\n"
-        "not, 1 if it could not be run or has not ended in time.  `-` reads a batch from stdin (with\n"
-        "--language: a source).",
+        "\nPrints the token.  With --wait it prints the results instead, and the exit status is 0 if every result is\n"
+        "\"accepted\", 3 if not, and 1 if the submission failed or has not ended in time.  `-` reads a batch from\n"
+        "stdin, or a source file with --language.",
     .options = options,
     .options_len = sizeof options / sizeof *options,
     .operands_min = 1,

@@ -7,7 +7,7 @@
 enum { OPTION_JSON };
 
 static const struct option_spec options[] = {
-    [OPTION_JSON] = { "json", OPTION_ALONE, NULL, "as JSON" },
+    [OPTION_JSON] = { "json", OPTION_ALONE, NULL, "print JSON" },
 };
 
 static int run(const struct invocation *invocation)

@@ -1,8 +1,7 @@
 /*
  * command_line: getopt_long over the tables of command_line.h.
  *
- * Options before the subcommand's name may only be those that all have, so that what a word means never depends on
- * what follows it.
+ * Only the common options may precede the subcommand.  So the meaning of a word never depends on what follows it.
  */
 #include "cli/command_line.h"
 
@@ -57,9 +56,9 @@ static void print_option(const char *name, enum option_value kind, const char *v
 static void print_common_options(bool own_config)
 {
     if (!own_config)
-        print_option("config", OPTION_VALUE, "FILE", "settings file instead of /etc/evalx/evalx.conf");
-    print_option("set", OPTION_VALUE, "KEY=VALUE", "one setting, over file and environment; may be repeated");
-    print_option("help", OPTION_ALONE, NULL, "this text");
+        print_option("config", OPTION_VALUE, "FILE", "settings file (default: /etc/evalx/evalx.conf)");
+    print_option("set", OPTION_VALUE, "KEY=VALUE", "override one setting; may be repeated");
+    print_option("help", OPTION_ALONE, NULL, "show this help");
 }
 
 static bool has_option(const struct subcommand *command, const char *name)
@@ -85,28 +84,28 @@ static int help_on(const struct subcommand *command)
     return EVALX_EXIT_OK;
 }
 
-static const struct subcommand *find_command(const struct subcommand *commands, const char *name)
+static const struct subcommand *find_command(const struct subcommand *const *commands, const char *name)
 {
-    for (const struct subcommand *command = commands; command->name != NULL; command++)
-        if (strcmp(command->name, name) == 0)
-            return command;
-    return NULL;
+    while (*commands != NULL && strcmp((*commands)->name, name) != 0)
+        commands++;
+    return *commands;
 }
 
-int command_line_help(const struct subcommand *commands, const char *name)
+int command_line_help(const struct subcommand *const *commands, const char *name)
 {
     if (name != NULL) {
         const struct subcommand *command = find_command(commands, name);
-        return command != NULL ? help_on(command) : usage_error(NULL, "there is no command \"%s\"", name);
+        return command != NULL ? help_on(command) : usage_error(NULL, "unknown command \"%s\"", name);
     }
-    (void)printf("usage: evalx [OPTIONS] [COMMAND] [...]\n\n"
-                 "evalx runs programs it does not trust, in a sandbox, and says what became of them.\n"
-                 "Without a command it is the server: HTTP on port 3000.\n\nCommands:\n");
-    for (const struct subcommand *command = commands; command->name != NULL; command++)
-        (void)printf("  %-10s  %s\n", command->name, command->summary);
+    (void)printf(
+        "usage: evalx [OPTIONS] [COMMAND] [...]\n\n"
+        "evalx runs untrusted programs in a sandbox and reports a verdict, the output and the resources used.\n"
+        "The default command is server: HTTP on port 3000.\n\nCommands:\n");
+    for (; *commands != NULL; commands++)
+        (void)printf("  %-10s  %s\n", (*commands)->name, (*commands)->summary);
     (void)printf("\nOptions of every command:\n");
     print_common_options(false);
-    (void)printf("\n'evalx COMMAND --help' tells more; so does the manual, evalx(1).\n");
+    (void)printf("\nSee 'evalx COMMAND --help' and the manual page evalx(1).\n");
     return EVALX_EXIT_OK;
 }
 
@@ -120,7 +119,7 @@ static int add_set(struct invocation *invocation, char *word)
     return EVALX_EXIT_OK;
 }
 
-/* The subcommand's own options, then those of all; its own win where a name is in both (check's --config). */
+/* The options of the subcommand, then the common ones.  The former win where both have a name (--config of check). */
 static void fill_long_options(const struct subcommand *command, struct option ret_options[])
 {
     static const struct option common[COMMON_OPTIONS] = {
@@ -144,7 +143,7 @@ static void fill_long_options(const struct subcommand *command, struct option re
     ret_options[len] = (struct option){ 0 };
 }
 
-/* Parses argv[1..] for the invocation's command; -1 to go on, else the exit status. */
+/* Parses argv[1..] for the command of the invocation.  -1 to continue, else the exit status. */
 static int parse_options(int argc, char **argv, struct invocation *invocation)
 {
     const struct subcommand *command = invocation->command;
@@ -152,7 +151,7 @@ static int parse_options(int argc, char **argv, struct invocation *invocation)
 
     fill_long_options(command, options);
     opterr = 0;
-    optind = 0; /* glibc: start anew */
+    optind = 0; /* glibc: restart the scan */
     for (int code; (code = getopt_long(argc, argv, ":h", options, NULL)) != -1;) {
         int status = EVALX_EXIT_OK;
         if (code == 'h' || code == CODE_HELP)
@@ -183,7 +182,7 @@ static int parse_options(int argc, char **argv, struct invocation *invocation)
     return -1;
 }
 
-/* Options before the subcommand; how many words they are, or -1 with *ret_status. */
+/* Parses the options before the subcommand.  Returns their number of words, or -1 with *ret_status. */
 static int parse_leading(int argc, char **argv, struct invocation *invocation, int *ret_status)
 {
     int at = 1;
@@ -210,10 +209,10 @@ static int parse_leading(int argc, char **argv, struct invocation *invocation, i
     return at - 1;
 }
 
-int command_line_run(int argc, char **argv, const struct subcommand *commands)
+int command_line_run(int argc, char **argv, const struct subcommand *const *commands)
 {
     static char *no_words[] = { (char *)"evalx", NULL };
-    struct invocation invocation = { .command = commands };
+    struct invocation invocation = { .command = commands[0] };
     int status = EVALX_EXIT_OK;
 
     if (argc < 1) {
@@ -232,7 +231,7 @@ int command_line_run(int argc, char **argv, const struct subcommand *commands)
     if (argc > 1 && argv[1][0] != '-') {
         invocation.command = find_command(commands, argv[1]);
         if (invocation.command == NULL)
-            return usage_error(NULL, "there is no command \"%s\"", argv[1]);
+            return usage_error(NULL, "unknown command \"%s\"", argv[1]);
         argc--;
         argv++;
     }

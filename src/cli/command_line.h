@@ -1,6 +1,7 @@
 /*
- * command_line: one table a subcommand says which options it has; parsing, --help and the usage errors come from it.
- * Options every subcommand has: --help, --config FILE, --set KEY=VALUE (repeated).
+ * command_line: parsing, --help and usage errors, from one table per subcommand.
+ *
+ * All subcommands have --help, --config FILE and --set KEY=VALUE (repeatable).
  */
 #pragma once
 #include <stdbool.h>
@@ -8,12 +9,12 @@
 
 #include "config/config.h"
 
-/* Exit statuses of evalx, as evalx(1) says. */
+/* Exit statuses of evalx, documented in evalx(1). */
 enum exit_status {
     EVALX_EXIT_OK = 0,
     EVALX_EXIT_FAILURE = 1,      /* something failed; the reason is on stderr */
     EVALX_EXIT_USAGE = 2,        /* the command line is wrong */
-    EVALX_EXIT_NOT_ACCEPTED = 3, /* all went well, but not every result is "accepted" */
+    EVALX_EXIT_NOT_ACCEPTED = 3, /* success, but some result is not "accepted" */
 };
 
 #define OPTIONS_MAX 12
@@ -24,7 +25,7 @@ enum option_value { OPTION_ALONE, OPTION_VALUE, OPTION_MAYBE_VALUE };
 struct option_spec {
     const char *name;
     enum option_value kind;
-    const char *value; /* how --help calls the value; NULL with OPTION_ALONE */
+    const char *value; /* name of the value in --help; NULL with OPTION_ALONE */
     const char *help;
 };
 
@@ -32,7 +33,7 @@ struct invocation;
 
 struct subcommand {
     const char *name;
-    const char *operands; /* as --help shows them; "" if there are none */
+    const char *operands; /* as shown by --help; "" for none */
     const char *summary;
     const char *details; /* further lines of --help, or NULL */
     const struct option_spec *options;
@@ -44,7 +45,7 @@ struct subcommand {
 /* The command line as a subcommand sees it; strings are argv's. */
 struct invocation {
     const struct subcommand *command;
-    const char *values[OPTIONS_MAX]; /* one an option of the table: NULL not given, "" given without a value */
+    const char *values[OPTIONS_MAX]; /* per option of the table: NULL if not given, "" if given without a value */
     char **operands;                 /* NULL-terminated */
     int operands_len;
     const char *config_file; /* NULL: not given */
@@ -57,14 +58,14 @@ static inline bool invocation_has(const struct invocation *invocation, size_t op
     return invocation->values[option] != NULL;
 }
 
-/* Finds the subcommand, parses, runs it; the exit status.  `commands` ends with a NULL name; the first is what
- * evalx does without one. */
-int command_line_run(int argc, char **argv, const struct subcommand *commands);
+/* Parses the command line, runs the subcommand and returns its exit status.  `commands` ends with NULL; the first one is
+ * the default. */
+int command_line_run(int argc, char **argv, const struct subcommand *const *commands);
 
-/* Prints what all subcommands are (name NULL) or one of them; EVALX_EXIT_OK, or EVALX_EXIT_USAGE where there is no such one. */
-int command_line_help(const struct subcommand *commands, const char *name);
+/* Prints the list of subcommands (name NULL) or the help of one.  EVALX_EXIT_OK, or EVALX_EXIT_USAGE if it is unknown. */
+int command_line_help(const struct subcommand *const *commands, const char *name);
 
-/* "evalx: TEXT" on stderr, with a hint at --help; EVALX_EXIT_USAGE. */
+/* Prints "evalx: TEXT" and a hint at --help on stderr; returns EVALX_EXIT_USAGE. */
 __attribute__((format(printf, 2, 3))) int usage_error(const struct subcommand *command, const char *fmt, ...);
-/* "evalx: TEXT" on stderr; EVALX_EXIT_FAILURE. */
+/* Prints "evalx: TEXT" on stderr; returns EVALX_EXIT_FAILURE. */
 int command_failed(const struct error *err);

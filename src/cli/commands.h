@@ -1,4 +1,4 @@
-/* commands: the subcommands, one a file; main.c lists them. */
+/* commands: the subcommands, one per file; main.c lists them. */
 #pragma once
 #include "cli/command_line.h"
 

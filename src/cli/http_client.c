@@ -1,4 +1,4 @@
-/* http: see the header. */
+/* http_client: see the header. */
 #include "cli/http_client.h"
 
 #include <curl/curl.h>
@@ -30,7 +30,7 @@ static size_t take_bytes(char *bytes, size_t one, size_t len, void *context)
     return buf_append(context, bytes, one * len, &ignored) < 0 ? 0 : one * len;
 }
 
-/* A proxy cannot reach this machine's own addresses. */
+/* A proxy cannot reach the loopback addresses of this machine. */
 static bool is_loopback(const char *server)
 {
     const char *host = strstr(server, "://");
@@ -99,10 +99,10 @@ static void set_up(struct http_client *http_client, const char *url, const struc
     }
 }
 
-static const char *advice(CURLcode code)
+static const char *hint(CURLcode code)
 {
     return code == CURLE_COULDNT_CONNECT || code == CURLE_COULDNT_RESOLVE_HOST
-               ? "; is evalx running there?  --server URL or EVALX_SERVER names another"
+               ? "; is evalx running there? --server URL or EVALX_SERVER selects another server"
                : "";
 }
 
@@ -118,7 +118,7 @@ int http_client_request(struct http_client *http_client, const char *path, const
     *ret = (struct http_answer){ .body = { .max = ANSWER_BYTES_MAX } };
     if (body != NULL) {
         headers = curl_slist_append(headers, "Content-Type: application/json");
-        headers = curl_slist_append(headers, "Expect:"); /* no pause before a large body */
+        headers = curl_slist_append(headers, "Expect:"); /* no delay before a large body */
     }
     if (http_client->key[0] != '\0')
         headers = curl_slist_append(headers, http_client->key);
@@ -129,7 +129,7 @@ int http_client_request(struct http_client *http_client, const char *path, const
     if (code != CURLE_OK) {
         http_answer_done(ret);
         return error_set(err, ERROR_STORE, 0, "%s: %s%s", http_client->server,
-                         http_client->reason[0] != '\0' ? http_client->reason : curl_easy_strerror(code), advice(code));
+                         http_client->reason[0] != '\0' ? http_client->reason : curl_easy_strerror(code), hint(code));
     }
     (void)curl_easy_getinfo(http_client->curl, CURLINFO_RESPONSE_CODE, &status);
     ret->status = (unsigned)status;
@@ -145,7 +145,7 @@ int http_client_refused(const struct http_answer *answer, struct error *err)
     (void)json_unpack(body, "{s:{s:s}}", "error", "field", &field);
     (void)error_set(err, answer->status == 404 ? ERROR_MISSING : ERROR_REQUEST, 0,
                     "the server refused (HTTP %u): %.240s", answer->status,
-                    message != NULL ? message : "it says not why");
+                    message != NULL ? message : "no reason given");
     if (field != NULL)
         (void)snprintf(err->field, sizeof err->field, "%s", field);
     json_decref(body);

@@ -1,5 +1,5 @@
 /*
- * http: one request to an evalx server, by libcurl, which is included nowhere else.
+ * http_client: requests to an evalx server, by libcurl.
  */
 #pragma once
 #include "base/buf.h"
@@ -13,14 +13,14 @@ struct http_answer {
 };
 void http_answer_done(struct http_answer *answer);
 
-/* EVALX_API_KEY, where it is set, goes with every request.
- * `server` as in "http://127.0.0.1:3000"; NULL: EVALX_SERVER, else that one. */
+/* `server` has the form "http://127.0.0.1:3000", which is also the default if it is NULL and EVALX_SERVER is not set.
+ * Every request carries the key of EVALX_API_KEY if that is set. */
 int http_client_open(const char *server, struct http_client **ret, struct error *err);
 void http_client_close(struct http_client *http_client); /* NULL is fine */
 
-/* -1 where no answer came; a status of 4xx or 5xx is an answer.  `body` of NULL is a GET. */
+/* A GET, or a POST of `body`.  A status of 4xx or 5xx is a response; -1 means that there was none. */
 int http_client_request(struct http_client *http_client, const char *path, const struct text *body, uint32_t timeout_s,
                         struct http_answer *ret, struct error *err);
 
-/* What an answer that is no 2xx says, as an error: the server's own words if it sent some. */
+/* Turns a response other than 2xx into an error, with the server's message if there is one.  Returns -1. */
 int http_client_refused(const struct http_answer *answer, struct error *err);

@@ -1,4 +1,4 @@
-/* proof: see the header. */
+/* language_test: see the header. */
 #include "cli/language_test.h"
 
 #include <assert.h>
@@ -69,7 +69,7 @@ static int take_entry(void *context, const struct ini_entry *entry, struct error
     if (language_test == NULL || strcmp(language_test->name, entry->section) != 0) {
         for (size_t i = 0; i < language_tests->len; i++)
             if (strcmp(language_tests->list[i].name, entry->section) == 0)
-                return error_set(err, ERROR_SETUP, 0, "section [%s] is there twice", entry->section);
+                return error_set(err, ERROR_SETUP, 0, "duplicate section [%s]", entry->section);
         language_test = add_language_test(language_tests, entry->section, err);
     }
     if (language_test == NULL)
@@ -77,13 +77,13 @@ static int take_entry(void *context, const struct ini_entry *entry, struct error
     while (field < LANGUAGE_TEST_FIELD_COUNT_ && strcmp(fields[field].name, entry->key) != 0)
         field++;
     if (field == LANGUAGE_TEST_FIELD_COUNT_)
-        return error_set(err, ERROR_SETUP, 0, "there is no key \"%.40s\"", entry->key);
+        return error_set(err, ERROR_SETUP, 0, "unknown key \"%.40s\"", entry->key);
     if (language_test->has[field] && !entry->continues)
-        return error_set(err, ERROR_SETUP, 0, "%s is there twice", entry->key);
+        return error_set(err, ERROR_SETUP, 0, "duplicate key %s", entry->key);
     if (entry->continues && !fields[field].is_block)
         return error_set(err, ERROR_SETUP, 0, "%s: expected one line", entry->key);
     language_test->has[field] = true;
-    /* "code =" alone on its line: the block begins on the next. */
+    /* With "code =" alone on its line the block begins on the next. */
     if (!entry->continues && entry->value[0] == '\0')
         return 0;
     return add_line(language_test, field, entry->value, err);
@@ -165,7 +165,7 @@ static json_t *args_of(const struct language_test *language_test)
     return args;
 }
 
-/* The request a client would send. */
+/* The request that a client would send. */
 static json_t *request_of(const struct language *language, const struct language_test *language_test)
 {
     json_t *request =
@@ -215,8 +215,8 @@ static int compare(const struct language_test *language_test, const struct resul
                          what->verdict == VERDICT_WRONG_ANSWER ? quoted_len(what->output) : 0,
                          what->output.at != NULL ? what->output.at : "");
     if (!contains(what->errors, part) && part[0] != '\0')
-        return error_set(err, ERROR_SANDBOX, 0, "%s: stderr has no \"%.60s\": %.*s", language_test->name, part,
-                         quoted_len(what->errors), what->errors.at != NULL ? what->errors.at : "");
+        return error_set(err, ERROR_SANDBOX, 0, "%s: stderr does not contain \"%.60s\": %.*s", language_test->name,
+                         part, quoted_len(what->errors), what->errors.at != NULL ? what->errors.at : "");
     if (language_test->has[LANGUAGE_TEST_EXIT] &&
         code != (int)strtol(text_or(language_test, LANGUAGE_TEST_EXIT, "0"), NULL, 10))
         return error_set(err, ERROR_SANDBOX, 0, "%s: expected exit status %s, got %d", language_test->name,
@@ -224,7 +224,7 @@ static int compare(const struct language_test *language_test, const struct resul
     return 0;
 }
 
-/* What the server would make of the request; the caller's. */
+/* Decodes the request as the server would.  The caller owns *ret. */
 static int submission_of(const struct config *config, const struct languages *languages,
                          const struct language *language, const struct language_test *language_test,
                          struct submission *ret, struct error *err)
@@ -234,7 +234,7 @@ static int submission_of(const struct config *config, const struct languages *la
 
     json_decref(request);
     if (text == NULL)
-        return error_set(err, ERROR_SETUP, 0, "%s: it is no UTF-8 text", language_test->name);
+        return error_set(err, ERROR_SETUP, 0, "%s is not UTF-8 text", language_test->name);
     int outcome = request_decode(text_of(text), REQUEST_SINGLE, languages, config, ret, err);
     free(text);
     return outcome < 0 ? error_within(err, "%s", language_test->name) : 0;
@@ -242,19 +242,19 @@ static int submission_of(const struct config *config, const struct languages *la
 
 int language_test_run(struct local_run *local_run, const struct config *config, const struct languages *languages,
                       const struct language *language, const struct language_test *language_test,
-                      struct language_test_facts *ret, struct error *err)
+                      struct language_test_stats *ret, struct error *err)
 {
     struct submission submission;
     struct local_result result;
 
-    *ret = (struct language_test_facts){ 0 };
+    *ret = (struct language_test_stats){ 0 };
     if (submission_of(config, languages, language, language_test, &submission, err) < 0)
         return -1;
     int outcome = local_run_test(local_run, &submission, &result, err);
     if (outcome == 0) {
         outcome = compare(language_test, &result.result, err);
         if (result.has_outcome)
-            *ret = (struct language_test_facts){ .compile_us = result.result.compile_us,
+            *ret = (struct language_test_stats){ .compile_us = result.result.compile_us,
                                                  .wall_us = result.result.stats.wall_us,
                                                  .memory_bytes = result.result.stats.memory_bytes };
         local_result_done(&result);
@@ -281,14 +281,15 @@ static int take_times(struct local_run *local_run, const struct submission *subm
         if (local_run_again(local_run, submission, first, &times[i], &verdict, err) < 0)
             return -1;
         if (verdict != VERDICT_ACCEPTED)
-            return error_set(err, ERROR_SANDBOX, 0, "hello: the same run again ended as %s", verdict_name(verdict));
+            return error_set(err, ERROR_SANDBOX, 0, "hello: the verdict of a repeated run is %s",
+                             verdict_name(verdict));
         pause_us = times[i] > PAUSE_US ? times[i] : PAUSE_US;
     }
     qsort(times, TIMED_RUNS, sizeof times[0], compare_times);
     return 0;
 }
 
-/* Halves the span in which the smallest limit lies, from the language's own limit on, which is enough. */
+/* Bisects between 0 and the limit of the language, which suffices. */
 static uint64_t find_smallest(struct local_run *local_run, struct submission *submission,
                               const struct local_result *first)
 {

@@ -1,4 +1,4 @@
-/* local: see the header. */
+/* local_run: see the header. */
 #include "cli/local_run.h"
 
 #include <errno.h>
@@ -21,7 +21,8 @@ int local_run_open(const struct config *config, const struct languages *language
 
     *ret = (struct local_run){ 0 };
     if (geteuid() != 0)
-        return error_set(err, ERROR_SETUP, 0, "sandboxes need root: use sudo (it is given up before the program runs)");
+        return error_set(err, ERROR_SETUP, 0,
+                         "the sandbox needs root: use sudo (evalx drops root before the program runs)");
     if (identity_find(config, &identity, err) < 0)
         return -1;
     if (daemon_start_sandbox(config, &ret->sandbox, err) < 0)
@@ -108,7 +109,7 @@ static int hello_submission(const struct config *config, const struct languages 
 
     json_decref(request);
     if (text == NULL)
-        return error_set(err, ERROR_SETUP, 0, "the hello test of %s is no UTF-8 text", language->id.at);
+        return error_set(err, ERROR_SETUP, 0, "the hello test of %s is not UTF-8 text", language->id.at);
     int outcome = request_decode(text_of(text), REQUEST_SINGLE, languages, config, ret, err);
     free(text);
     return outcome;
@@ -128,7 +129,7 @@ int local_run_hello(struct local_run *local_run, const struct config *config, co
         const struct result *what = &result.result;
         if (what->verdict != VERDICT_ACCEPTED)
             outcome = error_set(
-                err, ERROR_SANDBOX, 0, "its hello test ended as %s%s%.*s%s%.*s", verdict_name(what->verdict),
+                err, ERROR_SANDBOX, 0, "the verdict of its hello test is %s%s%.*s%s%.*s", verdict_name(what->verdict),
                 what->message.len > 0 ? ": " : "", TEXT_ARG(what->message), what->errors.len > 0 ? ": " : "",
                 (int)(what->errors.len < 160 ? what->errors.len : 160), what->errors.at != NULL ? what->errors.at : "");
         local_result_done(&result);

@@ -1,5 +1,5 @@
 /*
- * local: one box on this machine, for commands that run something here and now, without a store or threads.
+ * local_run: one sandbox slot, for commands that run programs in this process, without a store or threads.
  */
 #pragma once
 #include "model/result.h"
@@ -13,12 +13,12 @@ struct local_run {
     struct sandbox_slot *slot;
 };
 
-/* As root: starts the sandbox with the images of all languages that are here, gives root up, opens the box. */
+/* As root: starts the sandbox, registers the images of all available languages, drops root and opens the slot. */
 int local_run_open(const struct config *config, const struct languages *languages, struct local_run *ret,
                    struct error *err);
 void local_run_close(struct local_run *local_run);
 
-/* One test of a submission, compiled first.  The caller ends *ret with local_result_done. */
+/* Compiles and runs the first test of a submission.  The caller frees *ret with local_result_done. */
 struct local_result {
     struct compiled compiled;
     struct run_outcome outcome;
@@ -29,10 +29,10 @@ int local_run_test(struct local_run *local_run, const struct submission *submiss
                    struct error *err);
 void local_result_done(struct local_result *result);
 
-/* The same test again, from what was compiled for it; *ret_us is the time from the order to the answer, box and all. */
+/* Runs the same test again without compiling.  *ret_us is the time from request to result, including the box. */
 int local_run_again(struct local_run *local_run, const struct submission *submission, const struct local_result *first,
                     uint64_t *ret_us, enum verdict *ret_verdict, struct error *err);
 
-/* The language's hello test; 0 if it printed what it should, else *err says what it did instead. */
+/* Runs the hello test of the language.  0 if it passes, else *err describes what happened. */
 int local_run_hello(struct local_run *local_run, const struct config *config, const struct languages *languages,
                     const struct language *language, uint64_t *ret_us, struct error *err);

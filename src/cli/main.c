@@ -12,12 +12,27 @@ static int help_run(const struct invocation *invocation);
 static const struct subcommand help_command = {
     .name = "help",
     .operands = "[COMMAND]",
-    .summary = "what evalx can do, or one command in detail",
+    .summary = "list the commands, or describe one",
     .operands_max = 1,
     .run = help_run,
 };
 
-static struct subcommand commands[13]; /* the first is what evalx does without a command; the last stays empty */
+/* The first one is the default. */
+static const struct subcommand *const commands[] = {
+    &server_command,
+    &worker_command,
+    &run_command,
+    &submit_command,
+    &status_command,
+    &queue_command,
+    &dead_command,
+    &languages_command,
+    &prepare_command,
+    &check_command,
+    &version_command,
+    &help_command,
+    NULL,
+};
 
 static int help_run(const struct invocation *invocation)
 {
@@ -28,21 +43,14 @@ static int help_run(const struct invocation *invocation)
 
 int main(int argc, char **argv)
 {
-    const struct subcommand *const all[] = { &server_command,  &worker_command, &run_command,     &submit_command,
-                                             &status_command,  &queue_command,  &dead_command,    &languages_command,
-                                             &prepare_command, &check_command,  &version_command, &help_command };
-
-    _Static_assert(sizeof all / sizeof *all + 1 == sizeof commands / sizeof *commands, "the table has an end");
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
-        commands[i] = *all[i];
     /*
-     * Requests, inputs and outputs of many megabytes go back to the kernel when they are freed.  By itself malloc takes
-     * the first such free as a sign of more and keeps up to 32 MiB for each thread (mallopt(3), M_MMAP_THRESHOLD).
+     * Requests, inputs and outputs of many megabytes return to the kernel when they are freed.  By default malloc raises
+     * its threshold after the first such free and keeps up to 32 MiB per thread (mallopt(3), M_MMAP_THRESHOLD).
      */
     (void)mallopt(M_MMAP_THRESHOLD, LARGE_BYTES);
     request_init(); /* before any thread: the JSON library's hash seed */
     int status = command_line_run(argc, argv, commands);
-    /* What was printed to a full disk or a closed pipe was not printed. */
+    /* Output to a full disk or a closed pipe may be lost. */
     if (fflush(stdout) != 0 && status == EVALX_EXIT_OK) {
         (void)fputs("evalx: cannot write the output\n", stderr);
         return EVALX_EXIT_FAILURE;

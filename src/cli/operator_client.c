@@ -1,4 +1,4 @@
-/* asking: see the header. */
+/* operator_client: see the header. */
 #include "cli/operator_client.h"
 
 #define ANSWER_S 30u
@@ -19,7 +19,7 @@ int operator_ask(struct http_client *http_client, const char *path, bool posts, 
     json_t *decoded = json_loadb(answer.body.at != NULL ? answer.body.at : "", answer.body.len, JSON_ALLOW_NUL, NULL);
     if (decoded == NULL) {
         http_answer_done(&answer);
-        return error_set(err, ERROR_BUG, 0, "the server's answer is no JSON");
+        return error_set(err, ERROR_BUG, 0, "the response of the server is not JSON");
     }
     *ret_body = answer.body;
     *ret_answer = decoded;

@@ -17,7 +17,7 @@
 #include "sandbox/prepared.h"
 #include "sandbox/archive.h"
 
-#define UNFINISHED ".new"
+#define INCOMPLETE ".new"
 #define DEPTH_MAX (ARCHIVE_DEPTH_MAX + 1)
 
 int prepared_folder_open(const char *images_folder, const char *image, int *ret_folder, struct error *err)
@@ -32,11 +32,11 @@ int prepared_folder_open(const char *images_folder, const char *image, int *ret_
         int made = mkdir(path, 0755);
         *slash = '/';
         if (made < 0 && errno != EEXIST)
-            return error_set(err, ERROR_SETUP, errno, "make the folders of %s", path);
+            return error_set(err, ERROR_SETUP, errno, "create the folders of %s", path);
     }
     if (mkdir(path, 0755) < 0 && errno != EEXIST)
-        return error_set(err, ERROR_SETUP, errno, "make %s", path);
-    /* As the launcher will look at it. */
+        return error_set(err, ERROR_SETUP, errno, "create %s", path);
+    /* With the checks that the launcher makes. */
     auto_close int seen = -1;
     if (image_layers_open_prepared(images_folder, image, &seen, err) < 0)
         return -1;
@@ -54,7 +54,7 @@ bool prepared_folder_has(int folder, const char *name)
     return fstatat(folder, name, &status, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(status.st_mode);
 }
 
-/* The folder is root's own and holds no links but those that are removed as such. */
+/* The folder belongs to root.  Links in it are removed, not followed. */
 static void remove_tree(int folder, const char *name, int depth)
 {
     if (unlinkat(folder, name, 0) == 0 || depth == DEPTH_MAX)
@@ -74,19 +74,19 @@ int prepared_folder_put(int folder, const char *name, int archive, uint64_t *ret
 {
     struct stat status;
 
-    remove_tree(folder, UNFINISHED, 0);
-    if (fstat(archive, &status) < 0 || mkdirat(folder, UNFINISHED, 0755) < 0)
-        return error_set(err, ERROR_SETUP, errno, "make a folder for it");
-    auto_close int made = openat(folder, UNFINISHED, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    remove_tree(folder, INCOMPLETE, 0);
+    if (fstat(archive, &status) < 0 || mkdirat(folder, INCOMPLETE, 0755) < 0)
+        return error_set(err, ERROR_SETUP, errno, "create a folder for it");
+    auto_close int made = openat(folder, INCOMPLETE, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     int os = made < 0 ? errno : archive_unpack(archive, made);
     if (os == 0 && syncfs(made) < 0)
         os = errno;
     if (os == 0)
         remove_tree(folder, name, 0);
-    if (os == 0 && renameat(folder, UNFINISHED, folder, name) < 0)
+    if (os == 0 && renameat(folder, INCOMPLETE, folder, name) < 0)
         os = errno;
     if (os != 0) {
-        remove_tree(folder, UNFINISHED, 0);
+        remove_tree(folder, INCOMPLETE, 0);
         return error_set(err, ERROR_SETUP, os, "write its files");
     }
     *ret_bytes = (uint64_t)status.st_size;
@@ -94,7 +94,7 @@ int prepared_folder_put(int folder, const char *name, int archive, uint64_t *ret
 }
 
 /* "cpp-0123456789abcdef" of "cpp", but not "cpp-x-0123456789abcdef". */
-static bool is_of(const char *name, struct text id)
+static bool belongs_to(const char *name, struct text id)
 {
     return strlen(name) == id.len + 1 + PREPARED_FINGERPRINT_CHARS && memcmp(name, id.at, id.len) == 0 &&
            name[id.len] == '-' && strspn(name + id.len + 1, "0123456789abcdef") == PREPARED_FINGERPRINT_CHARS;
@@ -108,7 +108,7 @@ void prepared_folder_sweep(int folder, struct text id, const char *name)
     if (entries == NULL)
         return;
     for (struct dirent *entry; (entry = readdir(entries)) != NULL;)
-        if (is_of(entry->d_name, id) && strcmp(entry->d_name, name) != 0)
+        if (belongs_to(entry->d_name, id) && strcmp(entry->d_name, name) != 0)
             remove_tree(folder, entry->d_name, 0);
     (void)closedir(entries);
 }

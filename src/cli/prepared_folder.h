@@ -1,6 +1,6 @@
 /*
- * prepared_folder: IMAGES/.prepared/IMAGE, written by `evalx prepare` alone, as root (sandbox/prepared.h).  What is in it
- * under its name is whole and never changes.
+ * prepared_folder: IMAGES/.prepared/IMAGE, which only `evalx prepare` writes, as root (sandbox/prepared.h).
+ * A folder under its final name is complete and never changes.
  */
 #pragma once
 #include <stdbool.h>
@@ -9,14 +9,14 @@
 #include "base/error.h"
 #include "base/text.h"
 
-/* Makes it with what is missing above it, and locks it until *ret_folder is closed: one prepares at a time. */
+/* Creates it with its parents, and locks it against other `evalx prepare` until *ret_folder is closed. */
 int prepared_folder_open(const char *images_folder, const char *image, int *ret_folder, struct error *err);
 
-/* Is there one of that name, and so a whole one? */
+/* True if there is a complete folder of that name. */
 bool prepared_folder_has(int folder, const char *name);
 
-/* The bundle's files as the folder `name`, in place of one that is there; all of them or nothing. */
+/* Unpacks the archive as the folder `name` and replaces an older one.  On error nothing changes. */
 int prepared_folder_put(int folder, const char *name, int archive, uint64_t *ret_bytes, struct error *err);
 
-/* Removes what an earlier state of the language left, and what was never finished. */
+/* Removes the folders of earlier states of the language. */
 void prepared_folder_sweep(int folder, struct text id, const char *name);

@@ -1,4 +1,4 @@
-/* program: see the header. */
+/* request_builder: see the header. */
 #include "cli/request_builder.h"
 
 #include <errno.h>
@@ -40,7 +40,7 @@ int read_whole_file(const char *path, struct buf *ret, struct error *err)
     }
 }
 
-/* ".py" of "a/b.py"; "" where there is none. */
+/* ".py" of "a/b.py"; "" if there is none. */
 static const char *suffix_of(const char *path)
 {
     const char *slash = strrchr(path, '/');
@@ -56,8 +56,8 @@ static const char *guess_language(const char *path, const struct languages *lang
     if (suffix[0] == '\0')
         return NULL;
     if (languages == NULL)
-        return suffix + 1; /* "py" and the like are aliases */
-    /* Of several: one that is installed, then the one that is called so, then no version of another. */
+        return suffix + 1; /* suffixes such as "py" are aliases of languages */
+    /* Prefers installed languages, then the one of that name, then those that are not a version of another. */
     const struct language *named = languages_find(languages, text_of(suffix + 1)), *best = NULL;
     int best_score = -1;
     for (size_t i = 0; i < languages->len; i++) {
@@ -74,7 +74,7 @@ static const char *guess_language(const char *path, const struct languages *lang
 static int set_text(json_t *object, const char *key, struct text value, const char *path, struct error *err)
 {
     if (!text_is_utf8(value) || memchr(value.at != NULL ? value.at : "", 0, value.len) != NULL)
-        return error_set(err, ERROR_REQUEST, 0, "%s is no UTF-8 text", path);
+        return error_set(err, ERROR_REQUEST, 0, "%s is not UTF-8 text", path);
     json_t *string = json_stringn(value.at != NULL ? value.at : "", value.len);
     if (string == NULL || json_object_set_new(object, key, string) < 0)
         return error_set(err, ERROR_SETUP, ENOMEM, "%s", path);
@@ -121,7 +121,7 @@ static int set_args(json_t *object, const struct request_files *files, struct er
     for (int i = 0; i < files->args_len; i++)
         if (json_array_append_new(args, json_string(files->args[i])) < 0) {
             json_decref(args);
-            return error_set(err, ERROR_REQUEST, 0, "argument %d is no UTF-8 text", i + 1);
+            return error_set(err, ERROR_REQUEST, 0, "argument %d is not UTF-8 text", i + 1);
         }
     return json_object_set_new(object, "args", args) < 0 ? error_set(err, ERROR_SETUP, ENOMEM, "arguments") : 0;
 }
@@ -132,10 +132,10 @@ int request_from_files(const struct request_files *files, const struct languages
     const char *language = files->language != NULL ? files->language : guess_language(files->source, languages);
 
     if (language == NULL)
-        return error_set(err, ERROR_REQUEST, 0, "cannot tell the language of %s by its name: say --language",
+        return error_set(err, ERROR_REQUEST, 0, "cannot determine the language of %s by its name: use --language",
                          files->source);
     if (files->input != NULL && strcmp(files->input, "-") == 0 && strcmp(files->source, "-") == 0)
-        return error_set(err, ERROR_REQUEST, 0, "the program and its input cannot both come from stdin");
+        return error_set(err, ERROR_REQUEST, 0, "the program and its input cannot both be read from stdin");
     json_t *object = json_object();
     if (set_text(object, "language", text_of(language), "--language", err) < 0 ||
         set_text(object, "version", TEXT("*"), "version", err) < 0 ||

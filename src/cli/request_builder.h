@@ -1,6 +1,7 @@
 /*
- * program: a source file and what belongs to it, as one object of the HTTP API's requests; `evalx run` decodes it
- * through the same front door as the server, so both refuse the same things in the same words.
+ * request_builder: builds a request object of the HTTP API from a source file and its options.
+ *
+ * `evalx run` decodes it with the decoder of the server.  So both refuse the same requests with the same messages.
  */
 #pragma once
 #include <jansson.h>
@@ -10,7 +11,7 @@
 
 struct request_files {
     const char *source;   /* "-": stdin */
-    const char *language; /* NULL: by the source's suffix */
+    const char *language; /* NULL: by the suffix of the source */
     const char *input;    /* the program's stdin, a file or "-"; NULL: empty */
     const char *expected; /* a file, or NULL */
     const char *timeout;  /* seconds, or NULL */
@@ -19,9 +20,9 @@ struct request_files {
     int args_len;
 };
 
-/* `languages` may be NULL where no language files are at hand: then the suffix is what the server is asked for. */
+/* `languages` may be NULL without language files.  Then the suffix is the name of the language. */
 int request_from_files(const struct request_files *files, const struct languages *languages, json_t **ret,
                        struct error *err);
 
-/* A whole file ("-": stdin), at most 64 MiB. */
+/* Reads a whole file ("-": stdin) of at most 64 MiB. */
 int read_whole_file(const char *path, struct buf *ret, struct error *err);

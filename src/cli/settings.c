@@ -1,5 +1,5 @@
 /*
- * settings: see the header.  Runs before any thread, so the environment may be changed.
+ * settings: see the header.  This runs before any thread, so it may change the environment.
  */
 #include "cli/settings.h"
 
@@ -13,7 +13,7 @@
 #include "base/log.h"
 #include "sandbox/installed_languages.h"
 
-/* EVALX_STORE may carry a password: redis://:secret@host. */
+/* EVALX_STORE may contain a password: redis://:secret@host. */
 static const char *const secret_variables[] = {
 #define IS_SECRET_STRING(env)
 #define IS_SECRET_UINT(env)
@@ -25,8 +25,8 @@ static const char *const secret_variables[] = {
         "EVALX_STORE",
 };
 
-/* The variable's bytes lie where the kernel put them; unsetenv alone would leave them for /proc/PID/environ. */
-static void forget_variable(const char *name)
+/* Overwrites the value where the kernel stored it.  unsetenv alone would leave it visible in /proc/PID/environ. */
+static void erase_variable(const char *name)
 {
     char *value = getenv(name);
 
@@ -35,10 +35,10 @@ static void forget_variable(const char *name)
     (void)unsetenv(name);
 }
 
-static void forget_secrets(const struct invocation *invocation)
+static void erase_secrets(const struct invocation *invocation)
 {
     for (size_t i = 0; i < sizeof secret_variables / sizeof *secret_variables; i++)
-        forget_variable(secret_variables[i]);
+        erase_variable(secret_variables[i]);
     for (size_t i = 0; i < invocation->sets_len; i++) {
         char *value = strchr(invocation->sets[i], '=') + 1;
         if (strstr(invocation->sets[i], "password") != NULL || strchr(value, '@') != NULL)
@@ -46,7 +46,7 @@ static void forget_secrets(const struct invocation *invocation)
     }
 }
 
-/* So that build/evalx works in a clone: BUILD/evalx, BUILD/../languages. */
+/* Makes build/evalx work in a clone: BUILD/evalx uses BUILD/../languages. */
 static void find_languages_of_clone(struct config *config)
 {
     char folder[PATH_MAX];
@@ -77,7 +77,7 @@ static int apply_sets(const struct invocation *invocation, struct config *config
         const char *equals = strchr(invocation->sets[i], '=');
         size_t len = (size_t)(equals - invocation->sets[i]);
         if (len >= sizeof key)
-            return error_set(err, ERROR_SETUP, 0, "--set: there is no setting with so long a name");
+            return error_set(err, ERROR_SETUP, 0, "--set: unknown setting: the name is too long");
         memcpy(key, invocation->sets[i], len);
         key[len] = '\0';
         if (config_set(config, key, equals + 1, CONFIG_FLAG, err) < 0)
@@ -89,23 +89,17 @@ static int apply_sets(const struct invocation *invocation, struct config *config
 int settings_load(const struct invocation *invocation, struct config *config, struct error *err)
 {
     enum log_level level;
-
     int outcome = config_load(config, invocation->config_file, err);
     if (outcome == 0)
         outcome = apply_sets(invocation, config, err);
     if (outcome == 0)
         outcome = config_take_secrets(config, err);
-    forget_secrets(invocation);
+    erase_secrets(invocation);
     if (outcome < 0)
         return -1;
     find_languages_of_clone(config);
-    if (log_level_parse(config->log_level, &level) < 0)
-        return error_set(err, ERROR_SETUP, 0, "log: expected debug, info, warn or error, got \"%s\"",
-                         config->log_level);
-    log_set_level(level);
-    if (strcmp(config->denied_syscalls, "error") != 0 && strcmp(config->denied_syscalls, "kill") != 0)
-        return error_set(err, ERROR_SETUP, 0, "denied_syscalls: expected error or kill, got \"%s\"",
-                         config->denied_syscalls);
+    if (log_level_parse(config->log_level, &level) == 0) /* checked by config */
+        log_set_level(level);
     return 0;
 }
 

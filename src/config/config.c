@@ -150,6 +150,8 @@ static int check_form(const struct config_field *field, const char *value, struc
         return config_split_listen(value, host, &port, err) < 0 ? error_within(err, "%s", field->key) : 0;
     if (strcmp(field->key, "log") == 0 && log_level_parse(value, &level) < 0)
         return error_set(err, ERROR_SETUP, 0, "log = %s: expected debug, info, warn or error", value);
+    if (strcmp(field->key, "denied_syscalls") == 0 && strcmp(value, "error") != 0 && strcmp(value, "kill") != 0)
+        return error_set(err, ERROR_SETUP, 0, "denied_syscalls = %.64s: expected error or kill", value);
     if (strcmp(field->key, "store") == 0 && value[0] != '\0' && strncmp(value, "redis://", 8) != 0 &&
         strncmp(value, "rediss://", 9) != 0 && strncmp(value, "-,", 2) != 0 &&
         (strncmp(value, "sqlite:", 7) != 0 || value[7] == '\0')) {

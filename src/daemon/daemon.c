@@ -124,7 +124,7 @@ static int start_sandbox(struct daemon *daemon, struct error *err)
     return 0;
 }
 
-/* Connections, runs and stores all take descriptors; the usual soft limit of 1024 exists for programs that use select. */
+/* Connections, runs and stores take descriptors.  The usual soft limit of 1024 exists for programs that use select. */
 static void raise_file_limit(void)
 {
     struct rlimit limit;
@@ -324,7 +324,7 @@ static void daemon_stop(struct daemon *daemon, uint64_t drain_s)
     privileges_allow_leak_check();
 }
 
-/* `start_outcome`: of the start, whose error is in *err.  Nothing drains where it failed: no client was served yet. */
+/* `start_outcome` is that of the start, whose error is in *err.  A failed start does not drain: it served no client. */
 static int run_until_stop(struct daemon *daemon, int start_outcome, const char *state, const char *address,
                           struct error *err)
 {

@@ -4,7 +4,7 @@
  *   start:  sandbox (root, no thread yet) -> data folder -> root dropped -> store -> worker -> HTTP
  *   stop:   HTTP drains -> worker drains -> store -> sandbox; both drains share one deadline
  *
- * Call these before any thread exists.  They change the process for good: its user, its signal mask, its seccomp filter.
+ * Call these before any thread exists.  They permanently change the process: its user, signal mask and seccomp filter.
  */
 #pragma once
 #include "config/config.h"
@@ -13,9 +13,9 @@
 
 /*
  * Runs the HTTP API until SIGTERM or SIGINT, then drains and stops all parts.  Without a Redis in `config` it also runs
- * submissions, which needs root at the start.  Returns 0 after a clean stop.  Returns -1 with *err where the start failed
- * or the daemon could not continue; everything that was started has been stopped then, too.
- * `languages` is borrowed, and its require_available is set.
+ * submissions, which needs root at the start.  Returns 0 after a clean stop, or -1 with *err if the start failed or the
+ * daemon could not continue; it has stopped everything then, too.  `languages` is borrowed, and its require_available
+ * is set.
  */
 int daemon_run_server(const struct config *config, struct languages *languages, struct error *err);
 

@@ -1,5 +1,5 @@
 /*
- * privileges: the order below is the one that works: what needs a capability comes before the user id changes.
+ * privileges: the order of the calls matters.  Those that need a capability come before the change of the user ID.
  */
 #include "daemon/privileges.h"
 
@@ -25,22 +25,22 @@ int identity_find(const struct config *config, struct identity *ret, struct erro
     const struct passwd *user = getpwnam(config->user);
 
     if (user == NULL && config->user_source != CONFIG_DEFAULT)
-        return error_set(err, ERROR_SETUP, 0, "user: there is no user \"%s\" (useradd --system %s makes it)",
+        return error_set(err, ERROR_SETUP, 0, "user: user \"%s\" does not exist (useradd --system %s creates it)",
                          config->user, config->user);
     if (user == NULL)
         user = getpwnam("nobody");
     if (user == NULL)
-        return error_set(err, ERROR_SETUP, 0, "there is neither a user \"%s\" nor \"nobody\" to become", config->user);
+        return error_set(err, ERROR_SETUP, 0, "user: neither user \"%s\" nor \"nobody\" exists", config->user);
     if (user->pw_uid == 0 || user->pw_gid == 0)
-        return error_set(err, ERROR_SETUP, 0, "user: \"%s\" is root or in root's group; evalx must not serve as root",
+        return error_set(err, ERROR_SETUP, 0, "user: \"%s\" is root or has root's group; evalx must not serve as root",
                          user->pw_name);
     *ret = (struct identity){ .uid = user->pw_uid, .gid = user->pw_gid };
     (void)snprintf(ret->name, sizeof ret->name, "%s", user->pw_name);
     return 0;
 }
 
-/* Folders above the data folder are root's, open to all: nobody but root may put something in the place of ours. */
-static int make_parents(const char *folder, struct error *err)
+/* The parents belong to root with mode 0755, so that only root can replace the data folder. */
+static int create_parents(const char *folder, struct error *err)
 {
     char path[PATH_MAX];
 
@@ -49,7 +49,7 @@ static int make_parents(const char *folder, struct error *err)
     for (char *slash = strchr(path + 1, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
         *slash = '\0';
         if (mkdir(path, 0755) < 0 && errno != EEXIST)
-            return error_set(err, ERROR_SETUP, errno, "make folder %s", path);
+            return error_set(err, ERROR_SETUP, errno, "create folder %s", path);
         *slash = '/';
     }
     return 0;
@@ -59,22 +59,22 @@ int data_folder_prepare(const char *folder, const struct identity *identity, str
 {
     struct stat status;
 
-    if (make_parents(folder, err) < 0)
+    if (create_parents(folder, err) < 0)
         return -1;
     if (mkdir(folder, 0700) < 0 && errno != EEXIST)
-        return error_set(err, ERROR_SETUP, errno, "make data folder %s", folder);
+        return error_set(err, ERROR_SETUP, errno, "create data folder %s", folder);
     auto_close int fd = open(folder, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0)
         return error_set(err, ERROR_SETUP, errno, "open data folder %s", folder);
     if (fstat(fd, &status) < 0)
-        return error_set(err, ERROR_SETUP, errno, "look at data folder %s", folder);
+        return error_set(err, ERROR_SETUP, errno, "stat data folder %s", folder);
     if (status.st_uid != identity->uid && status.st_uid != 0)
-        return error_set(err, ERROR_SETUP, 0, "data folder %s belongs to user %u, not to %s: chown it, or set data",
+        return error_set(err, ERROR_SETUP, 0, "data folder %s is owned by user %u, not by %s: chown it, or set data",
                          folder, (unsigned)status.st_uid, identity->name);
     if (status.st_uid == 0 && fchown(fd, identity->uid, identity->gid) < 0)
-        return error_set(err, ERROR_SETUP, errno, "give data folder %s to %s", folder, identity->name);
+        return error_set(err, ERROR_SETUP, errno, "chown data folder %s to %s", folder, identity->name);
     if (fchmod(fd, 0700) < 0)
-        return error_set(err, ERROR_SETUP, errno, "close data folder %s to others", folder);
+        return error_set(err, ERROR_SETUP, errno, "chmod data folder %s", folder);
     return 0;
 }
 
@@ -91,7 +91,7 @@ static int drop_capabilities(struct error *err)
 static int drop_bounding_set(struct error *err)
 {
     if (geteuid() != 0)
-        return 0; /* no capability to drop it with, and none to gain: no_new_privs */
+        return 0; /* without the capability to drop any; no_new_privs prevents gaining one */
     for (unsigned long capability = 0; prctl(PR_CAPBSET_READ, capability, 0, 0, 0) >= 0; capability++)
         if (prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) < 0)
             return error_set(err, ERROR_SETUP, errno, "drop capability %lu from the bounding set", capability);
@@ -107,17 +107,17 @@ static int verify(const struct identity *identity, struct error *err)
 
     if (getresuid(&uids[0], &uids[1], &uids[2]) < 0 || getresgid(&gids[0], &gids[1], &gids[2]) < 0 ||
         syscall(SYS_capget, &header, held) < 0)
-        return error_set(err, ERROR_SETUP, errno, "look at my own privileges");
+        return error_set(err, ERROR_SETUP, errno, "read own privileges");
     for (int i = 0; i < 3; i++)
         if (uids[i] != identity->uid || gids[i] != identity->gid)
             return error_set(err, ERROR_BUG, 0, "user or group did not change to %s", identity->name);
     for (int i = 0; i < _LINUX_CAPABILITY_U32S_3; i++)
         if ((held[i].effective | held[i].permitted | held[i].inheritable) != 0)
-            return error_set(err, ERROR_BUG, 0, "capabilities are left after dropping them");
+            return error_set(err, ERROR_BUG, 0, "capabilities remain after dropping them");
     if (getgroups(0, NULL) != 0)
-        return error_set(err, ERROR_BUG, 0, "groups are left after dropping them");
+        return error_set(err, ERROR_BUG, 0, "groups remain after dropping them");
     if (setresuid(0, 0, 0) == 0 || setresgid(0, 0, 0) == 0)
-        return error_set(err, ERROR_BUG, 0, "the way back to root is open");
+        return error_set(err, ERROR_BUG, 0, "the process can still become root");
     if (prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) != 1)
         return error_set(err, ERROR_BUG, 0, "no_new_privs is not set");
     return 0;
@@ -136,18 +136,18 @@ int privileges_drop(const struct identity *identity, struct error *err)
     if (drop_capabilities(err) < 0)
         return -1;
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
-        return error_set(err, ERROR_SETUP, errno, "give up new privileges");
+        return error_set(err, ERROR_SETUP, errno, "set no_new_privs");
     return verify(identity, err);
 }
 
 int privileges_confine(struct error *err)
 {
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
-        return error_set(err, ERROR_SETUP, errno, "give up new privileges and being traced");
+        return error_set(err, ERROR_SETUP, errno, "set no_new_privs and clear the dumpable flag");
 #ifndef __SANITIZE_ADDRESS__
     return seccomp_self_confine(err);
 #else
-    return 0; /* the filter refuses what the leak checker needs at the end */
+    return 0; /* the filter denies system calls that the leak checker makes at the end */
 #endif
 }
 

@@ -1,5 +1,5 @@
 /*
- * privileges: giving up root, for good, and the folder that the user one becomes can write.
+ * privileges: permanently drops root; prepares the data folder for the user to switch to.
  */
 #pragma once
 #include <sys/types.h>
@@ -12,26 +12,26 @@ struct identity {
     char name[64];
 };
 
-/* config->user, or "nobody" where there is no such user and none was asked for.  Never root. */
+/* Looks up config->user.  If it is the default and does not exist: "nobody".  It is an error if the user is root. */
 int identity_find(const struct config *config, struct identity *ret, struct error *err);
 
 /*
- * As root: makes `folder` (0700) with whatever is missing above it, and gives it to the identity.  A folder that
- * already belongs to root is given over, nothing in it is; one that belongs to somebody else is an error.
+ * As root: creates `folder` (0700) and its missing parents, and changes its owner to the identity.  An existing folder
+ * that root owns also changes its owner, its content does not.  A folder of another user is an error.
  */
 int data_folder_prepare(const char *folder, const struct identity *identity, struct error *err);
 
 /*
- * Becomes the identity: no group, no capability, no way back, no new privileges by exec.  Verified before it returns 0.
- * Call it before threads.
+ * Switches to the identity: no supplementary groups, no capabilities, no way back, no new privileges by exec.  Verifies
+ * all of that before it returns 0.  Call it before threads.
  */
 int privileges_drop(const struct identity *identity, struct error *err);
 
 /*
- * What also one who never was root gives up: new privileges by exec, being traced, and (by seccomp) starting programs
- * and the parts of the kernel evalx never uses.  Privileges have been dropped; call it before threads.
+ * Confines the process, also one that never was root: no new privileges by exec, not traceable, and a seccomp filter
+ * that denies starting programs and kernel features that evalx never uses.  Call it after dropping root, before threads.
  */
 int privileges_confine(struct error *err);
 
-/* To be called last of all.  A leak checker looks at its process by ptrace; without a sanitizer it does nothing. */
+/* Call it last.  It lets a leak checker trace the process; without a sanitizer it does nothing. */
 void privileges_allow_leak_check(void);

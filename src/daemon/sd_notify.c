@@ -1,4 +1,4 @@
-/* notify: see the header. */
+/* sd_notify: see the header. */
 #include "daemon/sd_notify.h"
 
 #include <errno.h>
@@ -14,9 +14,9 @@
 #include "base/log.h"
 #include "base/text.h"
 
-#define BEATS 4u /* in the time after which systemd takes us for dead */
+#define BEATS 4u /* keep-alives per watchdog interval */
 
-/* A path, or "@name" in the abstract namespace.  Others (vsock) are for virtual machines as a whole. */
+/* A path, or "@name" in the abstract namespace.  Other forms (vsock) are for whole virtual machines. */
 static bool read_address(const char *name, struct sd_notify *sd_notify)
 {
     size_t len = strlen(name);
@@ -34,36 +34,36 @@ static bool read_address(const char *name, struct sd_notify *sd_notify)
 void sd_notify_open(struct sd_notify *sd_notify)
 {
     const char *name = getenv("NOTIFY_SOCKET");
-    const char *allowed = getenv("WATCHDOG_USEC"), *who = getenv("WATCHDOG_PID");
-    uint64_t allowed_us, pid;
+    const char *interval = getenv("WATCHDOG_USEC"), *watched_pid = getenv("WATCHDOG_PID");
+    uint64_t interval_us, pid;
 
     *sd_notify = (struct sd_notify){ 0 };
     if (name == NULL || name[0] == '\0')
         return;
     if (!read_address(name, sd_notify)) {
-        log_warn("NOTIFY_SOCKET: expected a path or @NAME, got \"%.100s\"; the service manager is told nothing", name);
+        log_warn("NOTIFY_SOCKET: expected a path or @NAME, got \"%.100s\"; the service manager is not notified", name);
         return;
     }
-    if (allowed == NULL || text_parse_u64(text_of(allowed), &allowed_us) < 0)
+    if (interval == NULL || text_parse_u64(text_of(interval), &interval_us) < 0)
         return;
-    /* The variables may have been inherited from a process that was meant. */
-    if (who != NULL && (text_parse_u64(text_of(who), &pid) < 0 || pid != (uint64_t)getpid()))
+    /* The variables may be inherited from the process that systemd watches. */
+    if (watched_pid != NULL && (text_parse_u64(text_of(watched_pid), &pid) < 0 || pid != (uint64_t)getpid()))
         return;
-    sd_notify->beat_us = allowed_us / BEATS;
+    sd_notify->beat_us = interval_us / BEATS;
 }
 
 static void send_lines(const struct sd_notify *sd_notify, const char *lines)
 {
-    /* The manager may be busy for a moment; it must not stop us for long. */
-    const struct timeval patience = { .tv_sec = 2 };
+    /* The manager may be busy for a moment, but must not block this thread for long. */
+    const struct timeval timeout = { .tv_sec = 2 };
 
     if (sd_notify->address_len == 0)
         return;
     auto_close int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience) < 0 ||
+    if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof timeout) < 0 ||
         sendto(fd, lines, strlen(lines), MSG_NOSIGNAL, (const struct sockaddr *)&sd_notify->address,
                sd_notify->address_len) < 0)
-        log_warn("tell the service manager: %s", strerror(errno));
+        log_warn("cannot notify the service manager: %s", strerror(errno));
 }
 
 void sd_notify_ready(struct sd_notify *sd_notify, const char *status)
@@ -86,13 +86,13 @@ void sd_notify_alive(struct sd_notify *sd_notify)
     sd_notify->next_beat_us = clock_mono_us() + sd_notify->beat_us;
 }
 
-void sd_notify_stopping(struct sd_notify *sd_notify, uint64_t patience_s)
+void sd_notify_stopping(struct sd_notify *sd_notify, uint64_t timeout_s)
 {
-    uint64_t patience_us = patience_s * 1000000;
+    uint64_t timeout_us = timeout_s * 1000000;
     char lines[256];
-    int len = snprintf(lines, sizeof lines, "STOPPING=1\nSTATUS=draining\nEXTEND_TIMEOUT_USEC=%" PRIu64, patience_us);
+    int len = snprintf(lines, sizeof lines, "STOPPING=1\nSTATUS=draining\nEXTEND_TIMEOUT_USEC=%" PRIu64, timeout_us);
 
     if (sd_notify->beat_us > 0)
-        (void)snprintf(lines + len, sizeof lines - (size_t)len, "\nWATCHDOG=1\nWATCHDOG_USEC=%" PRIu64, patience_us);
+        (void)snprintf(lines + len, sizeof lines - (size_t)len, "\nWATCHDOG=1\nWATCHDOG_USEC=%" PRIu64, timeout_us);
     send_lines(sd_notify, lines);
 }

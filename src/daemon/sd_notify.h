@@ -1,10 +1,10 @@
 /*
- * notify: tells systemd how this process is: started, alive, ending.  Outside systemd every call does nothing.
+ * sd_notify: reports the state of this process to systemd: ready, alive, stopping.  Without systemd it does nothing.
  *
- * The protocol of sd_notify(3) is one datagram of "NAME=value" lines to the socket that NOTIFY_SOCKET names, stable and
- * documented for others to implement.  It is spoken here and not by libsystemd, because that library would come with
- * compression, hashing and its own threads' locks into a process that starts as root and holds the queue's password;
- * for 30 lines that is too much (the back door in xz of 2024 reached sshd by exactly that way).
+ * The protocol of sd_notify(3) is stable and documented for reimplementation: a datagram of "NAME=value" lines to the
+ * socket NOTIFY_SOCKET.  evalx does not link libsystemd for these 30 lines, because that library brings compression and
+ * hashing code into a process that starts as root and holds the password of the queue.  The xz back door of 2024 reached
+ * sshd that way.
  *
  * Main thread only.
  */
@@ -16,20 +16,20 @@
 
 struct sd_notify {
     struct sockaddr_un address;
-    socklen_t address_len; /* 0: nobody asked */
-    uint64_t beat_us; /* how often it has to be told that we live: a quarter of what WATCHDOG_USEC allows; 0: not */
+    socklen_t address_len; /* 0: no service manager */
+    uint64_t beat_us;      /* interval of keep-alives: a quarter of WATCHDOG_USEC; 0: no watchdog */
     uint64_t next_beat_us;
 };
 
 /* From NOTIFY_SOCKET, WATCHDOG_USEC and WATCHDOG_PID. */
 void sd_notify_open(struct sd_notify *sd_notify);
 
-/* The start is over; `status` is what `systemctl status` shows. */
+/* The start is complete; `systemctl status` shows `status`. */
 void sd_notify_ready(struct sd_notify *sd_notify, const char *status);
 
-/* Is a sign of life due?  Whoever is told so looks whether there is life, and only then calls sd_notify_alive. */
+/* True if a keep-alive is due.  The caller then checks that the process works, and only then calls sd_notify_alive. */
 bool sd_notify_is_due(const struct sd_notify *sd_notify);
 void sd_notify_alive(struct sd_notify *sd_notify);
 
-/* Ending may take so long: neither the watchdog nor the unit's TimeoutStopSec is to end it before. */
-void sd_notify_stopping(struct sd_notify *sd_notify, uint64_t patience_s);
+/* The stop may take up to timeout_s.  This extends TimeoutStopSec of the unit and the watchdog. */
+void sd_notify_stopping(struct sd_notify *sd_notify, uint64_t timeout_s);

@@ -1,17 +1,17 @@
 /*
- * seccomp_self: a list of refusals, because what libraries (TLS, resolver, SQLite) call differs between distributions;
- * what is refused here, none of them has a use for.
+ * seccomp_self: a deny list.  An allow list would depend on the distribution, because the system calls of libraries
+ * (TLS, resolver, SQLite) differ.  No library needs a system call on this list.
  */
 #include "daemon/seccomp_self.h"
 
 #include <errno.h>
 #include <seccomp.h>
 
-static const char *const refused[] = {
+static const char *const denied[] = {
     "execve",
     "execveat",
     "fork",
-    "vfork", /* nothing is started from here: the launcher does that */
+    "vfork", /* only the launcher starts programs */
     "ptrace",
     "process_vm_readv",
     "process_vm_writev",
@@ -85,9 +85,9 @@ int seccomp_self_confine(struct error *err)
     if (ctx == NULL)
         return error_set(err, ERROR_SETUP, ENOMEM, "seccomp_init");
     int os = seccomp_attr_set(ctx, SCMP_FLTATR_CTL_TSYNC, 1);
-    for (size_t i = 0; i < sizeof refused / sizeof *refused && os == 0; i++) {
-        int number = seccomp_syscall_resolve_name(refused[i]);
-        if (number >= 0) /* else it does not exist on this architecture */
+    for (size_t i = 0; i < sizeof denied / sizeof *denied && os == 0; i++) {
+        int number = seccomp_syscall_resolve_name(denied[i]);
+        if (number >= 0) /* else the architecture does not have it */
             os = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EPERM), number, 0);
     }
     (void)seccomp_attr_set(ctx, SCMP_FLTATR_CTL_OPTIMIZE, 2);

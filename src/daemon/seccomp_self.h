@@ -1,14 +1,14 @@
 /*
- * seccomp_self: the filter the API and the worker put on themselves.
+ * seccomp_self: the seccomp filter of the API and worker process itself.
  *
- * They hold no capability; the filter takes away what an attacker inside them would reach for next: starting a program,
- * looking into other processes, namespaces and mounts, and the parts of the kernel they never use.
+ * The process has no capabilities.  The filter also denies what an attacker inside it would try next: to start programs,
+ * to inspect other processes, to create namespaces and mounts, and to use kernel features that evalx never uses.
  */
 #pragma once
 #include "base/error.h"
 
 /*
- * For this process and all its threads, for good.  Call it after the launcher has been started and privileges have been
- * dropped (no_new_privs must be set).  Refused calls answer EPERM.
+ * Permanently filters this process and all its threads.  Call it after the launcher has started and privileges have been
+ * dropped (no_new_privs must be set).  Denied calls fail with EPERM.
  */
 int seccomp_self_confine(struct error *err);

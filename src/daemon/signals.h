@@ -1,4 +1,4 @@
-/* signals: those that must not end this process.  Only after the launcher has been started: programs inherit it. */
+/* signals: ignores a signal.  Call it after the launcher has started, because programs inherit ignored signals. */
 #pragma once
 #include <signal.h>
 #include <stddef.h>

@@ -186,7 +186,7 @@ def test_a_language_that_is_missing_says_which_file(evalx, folder):
     env = {"EVALX_LANGUAGES": languages}
     (entry,) = json.loads(evalx("languages", "--json", env=env).stdout)
     assert entry["available"] is False and entry["missing"] == "/usr/bin/no-such-shell"
-    assert entry["reason"] == "there is no /usr/bin/no-such-shell"
+    assert entry["reason"] == "/usr/bin/no-such-shell does not exist"
     assert "/usr/bin/no-such-shell" in evalx("languages", env=env).stdout
     done = evalx("run", write(folder, "x.sh", "echo"), env=env)
     assert done.returncode == 1 and "not installed" in done.stderr
@@ -194,7 +194,7 @@ def test_a_language_that_is_missing_says_which_file(evalx, folder):
     write(languages, "bash.conf", harness.language_on_host("bash", image="shell-5"))
     (entry,) = json.loads(evalx("languages", "--json", env=env).stdout)
     assert entry["available"] is False and entry["missing"] is None
-    assert entry["reason"] == "image shell-5 is not here: evalx-images build shell-5"
+    assert entry["reason"] == "image shell-5 is not installed: evalx-images build shell-5"
     done = evalx("languages", "verify", env=env)
     assert done.returncode == 1 and "no language is installed" in done.stderr
 
@@ -406,7 +406,7 @@ def test_refusals_of_the_server_are_shown(evalx, embedded, folder):
     done = evalx("status", "0" * 26, "--server", embedded.url)
     assert done.returncode == 1 and "404" in done.stderr
     done = evalx("status", "nonsense", "--server", embedded.url)
-    assert done.returncode == 1 and "no token" in done.stderr
+    assert done.returncode == 1 and "not a token" in done.stderr
     done = evalx("submit", "-", "--server", f"http://127.0.0.1:{harness.free_port()}", stdin=b"[]")
     assert done.returncode == 1 and "127.0.0.1" in done.stderr
     done = evalx("submit", "-", "--server", "ftp://x", stdin=b"[]")

@@ -254,4 +254,4 @@ def test_what_libraries_only_try_ends_nothing(run):
 def test_the_setting_is_one_of_two(evalx_binary, name):
     done = subprocess.run([evalx_binary, "--set", f"{name}=maybe", "languages"], capture_output=True, check=False)
     assert done.returncode == 1
-    assert b"denied_syscalls: expected error or kill" in done.stderr
+    assert b"denied_syscalls = maybe: expected error or kill" in done.stderr
