@@ -1,4 +1,4 @@
-/* limits_json: the limits an object of a request asks for. */
+/* limits_json: "timeout", "memory_limit" and "limits". */
 #include "codec/limits_json.h"
 
 #include <inttypes.h>
@@ -6,17 +6,17 @@
 static void set_cpu(struct limits *limits, const struct limits *ceiling, uint64_t cpu_us)
 {
     limits_set_timeout(limits, cpu_us);
-    if (limits->wall_us > ceiling->wall_us) /* the wall time is ours here, so it may be bent */
+    if (limits->wall_us > ceiling->wall_us) /* the client did not ask for this wall time, so it may be lowered */
         limits->wall_us = ceiling->wall_us;
 }
 
-/* Seconds, whole or not.  Older clients leave it out as null or as "". */
-static int apply_timeout(const json_t *object, const struct path *outer, const struct limits *ceiling,
+/* A number of seconds.  Older clients send null or "" for the default. */
+static int apply_timeout(const json_t *object, const struct json_path *outer, const struct limits *ceiling,
                          struct limits *limits, struct error *err)
 {
     const json_t *value = field_get(object, "timeout");
-    struct path path = json_path_field(outer, "timeout");
-    char got[GOT_BYTES];
+    struct json_path path = json_path_field(outer, "timeout");
+    char got[JSON_DESCRIBE_BYTES];
 
     if (field_is_empty(object, "timeout"))
         return 0;
@@ -30,13 +30,13 @@ static int apply_timeout(const json_t *object, const struct path *outer, const s
     return 0;
 }
 
-static int apply_memory(const json_t *object, const struct path *outer, const struct limits *ceiling,
+static int apply_memory(const json_t *object, const struct json_path *outer, const struct limits *ceiling,
                         struct limits *limits, struct error *err)
 {
     const uint64_t floor = 1 << 20;
     const json_t *value = field_get(object, "memory_limit");
-    struct path path = json_path_field(outer, "memory_limit");
-    char got[GOT_BYTES];
+    struct json_path path = json_path_field(outer, "memory_limit");
+    char got[JSON_DESCRIBE_BYTES];
     uint64_t bytes;
 
     if (field_is_empty(object, "memory_limit"))
@@ -54,28 +54,28 @@ static int apply_memory(const json_t *object, const struct path *outer, const st
     return 0;
 }
 
-static int apply_one(const json_t *value, const struct path *path, size_t field, const struct limits *ceiling,
+static int apply_one(const json_t *value, const struct json_path *path, size_t field, const struct limits *ceiling,
                      struct limits *limits, struct error *err)
 {
-    const struct limit_field *about = &limit_fields[field];
-    uint64_t most = limits_get(ceiling, field) / about->factor;
-    char got[GOT_BYTES];
+    const struct limit_field *limit = &limit_fields[field];
+    uint64_t most = limits_get(ceiling, field) / limit->factor;
+    char got[JSON_DESCRIBE_BYTES];
 
     if (!json_is_integer(value))
         return field_wrong(err, path, "a whole number", value);
     json_int_t number = json_integer_value(value);
-    if (number < 0 || (uint64_t)number < about->floor || (uint64_t)number > most)
-        return error_field(err, path->at, "expected %" PRIu64 " to %" PRIu64 ", got %s", about->floor, most,
+    if (number < 0 || (uint64_t)number < limit->floor || (uint64_t)number > most)
+        return error_field(err, path->at, "expected %" PRIu64 " to %" PRIu64 ", got %s", limit->floor, most,
                            json_describe(value, got));
-    limits_set(limits, field, (uint64_t)number * about->factor);
+    limits_set(limits, field, (uint64_t)number * limit->factor);
     return 0;
 }
 
-static int apply_limits(const json_t *object, const struct path *outer, const struct limits *ceiling,
+static int apply_limits(const json_t *object, const struct json_path *outer, const struct limits *ceiling,
                         struct limits *limits, struct error *err)
 {
     const json_t *asked = field_get(object, "limits");
-    struct path inner = json_path_field(outer, "limits");
+    struct json_path inner = json_path_field(outer, "limits");
 
     if (asked == NULL)
         return 0;
@@ -85,18 +85,18 @@ static int apply_limits(const json_t *object, const struct path *outer, const st
         if (limit_fields[i].key == NULL)
             continue;
         const json_t *value = field_get(asked, limit_fields[i].key);
-        struct path path = json_path_field(&inner, limit_fields[i].key);
+        struct json_path path = json_path_field(&inner, limit_fields[i].key);
         if (value != NULL && apply_one(value, &path, i, ceiling, limits, err) < 0)
             return -1;
     }
-    /* Without a wall time from anyone in this object, it follows the CPU time. */
+    /* If the object sets no wall time, it follows the CPU time. */
     bool has_wall = field_get(asked, "wall_time_ms") != NULL || !field_is_empty(object, "timeout");
     if (!has_wall && field_get(asked, "cpu_time_ms") != NULL)
         set_cpu(limits, ceiling, limits->cpu_us);
     return 0;
 }
 
-int limits_apply_simple(const json_t *object, const struct path *path, const struct limits *ceiling,
+int limits_apply_simple(const json_t *object, const struct json_path *path, const struct limits *ceiling,
                         struct limits *limits, struct error *err)
 {
     if (apply_timeout(object, path, ceiling, limits, err) < 0)
@@ -104,8 +104,8 @@ int limits_apply_simple(const json_t *object, const struct path *path, const str
     return apply_memory(object, path, ceiling, limits, err);
 }
 
-int limits_apply(const json_t *object, const struct path *path, const struct limits *ceiling, struct limits *limits,
-                 struct error *err)
+int limits_apply(const json_t *object, const struct json_path *path, const struct limits *ceiling,
+                 struct limits *limits, struct error *err)
 {
     if (limits_apply_simple(object, path, ceiling, limits, err) < 0)
         return -1;

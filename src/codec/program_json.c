@@ -1,4 +1,4 @@
-/* program_json: the programs a request names, each kept once, because each is compiled once. */
+/* program_json: equal programs are kept once, because each is compiled once. */
 #include "codec/program_json.h"
 
 #include <assert.h>
@@ -8,7 +8,7 @@
 
 #define NAMES_BYTES 160
 
-/* "c, cpp, python"; cut with "..." where it gets long. */
+/* "c, cpp, python"; a long list ends with "...". */
 static void list_names(const struct languages *languages, char ret[NAMES_BYTES])
 {
     size_t len = 0;
@@ -47,7 +47,7 @@ static bool is_same_string(const json_t *a, const json_t *b)
     return json_is_string(a) && json_is_string(b) && text_equal(json_text(a), json_text(b));
 }
 
-bool program_is_other(const struct element *element, const struct element *first)
+bool program_differs(const struct element *element, const struct element *first)
 {
     static const char *const keys[] = { "language", "version", "code" };
 
@@ -58,13 +58,13 @@ bool program_is_other(const struct element *element, const struct element *first
     return false;
 }
 
-/* The element's own non-empty string, else the first's.  Borrowed from the JSON. */
-static int take_name(const struct element *element, const struct element *first, const char *key, const char *expected,
+/* Reads the element's string, or the first element's if it is empty.  The text is borrowed from the JSON. */
+static int read_name(const struct element *element, const struct element *first, const char *key, const char *expected,
                      struct text *ret, struct error *err)
 {
     const struct element *from = first != NULL && field_is_empty(element->object, key) ? first : element;
     const json_t *value = field_get(from->object, key);
-    struct path path = json_path_field(&from->path, key);
+    struct json_path path = json_path_field(&from->path, key);
 
     if (!json_is_string(value) || json_string_length(value) == 0)
         return field_wrong(err, &path, expected, value);
@@ -78,10 +78,10 @@ static int take_name(const struct element *element, const struct element *first,
 }
 
 static int find_language(const struct languages *languages, struct text name, struct text version,
-                         const struct path *outer, const struct language **ret, struct error *err)
+                         const struct json_path *outer, const struct language **ret, struct error *err)
 {
     const struct language *language = languages_choose(languages, name, version);
-    struct path path = json_path_field(outer, "language");
+    struct json_path path = json_path_field(outer, "language");
     char names[NAMES_BYTES];
 
     if (language == NULL) {
@@ -94,10 +94,10 @@ static int find_language(const struct languages *languages, struct text name, st
     return 0;
 }
 
-static int check_version(const struct language *language, struct text version, const struct path *outer,
+static int check_version(const struct language *language, struct text version, const struct json_path *outer,
                          struct error *err)
 {
-    struct path path = json_path_field(outer, "version");
+    struct json_path path = json_path_field(outer, "version");
     char versions[NAMES_BYTES];
 
     if (language_answers_to(language, version))
@@ -107,7 +107,7 @@ static int check_version(const struct language *language, struct text version, c
                        versions, version.at);
 }
 
-/* Would both names need the same place in a folder? */
+/* True if both files cannot exist in one folder: equal names, or one is a folder of the other. */
 static bool names_clash(struct text a, struct text b)
 {
     if (a.len > b.len) {
@@ -118,11 +118,11 @@ static bool names_clash(struct text a, struct text b)
     return a.len > 0 && text_equal(a, (struct text){ b.at, a.len }) && (a.len == b.len || b.at[a.len] == '/');
 }
 
-static int read_file(const json_t *entry, const struct path *path, const struct language *language,
+static int read_file(const json_t *entry, const struct json_path *path, const struct language *language,
                      const struct file *others, size_t others_len, struct arena *arena, struct file *ret,
                      struct error *err)
 {
-    struct path name_path = json_path_field(path, "name");
+    struct json_path name_path = json_path_field(path, "name");
     bool has_name, has_content;
 
     if (!json_is_object(entry))
@@ -138,7 +138,7 @@ static int read_file(const json_t *entry, const struct path *path, const struct 
                            language->binary_file.at);
     for (size_t i = 0; i < others_len; i++)
         if (names_clash(ret->name, others[i].name))
-            return error_field(err, name_path.at, "expected another name: %s is there already", others[i].name.at);
+            return error_field(err, name_path.at, "expected another name: %s exists already", others[i].name.at);
     if (field_bytes(entry, "content", path, arena, &ret->content, &has_content, err) < 0)
         return -1;
     if (!has_content)
@@ -146,11 +146,11 @@ static int read_file(const json_t *entry, const struct path *path, const struct 
     return 0;
 }
 
-/* files[0] is the main source, its content still borrowed from the JSON. */
+/* files[0] is the main source; its content is borrowed from the JSON. */
 static int read_files(struct program *program, const struct element *from, struct text code, struct arena *arena,
                       struct error *err)
 {
-    struct path outer = json_path_field(&from->path, "files");
+    struct json_path outer = json_path_field(&from->path, "files");
     const json_t *files;
 
     if (field_array(from->object, "files", &from->path, 0, REQUEST_FILES_MAX, &files, err) < 0)
@@ -161,7 +161,7 @@ static int read_files(struct program *program, const struct element *from, struc
         return -1;
     program->files[0] = (struct file){ .name = program->language->source_file, .content = code };
     for (size_t i = 0; i < others; i++) {
-        struct path path = json_path_element(&outer, i);
+        struct json_path path = json_path_element(&outer, i);
         if (read_file(json_array_get(files, i), &path, program->language, program->files, 1 + i, arena,
                       &program->files[1 + i], err) < 0)
             return -1;
@@ -184,7 +184,7 @@ static void make_digest(const struct program *program, char ret[HASH_HEX_BYTES])
     hash_finish(&hash, ret);
 }
 
-/* By digest, so that a thousand large programs that differ in their last byte cost no million comparisons. */
+/* Compares digests, so that a thousand large programs do not need a million comparisons of their contents. */
 static bool find_equal(struct program_list *list, const char digest[HASH_HEX_BYTES], uint32_t *ret_index)
 {
     for (size_t i = 0; i < list->len; i++) {
@@ -201,17 +201,17 @@ static bool find_equal(struct program_list *list, const char digest[HASH_HEX_BYT
 int program_find(struct program_list *list, const struct element *element, const struct element *first,
                  uint32_t *ret_index, struct error *err)
 {
-    bool is_other = first == NULL || program_is_other(element, first);
-    const struct element *files_from = is_other || field_get(element->object, "files") != NULL ? element : first;
+    bool differs = first == NULL || program_differs(element, first);
+    const struct element *files_from = differs || field_get(element->object, "files") != NULL ? element : first;
     char digest[HASH_HEX_BYTES] = "";
     struct program program = { 0 };
     struct text language, code;
 
-    if (take_name(element, first, "language", "the name of a language", &language, err) < 0 ||
-        take_name(element, first, "version", "a version, or \"latest\"", &program.version, err) < 0 ||
-        take_name(element, first, "code", "the source of the program", &code, err) < 0)
+    if (read_name(element, first, "language", "the name of a language", &language, err) < 0 ||
+        read_name(element, first, "version", "a version, or \"latest\"", &program.version, err) < 0 ||
+        read_name(element, first, "code", "the source of the program", &code, err) < 0)
         return -1;
-    if (files_from == first) { /* the same in everything: no need to look at it again */
+    if (files_from == first) { /* nothing differs from the first element's program */
         *ret_index = 0;
         return 0;
     }

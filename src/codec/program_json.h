@@ -1,6 +1,4 @@
-/*
- * program_json: the programs a request names, each kept once.  Only *_json.c files include this.
- */
+/* program_json: reads the programs of a request, each of which is kept once.  Only *_json.c files include this. */
 #pragma once
 #include <jansson.h>
 
@@ -8,27 +6,27 @@
 #include "codec/field_json.h"
 #include "model/submission.h"
 
-/* The programs found so far; lives as long as one request_decode. */
+/* The distinct programs of a request. */
 struct program_list {
     const struct languages *languages;
     struct arena *arena;
-    struct program *programs; /* room for one an element */
+    struct program *programs; /* with room for one program per element */
     size_t len;
-    char (*digests)[HASH_HEX_BYTES]; /* of the program with the same index; "" until it is needed */
+    char (*digests)[HASH_HEX_BYTES]; /* of programs[] by index; "" until needed */
 };
 
-/* An element, and where it stands. */
+/* An element of the request and its position. */
 struct element {
     const json_t *object;
-    struct path path;
+    struct json_path path;
 };
 
-/* Does the element name a language, version or code other than the first's? */
-bool program_is_other(const struct element *element, const struct element *first);
+/* True if the element names a language, version or code other than the first element's. */
+bool program_differs(const struct element *element, const struct element *first);
 
 /*
- * Finds or adds the element's program.  What the element does not name is taken from `first`, where that is not NULL;
- * the files only if it names no other program.  An equal program that is there already is used.
+ * Finds the element's program in the list, or adds it.  If `first` is not NULL, the element inherits from it what it
+ * does not name itself; it inherits the files only if its program does not differ.
  */
 int program_find(struct program_list *list, const struct element *element, const struct element *first,
                  uint32_t *ret_index, struct error *err);

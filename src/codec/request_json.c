@@ -1,8 +1,7 @@
 /*
- * request_json: a request's body -> a submission.
+ * request_json: reads the shape of the request, what elements inherit, and their tests.
  *
- * jansson refuses what is not JSON; field_json reads single values; program_json finds the programs; here are the
- * shape of the request, what elements inherit, and their tests.
+ * jansson parses, field_json reads single values, limits_json limits, and program_json programs.
  */
 #include "codec/request_json.h"
 
@@ -21,7 +20,7 @@ struct decoder {
     enum request_kind kind;
     struct program_list programs;
     struct submission *submission;
-    struct element first; /* of a batch; .object is NULL otherwise, and while the first itself is read */
+    struct element first; /* of a batch; .object is NULL while it is read, and for other kinds */
 };
 
 void request_init(void)
@@ -44,12 +43,12 @@ static json_t *parse(struct text body, struct error *err)
     return NULL;
 }
 
-/* Checks the outermost shape and counts tests, so that everything fits what is allocated next. */
+/* Checks the outermost shape, and counts elements and tests for the allocations. */
 static int check_shape(const json_t *json, enum request_kind kind, const struct config *config, size_t *ret_elements,
                        size_t *ret_tests, struct error *err)
 {
-    static const struct path outer = { "" };
-    char expected[64], got[GOT_BYTES];
+    static const struct json_path outer = { "" };
+    char expected[64], got[JSON_DESCRIBE_BYTES];
     size_t tests_len = 0;
 
     if (kind == REQUEST_SINGLE && !json_is_object(json))
@@ -64,23 +63,23 @@ static int check_shape(const json_t *json, enum request_kind kind, const struct 
     }
     for (size_t i = 0; i < len; i++) {
         const json_t *object = kind == REQUEST_SINGLE ? json : json_array_get(json, i);
-        struct path path = json_path_element(&outer, i);
+        struct json_path path = json_path_element(&outer, i);
         if (!json_is_object(object))
             return error_field(err, path.at, "expected an object, got %s", json_describe(object, got));
         const json_t *tests = field_get(object, "tests");
         tests_len += json_array_size(tests) > 0 ? json_array_size(tests) : 1;
     }
     if (tests_len > REQUEST_TESTS_MAX)
-        return error_field(err, "", "expected at most %d tests in all, got %zu", REQUEST_TESTS_MAX, tests_len);
+        return error_field(err, "", "expected at most %d tests in total, got %zu", REQUEST_TESTS_MAX, tests_len);
     *ret_elements = len;
     *ret_tests = tests_len;
     return 0;
 }
 
-static int read_args(const json_t *object, const struct path *outer, struct arena *arena, struct test *test,
+static int read_args(const json_t *object, const struct json_path *outer, struct arena *arena, struct test *test,
                      struct error *err)
 {
-    struct path path = json_path_field(outer, "args");
+    struct json_path path = json_path_field(outer, "args");
     const json_t *args;
     size_t bytes = 0;
 
@@ -93,7 +92,7 @@ static int read_args(const json_t *object, const struct path *outer, struct aren
         return -1;
     for (size_t i = 0; i < json_array_size(args); i++) {
         const json_t *word = json_array_get(args, i);
-        struct path word_path = json_path_element(&path, i);
+        struct json_path word_path = json_path_element(&path, i);
         if (!json_is_string(word))
             return field_wrong(err, &word_path, "a string", word);
         struct text text = json_text(word);
@@ -101,7 +100,7 @@ static int read_args(const json_t *object, const struct path *outer, struct aren
             return error_field(err, word_path.at, "expected text without NUL");
         bytes += text.len;
         if (bytes > REQUEST_ARGS_BYTES_MAX)
-            return error_field(err, path.at, "expected at most %d bytes in all", REQUEST_ARGS_BYTES_MAX);
+            return error_field(err, path.at, "expected at most %d bytes in total", REQUEST_ARGS_BYTES_MAX);
         if (arena_copy(arena, text, &words[i], err) < 0)
             return -1;
     }
@@ -110,8 +109,8 @@ static int read_args(const json_t *object, const struct path *outer, struct aren
     return 0;
 }
 
-/* What an element and a test of it have in common.  What the object does not name stays as it is. */
-static int read_test(const json_t *object, const struct path *path, struct arena *arena, struct test *test,
+/* Reads the fields that elements and tests share.  Fields that the object does not have keep their values. */
+static int read_test(const json_t *object, const struct json_path *path, struct arena *arena, struct test *test,
                      struct error *err)
 {
     bool has_input, has_expected;
@@ -132,9 +131,9 @@ static int read_limits(const struct decoder *decoder, const struct element *elem
 
     test->limits = decoder->programs.programs[test->program].language->limits;
     if (first->object != NULL) {
-        bool is_other = program_is_other(element, first);
-        if ((is_other ? limits_apply_simple : limits_apply)(first->object, &first->path, &decoder->ceiling,
-                                                            &test->limits, err) < 0)
+        bool differs = program_differs(element, first);
+        if ((differs ? limits_apply_simple : limits_apply)(first->object, &first->path, &decoder->ceiling,
+                                                           &test->limits, err) < 0)
             return -1;
     }
     return limits_apply(element->object, &element->path, &decoder->ceiling, &test->limits, err);
@@ -145,7 +144,7 @@ static int read_element(struct decoder *decoder, const struct element *element, 
     struct submission *submission = decoder->submission;
     struct arena *arena = &submission->arena;
     const struct element *first = decoder->first.object != NULL ? &decoder->first : NULL;
-    struct path outer = json_path_field(&element->path, "tests");
+    struct json_path outer = json_path_field(&element->path, "tests");
     struct test common = { .element = index };
     const json_t *tests;
 
@@ -158,7 +157,7 @@ static int read_element(struct decoder *decoder, const struct element *element, 
         submission->tests[submission->tests_len++] = common;
     for (size_t i = 0; tests != NULL && i < json_array_size(tests); i++) {
         const json_t *object = json_array_get(tests, i);
-        struct path path = json_path_element(&outer, i);
+        struct json_path path = json_path_element(&outer, i);
         struct test test = common;
         test.index = (uint32_t)i;
         if (!json_is_object(object))
@@ -171,11 +170,11 @@ static int read_element(struct decoder *decoder, const struct element *element, 
     return 0;
 }
 
-static int read_priority(const json_t *object, const struct path *outer, enum submission_priority *ret,
+static int read_priority(const json_t *object, const struct json_path *outer, enum submission_priority *ret,
                          struct error *err)
 {
     const json_t *value = field_get(object, "priority");
-    struct path path = json_path_field(outer, "priority");
+    struct json_path path = json_path_field(outer, "priority");
 
     *ret = PRIORITY_NORMAL;
     if (value == NULL)
@@ -190,7 +189,7 @@ static int read_priority(const json_t *object, const struct path *outer, enum su
 
 static int read_all(struct decoder *decoder, const json_t *json, size_t elements_len, struct error *err)
 {
-    static const struct path outer = { "" };
+    static const struct json_path outer = { "" };
 
     for (size_t i = 0; i < elements_len; i++) {
         struct element element = { .object = json, .path = outer };
@@ -241,7 +240,7 @@ int request_decode(struct text body, enum request_kind kind, const struct langua
 
     if (json == NULL)
         return -1;
-    /* The shortest string, "" and its comma, is 3 bytes and takes 32 here; and some room for what has no bytes. */
+    /* The shortest string in JSON, "" and a comma, takes 3 bytes, and 32 in the arena; other structures are bounded. */
     arena_init(&submission.arena, body.len * 16 + ((size_t)4 << 20));
     int result = decode(json, kind, languages, config, &submission, err);
     json_decref(json);

@@ -1,6 +1,5 @@
 /*
- * result_json: results as clients read them.  Written straight into the buffer: an output may be megabytes, and
- * is escaped and repaired in one pass.
+ * result_json: writes results into the buffer directly, because an output may have megabytes.
  */
 #include "codec/result_json.h"
 
@@ -24,39 +23,32 @@ static const char *truth(bool value)
     return value ? "true" : "false";
 }
 
-/* What older clients read. */
-static int write_known(struct buf *out, const struct result *result, bool *ret_replaced, struct error *err)
+static int write_result(struct buf *out, const struct result *result, struct error *err)
 {
+    const struct run_stats *stats = &result->stats;
     bool ran = result->verdict != VERDICT_COMPILE_ERROR;
     bool output_replaced, errors_replaced;
 
+    /* What older clients read. */
     if (buf_append_text(out, TEXT("{\"compile_time\":"), err) < 0 ||
         json_write_seconds(out, result->compile_us, err) < 0 || buf_append_text(out, TEXT(",\"stdout\":"), err) < 0 ||
         json_write_string(out, result->output, &output_replaced, err) < 0 ||
         buf_append_text(out, TEXT(",\"stderr\":"), err) < 0 ||
         json_write_string_or_null(out, result->errors, &errors_replaced, err) < 0 ||
         buf_printf(out, err, ",\"exit_code\":%d,\"run_time\":", result_exit_code(result)) < 0 ||
-        json_write_seconds(out, ran ? result->stats.wall_us : 0, err) < 0)
+        json_write_seconds(out, ran ? stats->wall_us : 0, err) < 0 ||
+        buf_printf(out, err, ",\"space_consumed\":\"%.2f MB\"", (double)stats->memory_bytes / (1 << 20)) < 0)
         return -1;
-    *ret_replaced = output_replaced || errors_replaced;
-    return buf_printf(out, err, ",\"space_consumed\":\"%.2f MB\"", (double)result->stats.memory_bytes / (1 << 20));
-}
 
-static int write_facts(struct buf *out, const struct result *result, bool replaced, struct error *err)
-{
     if (buf_printf(out, err, ",\"status\":\"%s\",\"cpu_time\":", verdict_name(result->verdict)) < 0 ||
-        json_write_seconds(out, result->stats.cpu_us, err) < 0 ||
-        buf_append_text(out, TEXT(",\"wall_time\":"), err) < 0 ||
-        json_write_seconds(out, result->stats.wall_us, err) < 0 ||
-        buf_printf(out, err, ",\"memory_bytes\":%" PRIu64 ",\"signal\":", result->stats.memory_bytes) < 0 ||
-        write_signal(out, result->stats.signal, err) < 0)
+        json_write_seconds(out, stats->cpu_us, err) < 0 || buf_append_text(out, TEXT(",\"wall_time\":"), err) < 0 ||
+        json_write_seconds(out, stats->wall_us, err) < 0 ||
+        buf_printf(out, err, ",\"memory_bytes\":%" PRIu64 ",\"signal\":", stats->memory_bytes) < 0 ||
+        write_signal(out, stats->signal, err) < 0 ||
+        buf_printf(out, err, ",\"output_truncated\":%s,\"stderr_truncated\":%s,\"output_replaced\":%s",
+                   truth(result->output_cut), truth(result->errors_cut), truth(output_replaced || errors_replaced)) < 0)
         return -1;
-    return buf_printf(out, err, ",\"output_truncated\":%s,\"stderr_truncated\":%s,\"output_replaced\":%s",
-                      truth(result->output_cut), truth(result->errors_cut), truth(replaced));
-}
 
-static int write_rest(struct buf *out, const struct result *result, struct error *err)
-{
     if (result->wants_base64 &&
         (buf_append_text(out, TEXT(",\"stdout_base64\":"), err) < 0 ||
          json_write_base64(out, result->output, err) < 0 ||
@@ -78,11 +70,8 @@ int results_encode(const struct result results[], size_t results_len, struct buf
 {
     if (buf_append_text(out, TEXT("["), err) < 0)
         return -1;
-    for (size_t i = 0; i < results_len; i++) {
-        bool replaced;
-        if ((i > 0 && buf_append_text(out, TEXT(","), err) < 0) || write_known(out, &results[i], &replaced, err) < 0 ||
-            write_facts(out, &results[i], replaced, err) < 0 || write_rest(out, &results[i], err) < 0)
+    for (size_t i = 0; i < results_len; i++)
+        if ((i > 0 && buf_append_text(out, TEXT(","), err) < 0) || write_result(out, &results[i], err) < 0)
             return -1;
-    }
     return buf_append_text(out, TEXT("]"), err);
 }

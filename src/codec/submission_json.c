@@ -1,5 +1,5 @@
 /*
- * submission_json: a submission as it waits in the store.
+ * submission_json: the format of stored submissions.
  *
  *   {"v":1,"token":T,"created_ms":N,"priority":"normal","fresh":true,"cache":true,
  *    "programs":[{"language":ID,"version":V,"files":[[NAME,BYTES],...]},...],
@@ -7,9 +7,9 @@
  *
  * "limits" has a number for each line of LIMITS_LIST, in its order and in the units of its fields.
  *
- * BYTES is a string where they are UTF-8 (NUL included), else {"b64":"..."}.  "fresh" and "cache" are there where
- * they are true.  In a test what is zero, empty or false is left out, and so are limits equal to those of the test
- * before: in a batch of many they mostly are.
+ * BYTES is a string if the bytes are UTF-8 (which may contain NUL), else {"b64":"..."}.  "fresh" and "cache" are
+ * written only if they are true.  A test omits what is empty or false, and limits equal to those of the test before, as most
+ * are in a large batch.
  */
 #include "codec/submission_json.h"
 
@@ -67,7 +67,7 @@ static int write_limits(struct buf *out, const struct limits *limits, struct err
     if (buf_append_text(out, TEXT(",\"limits\":["), err) < 0)
         return -1;
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
-        assert(numbers[i] <= INT64_MAX); /* what JSON readers keep; ceilings are far below */
+        assert(numbers[i] <= INT64_MAX); /* JSON integers are signed; all ceilings are far below */
         if (buf_printf(out, err, "%s%" PRIu64, i > 0 ? "," : "", numbers[i]) < 0)
             return -1;
     }
@@ -196,13 +196,13 @@ static int read_program(const json_t *object, const struct languages *languages,
         if (arena_copy(arena, string_of(json_array_get(pair, 0)), &file->name, err) < 0 ||
             read_bytes(json_array_get(pair, 1), arena, &file->content, err) < 0)
             return -1;
-        if (!file_name_is_valid(file->name)) /* these names become paths, so a store is not believed either */
+        if (!file_name_is_valid(file->name)) /* names become paths, so the store is not trusted, either */
             return unreadable(err, "the name of a file");
     }
     return 0;
 }
 
-/* An evalx from before a limit was added stored fewer numbers: the others are the language's. */
+/* A build that knew fewer limits stored fewer numbers; the missing limits are those of the language. */
 static int read_limits(const json_t *array, const struct language *language, struct limits *limits, struct error *err)
 {
     size_t len = json_array_size(array), at = 0;
@@ -327,7 +327,7 @@ int submission_decode(struct text encoded, const struct languages *languages, st
     if (json == NULL)
         return error_set(err, ERROR_BUG, 0, "a stored submission is unreadable: line %d, column %d: %s", wrong.line,
                          wrong.column, wrong.text);
-    /* As in request_decode, and the fixed sizes of tests, which may be as short as {"p":0,"e":0,"i":0} here. */
+    /* As in request_decode, but a test may be as short as {"p":0,"e":0,"i":0}. */
     arena_init(&submission.arena, encoded.len * 32 + ((size_t)4 << 20));
     int result = read_submission(json, languages, &submission, err);
     json_decref(json);
@@ -336,7 +336,7 @@ int submission_decode(struct text encoded, const struct languages *languages, st
         return 0;
     }
     submission_done(&submission);
-    if (err->kind == ERROR_REQUEST) /* of an arena or a decoder; no client is to blame here */
+    if (err->kind == ERROR_REQUEST) /* from an arena or a decoder; here it is not the client's fault */
         err->kind = ERROR_BUG;
     return -1;
 }

@@ -1,7 +1,8 @@
 /*
- * submission_json: the form in which a submission waits in the store.
- * Versioned ("v": 1), decodes everything an encoder of the same version wrote; a newer version or
- * something unreadable is ERROR_BUG with a text, and the worker fails the submission with it.
+ * submission_json: the encoding of a submission in the store.
+ *
+ * It has a version ("v": 1).  An evalx reads whatever the same version wrote.  Another version, or anything unreadable,
+ * is an ERROR_BUG, with which the worker fails the submission.
  */
 #pragma once
 #include "base/buf.h"
@@ -9,6 +10,6 @@
 
 int submission_encode(const struct submission *submission, struct buf *out, struct error *err);
 
-/* `languages` must outlive *ret.  A language this worker does not have is ERROR_SANDBOX. */
+/* `languages` must outlive *ret.  A language that is not among them is an ERROR_SANDBOX. */
 int submission_decode(struct text encoded, const struct languages *languages, struct submission *ret,
                       struct error *err);

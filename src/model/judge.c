@@ -1,8 +1,8 @@
 /*
- * judge: facts -> verdict.  Pure.
+ * judge: derives the verdict from statistics and output.
  *
- * Order matters.  A run that was killed by the memory controller also has signal 9, and one stopped for its time
- * may have written too much on the way: the first cause that explains the others wins.
+ * The order of the checks matters: the first cause that explains the others wins.  A run that the memory controller
+ * killed also ended with signal 9, and a run that was stopped for its time may have written too much before.
  */
 #include "model/judge.h"
 
@@ -27,9 +27,9 @@ enum verdict judge_run(const struct run_stats *stats, struct text output, const 
 
 enum verdict judge_heap(enum verdict verdict, struct text errors, struct text heap_full)
 {
-    bool says_so = verdict == VERDICT_RUNTIME_ERROR && heap_full.len > 0 && errors.len > 0 &&
+    bool is_full = verdict == VERDICT_RUNTIME_ERROR && heap_full.len > 0 && errors.len > 0 &&
                    memmem(errors.at, errors.len, heap_full.at, heap_full.len) != NULL;
-    return says_so ? VERDICT_MEMORY_LIMIT : verdict;
+    return is_full ? VERDICT_MEMORY_LIMIT : verdict;
 }
 
 static struct text without_blanks_at_end(struct text line)
@@ -40,7 +40,7 @@ static struct text without_blanks_at_end(struct text line)
     return line;
 }
 
-/* Cuts the first line off; at the end of the text every further line is empty. */
+/* Removes the first line from *rest and returns it without trailing blanks.  At the end of *rest it is empty. */
 static struct text take_line(struct text *rest)
 {
     const char *end = rest->len > 0 ? memchr(rest->at, '\n', rest->len) : NULL;

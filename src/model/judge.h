@@ -1,21 +1,21 @@
 /*
- * judge: facts -> verdict, and the comparison of output.  Pure: no I/O, no clock.
+ * judge: derives the verdict of a run from its statistics and output.  Pure: no I/O, no clock.
  */
 #pragma once
 #include "model/result.h"
 
 /*
- * The first cause that explains the others wins: cancelled, memory, refused call, time, output, runtime error, wrong
- * answer. `expected` NULL: nothing is compared.
+ * The first cause that applies decides: cancelled, memory, denied system call, time, output, runtime error, wrong
+ * answer.  With `expected` NULL the output is not compared.
  */
 enum verdict judge_run(const struct run_stats *stats, struct text output, const struct text *expected);
 
 /*
- * A runtime that is given its heap's size stays below the memory limit and fails by itself.  That is the limit all the
- * same: a runtime error with `heap_full` among the errors becomes VERDICT_MEMORY_LIMIT; all else stays what it is.  A
- * program that writes the words itself has only its own verdict to change.  `heap_full` empty: nothing is looked for.
+ * A runtime with a fixed heap size fails by itself below the memory limit.  For clients that is the memory limit, too:
+ * a runtime error becomes VERDICT_MEMORY_LIMIT if stderr contains `heap_full`.  Other verdicts do not change.  A
+ * program that prints these words itself changes only its own verdict.  An empty `heap_full` never matches.
  */
 enum verdict judge_heap(enum verdict verdict, struct text errors, struct text heap_full);
 
-/* Equal but for blanks (space, tab, CR) at line ends and blank lines at the end. */
+/* True if both are equal except for blanks (space, tab, CR) at line ends and blank lines at the end. */
 bool judge_same_output(struct text a, struct text b);

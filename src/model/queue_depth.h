@@ -1,4 +1,4 @@
-/* queue_depth: how much waits and runs at one moment, as a store counts it and as metrics and the API show it. */
+/* queue_depth: how many submissions wait and run, as a store counts them for metrics and the API. */
 #pragma once
 #include <stddef.h>
 #include <stdint.h>

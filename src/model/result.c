@@ -1,4 +1,4 @@
-/* result: names of verdicts, and the one number older clients look at. */
+/* result: names of verdicts, and exit codes. */
 #include "model/result.h"
 
 #include <assert.h>
@@ -19,7 +19,7 @@ const char *verdict_name(enum verdict verdict)
     return names[verdict];
 }
 
-/* As a shell would tell it. */
+/* As a shell reports it. */
 static int plain_exit_code(const struct run_stats *stats)
 {
     return stats->signal != 0 ? 128 + stats->signal : stats->exit_code;

@@ -1,5 +1,5 @@
 /*
- * result: what became of one test.  Facts come from the kernel, never from the program.
+ * result: the result of one test.
  */
 #pragma once
 #include <stdbool.h>
@@ -17,7 +17,7 @@ enum verdict {
     VERDICT_TIME_LIMIT,
     VERDICT_MEMORY_LIMIT,
     VERDICT_OUTPUT_LIMIT,
-    VERDICT_DENIED_SYSCALL, /* only where denied_syscalls=kill is set */
+    VERDICT_DENIED_SYSCALL, /* only with denied_syscalls=kill */
     VERDICT_CANCELLED,
     VERDICT_INTERNAL_ERROR,
     VERDICT_COUNT_,
@@ -27,21 +27,21 @@ const char *verdict_name(enum verdict verdict); /* "accepted", "wrong_answer", .
 struct result {
     uint32_t element, index; /* as in struct test */
     enum verdict verdict;
-    struct run_stats stats; /* of the run, or of the compile step where the verdict is compile_error */
-    uint64_t compile_us;    /* 0 where nothing was compiled, or it came from the cache */
+    struct run_stats stats; /* of the run, or of the compile step if the verdict is compile_error */
+    uint64_t compile_us;    /* 0 if nothing was compiled or the artifact was cached */
     bool compile_cached;
-    bool cached;                /* the run is one that went before; see worker/result_cache.h */
-    struct text output, errors; /* stdout and stderr as bytes, already cut to the limit */
+    bool cached;                /* the result of an earlier, equal run (worker/result_cache.h) */
+    struct text output, errors; /* stdout and stderr, cut to the limit */
     bool output_cut, errors_cut;
-    struct text compile_output;    /* what a successful compile printed (warnings) */
-    struct text message;           /* for people: why it is so, or empty */
-    struct text language, version; /* what ran */
+    struct text compile_output;    /* warnings of a successful compile */
+    struct text message;           /* explains the verdict to people; may be empty */
+    struct text language, version; /* that ran */
     bool wants_base64;
 };
 
 /*
- * The exit code clients see: 124 for a time limit, 128+signal for a signal, 1 for an internal error.  Never 0 unless
- * the program really ended well: a memory limit or a cancel whose main process ended with 0 shows 137, an output
- * limit 1.
+ * The exit code that clients see: 124 for a time limit, 128 + signal for a signal, 1 for an internal error.  It is 0
+ * only if the program ended well: a memory limit or a cancellation whose main process exited with 0 gives 137, an
+ * output limit 1.
  */
 int result_exit_code(const struct result *result);

@@ -1,4 +1,4 @@
-/* submission: its states and small rules; everything in it lives in its arena. */
+/* submission: names of states and priorities, and the rule for file names. */
 #include "model/submission.h"
 
 #include <assert.h>

@@ -1,9 +1,8 @@
 /*
- * submission: what a client sends: programs and their tests, and the states it goes through.
+ * submission: programs and their tests as a client sends them, and the states of a submission.
  *
- * A batch is usually one program with many tests, compiled once.  Elements that name another program
- * become further programs of the same submission.  Results keep the order of `tests`.
- * Everything a submission points to lives in its arena and dies with it.
+ * A batch is usually one program with many tests, which is compiled once.  Elements that name another program add
+ * programs to the same submission.  Results keep the order of `tests`.  All memory of a submission is in its arena.
  */
 #pragma once
 #include <stdbool.h>
@@ -15,12 +14,12 @@
 #include "model/token.h"
 #include "run/run.h"
 
-/* As clients see it; submission_state_name gives "Queued", "Processing", "Completed", "Failed". */
+/* submission_state_name returns what clients see: "Queued", "Processing", "Completed", "Failed". */
 enum submission_state {
     SUBMISSION_QUEUED,
     SUBMISSION_PROCESSING,
-    SUBMISSION_COMPLETED, /* every test has a result, whatever it is */
-    SUBMISSION_FAILED,    /* evalx could not run it, or it was cancelled; the reason is kept */
+    SUBMISSION_COMPLETED, /* every test has a result */
+    SUBMISSION_FAILED,    /* evalx could not run it, or it was cancelled; the reason is stored */
     SUBMISSION_STATE_COUNT_,
 };
 const char *submission_state_name(enum submission_state state);
@@ -32,7 +31,10 @@ static inline bool submission_state_is_final(enum submission_state state)
 enum submission_priority { PRIORITY_HIGH, PRIORITY_NORMAL, PRIORITY_LOW, PRIORITY_COUNT_ };
 const char *submission_priority_name(enum submission_priority priority);
 
-/* Names of files (struct file): 1..200 bytes of UTF-8, no NUL, no backslash, no leading or doubled '/', no "." or ".." part, at most 8 parts. */
+/*
+ * True for a name that a struct file may have: 1 to 200 bytes of UTF-8 without NUL or backslash, at most 8 parts
+ * separated by single '/', no leading '/', and no part "." or "..".
+ */
 bool file_name_is_valid(struct text name);
 
 struct program {
@@ -44,14 +46,14 @@ struct program {
 
 struct test {
     uint32_t program; /* index into submission.programs */
-    uint32_t element; /* which element of the request */
-    uint32_t index;   /* which of the element's tests[]; 0 where it has none */
+    uint32_t element; /* index of the element in the request */
+    uint32_t index;   /* which of the element's tests[]; 0 if it has none */
     struct text input;
     struct text *args; /* each ends in NUL */
     size_t args_len;
     bool has_expected;
     struct text expected;
-    bool wants_base64; /* the client asked for output as base64 too */
+    bool wants_base64; /* the client wants the output as base64, too */
     struct limits limits;
 };
 
@@ -59,8 +61,8 @@ struct submission {
     char token[TOKEN_BYTES];
     uint64_t created_ms; /* wall clock */
     enum submission_priority priority;
-    bool fresh;         /* nothing comes from a cache, and nothing of it is kept in one */
-    bool cache_results; /* a run that would go the same way again may be one that went before */
+    bool fresh;         /* use no cache, neither to read nor to write */
+    bool cache_results; /* results of earlier, equal runs may be used */
     struct program *programs;
     size_t programs_len;
     struct test *tests;
@@ -70,6 +72,6 @@ struct submission {
 
 void submission_done(struct submission *submission);
 
-/* The queue it waits in: the language's id, or "mixed" where its programs are in several languages. */
+/* The queue it waits in: the id of its language, or "mixed" if its programs are in several languages. */
 struct text submission_queue(const struct submission *submission);
 #define QUEUE_MIXED "mixed"

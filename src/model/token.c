@@ -21,7 +21,7 @@ void token_new(char ret_token[TOKEN_BYTES])
     uint64_t ms = clock_wall_ms();
     uint8_t random[RANDOM_BYTES];
 
-    /* Up to 256 bytes come whole or not at all; a guessable token must never be given out. */
+    /* getrandom never returns fewer bytes for requests up to 256.  A guessable token must never be used. */
     if (getrandom(random, sizeof random, 0) != (ssize_t)sizeof random) {
         perror("getrandom");
         abort();
@@ -42,7 +42,7 @@ void token_new(char ret_token[TOKEN_BYTES])
 
 bool token_is_valid(struct text text)
 {
-    if (text.len != TOKEN_LEN || text.at[0] > '7') /* 48 bits of time leave three for the first character */
+    if (text.len != TOKEN_LEN || text.at[0] > '7') /* the first character holds three bits: 48 = 3 + 9 * 5 */
         return false;
     for (size_t i = 0; i < text.len; i++)
         if (text.at[i] == '\0' || strchr(token_alphabet, text.at[i]) == NULL)

@@ -1,7 +1,8 @@
 /*
- * token: names a submission.  A ULID (github.com/ulid/spec): 48 bits of milliseconds, 80 bits from
- * getrandom(2), as 26 characters of Crockford's base32.  Sorts by time, and cannot be guessed:
- * who knows a token may read its results.
+ * token: the name of a submission, a ULID (github.com/ulid/spec): 48 bits of milliseconds and 80 bits from
+ * getrandom(2), as 26 characters of Crockford's base32.
+ *
+ * Tokens sort by time.  They cannot be guessed, because knowing a token is the right to read its results.
  */
 #pragma once
 #include <stdbool.h>

@@ -109,11 +109,11 @@ static void a_mistake_is_told_with_its_field(void **state)
         { "[{" C ",\"files\":[{\"name\":\"../a\",\"content\":\"\"}]}]", "[0].files[0].name",
           "expected a relative file name" },
         { "[{" C ",\"files\":[{\"name\":\"main.c\",\"content\":\"\"}]}]", "[0].files[0].name",
-          "main.c is there already" },
+          "main.c exists already" },
         { "[{" C ",\"files\":[{\"name\":\"main\",\"content\":\"\"}]}]", "[0].files[0].name",
           "the compiler writes main" },
         { "[{" C ",\"files\":[{\"name\":\"a\",\"content\":\"\"},{\"name\":\"a/b\",\"content\":\"\"}]}]",
-          "[0].files[1].name", "a is there already" },
+          "[0].files[1].name", "a exists already" },
         { "[{" C ",\"files\":[{\"name\":\"a\"}]}]", "[0].files[0]", "expected content or content_base64" },
         { "[{" C ",\"files\":[5]}]", "[0].files[0]", "expected an object with name and content" },
     };
