@@ -155,9 +155,9 @@ static void numbers_of_things_are_bounded(void **state)
     assert_int_equal(submission.tests_len, 1000);
     submission_done(&submission);
     repeated(&body, "{" C ",\"tests\":[", "{}", 1001, "]}");
-    expect_refusal(buf_text(&body), REQUEST_SINGLE, "", "at most 1000 tests in all, got 1001");
+    expect_refusal(buf_text(&body), REQUEST_SINGLE, "", "at most 1000 tests in total, got 1001");
     repeated(&body, "[{" C ",\"tests\":[", "{}", 1000, "]},{}]");
-    expect_refusal(buf_text(&body), REQUEST_BATCH, "", "at most 1000 tests in all, got 1001");
+    expect_refusal(buf_text(&body), REQUEST_BATCH, "", "at most 1000 tests in total, got 1001");
 
     repeated(&body, "{" C ",\"args\":[", "\"\"", 65, "]}");
     expect_refusal(buf_text(&body), REQUEST_SINGLE, "args", "0 to 64, got 65");
