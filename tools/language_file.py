@@ -45,8 +45,8 @@ def text(entry):
                                                  "heap_full") if entry[key]]
     lines.append("prestart = " + ("yes" if entry["prestart"] else "no"))
     # A word a line: lines have at most 198 bytes.
-    lines += [f"{key} = " + "\n  ".join(entry[key]) for key in ("aliases", "versions", "compile", "run", "cold_if", "env",
-                                                                "needs") if entry[key]]
+    lists = ("aliases", "versions", "compile", "run", "cold_if", "env", "needs")
+    lines += [f"{key} = " + "\n  ".join(entry[key]) for key in lists if entry[key]]
     for name, limits in (("limits", entry["limits"]), ("compile_limits", entry["compile_limits"]),
                          ("prepare_limits", entry["prepare"]["limits"])):
         lines += [f"[{name}]"] + [f"{key} = {value}" for key, value in limits.items()]

@@ -1,16 +1,17 @@
-# What `evalx prepare` runs for C++ by g++: headers that are compiled already, and a linker.  cpp.conf says how they are
-# used.  "$@" is the language's compile command.
+# The [prepare] script of C++ with g++: precompiled headers, and a fast linker.  cpp.conf describes their use.
+# "$@" is the language's compile command.  EVALX_CPP_TEMPLATES=0 leaves out the plugin below.
 # shellcheck shell=sh disable=SC1003,SC2020,SC2086 # $options are words
 compiler=$1 options=-pipe
 for word; do
     case $word in -std=* | -O*) options="$options $word" ;; esac
 done
 
-# Templates that inline functions of a header use are instantiated at the end of each program, and for bits/stdc++.h
-# that is half of the time.  A plugin, in the compiler that compiles the header and in no other, has it done there.
+# g++ instantiates the templates that inline functions of a header use at the end of each program.  For bits/stdc++.h
+# that takes half of the compile time.  This plugin instantiates them while the header is compiled; programs are compiled
+# without it.  docs/notes/PERFORMANCE.md describes its effect on programs.
 plugin=
 include=$($compiler -print-file-name=plugin)/include
-templates=${EVALX_CPP_TEMPLATES:-1} # the setting cpp_templates
+templates=${EVALX_CPP_TEMPLATES:-1}
 if [ "$templates" = 1 ] && [ -f "$include/gcc-plugin.h" ]; then
     cat > ahead.cc <<'END'
 #include "gcc-plugin.h"
@@ -22,7 +23,7 @@ if [ "$templates" = 1 ] && [ -f "$include/gcc-plugin.h" ]; then
 
 int plugin_is_GPL_compatible;
 
-/* The list of what waits to be instantiated is g++'s own (cp/pt.cc), but its garbage collector knows both its ends. */
+/* The list of pending templates is static in g++ (cp/pt.cc); the tables of its garbage collector hold both ends. */
 struct pending_template { pending_template *next; tinst_level *tinst; };
 extern void gt_ggc_mx_pending_template(void *);
 extern const ggc_root_tab gt_ggc_r_gt_cp_pt_h[];
@@ -32,7 +33,7 @@ static bool is_done(tree decl)
     return !TYPE_P(decl) && (DECL_TEMPLATE_SPECIALIZATION(decl) || DECL_TEMPLATE_INSTANTIATED(decl));
 }
 
-/* Not these: whether a constructor shares its code with its clone depends on whether a program evaluates it early. */
+/* Whether a constructor shares code with its clone depends on whether a program evaluates it early: these must wait. */
 static bool must_wait(tree decl)
 {
     return TYPE_P(decl) || (TREE_CODE(decl) == FUNCTION_DECL && DECL_DECLARED_CONSTEXPR_P(decl) &&
@@ -50,8 +51,8 @@ static void instantiate(cpp_reader *)
         fatal_error(input_location, "the list of pending templates is not where it was");
     bool is_first = (*ends[0])->next || !(*ends[1])->next;
     pending_template **first = ends[!is_first], **last = ends[is_first];
-    at_eof = 1; /* as at the end of a program: what is to become of a function is decided */
-    for (pending_template *each = *first; each; each = each->next) /* more come while it goes on */
+    at_eof = 1; /* as at the end of a program, where g++ decides what becomes of a function */
+    for (pending_template *each = *first; each; each = each->next) /* the list grows meanwhile */
         if (tree decl = each->tinst->get_node(); !must_wait(decl) && !is_done(decl))
             instantiate_decl(decl, false, false);
     at_eof = 0;
@@ -80,19 +81,19 @@ fi
 
 mkdir bits
 for header in bits/stdc++.h iostream; do
-    # So called, because messages name the files that lead to a header, and main.cpp is where it will be.
+    # Error messages name the file that includes a header; programs are called main.cpp, too.
     printf '#include <%s>\n#pragma evalx instantiate\n' "$header" > main.cpp
     if [ -z "$plugin" ] || ! $compiler $plugin $options -x c++-header -o $header.gch main.cpp; then
         plugin=
         echo "#include <$header>" > main.cpp
         $compiler $options -x c++-header -o $header.gch main.cpp
     fi
-    # Beside it the header itself, which g++ expects there where it finds the other and may not use it.
+    # If g++ may not use the precompiled header, it expects the header itself in the same place.
     cp "$($compiler $options -M main.cpp | tr -s ' \\' '\n\n' | grep -m 1 "/$header\$")" $header
 done
 rm -f main.cpp ahead.cc ahead.so
 if [ "$templates" = 1 ] && [ -z "$plugin" ]; then
     echo "note: without gcc-$($compiler -dumpversion | cut -d. -f1)-plugin-dev programs compile more slowly" >&2
 fi
-# The fastest linker there is, under the name that g++ looks for.
+# The fastest linker, under the name that g++ looks for.
 if command -v ld.gold > /dev/null; then cp "$(command -v ld.gold)" ld; fi

@@ -36,7 +36,7 @@ int command_check(const struct command *command, const char *key, bool has_binar
     return 0;
 }
 
-/* What follows the last dot, with the dot; empty where there is none. */
+/* The part from the last dot on; empty if there is no dot. */
 static struct text suffix_of(struct text name)
 {
     const char *dot = name.len > 0 ? memrchr(name.at, '.', name.len) : NULL;

@@ -7,8 +7,8 @@
  *   {main}         name of the source without its suffix
  *   {prepared}     folder of the files made by [prepare].  Without an up-to-date folder the whole word is left out
  *   {if_prepared}  empty; its word is left out under the same condition
- * The word {args} becomes the test's arguments, and {files} the other source files with the suffix of the main one; both
- * may become no words at all.  A file name that begins with '-' or '@' gets "./" before it, so that no program takes it
+ * The word {args} becomes the test's arguments, and {files} the other source files with the main suffix.  Both may
+ * become no words at all.  A file name that begins with '-' or '@' gets "./" before it, so that no program takes it
  * for an option.
  */
 #pragma once

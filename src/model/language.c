@@ -1,5 +1,5 @@
 /*
- * language: the registry made of a folder of files, and the filling of commands.
+ * language: the list of languages, read from a folder, and the choice of a version.
  */
 #include "model/language.h"
 
@@ -43,7 +43,7 @@ static bool has_name(const struct language *language, struct text name)
     return false;
 }
 
-/* `of` names a language itself, so that there is one step from a name to its versions. */
+/* `of` must name a language, not a version, so that one step leads from a name to its versions. */
 static int check_of(const struct languages *languages, struct error *err)
 {
     for (size_t i = 0; i < languages->len; i++) {
@@ -52,13 +52,13 @@ static int check_of(const struct languages *languages, struct error *err)
         while (k < languages->len && !(text_equal(languages->list[k].id, one->of) && languages->list[k].of.len == 0))
             k++;
         if (one->of.len > 0 && k == languages->len)
-            return error_set(err, ERROR_SETUP, 0, "language %.31s: of: there is no language \"%.40s\"", one->id.at,
+            return error_set(err, ERROR_SETUP, 0, "language %.31s: of: unknown language \"%.40s\"", one->id.at,
                              one->of.at);
     }
     return 0;
 }
 
-/* No two languages may answer to one name. */
+/* No two languages may share an id or alias. */
 static int check_unique(const struct languages *languages, struct error *err)
 {
     for (size_t i = 0; i < languages->len; i++) {
@@ -182,7 +182,7 @@ const struct language *languages_choose(const struct languages *languages, struc
 
     if (named == NULL || (named->available && (is_any_version(version) || text_equal(named->version, version))))
         return named;
-    /* The language itself lists every version it may stand in for; those `of` it only what they are nearer to. */
+    /* Versions come first: they list only what they are close to, the language itself all that it stands in for. */
     for (size_t i = 0; i < languages->len; i++) {
         const struct language *other = &languages->list[i];
         if (other->of.len == 0 || !text_equal(other->of, named->id) || !other->available)

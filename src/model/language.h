@@ -30,15 +30,15 @@ struct image_recipe {
 struct language {
     struct text id;       /* "python" */
     struct text name;     /* "Python" */
-    struct text version;  /* what the file says is installed: "3.11"; shown to clients */
-    struct text of;       /* "python" of "python-3.13": another version of that language; empty for a language itself */
+    struct text version;  /* the installed one: "3.11"; shown to clients */
+    struct text of;       /* "python" for its version "python-3.13"; empty for a language itself */
     struct text *aliases; /* other names: "python3", "py" */
     size_t aliases_len;
-    struct text *versions; /* versions it answers to: "3", "3.9", ...; "*" and "latest" always work */
+    struct text *versions; /* further versions it answers to: "3", "3.9"; "*" and "latest" always work */
     size_t versions_len;
     struct text image;       /* "host" */
     struct text source_file; /* "main.py" */
-    struct text binary_file; /* "main"; empty where nothing is compiled */
+    struct text binary_file; /* "main"; empty if nothing is compiled */
     struct command compile;  /* words_len 0: nothing to compile */
     struct command run;
     struct text *env; /* "NAME=value" */
@@ -46,7 +46,7 @@ struct language {
     struct text *needs; /* paths inside the image without which the language is not available */
     size_t needs_len;
     struct image_recipe recipe;
-    struct limits limits;         /* of a run, before the client's own */
+    struct limits limits;         /* of a run, if the client sets none */
     struct limits compile_limits; /* of the compile step */
     struct text prepare_script;   /* for /bin/sh; empty: nothing can be prepared */
     const char *prepare_env;      /* "NAME=value" for the script, or NULL; set by installed_languages_probe */
@@ -54,14 +54,14 @@ struct language {
     size_t depends_len;
     struct limits prepare_limits;
     enum run_class class; /* of a run */
-    bool prestart;        /* the interpreter may start before its source arrives: it reads all of it first */
-    struct text *cold_if; /* words: not for a source that holds one of them */
+    bool prestart;        /* the interpreter may start before its source arrives */
+    struct text *cold_if; /* words; no prestart for a source that contains one */
     size_t cold_if_len;
-    struct text heap_full; /* what its runtime says on stderr when the heap it was given is full; empty: nothing */
-    struct text hello_code, hello_stdin, hello_stdout; /* the proof that it works */
-    bool available;       /* the image and `needs` are there; set by installed_languages_probe */
-    struct text missing;  /* the first of `needs` that is not there; empty where the image itself is not */
-    struct text prepared; /* the prepared folder, as the image sees it; empty: none that is up to date.  Probed too */
+    struct text heap_full;                             /* printed on stderr when the heap is full; empty: nothing */
+    struct text hello_code, hello_stdin, hello_stdout; /* the hello test */
+    bool available;                                    /* set by installed_languages_probe, as the next two */
+    struct text missing;  /* the first of `needs` that is missing; empty if the image itself is */
+    struct text prepared; /* the prepared folder, as a path in a box; empty: none that is up to date */
 };
 
 #define LANGUAGES_LIST_MAX 200
@@ -69,25 +69,25 @@ struct language {
 struct languages {
     struct language *list; /* sorted by id */
     size_t len;
-    bool require_available; /* requests for a language that is not available are refused; set by who runs them itself */
+    bool require_available; /* set by processes that run programs: requests for others are refused */
     struct arena arena;
 };
 
 /*
- * Reads every *.conf of the folder.  A mistake is an ERROR_SETUP with file, line and what was expected, and so are
- * two files that claim one name.  Limits a file asks for are cut to the ceilings of `config`; a compile step's are not.
+ * Reads every *.conf of the folder.  A mistake is an ERROR_SETUP with the file, the line and what was expected; so is a
+ * name that two languages share.  [limits] are cut to the ceilings of `config`; the limits of compilers are not.
  * On error nothing is left to free.
  */
 int languages_load(const char *folder, const struct config *config, struct languages *ret, struct error *err);
-/* No languages, and room for LANGUAGES_LIST_MAX of them. */
+/* An empty list with room for LANGUAGES_LIST_MAX languages. */
 int languages_init(struct languages *languages, struct error *err);
 void languages_done(struct languages *languages);
 
 /* By id or alias, ASCII case ignored; NULL if there is none. */
 const struct language *languages_find(const struct languages *languages, struct text name);
 /*
- * The language of that name, or one that is `of` it: the one whose version it is, else the first `of` it that answers
- * to it.  Only those that are available are chosen; the one named where none is.  NULL if there is none of that name.
+ * Chooses among the language `name` and its versions: the available one with exactly this version, otherwise the first
+ * available version that answers to it, otherwise the language itself.  NULL if there is no such name.
  */
 const struct language *languages_choose(const struct languages *languages, struct text name, struct text version);
 bool language_answers_to(const struct language *language, struct text version);

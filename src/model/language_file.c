@@ -74,7 +74,7 @@ static int check_names(const struct language *language, struct error *err)
         return error_set(err, ERROR_SETUP, 0, "id: expected 1 to %d of a-z 0-9 _ + # . -, and not \"%s\"",
                          LANGUAGE_ID_BYTES_MAX, QUEUE_MIXED);
     if (language->name.len == 0 || language->version.len == 0 || language->run.words_len == 0)
-        return error_set(err, ERROR_SETUP, 0, "name, version and run are needed");
+        return error_set(err, ERROR_SETUP, 0, "name, version and run are required");
     /* The image is a folder's name beneath the folder of images. */
     if (language->image.len == 0 || language->image.len > 64 || language->image.at[0] == '.' ||
         !is_made_of(language->image, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_+.-"))

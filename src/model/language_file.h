@@ -17,7 +17,7 @@ struct language_layer;
 int language_defaults_read(const char *path, const struct config *config, struct arena *arena,
                            const struct language_layer **ret, struct error *err);
 /*
- * Appends the language of a file, then its versions, to `languages`, which languages_init made.  `defaults` (NULL: none)
+ * Appends the language of a file, then its versions, to `languages`, which languages_init made.  `defaults` (or NULL)
  * holds for files that begin with [language]; a file without that section inherits nothing.
  */
 int language_file_read(const char *path, const struct config *config, const struct language_layer *defaults,

@@ -120,9 +120,9 @@ static int take_limit(struct limits *limits, const struct limits *ceiling, uint3
            (limit_fields[field].key == NULL || strcmp(entry->key, limit_fields[field].key) != 0))
         field++;
     if (field == LIMIT_FIELDS_LEN)
-        return error_set(err, ERROR_SETUP, 0, "there is no limit \"%.40s\"", entry->key);
+        return error_set(err, ERROR_SETUP, 0, "unknown limit \"%.40s\"", entry->key);
     if ((*seen & 1u << field) != 0)
-        return error_set(err, ERROR_SETUP, 0, "%s is there twice", entry->key);
+        return error_set(err, ERROR_SETUP, 0, "%s is set twice", entry->key);
     *seen |= 1u << field;
 
     uint64_t most = limits_get(ceiling, field);
@@ -176,7 +176,7 @@ static int set_line(struct reading *reading, enum key key, struct text line, str
     return arena_copy(reading->arena, line, value->parts, err);
 }
 
-/* [version X]: its id is ID-X if it names no other. */
+/* [version X].  Its id is ID-X unless the section sets another. */
 static int begin_version(struct reading *reading, struct text version, struct error *err)
 {
     char id[128];
@@ -187,7 +187,7 @@ static int begin_version(struct reading *reading, struct text version, struct er
         return error_set(err, ERROR_SETUP, 0, "[version]: expected a version");
     for (const struct language_layer *layer = reading->first->next; layer != NULL; layer = layer->next)
         if (text_equal(layer_line(layer, KEY_version), version))
-            return error_set(err, ERROR_SETUP, 0, "[version %.40s] is there twice", version.at);
+            return error_set(err, ERROR_SETUP, 0, "[version %.40s] appears twice", version.at);
     struct text language = layer_line(reading->first, KEY_id);
     (void)snprintf(id, sizeof id, "%.*s-%.*s", TEXT_ARG(language), TEXT_ARG(version));
     if (add_layer(reading, reading->first, err) < 0 || set_line(reading, KEY_id, text_of(id), err) < 0 ||
@@ -227,7 +227,7 @@ static int take_value(struct reading *reading, enum key key, const struct ini_en
         return error_set(err, ERROR_SETUP, 0, "%s: expected one line", entry->key);
     if (!entry->continues) {
         if (value->is_own)
-            return error_set(err, ERROR_SETUP, 0, "%s is there twice", entry->key);
+            return error_set(err, ERROR_SETUP, 0, "%s is set twice", entry->key);
         struct text *parts = arena_alloc_array(reading->arena, LANGUAGE_WORDS_MAX, sizeof *parts, err);
         if (parts == NULL)
             return -1;

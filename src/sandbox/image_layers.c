@@ -1,4 +1,4 @@
-/* layers: see the header. */
+/* image_layers: see the header. */
 #include "sandbox/image_layers.h"
 
 #include <errno.h>
@@ -28,7 +28,7 @@ static int open_plainly(int folder, const char *path, uint64_t flags)
     return open_beneath(folder, path, flags, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS);
 }
 
-/* What root wrote and only root can change. */
+/* Only root may have written it, and only root may change it. */
 static int check_owner(int fd, const char *what, const char *name, struct error *err)
 {
     struct stat st;
@@ -36,7 +36,7 @@ static int check_owner(int fd, const char *what, const char *name, struct error 
     if (fstat(fd, &st) < 0)
         return error_set(err, ERROR_SETUP, errno, "look at %s %s", what, name);
     if ((st.st_uid != 0 && st.st_uid != geteuid()) || (st.st_mode & (S_IWGRP | S_IWOTH)) != 0)
-        return error_set(err, ERROR_SETUP, 0, "%s %s must be root's and writable by nobody else", what, name);
+        return error_set(err, ERROR_SETUP, 0, "%s %s must belong to root and be writable by nobody else", what, name);
     return 0;
 }
 
@@ -51,7 +51,7 @@ static bool is_layer_name(const char *name)
 static int add_layer(int layers_folder, const char *name, struct layers *layers, struct error *err)
 {
     if (!is_layer_name(name))
-        return error_set(err, ERROR_SETUP, 0, "\"%.60s\" is no name of a layer", name);
+        return error_set(err, ERROR_SETUP, 0, "\"%.60s\" is not a valid layer name", name);
     if (layers->len == IMAGE_LAYERS_MAX)
         return error_set(err, ERROR_SETUP, 0, "more than %d layers", IMAGE_LAYERS_MAX);
     int fd = open_plainly(layers_folder, name, O_PATH | O_DIRECTORY);
@@ -61,7 +61,7 @@ static int add_layer(int layers_folder, const char *name, struct layers *layers,
     return check_owner(fd, "layer", name, err);
 }
 
-/* The lines of the file name the layers from the bottom up. */
+/* The file lists the layers from the bottom up. */
 static int add_lines(int folder, char *text, struct layers *layers, struct error *err)
 {
     auto_close int layers_folder = open_plainly(folder, ".layers", O_PATH | O_DIRECTORY);
@@ -74,7 +74,7 @@ static int add_lines(int folder, char *text, struct layers *layers, struct error
         if ((line[0] != '\0' || rest != NULL) && add_layer(layers_folder, line, layers, err) < 0)
             return -1;
     if (layers->len == 0)
-        return error_set(err, ERROR_SETUP, 0, "no layer is named");
+        return error_set(err, ERROR_SETUP, 0, "it names no layer");
     for (size_t i = 0; i < layers->len / 2; i++) {
         int fd = layers->fds[i];
         layers->fds[i] = layers->fds[layers->len - 1 - i];
@@ -96,7 +96,7 @@ static int add_named(int folder, const char *image, struct layers *layers, struc
     if (check_owner(file, "file", name, err) < 0)
         return -1;
     if (fstat(file, &st) < 0 || !S_ISREG(st.st_mode))
-        return error_set(err, ERROR_SETUP, 0, "%s is no file", name);
+        return error_set(err, ERROR_SETUP, 0, "%s is not a regular file", name);
     ssize_t len = read(file, text, sizeof text);
     if (len < 0 || len > FILE_BYTES_MAX)
         return error_set(err, ERROR_SETUP, len < 0 ? errno : EFBIG, "read %s", name);
@@ -141,7 +141,7 @@ void image_layers_close(struct layers *layers)
     layers->len = 0;
 }
 
-/* An absolute link of the image means the image's own root, so the kernel is asked to resolve it there. */
+/* RESOLVE_IN_ROOT: an absolute link in the image is relative to the image's root. */
 bool image_layers_stat(const struct layers *layers, const char *path, struct stat *ret)
 {
     for (size_t i = 0; i < layers->len; i++) {

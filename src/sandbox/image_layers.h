@@ -1,20 +1,20 @@
 /*
- * layers: the folders a read-only image is made of.
+ * image_layers: the folders that make up a read-only image.
  *
- * An image NAME of the images folder is either one folder, NAME, or a file NAME.layers that names folders of
- * .layers/ there, one a line, the bottom one first:
+ * An image NAME is either a folder NAME in the images folder, or a file NAME.layers there.  The file lists folders of
+ * .layers/, one a line, the bottom one first:
  *
  *   bookworm_20261125213000
  *   gcc-12_20261125213340
  *
- * Files that several images have are so stored once.  "host" is this machine's own root.
+ * Files that several images share are stored once.  The image "host" is the root of this machine.
  *
- * What languages prepared ahead for an image (sandbox/prepared.h) lies in .prepared/NAME/ there, and is seen as /prepared
- * by every run in it.
+ * Files that `evalx prepare` made for an image (sandbox/prepared.h) are in .prepared/NAME/ of the images folder.  Every
+ * run in the image sees them as /prepared.
  *
- * No path is followed through a symbolic link below the images folder.  The file and the folders it names must belong
- * to root (or to the caller, for tests without root) and be writable by nobody else, and so must .prepared/NAME: what
- * they say becomes the root of every run.
+ * No path below the images folder is followed through a symbolic link.  The file, the folders it names and
+ * .prepared/NAME must belong to root (or to the caller, for tests without root) and be writable by nobody else, because
+ * they become the root of every run.
  */
 #pragma once
 #include <stdbool.h>
@@ -32,13 +32,13 @@ struct layers {
     size_t len;
 };
 
-/* -1 with ERROR_SETUP where the image is not there or not as it must be; nothing is open then. */
+/* -1 with ERROR_SETUP if the image does not exist or is not safe to use; nothing is open then. */
 int image_layers_open(const char *images_folder, const char *image, struct layers *ret, struct error *err);
 void image_layers_close(struct layers *layers);
 
-/* Is the absolute path there, as the image sees it?  A symbolic link is resolved within its layer. */
+/* Whether the absolute path exists in the image.  A symbolic link is resolved within its layer. */
 bool image_layers_have(const struct layers *layers, const char *path);
 bool image_layers_stat(const struct layers *layers, const char *path, struct stat *ret);
 
-/* The folder of what was prepared for the image (O_PATH); *ret_fd is -1 where nothing was. */
+/* Opens the folder of the image's prepared files (O_PATH); *ret_fd is -1 if there is none. */
 int image_layers_open_prepared(const char *images_folder, const char *image, int *ret_fd, struct error *err);

@@ -10,7 +10,7 @@
 #include "base/hash.h"
 #include "sandbox/image_layers.h"
 
-#define KEY_VERSION "evalx prepared 2" /* changes when folders of an older evalx must not be used */
+#define KEY_VERSION "evalx prepared 2" /* changes if folders of an older evalx must not be used */
 
 void prepared_name(const struct language *language, const struct layers *layers, char ret[PREPARED_NAME_BYTES])
 {
@@ -50,7 +50,7 @@ void prepared_find(struct language *language, const struct layers *layers, const
     char *name = path + sizeof IMAGE_LAYERS_PREPARED_AT;
     auto_close int folder = -1;
     struct stat status;
-    struct error ignored; /* unprepared it works too, and the launcher says what is wrong with the folder */
+    struct error ignored; /* unprepared languages work, and the launcher reports a bad folder */
 
     if (language->prepare_script.len == 0 ||
         image_layers_open_prepared(images_folder, language->image.at, &folder, &ignored) < 0 || folder < 0)

@@ -181,7 +181,7 @@ def test_prepare_refuses_in_words(toy):
     os.makedirs(os.path.join(toy.images, ".prepared", "host"))
     os.chmod(os.path.join(toy.images, ".prepared", "host"), 0o777)
     done = toy.evalx("prepare")
-    assert done.returncode == 1 and "must be root's" in done.stdout
+    assert done.returncode == 1 and "must belong to root" in done.stdout
 
 
 # ---- C++ with headers that are compiled already ----

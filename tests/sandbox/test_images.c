@@ -110,7 +110,7 @@ static void what_others_may_have_prepared_is_refused(void **state)
     struct error err = { 0 };
 
     assert_int_equal(sandbox_image(sandbox, "open", &err), -1);
-    assert_non_null(strstr(err.text, "must be root's"));
+    assert_non_null(strstr(err.text, "must belong to root"));
     assert_int_equal(sandbox_image(sandbox, "linked", &err), -1);
     assert_non_null(strstr(err.text, ".prepared/linked"));
 }

@@ -1,5 +1,6 @@
 """language_file and catalogue: what the tools know of languages, and the row it becomes."""
 import os
+import shutil
 
 import pytest
 
@@ -86,6 +87,19 @@ def test_a_file_of_its_own_reads_the_same(tmp_path):
     for name, entry in whole.items():
         (tmp_path / (name + ".conf")).write_text(language_file.text(entry), encoding="utf-8")
     assert language_file.read_all(str(tmp_path)) == whole
+
+
+def test_a_version_takes_three_lines(tmp_path):
+    """As docs/guide/ADDING-A-LANGUAGE.md promises."""
+    for name in ("defaults.conf", "python.conf"):
+        shutil.copy(os.path.join(language_file.ROOT, "languages", name), tmp_path)
+    with open(tmp_path / "python.conf", "a", encoding="utf-8") as file:
+        file.write("\n[version 3.14]\nsuite = forky\nimage = python-3.14\n")
+    languages = language_file.read_all(str(tmp_path))
+    added, known = languages["python-3.14"], language_file.read("python-3.13")
+    assert added["version"] == "3.14" and added["image"] == "python-3.14" and added["of"] == "python"
+    for key in ("name", "class", "source", "run", "prestart", "cold_if", "env", "needs", "limits", "hello"):
+        assert added[key] == known[key], key
 
 
 def test_a_row_of_the_catalogue():

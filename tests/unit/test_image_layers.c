@@ -112,15 +112,15 @@ static void what_leads_elsewhere_is_refused(void **state)
     static const struct {
         const char *text, *why;
     } cases[] = {
-        { "", "no layer is named" },
+        { "", "it names no layer" },
         { "none\n", "open layer none" },
-        { "../plain\n", "is no name of a layer" },
-        { "..\n", "is no name of a layer" },
-        { "/usr\n", "is no name of a layer" },
-        { "base/usr\n", "is no name of a layer" },
-        { "base\n\ntop\n", "is no name of a layer" },
-        { "base top\n", "is no name of a layer" },
-        { "base\r\n", "is no name of a layer" },
+        { "../plain\n", "is not a valid layer name" },
+        { "..\n", "is not a valid layer name" },
+        { "/usr\n", "is not a valid layer name" },
+        { "base/usr\n", "is not a valid layer name" },
+        { "base\n\ntop\n", "is not a valid layer name" },
+        { "base top\n", "is not a valid layer name" },
+        { "base\r\n", "is not a valid layer name" },
         { "file\n", "open layer file" },
         { "link\n", "open layer link" },
         { "base\nbase\nbase\nbase\nbase\nbase\nbase\nbase\nbase\n", "more than 8 layers" },
@@ -141,9 +141,9 @@ static void what_leads_elsewhere_is_refused(void **state)
     assert_int_equal(symlink("/usr", path_of("usr")), 0);
     expect_refused("usr", "open image usr");
     make_folder("folder.layers");
-    expect_refused("folder", "is no file");
+    expect_refused("folder", "is not a regular file");
     assert_int_equal(mkfifo(path_of("fifo.layers"), 0644), 0); /* must not wait for a writer */
-    expect_refused("fifo", "is no file");
+    expect_refused("fifo", "is not a regular file");
     expect_refused("nothing", "open nothing.layers");
 }
 
@@ -155,15 +155,15 @@ static void what_others_can_write_is_refused(void **state)
     expect_refused("mine", "writable by nobody else");
     assert_int_equal(chmod(path_of("mine.layers"), 0644), 0);
     assert_int_equal(chmod(path_of(".layers/base"), 0757), 0);
-    expect_refused("mine", "layer base must be root's");
+    expect_refused("mine", "layer base must belong to root");
     assert_int_equal(chmod(path_of(".layers/base"), 0755), 0);
     assert_int_equal(chmod(path_of(".layers"), 0777), 0);
-    expect_refused("mine", "folder .layers must be root's");
+    expect_refused("mine", "folder .layers must belong to root");
     assert_int_equal(chmod(path_of(".layers"), 0755), 0);
     if (geteuid() != 0)
         return;
     assert_int_equal(chown(path_of("mine.layers"), 1000, 0), 0);
-    expect_refused("mine", "file mine.layers must be root's");
+    expect_refused("mine", "file mine.layers must belong to root");
 }
 
 int main(void)

@@ -25,8 +25,8 @@ static void a_mistake_is_named(void **state)
         { "id = Big\n", "id: expected 1 to 31 of a-z" },
         { "id = mixed\n", "and not \"mixed\"" },
         { "id = a23456789012345678901234567890123\n", "id: expected" },
-        { "id = x\n", "name, version and run are needed" },
-        { "id = x\nid = y\n", "x.conf:2: id is there twice" },
+        { "id = x\n", "name, version and run are required" },
+        { "id = x\nid = y\n", "x.conf:2: id is set twice" },
         { "id = x\n  y\n", "x.conf:2: id: expected one line" },
         { BASICS "colour = red\n", "x.conf:7: unknown key \"colour\" in section []" },
         { BASICS "class = fast\n", "class: expected native or runtime, got \"fast\"" },
@@ -44,25 +44,25 @@ static void a_mistake_is_named(void **state)
         { BASICS "[prepare]\nscript_file = ../b\n", "script_file: expected the name of a file in prepare/" },
         { BASICS "compile = /gcc -I{prepared}\n", "{prepared} is used, but nothing is prepared" },
         { BASICS "compile = /gcc -x{if_prepared}\n", "{if_prepared} is used, but nothing is prepared" },
-        { BASICS "[prepare_limits]\nspeed = 1\n", "x.conf:8: there is no limit \"speed\"" },
-        { BASICS "[limits]\nspeed = 1\n", "x.conf:8: there is no limit \"speed\"" },
+        { BASICS "[prepare_limits]\nspeed = 1\n", "x.conf:8: unknown limit \"speed\"" },
+        { BASICS "[limits]\nspeed = 1\n", "x.conf:8: unknown limit \"speed\"" },
         { BASICS "[limits]\nprocesses = 0\n", "expected at least 1" },
-        { BASICS "[limits]\nprocesses = 5\nprocesses = 6\n", "x.conf:9: processes is there twice" },
+        { BASICS "[limits]\nprocesses = 5\nprocesses = 6\n", "x.conf:9: processes is set twice" },
         { BASICS "[limits]\nmemory_bytes = lots\n", "memory_bytes: expected a size" },
         { BASICS "[hello]\nid = x\n", "unknown key \"id\" in section [hello]" },
         { BASICS "prestart = perhaps\n", "x.conf:7: prestart: expected yes or no, got \"perhaps\"" },
         { BASICS "warm = 1\n", "x.conf:7: warm: expected yes or no, got \"1\"" },
-        { BASICS "warm = yes\nprestart = yes\n", "x.conf:8: prestart is there twice" },
+        { BASICS "warm = yes\nprestart = yes\n", "x.conf:8: prestart is set twice" },
         { BASICS "[version 2]\n", "x.conf:7: [version 2]: expected a [language] section before it" },
         { BASICS "[language]\n", "x.conf:7: [language]: expected once, before all else" },
-        { "[language]\n" BASICS "[version 2]\nname = Y\n[version 2]\n", "x.conf:10: [version 2] is there twice" },
-        { "[language]\n" BASICS "[version 2]\nversion = 3\n", "x.conf:9: version is there twice" },
+        { "[language]\n" BASICS "[version 2]\nname = Y\n[version 2]\n", "x.conf:10: [version 2] appears twice" },
+        { "[language]\n" BASICS "[version 2]\nversion = 3\n", "x.conf:9: version is set twice" },
         { "[language]\n" BASICS "[version]\n", "x.conf:8: [version]: expected a version" },
         { "[language]\n" BASICS "[version 2]\ncolour = red\n",
           "x.conf:9: unknown key \"colour\" in section [version 2]" },
-        { "[language]\n" BASICS "[version 2]\n[limits]\nspeed = 1\n", "x.conf:10: there is no limit \"speed\"" },
+        { "[language]\n" BASICS "[version 2]\n[limits]\nspeed = 1\n", "x.conf:10: unknown limit \"speed\"" },
         { "[language]\n" BASICS "[version 2]\nid = Big\n", "x.conf: [version 2]: id: expected" },
-        { "[language]\n" BASICS "[version 2]\nrun =\n", "x.conf: [version 2]: name, version and run are needed" },
+        { "[language]\n" BASICS "[version 2]\nrun =\n", "x.conf: [version 2]: name, version and run are required" },
         { "id = x\nname = X\nversion = 1\nimage = ../etc\n", "name, version and run" },
         { "id = x\nname = X\nversion = 1\nimage = ../etc\nrun = /x\nsource = a\n", "image: expected the name" },
         { "id = x\nname = X\nversion = 1\nimage = host\nrun = /x\nsource = ../a\n", "source: expected the name" },
@@ -172,7 +172,7 @@ static void a_version_inherits_what_it_does_not_set(void **state)
     languages_done(&read);
 }
 
-/* A script that several languages share lies in prepare/, beside their files. */
+/* A script that several languages share is a file in prepare/, beside their files. */
 static void a_script_may_be_a_file(void **state)
 {
     (void)state;
@@ -301,7 +301,7 @@ static void two_files_may_not_claim_one_name(void **state)
     assert_contains(err.text, "both answer to");
     write_file(folder, "y.conf", "id = y\n");
     assert_int_equal(languages_load(folder, &config, &loaded, &err), -1);
-    assert_contains(err.text, "y.conf: name, version and run are needed");
+    assert_contains(err.text, "y.conf: name, version and run are required");
     remove_file(folder, "x.conf");
     remove_file(folder, "y.conf");
     remove_file(folder, "README.md");
@@ -401,13 +401,13 @@ static void a_version_is_of_a_language_that_is_there(void **state)
     write_file(folder, "x.conf", BASICS);
     write_file(folder, "y.conf", "id = y\nname = Y\nversion = 1\nimage = host\nsource = m\nrun = /y\nof = z\n");
     assert_int_equal(languages_load(folder, &config, &loaded, &err), -1);
-    assert_contains(err.text, "language y: of: there is no language \"z\"");
+    assert_contains(err.text, "language y: of: unknown language \"z\"");
     write_file(folder, "y.conf", "id = y\nname = Y\nversion = 1\nimage = host\nsource = m\nrun = /y\nof = x\n");
     assert_ok(languages_load(folder, &config, &loaded, &err), err);
     languages_done(&loaded);
     write_file(folder, "z.conf", "id = z\nname = Z\nversion = 1\nimage = host\nsource = m\nrun = /z\nof = y\n");
     assert_int_equal(languages_load(folder, &config, &loaded, &err), -1); /* one step, not a chain */
-    assert_contains(err.text, "language z: of: there is no language \"y\"");
+    assert_contains(err.text, "language z: of: unknown language \"y\"");
     remove_file(folder, "x.conf");
     remove_file(folder, "y.conf");
     remove_file(folder, "z.conf");
