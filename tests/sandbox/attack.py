@@ -1,6 +1,6 @@
-"""attack: hostile programs as files, what each must come to, and whether a result is that.  Standard library only.
+"""attack: reads hostile programs and their expected results, and compares results with them.  Standard library only.
 
-A program's first comment says all about it (see attacks/README.md); a request of the folder service/ is JSON.
+The first comment of a program describes it (see attacks/README.md).  A request in the folder service/ is JSON.
 """
 import json
 import os
@@ -10,26 +10,26 @@ import shlex
 FOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "attacks")
 SUFFIXES = {".c": "c", ".s": "assembly", ".cpp": "cpp", ".py": "python", ".js": "javascript", ".java": "java",
             ".sh": "bash"}
-# Assembly is compiled by the language c: its one source line takes the file in.
+# Assembly is compiled as language c, with a source of one line that includes the file.
 ASSEMBLY_SOURCE = '__asm__(".include \\"attack.s\\"");\n'
 VERDICTS = {"accepted", "wrong_answer", "compile_error", "runtime_error", "time_limit", "memory_limit", "output_limit",
             "cancelled", "internal_error"}
-# One of these in a result is a failure whatever was expected: programs print it when they got what they wanted.
+# A result that contains one of these has failed, whatever was expected: programs print it when an attack succeeded.
 ESCAPED = "ESCAPED"
 
 TEXT_KEYS = {"attack", "expect", "language", "after", "beside", "host", "needs", "part", "differ"}
 JSON_KEYS = {"limits", "stdin", "args", "files", "copies", "delay"}
 UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
-# As in model/limits.c: what a request gets that says nothing.
+# The default limits, as in run/run.h.
 TIMES_BY_DEFAULT = {"cpu_time_ms": 5000, "wall_time_ms": 10000}
 
 
 class Malformed(Exception):
-    """An attack's file says something its reader does not understand."""
+    """The description of an attack is invalid."""
 
 
 def read_header(text):
-    """The keys of the first comment, each with the list of its values in order."""
+    """The keys of the first comment, each with a list of its values in order."""
     found, last = {}, None
     for line in text.splitlines():
         bare = line.strip()
@@ -73,7 +73,7 @@ class Expectation:
             raise Malformed(f"nothing is known about {word}")
 
     def mismatch(self, result, lenient=False):
-        """What does not fit, or None.  Lenient: without the figures a busy machine spoils."""
+        """The mismatch, or None.  Lenient: ignores the figures that a busy machine distorts."""
         if self.http is not None:
             return None if result.get("http") == self.http else f"got {brief(result)}"
         if result.get("status") not in self.verdicts:
@@ -108,7 +108,7 @@ class Expectation:
 
 
 def unescape(text):
-    """Backslash escapes as in C; everything else stays, also beyond ASCII."""
+    """Replaces backslash escapes as in C.  Everything else, also beyond ASCII, stays as it is."""
     return re.sub(r"\\(n|t|r|0|\\|x[0-9a-f]{2})",
                   lambda m: {"n": "\n", "t": "\t", "r": "\r", "0": "\0", "\\": "\\"}.get(m[1])
                   or chr(int(m[1][1:], 16)), text)
@@ -126,7 +126,7 @@ def brief(result):
 
 
 def fill(value, words):
-    """@NAME@ in texts, also inside lists and objects; a text that is one word alone may become any value."""
+    """Replaces @NAME@ in texts, also in lists and objects.  A text of one such word may become any value."""
     if isinstance(value, str):
         if value in words and not isinstance(words[value], str):
             return words[value]
@@ -199,12 +199,12 @@ class Attack:
         return self.request["language"]
 
     def is_plain(self):
-        """One program by itself: may be mixed with others."""
+        """A single program, which may be mixed with others?"""
         return not (self.part or self.after or self.beside or self.host or self.cancel_after_ms or
                     self.kill or self.differ or self.name.endswith(".json"))
 
     def element(self, words, slow, copy=0):
-        """The request's element, with times stretched for a slow machine."""
+        """The program's element of a request, with times scaled for a slow machine."""
         element = fill(self.request, {**words, "@COPY@": str(copy)})
         limits = dict(element.get("limits", {}))
         if not self.name.endswith(".json"):
@@ -220,7 +220,7 @@ class Attack:
     def judge(self, result, words, slow, copy=0, lenient=False):
         """Why the result is wrong, or None."""
         said = (result.get("stdout") or "") + (result.get("stderr") or "")
-        if ESCAPED in said and result.get("status") != "compile_error": # a compiler shows the source
+        if ESCAPED in said and result.get("status") != "compile_error": # a compiler prints the source
             return f"the program escaped: {brief(result)}"
         if words["@SECRET@"] in json.dumps(result):
             return f"the host's secret is in the result: {brief(result)}"

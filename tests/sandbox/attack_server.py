@@ -1,7 +1,7 @@
-"""attack_server: the real evalx, embedded, for the attacks: started, looked at from outside, stopped.
+"""attack_server: starts the real evalx for the attacks, observes it from outside, and stops it.
 
-Its programs run as user ids of a range of its own and its groups carry its launcher's process id, so that what is left
-of it can be told from everybody else's.
+Its programs have their own range of user ids, and the names of its groups contain its supervisor's process id.  This
+distinguishes what is left of it from processes and groups of others.
 """
 import http.client
 import json
@@ -23,7 +23,7 @@ COMPILE_MS_MAX = 60000
 WAIT_S = 60
 
 
-# What the attacks are written in, and images (./dev images) that hold the same commands as the host.
+# The languages of the attacks, and images (./dev images) with the same commands as the host.
 IN_IMAGES = {"c": "gcc-14", "cpp": "gcc-14", "bash": "gcc-14", "python": "python-3.13", "javascript": "node-20",
              "java": "java-21"}
 
@@ -33,7 +33,7 @@ def move_into_images(folder):
         path = os.path.join(folder, name + ".conf")
         text, count = re.subn(r"(?m)^image = host$", f"image = {image}", read(path))
         if count != 1:
-            raise SystemExit(f"{path} does not stand on the host")
+            raise SystemExit(f"{path} does not exist on the host")
         with open(path, "w", encoding="utf-8") as file:
             file.write(text)
 
@@ -81,7 +81,7 @@ class Server:
         self.binary, self.folder, self.slow, self.slots = binary, folder, slow, slots
         self.port = free_port()
         self.data = os.path.join(folder, "data")
-        self.start_folder = os.path.join(folder, "start") # where it stands; nothing may appear there
+        self.start_folder = os.path.join(folder, "start") # its working folder, in which nothing may appear
         self.log_path = os.path.join(folder, "log")
         self.uid_base = free_uids()
         self.process = None
@@ -97,7 +97,7 @@ class Server:
                    EVALX_SLOTS=str(self.slots), EVALX_UID_BASE=str(self.uid_base), EVALX_DISK_BYTES=f"{DISK_MIB}m",
                    EVALX_CPU_MS_MAX=str(int(60000 * self.slow)), EVALX_WALL_MS_MAX=str(int(120000 * self.slow)),
                    EVALX_ATTACKED="secret of the service", EVALX_STORE="")
-        if not self.in_images: # or a version of a request would lead into one that this machine happens to have
+        if not self.in_images: # or a version in a request could select an image of this machine
             env["EVALX_IMAGES"] = os.path.join(self.folder, "images")
             os.mkdir(env["EVALX_IMAGES"], 0o755)
         with open(self.log_path, "ab") as log:
@@ -113,7 +113,7 @@ class Server:
             raise SystemExit("evalx has no groups or no launcher to look after")
 
     def stop(self):
-        """The exit status; what is then left is told by leftovers()."""
+        """Returns the exit status.  leftovers() lists what remained."""
         self.process.send_signal(signal.SIGTERM)
         try:
             return self.process.wait(20 * self.slow)
@@ -141,15 +141,15 @@ class Server:
             return False
 
     def languages(self):
-        """Ids of the languages that are installed."""
+        """The ids of the installed languages."""
         _, body = self.request("GET", "/languages")
         return {entry["id"] for entry in json.loads(body) if entry.get("available", True)}
 
     def run(self, elements, path="/execute/batch?wait=60"):
-        """The results, or one that tells of the refusal."""
+        """The results, or one that describes the rejection."""
         status, body = self.request("POST", path, elements)
         end = time.monotonic() + WAIT_S * self.slow
-        while status == 202 and time.monotonic() < end: # a slow machine needs more than one wait
+        while status == 202 and time.monotonic() < end: # a slow machine needs more than one long poll
             status, body = self.request("GET", f"/submissions/{json.loads(body)['token']}?wait={WAIT_S}")
             if json.loads(body).get("status") not in ("Completed", "Failed"):
                 status = 202
@@ -178,7 +178,7 @@ class Server:
 
     @staticmethod
     def table():
-        """Process id -> (parent, name, user) of everybody."""
+        """Process id -> (parent, name, user) of all processes."""
         found = {}
         for pid in filter(str.isdigit, os.listdir("/proc")):
             try:
@@ -202,7 +202,7 @@ class Server:
                     grown = True
         return found
 
-    def guardian(self):
+    def supervisor(self):
         return next(pid for pid, depth in self.family().items() if depth == 1)
 
     def launchers(self):
@@ -212,7 +212,7 @@ class Server:
         return [pid for pid, depth in self.family().items() if depth == 3]
 
     def ready(self, table, family):
-        """The processes of boxes that wait for their run: one first process a slot, and one child of it."""
+        """The processes of standby boxes: one init for each slot, and one child of it."""
         found = set()
         for slot in (pid for pid, depth in family.items() if depth == 3):
             inits = [pid for pid, (parent, _, _, state) in table.items() if parent == slot and state != "Z"]
@@ -230,8 +230,8 @@ class Server:
     # ---- groups
 
     def find_trees(self):
-        """Folders of our groups in every hierarchy; they carry the guardian's process id."""
-        guardian = str(self.guardian())
+        """Folders of our groups in every hierarchy.  Their names contain the supervisor's process id."""
+        supervisor = str(self.supervisor())
         found = []
         for line in read("/proc/self/mountinfo").splitlines():
             place, kind = line.split()[4], line.split(" - ")[1].split()[0]
@@ -240,11 +240,11 @@ class Server:
                     if above.count("/") - place.count("/") > 6:
                         folders.clear()
                     found += [os.path.join(above, name) for name in folders
-                              if name.startswith("evalx-") and name.split("-")[2:3] == [guardian]]
+                              if name.startswith("evalx-") and name.split("-")[2:3] == [supervisor]]
         return sorted(set(found))
 
     def groups(self):
-        """Every group of ours with the number of its processes; runs are not told apart by their number."""
+        """All our groups with the number of their processes.  Run numbers are ignored."""
         found = []
         for tree in self.trees:
             for above, _, files in os.walk(tree):
@@ -252,7 +252,7 @@ class Server:
                     name = re.sub(r"/run-\d+", "/run", above)
                     try:
                         members = len(read(os.path.join(above, "cgroup.procs")).split())
-                        if name.endswith("/run"): # of a run, or of the box that waits for one
+                        if name.endswith("/run"): # of a run, or of a standby box
                             members = max(members, 1)
                         found.append((name, members))
                     except OSError:
@@ -261,19 +261,19 @@ class Server:
 
     @staticmethod
     def descriptors(pid):
-        """How many, without those a slot may have or not: of an interpreter that waits in its next box the input and
-        two pipes, and the bundle of its last run (sandboxd/exec_cache.h)."""
+        """How many, without those that a slot may or may not have: the input and two pipes of a prestarted
+        interpreter, and the archive of its last run (sandboxd/exec_cache.h)."""
         links = []
         for name in os.listdir(f"/proc/{pid}/fd"):
             try:
                 links.append(os.readlink(f"/proc/{pid}/fd/{name}"))
             except FileNotFoundError:
                 pass
-        bundles = sum(link.startswith(("/memfd:archive", "/memfd:kept", "/memfd:artifact")) for link in links)
-        return len(links) - 3 * sum(link.startswith("/memfd:stdin") for link in links) - min(bundles, 1)
+        archives = sum(link.startswith(("/memfd:archive", "/memfd:kept", "/memfd:artifact")) for link in links)
+        return len(links) - 3 * sum(link.startswith("/memfd:stdin") for link in links) - min(archives, 1)
 
     def state(self):
-        """What must be the same before and after an attack."""
+        """Everything that must be the same before and after an attack."""
         table = self.table()
         family = self.family(table)
         for pid in self.ready(table, family):

@@ -1,9 +1,9 @@
-"""canaries: what of the host must be the same after a hostile program as before it.  Standard library only.
+"""canaries: the parts of the host that a hostile program must not change.  Standard library only.
 
-Three kinds: things planted for programs to find (files open to all, a secret, sockets, shared memory: any touch of them
-is seen), things every host has (passwd, programs, mounts, IPC, sockets), and the parts of evalx itself (processes,
-groups, descriptors).  A strict host is one where nobody else works, so that every difference is ours; elsewhere new
-entries of shared folders count only if they carry our users or marks.
+There are three kinds.  Some are planted for programs to find: files open to all, a secret, sockets, shared memory; any
+access is noticed.  Some exist on every host: passwd, programs, mounts, IPC, sockets.  Some belong to evalx: processes,
+groups, descriptors.  On a strict host nobody else works, so every difference counts.  Elsewhere new entries of shared
+folders count only if they have our users or marks.
 """
 import ctypes
 import hashlib
@@ -19,13 +19,13 @@ SYSTEM_FILES = ("/etc/passwd", "/etc/group", "/etc/shadow", "/etc/ld.so.cache", 
 SHARED_FOLDERS = ("/tmp", "/var/tmp", "/run", "/run/lock", "/dev/shm", "/dev/mqueue", "/")
 MARKS = re.compile(r"evalx-(mark|attack)|^late$|^core(\.\d+)?$|plum-jam|^mark\.d$|^slip$")
 MEGABYTE = 1 << 20
-# A sanitizer's allocator keeps what was freed, in each thread's own lists, and gives it back late.
+# A sanitizer's allocator keeps freed memory in lists of each thread and returns it late.
 RESIDENT_SLACK = (192 if "ASAN_OPTIONS" in os.environ else 64) * MEGABYTE
 IPC_CREAT, IPC_RMID = 0o1000, 0
 
 
 def describe(path):
-    """Type, mode, owner, size, times and content of a file; a folder without its times, others work in it."""
+    """Type, mode, owner, size, times and content of a file.  Of a folder no times, because others use it too."""
     try:
         status = os.lstat(path)
     except OSError as error:
@@ -41,7 +41,7 @@ def describe(path):
 
 
 class Listeners:
-    """Sockets of the host that no program may reach; every visit is counted."""
+    """Sockets of the host that no program may reach.  Every connection is counted."""
 
     def __init__(self, path):
         self.visits = []
@@ -108,7 +108,7 @@ class Canaries:
                 "@SHM_KEY@": self.shm_key}
 
     def snapshot(self, server):
-        """Named values; compare() knows which may differ by how much."""
+        """Named values.  compare() has the tolerances."""
         found = {"file " + path: describe(path) for path in (*SYSTEM_FILES, self.shm_path)}
         for folder in (self.folder, server.start_folder):
             for above, folders, files in os.walk(folder):
@@ -156,7 +156,7 @@ class Canaries:
         return tuple(sorted(name for name in names if self.strict or MARKS.search(name)))
 
     def compare(self, before, after):
-        """What differs, in words."""
+        """Describes the differences."""
         slack = {"free disk": 512 if self.strict else 8192, "free memory": 512 if self.strict else 8192,
                  "shared memory": 64 if self.strict else 1024}
         problems = []

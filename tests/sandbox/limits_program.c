@@ -1,7 +1,7 @@
 /*
- * limits_program: what the tests of limits run inside a box.  Static, so that any image can run it.
+ * limits_program: the program that the tests of limits run in a box.  Static, so that any image can run it.
  *
- *   limits_program WHAT [NUMBER]     prints one figure, or does what it should not
+ *   limits_program WHAT [NUMBER]     prints one figure, or tries to exceed a limit
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -25,7 +25,7 @@ static uint64_t clock_us(clockid_t clock)
     return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
 }
 
-/* Uses so much CPU time of this thread. */
+/* Uses that much CPU time in this thread. */
 static void spin(uint64_t us)
 {
     uint64_t until = clock_us(CLOCK_THREAD_CPUTIME_ID) + us;
@@ -33,7 +33,7 @@ static void spin(uint64_t us)
         ;
 }
 
-/* The same work each time, whatever the clock says. */
+/* A fixed amount of work, whatever time it takes. */
 static int work(uint64_t rounds)
 {
     uint64_t x = 88172645463325252u;
@@ -42,7 +42,7 @@ static int work(uint64_t rounds)
         x ^= x >> 7;
         x ^= x << 17;
     }
-    return x == 0; /* never, and the compiler does not know */
+    return x == 0; /* always false, which the compiler cannot know */
 }
 
 static void *spin_in_thread(void *us)
@@ -66,8 +66,8 @@ static uint64_t used_us(int who)
 }
 
 /*
- * In this thread, another, a child and a grandchild; prints what the kernel told this process of all of them.  Without
- * what the process used before it was this program: execve keeps the count, and its box was made meanwhile.
+ * Uses CPU time in this thread, another thread, a child and a grandchild, and prints the kernel's figure for all of
+ * them.  Subtracts what the process used before execve, which keeps the count: the box was made by the same process.
  */
 static int cpu(uint64_t us)
 {
@@ -101,7 +101,7 @@ static int touch(uint64_t bytes)
     return 0;
 }
 
-/* Prints what the kernel counts as this process's own memory, in bytes. */
+/* Prints the process's anonymous memory according to the kernel, in bytes. */
 static int memory(uint64_t bytes)
 {
     if (touch(bytes) != 0)
@@ -115,7 +115,7 @@ static int memory(uint64_t bytes)
     return 0;
 }
 
-/* A quarter each in four processes that live at the same time. */
+/* A quarter each in four processes that exist at the same time. */
 static int memory_of_children(uint64_t bytes)
 {
     int ready[2], go[2];
@@ -180,7 +180,7 @@ static __attribute__((noinline)) void use_stack(uint64_t bytes)
     frame[0] = frame[4095] = 1;
     if (bytes > sizeof frame)
         use_stack(bytes - sizeof frame);
-    frame[1] = 1; /* so that the call above is no tail call */
+    frame[1] = 1; /* prevents a tail call above */
 }
 
 static pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;
@@ -192,7 +192,7 @@ static void *wait_at_gate(void *unused)
     return unused;
 }
 
-/* Prints how many threads live at the same time, this one included. */
+/* Prints how many threads exist at the same time, including this one. */
 static int threads(uint64_t wanted)
 {
     static pthread_t all[5000];
@@ -233,7 +233,7 @@ static void sleep_on(void)
         (void)pause();
 }
 
-/* Every signal that can be caught, is; then it sleeps. */
+/* Catches all signals that can be caught, then sleeps. */
 static void trap_signals(int number)
 {
     (void)number;
@@ -251,7 +251,7 @@ static int sleep_trapping(void)
     return 1;
 }
 
-/* Each process of the line lives for 3 ms of CPU time, and leaves a child that does the same. */
+/* Each process uses 3 ms of CPU time, forks a child that does the same, and exits. */
 static int rabbits(void)
 {
     if (fork() > 0)
@@ -263,7 +263,7 @@ static int rabbits(void)
     }
 }
 
-/* The program's own process ends at once; a daemon with a session of its own goes on. */
+/* The program's process exits at once; a daemon in another session continues. */
 static int leave_a_daemon(void)
 {
     if (fork() > 0)

@@ -26,7 +26,7 @@ const struct limits limits_run_easy = {
     .open_files = 256,
 };
 
-/* As a compile would have left it: one file, executable. */
+/* As after a compile: one executable file. */
 static int archive_of_program(const char *path, struct error *err)
 {
     static const char name[] = "program";
@@ -38,7 +38,7 @@ static int archive_of_program(const char *path, struct error *err)
     struct archive_entry entry = { .name_len = sizeof name - 1, .mode = 0755, .size = (uint64_t)st.st_size };
     if (write(archive, ARCHIVE_MAGIC, 8) != 8 || write(archive, &entry, sizeof entry) != (ssize_t)sizeof entry ||
         write(archive, name, sizeof name - 1) != (ssize_t)sizeof name - 1)
-        return error_set(err, ERROR_SETUP, errno, "write the bundle");
+        return error_set(err, ERROR_SETUP, errno, "write the archive");
     for (off_t left = st.st_size; left > 0;) {
         ssize_t sent = sendfile(archive, from, NULL, (size_t)left);
         if (sent <= 0)

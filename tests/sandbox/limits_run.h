@@ -1,6 +1,4 @@
-/*
- * limits_run: limits_program in a box, and figures over many runs: for the tests of limits and for the benchmark.
- */
+/* limits_run: runs limits_program in a box and summarizes many runs, for the tests of limits and the benchmark. */
 #pragma once
 #include <stddef.h>
 #include <stdint.h>
@@ -10,7 +8,7 @@
 struct limits_run {
     struct sandbox *sandbox;
     struct sandbox_slot *slot;
-    int program; /* the bundle with limits_program */
+    int program; /* archive with limits_program */
 };
 
 /* As root.  `program` is the path of the built limits_program. */
@@ -20,7 +18,7 @@ void limits_run_close(struct limits_run *run);
 /* 5 s of CPU time, 10 s, 512 MiB, 1200 processes. */
 extern const struct limits limits_run_easy;
 
-/* limits_program WHAT NUMBER (NULL: none).  The caller ends *ret with run_outcome_done. */
+/* Runs limits_program WHAT NUMBER (NULL: none).  The caller calls run_outcome_done. */
 int limits_run_program(struct limits_run *run, const char *what, const char *number, const struct limits *limits,
                        struct run_outcome *ret, struct error *err);
 

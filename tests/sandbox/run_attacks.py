@@ -1,17 +1,17 @@
 #!/usr/bin/env python3
-"""Runs the hostile programs of attacks/ against the real evalx, and looks after each whether the host is untouched.
+"""Runs the hostile programs of attacks/ against the real evalx, and checks after each that the host is unchanged.
 
     run_attacks.py [NAME ...]     all, or those whose name contains one of the words (or matches as a pattern)
-      --list                      names and what they attack
+      --list                      prints names and descriptions
       --repeat N                  each N times
       --mixed N                   N runs of good and hostile programs in random order instead
       --seed S                    of --mixed
       --tap                       the Test Anything Protocol instead of plain lines
       --images                    in images (./dev images) instead of the host's own /usr
-      --strict                    nobody else works on this host: every difference counts (a virtual machine)
+      --strict                    nobody else uses this host (a virtual machine): every difference counts
 
-Environment: EVALX_BINARY (else build/evalx), EVALX_TEST_SLOWNESS=N: all times are multiplied by it (slow machines).
-Needs root and Python's standard library.  Exit status: 0 all held, 1 something did not, 77 cannot run here.
+Environment: EVALX_BINARY (else build/evalx), EVALX_TEST_SLOWNESS=N multiplies all times.
+Needs root and Python's standard library.  Exit status: 0 all passed, 1 a failure, 77 cannot run here.
 """
 import argparse
 import ctypes
@@ -44,18 +44,18 @@ GOOD = (("python", "print(sum(range(100)))", "4950\n"), ("bash", "echo $((6 * 7)
         ("javascript", "console.log([3, 1, 2].sort().join())", "1,2,3\n"))
 
 
-# One for each image, so that every slot has assembled each before the host is looked at.
+# One for each image, so that every slot has assembled each before the first snapshot of the host.
 SLEEPERS = {"bash": "sleep 0.2", "python": "import time\ntime.sleep(0.2)\n",
             "javascript": "setTimeout(() => {}, 200);\n",
             "java": "class Main { public static void main(String[] a) throws Exception { Thread.sleep(200); } }\n"}
 
 
 class Problem(Exception):
-    """An attack did not come to what it must."""
+    """An attack did not have the expected result."""
 
 
 class Host:
-    """What the runner does on the host while a program runs (the line `host:` of an attack)."""
+    """An action on the host while a program runs (the line `host:` of an attack)."""
 
     def __init__(self, line, words):
         self.what, *self.operands = attack.fill(line, words).split()
@@ -109,7 +109,7 @@ class Runner:
         self.baseline = planted.snapshot(server)
 
     def cannot_run(self, one):
-        """Why the attack is skipped, or None."""
+        """The reason to skip the attack, or None."""
         if one.language not in self.languages and not one.name.endswith(".json"):
             return f"{one.language} is not installed"
         for need in one.needs:
@@ -135,7 +135,7 @@ class Runner:
         return results
 
     def submit_parallel(self, one):
-        """Submissions of their own at the same time; results in the order of the copies."""
+        """Separate submissions at the same time.  Results are in the order of the copies."""
         results = [None] * one.parallel
 
         def work(copy):
@@ -191,7 +191,7 @@ class Runner:
             raise Problem(problems[0])
 
     def wait_for_slots(self):
-        """Until killed slots have come back, each used once, because a slot assembles its image at its first run."""
+        """Uses every slot once, also those that replace killed ones: a slot assembles images at its first run."""
         end = time.monotonic() + 10 * SLOW
         while len(self.server.slot_processes()) < SLOTS and time.monotonic() < end:
             self.warm_up()
@@ -203,24 +203,24 @@ class Runner:
         time.sleep(0.2 * SLOW)
 
     def look_at_host(self):
-        """Waits until everything is as it was; raises what still differs then."""
+        """Waits until everything is as before.  Raises the remaining differences."""
         end = time.monotonic() + SETTLE_S * SLOW
         while True:
             problems = self.canaries.compare(self.baseline, self.canaries.snapshot(self.server))
             if not problems:
                 return
             if time.monotonic() > end:
-                self.baseline = self.canaries.snapshot(self.server) # told once, not by every attack that follows
+                self.baseline = self.canaries.snapshot(self.server) # reported once, not by every following attack
                 raise Problem("on the host: " + "; ".join(problems))
             time.sleep(0.02)
 
     def run(self, one):
-        """None, or why it failed."""
+        """None, or the reason of the failure."""
         try:
             try:
                 self.run_one(one)
             finally:
-                if one.kill: # new slots are expected; all else must be as before
+                if one.kill: # new slots are expected, no other change
                     self.wait_for_slots()
                     fresh = self.server.state()
                     self.baseline = {key: value for key, value in self.baseline.items()
@@ -253,7 +253,7 @@ class Runner:
         return failed == 0
 
     def run_mixed(self, runs, seed, chosen):
-        """Good and hostile programs in random order from several clients; nothing may be lost, left or grown."""
+        """Good and hostile programs in random order from several clients.  Nothing may be lost, left over or grow."""
         print(f"mixed: {runs} runs, seed {seed}", flush=True)
         pick = random.Random(seed)
         hostile = [one for one in chosen if one.is_plain() and self.cannot_run(one) is None]
@@ -272,7 +272,7 @@ class Runner:
             marks.append(self.server.resident())
             shown = ", ".join(f"{name} {size >> 10} KiB" for name, size in marks[-1].items())
             print(f"  after {min(begin + chunk, runs)}: {shown}; {len(problems)} problems", flush=True)
-            for problem in problems[told:told + 40]: # at once: a long run may be stopped
+            for problem in problems[told:told + 40]: # immediately: a long run may be interrupted
                 print("FAILED", problem, flush=True)
             told = len(problems)
         first = marks[len(marks) // 3]
@@ -346,7 +346,7 @@ def choose(attacks, patterns):
 
 
 def stop_and_look(server):
-    """After the end: no process, no group."""
+    """After the end there must be no process and no group."""
     trees, status = server.trees, server.stop()
     end = time.monotonic() + 5 * SLOW
     while time.monotonic() < end and (server.leftovers() or any(map(os.path.exists, trees))):
@@ -367,7 +367,7 @@ def leave_other_mounts():
     if libc.unshare(new_namespace) < 0 or any(libc.mount(b"none", b"/", None, recursive | kind, None) < 0
                                               for kind in (private, shared)):
         raise OSError(ctypes.get_errno(), "a mount namespace of its own")
-    # Mounts of images under construction came along: their paths would change when the builder renames its folder.
+    # Unmount images under construction: their paths would change when the builder renames its folder.
     for line in reversed(canaries.read_lines("/proc/self/mountinfo")):
         path = line.split()[4]
         if "/.build/" in path or path.startswith(("/tmp/", "/var/tmp/")):

@@ -1,4 +1,4 @@
-/* boxes: see the header. */
+/* sandbox_fixture: see the header. */
 #include "sandbox_fixture.h"
 
 #include <stdio.h>
@@ -7,7 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 
-static const char *driver = "native";
+static const char *backend = "native";
 
 struct sandbox *sandbox;
 struct sandbox_slot *slot;
@@ -35,7 +35,7 @@ void pause_ms(unsigned ms)
 
 bool is_native(void)
 {
-    return strcmp(driver, "native") == 0;
+    return strcmp(backend, "native") == 0;
 }
 
 void needs_native(const char *why)
@@ -57,7 +57,7 @@ int sandbox_fixture_start(void **state)
     (void)state;
     struct error err;
     struct sandbox_settings settings = {
-        .images_folder = "/opt/evalx/chroots", .uid_base = free_uids(), .prestart = true, .backend = driver
+        .images_folder = "/opt/evalx/chroots", .uid_base = free_uids(), .prestart = true, .backend = backend
     };
     if (sandbox_start(&settings, &sandbox, &err) < 0 || sandbox_image(sandbox, "host", &err) < 0 ||
         sandbox_slot_open(sandbox, 0, &slot, &err) < 0) {
@@ -65,7 +65,7 @@ int sandbox_fixture_start(void **state)
         return -1;
     }
     assert_int_equal(sandbox_is_native(sandbox), is_native());
-    print_message("driver %s, cgroup %s\n", sandbox_backend(sandbox), sandbox_cgroup(sandbox));
+    print_message("backend %s, cgroup %s\n", sandbox_backend(sandbox), sandbox_cgroup(sandbox));
     return 0;
 }
 
@@ -77,14 +77,14 @@ int sandbox_fixture_stop(void **state)
     return 0;
 }
 
-/* Only for want of the command: whatever else goes wrong with it is a failure of the tests. */
+/* Only a missing command skips the tests.  Any other failure of isolate is a failure of the tests. */
 static bool isolate_is_missing(void)
 {
     struct error err = { 0 };
     struct sandbox *tried = NULL;
     struct sandbox_settings settings = { .images_folder = "/opt/evalx/chroots",
                                          .uid_base = free_uids(),
-                                         .backend = driver };
+                                         .backend = backend };
     int result = sandbox_start(&settings, &tried, &err);
     if (result == 0)
         sandbox_stop(tried);
@@ -98,7 +98,7 @@ static bool isolate_is_missing(void)
 bool sandbox_fixture_skipped(int argc, char **argv)
 {
     if (argc > 1)
-        driver = argv[1];
+        backend = argv[1];
     easy.cpu_us = slowed(easy.cpu_us);
     easy.wall_us = slowed(easy.wall_us);
     if (geteuid() != 0) {
@@ -123,7 +123,7 @@ struct run_outcome run_job(const struct run_request *job)
     struct error err;
     struct run_outcome outcome;
     if (sandbox_run(slot, job, &outcome, &err) < 0)
-        fail_msg("box_run: %s", err.text);
+        fail_msg("sandbox_run: %s", err.text);
     return outcome;
 }
 

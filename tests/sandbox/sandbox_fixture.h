@@ -1,9 +1,9 @@
 /*
- * boxes: what the tests of a box share: a sandbox of the driver under test, one box in it, and programs of this host
- * run in the image "host".
+ * sandbox_fixture: what the tests of the sandbox share: a sandbox with the backend under test, a slot, and functions to
+ * run programs of this host in the image "host".
  *
- * A test program takes the driver as its argument ("native" is the default).  The same tests hold for each; one that a
- * driver cannot hold names the reason and is skipped there.
+ * A test program takes the backend as its argument (default "native").  A test that a backend cannot pass is skipped
+ * there with the reason.
  */
 #pragma once
 #include <setjmp.h>
@@ -22,10 +22,10 @@ extern struct sandbox *sandbox;
 extern struct sandbox_slot *slot; /* slot 0 */
 extern struct limits easy;        /* times multiplied by slowness() */
 
-/* Long enough for what a slot does between two runs. */
+/* Scaled by the slowness.  Gives a slot time for its work between two runs. */
 void pause_ms(unsigned ms);
 
-/* Runs the group between start and stop of the driver that argv names; gives the exit status, 77 where skipped. */
+/* Runs the group with the backend that argv names.  Evaluates to the exit status, 77 if skipped. */
 #define sandbox_fixture_main(argc, argv, tests)                                                                        \
     (sandbox_fixture_skipped((argc), (argv))                                                                           \
          ? 77                                                                                                          \
@@ -35,14 +35,14 @@ int sandbox_fixture_start(void **state);
 int sandbox_fixture_stop(void **state);
 
 bool is_native(void);
-/* Skips the test on other drivers; `why` says what isolate does instead. */
+/* Skips the test with other backends.  `why` is what isolate does instead. */
 void needs_native(const char *why);
-/* And the other way round: what isolate promises where it differs. */
+/* Skips the test with the native backend. */
 void needs_isolate(void);
 
-/* A job with easy limits and a plain environment. */
+/* A request with easy limits and a plain environment. */
 struct run_request shell_job(const char *const argv[]);
-/* These fail the test where the box breaks.  limits NULL: easy.  The caller ends the outcome. */
+/* These fail the test if sandbox_run fails.  limits NULL: easy.  The caller calls run_outcome_done. */
 struct run_outcome run_job(const struct run_request *job);
 struct run_outcome run_shell_with(const char *script, const struct limits *limits);
 struct run_outcome run_python(const char *program, const struct limits *limits);

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Shows that the attacks' runner can fail: each kind of damage is done here on purpose and must be noticed."""
+"""Shows that run_attacks.py can fail: does each kind of damage on purpose, which must be detected."""
 import ctypes
 import os
 import shutil
@@ -17,7 +17,7 @@ SECRET = {"@SECRET@": "canary-0123"}
 
 
 class NoServer:
-    """Takes the place of evalx in the runner: folders, users, and figures the test sets."""
+    """Stands in for evalx in the runner: folders, users, and figures that the test sets."""
 
     def __init__(self, folder):
         self.start_folder = os.path.join(folder, "start")

@@ -1,6 +1,4 @@
-/*
- * Programs that are laid out ahead (sandboxd/exec_cache.h): from the third run of the same bundle on, and never another's.
- */
+/* The exec cache (sandboxd/exec_cache.h): used from the third run of an archive on, and never for another program. */
 #include "sandbox_fixture.h"
 
 #include <fcntl.h>
@@ -22,14 +20,14 @@ static void add_file(int fd, const char *name, unsigned mode, const void *conten
     assert_int_equal(write(fd, content, len), len);
 }
 
-/* exec_cache_program_WORD stands beside this program. */
+/* exec_cache_program_WORD is in the same folder as this program. */
 static void add_program(int fd, const char *name, const char *word)
 {
     char path[4096];
     ssize_t len = readlink("/proc/self/exe", path, sizeof path - 64);
     assert_true(len > 0);
     path[len] = '\0';
-    (void)snprintf(strrchr(path, '/') + 1, 64, "shelf_program_%s", word);
+    (void)snprintf(strrchr(path, '/') + 1, 64, "exec_cache_program_%s", word);
     auto_close int from = open(path, O_RDONLY | O_CLOEXEC);
     struct stat st;
     assert_true(from >= 0 && fstat(from, &st) == 0);
@@ -39,7 +37,7 @@ static void add_program(int fd, const char *name, const char *word)
     assert_int_equal(munmap(content, (size_t)st.st_size), 0);
 }
 
-/* Makes the bundle's last file `more` bytes larger: what follows an executable is not looked at. */
+/* Makes the archive's last file `more` bytes larger.  Bytes after the end of an executable have no effect. */
 static void enlarge_last(int fd, const char *name, size_t more)
 {
     struct stat st;
@@ -59,7 +57,7 @@ static void enlarge_last(int fd, const char *name, size_t more)
     assert_int_equal(ftruncate(fd, st.st_size + (off_t)more), 0);
 }
 
-/* As a compile leaves it: the source, the program, and perhaps a file beside it. */
+/* As after a compile: the source, the program, and optionally beside.txt. */
 static int artifact(const char *word, const char *beside)
 {
     int fd = memfd_create("artifact", MFD_CLOEXEC);
@@ -86,45 +84,45 @@ static void expect(int archive, const struct limits *limits, const char *expecte
     run_outcome_done(&outcome);
 }
 
-static void the_third_run_finds_it_there(void **state)
+static void the_third_run_finds_its_executable_cached(void **state)
 {
     (void)state;
-    needs_native("isolate's boxes are made when they are asked for");
+    needs_native("isolate boxes are not made ahead");
     auto_close int one = artifact("one", "beside");
     expect(one, NULL, "one copy beside\n");
     expect(one, NULL, "one copy beside\n");
     for (int i = 0; i < 5; i++)
-        expect(one, NULL, "one shelf beside\n");
+        expect(one, NULL, "one cached beside\n");
 }
 
-static void another_program_is_never_taken_for_it(void **state)
+static void another_program_never_gets_the_cached_one(void **state)
 {
     (void)state;
-    needs_native("isolate's boxes are made when they are asked for");
+    needs_native("isolate boxes are not made ahead");
     auto_close int one = artifact("one", NULL), two = artifact("two", NULL);
     auto_close int like_one = artifact("one", "more");
     for (int i = 0; i < 3; i++)
-        expect(one, NULL, i < 2 ? "one copy nothing\n" : "one shelf nothing\n");
+        expect(one, NULL, i < 2 ? "one copy nothing\n" : "one cached nothing\n");
     expect(two, NULL, "two copy nothing\n");
     expect(one, NULL, "one copy nothing\n");
     for (int i = 0; i < 3; i++)
-        expect(two, NULL, i < 2 ? "two copy nothing\n" : "two shelf nothing\n");
+        expect(two, NULL, i < 2 ? "two copy nothing\n" : "two cached nothing\n");
     expect(like_one, NULL, "one copy more\n");
     expect_output("cat /box/* 2>&1; ls -A /box", "cat: '/box/*': No such file or directory\n");
 }
 
-static void what_has_been_changed_is_another(void **state)
+static void a_changed_archive_is_another_program(void **state)
 {
     (void)state;
-    needs_native("isolate's boxes are made when they are asked for");
+    needs_native("isolate boxes are not made ahead");
     auto_close int one = artifact("one", NULL), two = artifact("two", NULL);
     struct stat st;
     for (int i = 0; i < 3; i++)
-        expect(one, NULL, i < 2 ? "one copy nothing\n" : "one shelf nothing\n");
+        expect(one, NULL, i < 2 ? "one copy nothing\n" : "one cached nothing\n");
     assert_int_equal(fstat(two, &st), 0);
     char *content = malloc((size_t)st.st_size);
     assert_non_null(content);
-    pause_ms(50); /* times of files are as coarse as the clock's tick */
+    pause_ms(50); /* file times have the resolution of the clock tick */
     assert_int_equal(pread(two, content, (size_t)st.st_size, 0), st.st_size);
     assert_int_equal(pwrite(one, content, (size_t)st.st_size, 0), st.st_size);
     assert_int_equal(ftruncate(one, st.st_size), 0);
@@ -132,27 +130,29 @@ static void what_has_been_changed_is_another(void **state)
     expect(one, NULL, "two copy nothing\n");
 }
 
-static void another_kind_of_box_gets_it_too(void **state)
+static void a_box_with_other_limits_uses_the_cache_too(void **state)
 {
     (void)state;
-    needs_native("isolate's boxes are made when they are asked for");
+    needs_native("isolate boxes are not made ahead");
     auto_close int one = artifact("one", NULL);
     struct limits roomier = easy;
     roomier.disk_bytes *= 2;
     for (int i = 0; i < 3; i++)
-        expect(one, NULL, i < 2 ? "one copy nothing\n" : "one shelf nothing\n");
-    expect(one, &roomier, "one shelf nothing\n");
-    expect(one, NULL, "one shelf nothing\n");
+        expect(one, NULL, i < 2 ? "one copy nothing\n" : "one cached nothing\n");
+    expect(one, &roomier, "one cached nothing\n");
+    expect(one, NULL, "one cached nothing\n");
 }
 
-/* What is on a shelf is mounted by root, at a name that the bundle chooses: in the box, or nowhere. */
-static void strange_names_lead_nowhere_else(void **state)
+/*
+ * Root mounts the cached executable at a name that the archive chooses.  It must be in the box, or nothing is mounted.
+ */
+static void strange_names_stay_in_the_box(void **state)
 {
     (void)state;
-    needs_native("isolate's boxes are made when they are asked for");
+    needs_native("isolate boxes are not made ahead");
     static const struct {
         const char *name;
-        bool may_be;
+        bool is_valid;
     } rows[] = { { "a b\\c\n", true },   { "...", true },           { "\xff\xfe", true }, { "folder/main", true },
                  { "-rf", true },        { "..", false },           { ".", false },       { "../main", false },
                  { "/tmp/main", false }, { "a/../b", false },       { "a//b", false },    { "main/", false },
@@ -174,7 +174,7 @@ static void strange_names_lead_nowhere_else(void **state)
             struct run_outcome outcome;
             struct error err;
             int result = sandbox_run(slot, &job, &outcome, &err);
-            assert_int_equal(result < 0, !rows[i].may_be);
+            assert_int_equal(result < 0, !rows[i].is_valid);
             if (result < 0)
                 continue;
             assert_non_null(strstr(outcome.output.at, "404096\nmine"));
@@ -186,16 +186,16 @@ static void strange_names_lead_nowhere_else(void **state)
             assert_memory_equal(outcome.output.at, first.output.at, first.output.len);
             run_outcome_done(&outcome);
         }
-        if (rows[i].may_be)
+        if (rows[i].is_valid)
             run_outcome_done(&first);
     }
 }
 
-/* Of the largest there can be two fit, and the box of the run before may still hold one. */
-static void the_largest_take_turns(void **state)
+/* The cache has room for two of the largest, because the previous box may still have one mounted. */
+static void two_of_the_largest_fit(void **state)
 {
     (void)state;
-    needs_native("isolate's boxes are made when they are asked for");
+    needs_native("isolate boxes are not made ahead");
     static const char *const words[] = { "one", "two" };
     int archives[2];
     struct limits roomy = easy;
@@ -207,15 +207,15 @@ static void the_largest_take_turns(void **state)
     for (int turn = 0; turn < 8; turn++)
         for (int i = 0; i < 3; i++) {
             char expected[32];
-            (void)snprintf(expected, sizeof expected, "%s %s nothing\n", words[turn % 2], i < 2 ? "copy" : "shelf");
+            (void)snprintf(expected, sizeof expected, "%s %s nothing\n", words[turn % 2], i < 2 ? "copy" : "cached");
             expect(archives[turn % 2], &roomy, expected);
         }
     for (int i = 0; i < 2; i++)
         (void)close(archives[i]);
 }
 
-/* How full each tmpfs is, as a compile sees it, which finds the shelf as the runs before left it. */
-static struct run_outcome look_around(void)
+/* How full each tmpfs is, as seen by a compile after cached runs. */
+static struct run_outcome list_tmpfs(void)
 {
     static const char *const argv[] = { "/bin/bash", "-c",
                                         "while read -r _ _ _ root place rest; do case $rest in *' - tmpfs '*) "
@@ -229,27 +229,27 @@ static struct run_outcome look_around(void)
     return outcome;
 }
 
-static void what_lies_there_is_not_for_others_to_know(void **state)
+static void other_runs_cannot_observe_the_cache(void **state)
 {
     (void)state;
-    needs_native("isolate's boxes are made when they are asked for");
+    needs_native("isolate boxes are not made ahead");
     auto_close int one = artifact("one", NULL);
-    expect_output("echo nothing of it", "nothing of it\n");
-    struct run_outcome before = look_around();
+    expect_output("echo before", "before\n");
+    struct run_outcome before = list_tmpfs();
     for (int i = 0; i < 3; i++)
-        expect(one, NULL, i < 2 ? "one copy nothing\n" : "one shelf nothing\n");
-    struct run_outcome after = look_around();
+        expect(one, NULL, i < 2 ? "one copy nothing\n" : "one cached nothing\n");
+    struct run_outcome after = list_tmpfs();
     if (before.output.len != after.output.len || memcmp(before.output.at, after.output.at, after.output.len) != 0)
-        fail_msg("before:\n%.*safterwards:\n%.*s", (int)before.output.len, before.output.at, (int)after.output.len,
+        fail_msg("before:\n%.*safter:\n%.*s", (int)before.output.len, before.output.at, (int)after.output.len,
                  after.output.at);
     run_outcome_done(&before);
     run_outcome_done(&after);
 }
 
-static void a_archive_cut_short_breaks_only_its_run(void **state)
+static void a_truncated_archive_breaks_only_its_run(void **state)
 {
     (void)state;
-    needs_native("isolate's boxes are made when they are asked for");
+    needs_native("isolate boxes are not made ahead");
     static const char *const argv[] = { "/box/main", NULL };
     auto_close int one = artifact("one", NULL);
     struct stat st;
@@ -268,14 +268,14 @@ static void a_archive_cut_short_breaks_only_its_run(void **state)
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_third_run_finds_it_there),
-        cmocka_unit_test(another_program_is_never_taken_for_it),
-        cmocka_unit_test(what_has_been_changed_is_another),
-        cmocka_unit_test(another_kind_of_box_gets_it_too),
-        cmocka_unit_test(strange_names_lead_nowhere_else),
-        cmocka_unit_test(the_largest_take_turns),
-        cmocka_unit_test(what_lies_there_is_not_for_others_to_know),
-        cmocka_unit_test(a_archive_cut_short_breaks_only_its_run),
+        cmocka_unit_test(the_third_run_finds_its_executable_cached),
+        cmocka_unit_test(another_program_never_gets_the_cached_one),
+        cmocka_unit_test(a_changed_archive_is_another_program),
+        cmocka_unit_test(a_box_with_other_limits_uses_the_cache_too),
+        cmocka_unit_test(strange_names_stay_in_the_box),
+        cmocka_unit_test(two_of_the_largest_fit),
+        cmocka_unit_test(other_runs_cannot_observe_the_cache),
+        cmocka_unit_test(a_truncated_archive_breaks_only_its_run),
     };
     return sandbox_fixture_main(argc, argv, tests);
 }

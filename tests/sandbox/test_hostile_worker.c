@@ -1,9 +1,9 @@
 /*
- * A worker that has been taken over: it speaks protocol.h itself, with what an attacker would say.
+ * A worker under an attacker's control: it sends messages of protocol.h with any content.
  *
- * Whatever it says, the root side must refuse it or run it in a box, go on serving, and touch nothing of the host.
- * Each test ends with a good run on the same line.  Needs root; skipped (77) otherwise.  EVALX_HOSTILE_MESSAGES: how
- * many random ones (default 600), EVALX_HOSTILE_SEED.
+ * The root side must reject them or run them in a box, continue to serve, and change nothing of the host.  Each test
+ * ends with a good run on the same socket.  Needs root; skipped (77) otherwise.  EVALX_HOSTILE_MESSAGES is the number
+ * of random messages (default 600), EVALX_HOSTILE_SEED their seed.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,7 +11,6 @@
 #include <stdint.h>
 
 #include <cmocka.h>
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -32,7 +31,7 @@
 #include "sandbox/archive.h"
 #include "sandbox/sandbox_internal.h"
 
-#include "hostile_line.h"
+#include "hostile_worker.h"
 
 /* ---- requests ---- */
 
@@ -44,17 +43,17 @@ static void counts_and_words_are_checked(void **state)
         uint32_t words, variables, strings_len, class;
     } rows[] = {
         { "no word", 0, 0, 10, 0 },
-        { "more words than there are", 3, 0, 10, 0 },
+        { "more words than strings", 3, 0, 10, 0 },
         { "more words than fit", SLOT_WORDS_MAX + 1, 0, 10, 0 },
         { "variables beyond the sum", 1, SLOT_WORDS_MAX, 10, 0 },
         { "a sum that wraps", 2, UINT32_MAX - 1, 10, 0 },
-        { "all words there can be", UINT32_MAX, UINT32_MAX, UINT32_MAX, 0 },
-        { "strings beyond their place", 1, 0, SLOT_STRINGS_BYTES + 1, 0 },
+        { "the most words possible", UINT32_MAX, UINT32_MAX, UINT32_MAX, 0 },
+        { "more strings than fit", 1, 0, SLOT_STRINGS_BYTES + 1, 0 },
         { "strings of 4 GiB", 1, 0, UINT32_MAX, 0 },
         { "no strings", 1, 0, 0, 0 },
-        { "a word without end", 1, 0, 5, 0 },
-        { "a class behind the last", 1, 0, 10, RUN_CLASS_COUNT_ },
-        { "a class far behind", 1, 0, 10, 0x80000000u },
+        { "a word without NUL", 1, 0, 5, 0 },
+        { "a class after the last", 1, 0, 10, RUN_CLASS_COUNT_ },
+        { "a class far after the last", 1, 0, 10, 0x80000000u },
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         good_request("/bin/true", NULL);
@@ -65,16 +64,16 @@ static void counts_and_words_are_checked(void **state)
         run_with_null();
         expect_refused(rows[i].why);
     }
-    /* Full to the last byte, and no NUL in it. */
+    /* All bytes used, and no NUL among them. */
     good_request("/bin/true", NULL);
     memset(request.strings, 'x', sizeof request.strings);
     request.strings_len = sizeof request.strings;
     run_with_null();
-    expect_refused("full strings without an end");
+    expect_refused("full strings without NUL");
     expect_still_good();
 }
 
-static void images_have_to_be_known(void **state)
+static void images_must_be_known(void **state)
 {
     (void)state;
     static const char *const names[] = { "", "HOST", "host/", "./host", "../", "/", "etc", "hos", "hostt", "host\n" };
@@ -86,13 +85,13 @@ static void images_have_to_be_known(void **state)
         expect_refused(names[i]);
     }
     good_request("/bin/true", NULL);
-    memset(request.image, 'h', sizeof request.image); /* no end */
+    memset(request.image, 'h', sizeof request.image); /* no NUL */
     run_with_null();
-    expect_refused("an image's name without an end");
+    expect_refused("an image's name without NUL");
     expect_still_good();
 }
 
-static void descriptors_are_counted_and_are_streams(void **state)
+static void descriptors_are_counted_and_must_be_streams(void **state)
 {
     (void)state;
     auto_close int null = null_fd();
@@ -129,15 +128,16 @@ static void packets_of_another_size_are_dropped(void **state)
     auto_close int null = null_fd();
     const int many[] = { null, null, null, null, null, null, null, null };
     good_request("/bin/true", NULL);
-    assert_int_equal(packet_send(line, &request, 1, NULL, 0), 0);
-    assert_int_equal(packet_send(line, &request, sizeof request - 1, many, 3), 0);
-    assert_int_equal(packet_send(line, &request, sizeof request, many, 8), 0); /* more descriptors than any has */
+    assert_int_equal(packet_send(slot_socket, &request, 1, NULL, 0), 0);
+    assert_int_equal(packet_send(slot_socket, &request, sizeof request - 1, many, 3), 0);
+    assert_int_equal(packet_send(slot_socket, &request, sizeof request, many, 8),
+                     0); /* more descriptors than any request has */
     static char large[sizeof request + 4096];
-    assert_int_equal(packet_send(line, large, sizeof large, many, 8), 0);
+    assert_int_equal(packet_send(slot_socket, large, sizeof large, many, 8), 0);
     expect_still_good();
 }
 
-static void limits_of_nothing_and_of_everything_end(void **state)
+static void smallest_and_largest_limits_end_the_run(void **state)
 {
     (void)state;
     good_request("/bin/sleep", "60");
@@ -147,7 +147,7 @@ static void limits_of_nothing_and_of_everything_end(void **state)
     good_request("/bin/true", NULL);
     memset(&request.limits, 0xff, sizeof request.limits);
     run_with_null();
-    /* Refused, or run under the ceilings: either way the slot goes on. */
+    /* Rejected, or run under the ceilings.  Either way the slot continues. */
     assert_true(reply.os != 0 || reply.stats.exit_code == 0);
     good_request("/bin/sleep", "60");
     request.limits.wall_us = 1;
@@ -156,7 +156,7 @@ static void limits_of_nothing_and_of_everything_end(void **state)
     expect_still_good();
 }
 
-/* ---- bundles ---- */
+/* ---- archives ---- */
 
 struct entry {
     const char *why, *name;
@@ -167,7 +167,7 @@ struct entry {
 
 static int archive_of(const struct entry *entry, size_t magic_len)
 {
-    int fd = memfd_create("bundle", MFD_CLOEXEC);
+    int fd = memfd_create("archive", MFD_CLOEXEC);
     assert_true(fd >= 0);
     assert_int_equal(write(fd, ARCHIVE_MAGIC, magic_len), (ssize_t)magic_len);
     struct archive_entry head = { .name_len = entry->name_len, .mode = entry->mode, .size = entry->size };
@@ -191,20 +191,20 @@ static void hostile_archives_are_refused(void **state)
 {
     (void)state;
     static const struct entry rows[] = {
-        { "climbs", "../evil", 7, 0644, 8, true },
-        { "climbs inside", "a/../../evil", 12, 0644, 8, true },
+        { "leads out", "../evil", 7, 0644, 8, true },
+        { "leads out from inside", "a/../../evil", 12, 0644, 8, true },
         { "absolute", "/tmp/evil", 9, 0644, 8, true },
-        { "itself", ".", 1, 0644, 8, true },
+        { "the folder itself", ".", 1, 0644, 8, true },
         { "an empty part", "a//b", 4, 0644, 8, true },
         { "a folder", "a/", 2, 0644, 8, true },
         { "no name", "", 0, 0644, 8, true },
         { "a name with NUL", "a\0b", 3, 0644, 8, true },
         { "a name of 4 GiB", "a", UINT32_MAX, 0644, 8, true },
-        { "a name beyond its place", "a", ARCHIVE_NAME_MAX + 1, 0644, 8, true },
+        { "a name that is too long", "a", ARCHIVE_NAME_MAX + 1, 0644, 8, true },
         { "set-uid", "a", 1, 04755, 8, true },
         { "a device", "a", 1, S_IFCHR | 0644, 8, true },
-        { "content that is not there", "a", 1, 0644, 9, false },
-        { "content of all bytes there can be", "a", 1, 0644, UINT64_MAX, true },
+        { "missing content", "a", 1, 0644, 9, false },
+        { "the largest size possible", "a", 1, 0644, UINT64_MAX, true },
         { "content larger than the box", "a", 1, 0644, 1ull << 40, true },
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -218,66 +218,28 @@ static void hostile_archives_are_refused(void **state)
     run_with_archive(torn);
     expect_refused("a torn magic");
     int ends[2];
-    assert_int_equal(pipe2(ends, O_CLOEXEC), 0); /* never written to: reading it would wait for ever */
+    assert_int_equal(pipe2(ends, O_CLOEXEC), 0); /* never written to: a read would block */
     good_request("/bin/true", NULL);
     run_with_archive(ends[0]);
-    expect_refused("a pipe as bundle");
+    expect_refused("a pipe as archive");
     (void)close(ends[0]);
     (void)close(ends[1]);
-    /* A file that sparsely pretends to hold more than the box may: its pages are never all made. */
+    /* A sparse file with more content than the box may hold.  Its pages must not all be allocated. */
     auto_close int sparse =
         archive_of(&(struct entry){ "", "big", 3, 0644, 1ull << 38, false }, sizeof ARCHIVE_MAGIC - 1);
     assert_int_equal(ftruncate(sparse, 1ll << 39), 0);
     good_request("/bin/true", NULL);
     run_with_archive(sparse);
-    expect_refused("a sparse bundle");
+    expect_refused("a sparse archive");
     expect_still_good();
 }
 
-/* Descendants of this process: all of the root side's, and of its boxes. */
-static unsigned processes_of_ours(void)
-{
-    static struct {
-        int pid, parent;
-        bool is_ours;
-    } list[32768];
-    size_t len = 0;
-    unsigned ours = 0, before;
-    DIR *proc = opendir("/proc");
-    assert_non_null(proc);
-    for (struct dirent *entry; len < sizeof list / sizeof *list && (entry = readdir(proc)) != NULL;) {
-        char path[300], state;
-        int pid, parent;
-        (void)snprintf(path, sizeof path, "/proc/%s/stat", entry->d_name);
-        FILE *file = entry->d_name[0] < '0' || entry->d_name[0] > '9' ? NULL : fopen(path, "re");
-        if (file == NULL)
-            continue;
-        if (fscanf(file, "%d (%*[^)]) %c %d", &pid, &state, &parent) == 3 && state != 'Z') {
-            list[len].pid = pid;
-            list[len].parent = parent;
-            list[len++].is_ours = pid == getpid();
-        }
-        (void)fclose(file);
-    }
-    (void)closedir(proc);
-    do {
-        before = ours;
-        for (size_t i = 0; i < len; i++)
-            for (size_t k = 0; k < len && !list[i].is_ours; k++)
-                if (list[k].is_ours && list[k].pid == list[i].parent) {
-                    list[i].is_ours = true;
-                    ours++;
-                }
-    } while (ours != before);
-    return ours;
-}
-
-/* The box that waits for the next run is not for a refused one, and must not be lost to it. */
-static void what_is_refused_leaves_no_box_behind(void **state)
+/* A rejected request must neither use nor leak the standby box. */
+static void a_rejected_request_leaves_no_box_behind(void **state)
 {
     (void)state;
     expect_still_good();
-    unsigned before = processes_of_ours();
+    unsigned before = count_descendants();
     for (int i = 0; i < 50; i++) {
         good_request("/bin/true", NULL);
         request.words = 0;
@@ -286,10 +248,10 @@ static void what_is_refused_leaves_no_box_behind(void **state)
     }
     expect_still_good();
     unsigned now = 0;
-    for (int tries = 0; tries < 50 && (now = processes_of_ours()) > before + 5; tries++)
+    for (int tries = 0; tries < 50 && (now = count_descendants()) > before + 5; tries++)
         (void)poll(NULL, 0, 20);
     if (now > before + 5)
-        fail_msg("%u processes before, %u afterwards", before, now);
+        fail_msg("%u processes before, %u after", before, now);
 }
 
 /* ---- what the root side does with descriptors ---- */
@@ -317,15 +279,15 @@ static void strange_streams_harm_nobody(void **state)
             request.flags = flags;
             send_request(fds, 3u + (flags & 1) + (flags >> 1));
             await(request.run);
-            /* Only a plain file may be one; and what the run before kept in it is. */
+            /* Only a plain file may be an archive; here it is one, as the previous run has packed into it. */
             if (flags == SLOT_HAS_ARCHIVE)
-                expect_refused("no bundle");
+                expect_refused("not an archive");
         }
         if (kinds[i] != sandbox->control)
             (void)close(kinds[i]);
     }
     (void)close(pair[1]);
-    /* What was kept into the control line was an ill-formed question there, and was answered as such. */
+    /* Packing into the control socket sent malformed requests to the launcher, which answered with errors. */
     struct control_reply answer;
     struct pollfd polled = { .fd = sandbox->control, .events = POLLIN };
     while (poll(&polled, 1, 200) == 1) {
@@ -356,8 +318,8 @@ static void a_named_fifo_keeps_its_owner(void **state)
 }
 
 /*
- * execve looks up the program, and the interpreter that a script names, before it closes descriptors; a folder of the
- * root side among them would be a way into the host's tree.
+ * execve opens the program, and the interpreter that a script names, before it closes descriptors.  A folder of the
+ * root side among them would lead into the host's tree.
  */
 static void no_descriptor_leads_out_of_the_image(void **state)
 {
@@ -368,7 +330,7 @@ static void no_descriptor_leads_out_of_the_image(void **state)
     (void)snprintf(outside, sizeof outside, "%s/outside", folder);
     int file = open(outside, O_WRONLY | O_CREAT | O_CLOEXEC, 0755);
     assert_true(write(file, "#!/bin/true\n", 12) == 12 && fchmod(file, 0755) == 0);
-    assert_int_equal(close(file), 0); /* what is open for writing cannot be executed */
+    assert_int_equal(close(file), 0); /* ETXTBSY while it is open for writing */
     for (int fd = 0; fd < 64; fd++)
         for (int by_script = 0; by_script < 2; by_script++) {
             (void)snprintf(path, sizeof path, "/proc/self/fd/%d/../../../../../../../../..%s", fd, outside);
@@ -386,7 +348,7 @@ static void no_descriptor_leads_out_of_the_image(void **state)
     expect_still_good();
 }
 
-/* ---- while a run goes on ---- */
+/* ---- during a run ---- */
 
 static void messages_during_a_run_change_nothing(void **state)
 {
@@ -396,24 +358,24 @@ static void messages_during_a_run_change_nothing(void **state)
     good_request("/bin/sleep", "0.3");
     uint32_t sleeper = request.run;
     send_request(fds, 3);
-    good_request("/bin/false", NULL); /* a second run at once is not taken */
+    good_request("/bin/false", NULL); /* a second run at the same time is ignored */
     send_request(fds, 3);
     good_request("/bin/false", NULL);
     request.op = SLOT_KILL;
-    request.run = sleeper + 1000; /* somebody else's */
+    request.run = sleeper + 1000; /* another run */
     send_request(fds, 3);
     request.op = SLOT_DONE;
     send_request(NULL, 0);
     request.op = UINT32_MAX;
     send_request(NULL, 0);
-    assert_int_equal(packet_send(line, "x", 1, fds, 3), 0);
+    assert_int_equal(packet_send(slot_socket, "x", 1, fds, 3), 0);
     await(sleeper);
     assert_int_equal(reply.os, 0);
     assert_int_equal(reply.stats.exit_code, 0);
     assert_false(reply.stats.cancelled);
     good_request("/bin/sleep", "60");
     send_request(fds, 3);
-    for (int i = 0; i < 50; i++) { /* one would do */
+    for (int i = 0; i < 50; i++) { /* one is enough */
         request.op = SLOT_KILL;
         request.reason = (uint32_t)i;
         send_request(NULL, 0);
@@ -423,7 +385,7 @@ static void messages_during_a_run_change_nothing(void **state)
     expect_still_good();
 }
 
-/* ---- the control line ---- */
+/* ---- the control socket ---- */
 
 static void ask_control(const struct control_request *asked, size_t len, const int fds[], size_t fds_len,
                         struct control_reply *ret)
@@ -437,7 +399,7 @@ static void ask_control(const struct control_request *asked, size_t len, const i
     cleanup_close(&got_fd);
 }
 
-static void control_questions_are_checked(void **state)
+static void control_requests_are_checked(void **state)
 {
     (void)state;
     static const char *const names[] = { "",     ".",  "..",      "../host", "/",      "/etc", "a/b",
@@ -467,7 +429,7 @@ static void control_questions_are_checked(void **state)
     }
     auto_close int null = null_fd();
     struct control_request asked = { .op = CONTROL_SLOT, .slot = 5 };
-    ask_control(&asked, sizeof asked, &null, 1, &answer); /* no question comes with a descriptor */
+    ask_control(&asked, sizeof asked, &null, 1, &answer); /* no control request has a descriptor */
     assert_int_not_equal(answer.os, 0);
     ask_control(&asked, sizeof asked - 1, NULL, 0, &answer);
     assert_int_not_equal(answer.os, 0);
@@ -477,29 +439,29 @@ static void control_questions_are_checked(void **state)
 static void slots_may_be_opened_again_and_again(void **state)
 {
     (void)state;
-    int lines[16];
+    int sockets[16];
     for (uint32_t i = 0; i < 16; i++)
-        lines[i] = open_line(i + 1);
+        sockets[i] = open_slot_socket(i + 1);
     for (uint32_t round = 0; round < 40; round++) {
-        cleanup_close(&lines[round % 16]);
-        lines[round % 16] = open_line(round % 16 + 1);
+        cleanup_close(&sockets[round % 16]);
+        sockets[round % 16] = open_slot_socket(round % 16 + 1);
     }
-    /* In the middle of a run: what it had started is gone with it. */
+    /* During a run, whose processes are killed. */
     auto_close int null = null_fd();
     const int fds[] = { null, null, null };
     for (int round = 0; round < 10; round++) {
         good_request("/bin/sleep", "60");
         send_request(fds, 3);
-        int fresh = open_line(0);
-        (void)close(line);
-        line = fresh;
+        int fresh = open_slot_socket(0);
+        (void)close(slot_socket);
+        slot_socket = fresh;
     }
     expect_still_good();
     for (int i = 0; i < 16; i++)
-        cleanup_close(&lines[i]);
+        cleanup_close(&sockets[i]);
 }
 
-/* ---- chance ---- */
+/* ---- random messages ---- */
 
 static uint64_t seed;
 
@@ -511,7 +473,7 @@ static uint32_t random_below(uint32_t bound)
     return (uint32_t)(seed >> 16) % bound;
 }
 
-/* A good request with some bytes of its head changed; its end is in sight whatever they are. */
+/* A good request with some bytes of its head changed, but a short wall limit. */
 static void random_request(void)
 {
     static const char *const programs[] = { "/bin/true", "/bin/echo", "/box", "/etc/passwd", "", "/proc/1/exe" };
@@ -526,18 +488,18 @@ static void random_request(void)
     request.flags &= ~SLOT_SELF_TEST;
 }
 
-/* A slot that is still at a run takes no other; so a good one is asked for until it is answered. */
+/* A slot ignores requests during a run, so a good one is repeated until it is answered. */
 static void expect_good_soon(void)
 {
     auto_close int null = null_fd();
     const int fds[] = { null, null, null };
     for (int tries = 0; tries < 100; tries++) {
-        runs += 1000; /* a changed number must not be the good run's */
+        runs += 1000; /* no changed number may equal the good run's */
         good_request("/bin/true", NULL);
         send_request(fds, 3);
-        struct pollfd polled = { .fd = line, .events = POLLIN };
+        struct pollfd polled = { .fd = slot_socket, .events = POLLIN };
         while (poll(&polled, 1, 300) == 1) {
-            assert_int_equal(packet_receive(line, &reply, sizeof reply, NULL, 0, NULL, 0), 1);
+            assert_int_equal(packet_receive(slot_socket, &reply, sizeof reply, NULL, 0, NULL, 0), 1);
             if (reply.run != request.run)
                 continue;
             assert_int_equal(reply.os, 0);
@@ -545,10 +507,10 @@ static void expect_good_soon(void)
             return;
         }
     }
-    fail_msg("the slot answers no more");
+    fail_msg("the slot does not answer");
 }
 
-static void random_messages_leave_the_slot_whole(void **state)
+static void the_slot_survives_random_messages(void **state)
 {
     (void)state;
     const char *wanted = getenv("EVALX_HOSTILE_MESSAGES"), *seed_text = getenv("EVALX_HOSTILE_SEED");
@@ -567,7 +529,7 @@ static void random_messages_leave_the_slot_whole(void **state)
             fds[k] = kinds[random_below(random_below(4) == 0 ? 7 : 3)];
         random_request();
         size_t bytes = random_below(32) == 0 ? 1 + random_below(sizeof request - 1) : sizeof request;
-        assert_int_equal(packet_send(line, &request, bytes, fds, len), 0);
+        assert_int_equal(packet_send(slot_socket, &request, bytes, fds, len), 0);
         if (i % 8 == 7)
             expect_good_soon();
     }
@@ -584,19 +546,19 @@ int main(void)
     }
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(counts_and_words_are_checked),
-        cmocka_unit_test(images_have_to_be_known),
-        cmocka_unit_test(descriptors_are_counted_and_are_streams),
+        cmocka_unit_test(images_must_be_known),
+        cmocka_unit_test(descriptors_are_counted_and_must_be_streams),
         cmocka_unit_test(packets_of_another_size_are_dropped),
-        cmocka_unit_test(limits_of_nothing_and_of_everything_end),
+        cmocka_unit_test(smallest_and_largest_limits_end_the_run),
         cmocka_unit_test(hostile_archives_are_refused),
-        cmocka_unit_test(what_is_refused_leaves_no_box_behind),
+        cmocka_unit_test(a_rejected_request_leaves_no_box_behind),
         cmocka_unit_test(strange_streams_harm_nobody),
         cmocka_unit_test(a_named_fifo_keeps_its_owner),
         cmocka_unit_test(no_descriptor_leads_out_of_the_image),
         cmocka_unit_test(messages_during_a_run_change_nothing),
-        cmocka_unit_test(control_questions_are_checked),
+        cmocka_unit_test(control_requests_are_checked),
         cmocka_unit_test(slots_may_be_opened_again_and_again),
-        cmocka_unit_test(random_messages_leave_the_slot_whole),
+        cmocka_unit_test(the_slot_survives_random_messages),
     };
     return cmocka_run_group_tests_name("hostile worker", tests, hostile_start, hostile_stop);
 }

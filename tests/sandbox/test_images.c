@@ -1,6 +1,6 @@
 /*
- * An image of layers, assembled by the launcher: the upper layer's files before the lower's, folders of both joined,
- * nothing writable, nothing of the host.  The layers hold a shell of this host and what it links to.
+ * An image made of layers: files of the upper layer hide those of the lower, folders are merged, nothing is writable,
+ * and nothing of the host is visible.  The layers contain a shell of this host and the libraries it is linked with.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -69,13 +69,13 @@ static void expect_in(const char *image, const char *script, const char *expecte
     run_outcome_done(&o);
 }
 
-static void layers_lie_over_one_another(void **state)
+static void layers_are_stacked(void **state)
 {
     (void)state;
     expect_in("two", "cat /usr/share/both /usr/share/low /usr/share/high /opt/x /etc/name",
               "high\nlow\nhigh\nhigh\nlow\n");
     expect_in("two", "ls /usr/share", "both\nhigh\nlow\n");
-    expect_in("two", "ls /turned", "y\n"); /* a folder above, a link below: the folder */
+    expect_in("two", "ls /turned", "y\n"); /* a folder in the upper layer, a link in the lower: the folder wins */
     expect_in("one", "ls /usr/share /turned/share; cat /usr/share/both",
               "/turned/share:\nboth\nlow\n\n/usr/share:\nboth\nlow\nlow\n");
 }
@@ -90,11 +90,11 @@ static void nothing_of_a_layer_can_be_changed(void **state)
     expect_in("two", "ls /home /root /var /srv 2>/dev/null; [ -e /.layers ] || echo none", "none\n");
 }
 
-static void what_was_prepared_is_seen_and_cannot_be_changed(void **state)
+static void prepared_files_are_visible_and_read_only(void **state)
 {
     (void)state;
     expect_in("two", "ls /prepared; cat /prepared/c-1/file",
-              "c-1\nmade\n"); /* not the image's own folder of that name */
+              "c-1\nmade\n"); /* not the folder of that name in the image */
     expect_in(
         "two",
         "for f in /prepared/x /prepared/c-1/file /prepared/c-1/x; do { echo x >$f; } 2>/dev/null && echo wrote $f; "
@@ -103,8 +103,8 @@ static void what_was_prepared_is_seen_and_cannot_be_changed(void **state)
     expect_in("one", "[ -e /prepared ] || echo none", "none\n");
 }
 
-/* What others than root could have written, or could turn elsewhere, is not shown to any program. */
-static void what_others_may_have_prepared_is_refused(void **state)
+/* A prepared folder that others than root can change or redirect is not shown to any program. */
+static void a_prepared_folder_that_others_can_write_is_refused(void **state)
 {
     (void)state;
     struct error err = { 0 };
@@ -146,10 +146,10 @@ static int stop(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(layers_lie_over_one_another),
+        cmocka_unit_test(layers_are_stacked),
         cmocka_unit_test(nothing_of_a_layer_can_be_changed),
-        cmocka_unit_test(what_was_prepared_is_seen_and_cannot_be_changed),
-        cmocka_unit_test(what_others_may_have_prepared_is_refused),
+        cmocka_unit_test(prepared_files_are_visible_and_read_only),
+        cmocka_unit_test(a_prepared_folder_that_others_can_write_is_refused),
     };
 
     if (geteuid() != 0) {

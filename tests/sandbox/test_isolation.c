@@ -1,6 +1,6 @@
 /*
- * What a program in a box cannot see, reach or do, by each driver: the image, /proc, powers, networks, refused calls,
- * locks, and what earlier runs left.
+ * What a program in a box cannot see, reach or do, with each backend: the image, /proc, privileges, networks, denied
+ * syscalls, locks, and traces of earlier runs.
  */
 #include "sandbox_fixture.h"
 
@@ -35,7 +35,7 @@ static void the_image_is_read_only_and_shows_nothing_of_the_host(void **state)
                   "0\n");
 }
 
-static void proc_shows_processes_alone(void **state)
+static void proc_shows_only_processes(void **state)
 {
     (void)state;
     needs_native("isolate mounts the whole of /proc");
@@ -43,7 +43,7 @@ static void proc_shows_processes_alone(void **state)
                   "0\n");
 }
 
-static void a_program_is_given_what_was_asked_and_no_more(void **state)
+static void a_program_gets_only_what_was_requested(void **state)
 {
     (void)state;
     expect_output("ls /proc/self/fd | tr '\\n' ' '", "0 1 2 3 "); /* 3 is ls's own */
@@ -51,7 +51,7 @@ static void a_program_is_given_what_was_asked_and_no_more(void **state)
     expect_output("pwd", "/box\n");
 }
 
-static void isolate_gives_no_powers(void **state)
+static void isolate_gives_no_privileges(void **state)
 {
     (void)state;
     needs_isolate();
@@ -65,10 +65,10 @@ static void isolate_gives_no_powers(void **state)
                   "end\n");
 }
 
-static void a_program_has_no_powers(void **state)
+static void a_program_has_no_privileges(void **state)
 {
     (void)state;
-    needs_native("isolate has no user namespace, and leaves a bounding set that no_new_privs makes useless");
+    needs_native("isolate has no user namespace, and keeps a bounding set that no_new_privs makes ineffective");
     expect_output("id -u; id -G; grep -E '^(CapPrm|CapEff|CapBnd|CapAmb|NoNewPrivs|Seccomp):' /proc/self/status | "
                   "tr -s '\\t ' ' '",
                   "1000\n1000\nCapPrm: 0000000000000000\nCapEff: 0000000000000000\nCapBnd: 0000000000000000\n"
@@ -102,7 +102,7 @@ static void isolate_reaches_no_network(void **state)
 static void there_is_no_network(void **state)
 {
     (void)state;
-    needs_native("isolate raises the loopback of its empty network, and allows netlink");
+    needs_native("isolate brings up the loopback of its empty network, and allows netlink");
     struct run_outcome o = run_python("import socket\n"
                                       "for a in ('127.0.0.1', '169.254.169.254', '10.0.0.1', '8.8.8.8'):\n"
                                       "  s = socket.socket()\n  s.settimeout(1)\n"
@@ -116,7 +116,7 @@ static void there_is_no_network(void **state)
     run_outcome_done(&o);
 }
 
-static void refused_calls_say_so(void **state)
+static void denied_syscalls_return_their_errno(void **state)
 {
     (void)state;
     needs_native("isolate's filter refuses keyctl, file locks, vsock and io_uring only");
@@ -160,7 +160,7 @@ static void *hold_a_lock(void *other)
     return (void *)(uintptr_t)result;
 }
 
-static void a_lock_on_a_shared_file_is_not_seen_next_door(void **state)
+static void a_lock_on_a_shared_file_is_invisible_to_other_slots(void **state)
 {
     (void)state;
     needs_native("isolate refuses locks instead");
@@ -181,7 +181,7 @@ static void a_lock_on_a_shared_file_is_not_seen_next_door(void **state)
     sandbox_slot_close(other);
 }
 
-/* A bundle that names what it must not is refused before any program starts. */
+/* An archive with a forbidden name is rejected before any program starts. */
 static void a_hostile_archive_is_refused(void **state)
 {
     (void)state;
@@ -210,15 +210,15 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nothing_passes_from_one_run_to_the_next),
         cmocka_unit_test(the_image_is_read_only_and_shows_nothing_of_the_host),
-        cmocka_unit_test(proc_shows_processes_alone),
-        cmocka_unit_test(a_program_is_given_what_was_asked_and_no_more),
-        cmocka_unit_test(a_program_has_no_powers),
-        cmocka_unit_test(isolate_gives_no_powers),
+        cmocka_unit_test(proc_shows_only_processes),
+        cmocka_unit_test(a_program_gets_only_what_was_requested),
+        cmocka_unit_test(a_program_has_no_privileges),
+        cmocka_unit_test(isolate_gives_no_privileges),
         cmocka_unit_test(there_is_no_network),
         cmocka_unit_test(isolate_reaches_no_network),
-        cmocka_unit_test(refused_calls_say_so),
+        cmocka_unit_test(denied_syscalls_return_their_errno),
         cmocka_unit_test(isolate_refuses_locks),
-        cmocka_unit_test(a_lock_on_a_shared_file_is_not_seen_next_door),
+        cmocka_unit_test(a_lock_on_a_shared_file_is_invisible_to_other_slots),
         cmocka_unit_test(a_hostile_archive_is_refused),
     };
     return sandbox_fixture_main(argc, argv, tests);

@@ -1,7 +1,7 @@
 /*
- * Limits are exact: figures agree with what the program itself and the kernel say, and what goes beyond a limit ends at
- * it.  Overshoot over many runs is printed; only a generous bound is asserted, because the machine may be busy.
- * Needs root; skipped (77) otherwise.
+ * Limits are exact: the figures agree with those of the program itself and of the kernel, and a run that exceeds a
+ * limit ends there.  The overshoot over many runs is printed.  Only a generous bound of it is asserted, because the
+ * machine may be busy.  Needs root; skipped (77) otherwise.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -24,7 +24,7 @@
 
 #define MIB (1u << 20)
 #define OVERSHOOT_RUNS 30
-#define OVERSHOOT_US_MAX 500000u /* of the median, on a machine that is busy with other things */
+#define OVERSHOOT_US_MAX 500000u /* of the median, on a busy machine */
 
 static struct limits_run all;
 
@@ -53,7 +53,7 @@ static void cpu_time_agrees_with_the_programs_own(void **state)
         print_message("  spun %" PRIu64 " us, rusage %" PRIu64 ", facts %" PRIu64 "\n", spun, own, o.stats.cpu_us);
         assert_int_equal(o.stats.exit_code, 0);
         assert_true(own >= spun);
-        /* The facts also hold what comes before main and after the figure was taken. */
+        /* The stats include what happens before main and after the program read its clock. */
         assert_true(o.stats.cpu_us + 1000 >= own);
         assert_true(o.stats.cpu_us <= own + own / 20 + 30000);
         run_outcome_done(&o);
@@ -72,7 +72,7 @@ static void peak_memory_agrees_with_the_kernels_figure(void **state)
         print_message("  %u MiB: RssAnon %" PRIu64 ", peak %" PRIu64 "\n", sizes_mib[i], own, o.stats.memory_bytes);
         assert_int_equal(o.stats.exit_code, 0);
         assert_true(own >= (uint64_t)sizes_mib[i] * MIB);
-        assert_true(o.stats.memory_bytes + 64 * 4096 >= own); /* the controller counts in batches of 64 pages */
+        assert_true(o.stats.memory_bytes + 64 * 4096 >= own); /* the controller charges in batches of 64 pages */
         assert_true(o.stats.memory_bytes <= own + own / 50 + 6 * MIB); /* page tables, the program's file, the box */
         run_outcome_done(&o);
     }
@@ -80,7 +80,7 @@ static void peak_memory_agrees_with_the_kernels_figure(void **state)
     assert_int_equal(o.stats.exit_code, 0);
     assert_true(o.stats.memory_bytes >= 64 * MIB && o.stats.memory_bytes < 80 * MIB);
     run_outcome_done(&o);
-    o = run("file", "33554432", &limits_run_easy); /* files of a box are memory */
+    o = run("file", "33554432", &limits_run_easy); /* the files of a box are in memory */
     assert_int_equal(o.stats.exit_code, 0);
     assert_true(o.stats.memory_bytes >= 32 * MIB && o.stats.memory_bytes < 48 * MIB);
     run_outcome_done(&o);
@@ -105,7 +105,7 @@ static void memory_ends_at_its_limit(void **state)
     }
 }
 
-/* ---- what the kernel was told, read on the host while a program sleeps ---- */
+/* ---- the limits of the cgroup, read on the host while a program sleeps ---- */
 
 static bool is_the_program(pid_t process)
 {
@@ -119,7 +119,7 @@ static bool is_the_program(pid_t process)
     return strncmp(command, "/box/", 5) == 0;
 }
 
-/* The program among the descendants, so many generations down; 0: it is not there. */
+/* Finds the program among the descendants, so many generations down.  0: none. */
 static pid_t program_below(pid_t parent, int depth)
 {
     char path[64];
@@ -136,7 +136,7 @@ static pid_t program_below(pid_t parent, int depth)
     return found;
 }
 
-/* We, guardian, launcher, slot, init, program: not what waits in its place before the run, or is ending after one. */
+/* We, supervisor, launcher, slot, init, program.  A standby box, or one that is ending, has no program. */
 static pid_t running_program(void)
 {
     for (int waited = 0; waited < 200; waited++) {
@@ -153,7 +153,7 @@ static bool is_v2(void)
     return strcmp(sandbox_cgroup(all.sandbox), "v2") == 0;
 }
 
-/* The folder of the process's group, of the controller that counts memory. */
+/* The folder of the process's memory cgroup. */
 static bool memory_group(pid_t process, char folder[600])
 {
     char path[64], line[512];
@@ -195,7 +195,7 @@ static void *sleep_in_a_box(void *limits)
     return NULL;
 }
 
-static void the_kernel_was_told_of_memory_and_no_swap(void **state)
+static void the_cgroup_limits_memory_and_swap(void **state)
 {
     (void)state;
     struct limits l = limits_run_easy;
@@ -206,7 +206,7 @@ static void the_kernel_was_told_of_memory_and_no_swap(void **state)
     uint64_t memory = 0, swap = 0;
     assert_int_equal(pthread_create(&thread, NULL, sleep_in_a_box, &l), 0);
     pid_t program = running_program();
-    (void)nanosleep(&(struct timespec){ .tv_nsec = 50000000 }, NULL); /* v1: it joins its group by itself */
+    (void)nanosleep(&(struct timespec){ .tv_nsec = 50000000 }, NULL); /* v1: the process joins its group itself */
     bool found = program > 0 && memory_group(program, folder);
     bool has_memory = found && read_knob(folder, is_v2() ? "memory.max" : "memory.limit_in_bytes", &memory);
     bool has_swap = found && read_knob(folder, is_v2() ? "memory.swap.max" : "memory.memsw.limit_in_bytes", &swap);
@@ -318,7 +318,7 @@ static void wall_time_ends_at_its_limit(void **state)
             struct run_outcome o = run(ways[way], NULL, &l);
             assert_true(o.stats.wall_exceeded && !o.stats.cpu_exceeded);
             assert_int_equal(o.stats.signal, SIGKILL);
-            assert_true(o.stats.wall_us >= l.wall_us); /* nothing is taken from a program */
+            assert_true(o.stats.wall_us >= l.wall_us); /* a program gets all of its time */
             over[i] = o.stats.wall_us - l.wall_us;
             run_outcome_done(&o);
         }
@@ -345,8 +345,8 @@ static void cpu_time_ends_at_its_limit(void **state)
     }
 }
 
-/* A limit far below the time a box takes to be made: it counts from the program's start. */
-static void the_clock_stands_while_the_box_is_made(void **state)
+/* The limit is far below the time to make a box, but counts only from the program's start. */
+static void the_clock_is_off_while_the_box_is_made(void **state)
 {
     (void)state;
     struct limits l = limits_run_easy;
@@ -362,7 +362,7 @@ static void the_clock_stands_while_the_box_is_made(void **state)
     run_outcome_done(&o);
 }
 
-static void what_forks_past_its_parent_ends_with_it(void **state)
+static void a_chain_of_forks_ends_with_the_run(void **state)
 {
     (void)state;
     for (int i = 0; i < 10; i++) {
@@ -403,14 +403,14 @@ int main(void)
         cmocka_unit_test(cpu_time_agrees_with_the_programs_own),
         cmocka_unit_test(peak_memory_agrees_with_the_kernels_figure),
         cmocka_unit_test(memory_ends_at_its_limit),
-        cmocka_unit_test(the_kernel_was_told_of_memory_and_no_swap),
+        cmocka_unit_test(the_cgroup_limits_memory_and_swap),
         cmocka_unit_test(files_end_at_their_limits),
         cmocka_unit_test(the_stack_ends_at_its_limit),
         cmocka_unit_test(threads_count_as_processes),
         cmocka_unit_test(wall_time_ends_at_its_limit),
         cmocka_unit_test(cpu_time_ends_at_its_limit),
-        cmocka_unit_test(the_clock_stands_while_the_box_is_made),
-        cmocka_unit_test(what_forks_past_its_parent_ends_with_it),
+        cmocka_unit_test(the_clock_is_off_while_the_box_is_made),
+        cmocka_unit_test(a_chain_of_forks_ends_with_the_run),
     };
     return cmocka_run_group_tests(tests, start, stop);
 }

@@ -1,6 +1,6 @@
 /*
- * Interpreters that have started before their program comes (sandboxd/prestart.h): that they are used, and that a program
- * cannot tell, except by the clock.  Each program runs three times: by the third its slot has one waiting.
+ * Interpreters that are started before the request (sandboxd/prestart.h): they are used, and a program cannot tell the
+ * difference, except by the clock.  Each program runs three times: at the third its slot has prestarted an interpreter.
  */
 #include "sandbox_fixture.h"
 
@@ -17,12 +17,12 @@
 
 #define ROUNDS 3
 
-static bool may_be_warm = true;
+static bool may_prestart = true;
 
 static const char *const python[] = { "/usr/bin/python3", "-s", "main.py", NULL };
 static const char *const php[] = { "/usr/bin/php", "-d", "display_errors=stderr", "main.php", NULL };
 
-/* The source's name is the last word. */
+/* The last word of argv is the source's name. */
 static struct run_outcome run_source(const char *source, struct text input, const struct limits *limits,
                                      const char *const argv[])
 {
@@ -34,7 +34,7 @@ static struct run_outcome run_source(const char *source, struct text input, cons
     struct run_request job = shell_job(argv);
     if (archive_of_files(&file, 1, &job.archive_fd, &err) < 0)
         fail_msg("%s", err.text);
-    job.prestart_source = may_be_warm ? argv[last] : NULL;
+    job.prestart_source = may_prestart ? argv[last] : NULL;
     job.input = input;
     if (limits != NULL)
         job.limits = *limits;
@@ -43,9 +43,9 @@ static struct run_outcome run_source(const char *source, struct text input, cons
     return outcome;
 }
 
-/* The last of several runs, which had an interpreter waiting. */
-static struct run_outcome run_warm_by(const char *const argv[], const char *source, struct text input,
-                                      const struct limits *limits)
+/* Runs it until its interpreter has been prestarted.  Returns the last outcome. */
+static struct run_outcome run_prestarted_by(const char *const argv[], const char *source, struct text input,
+                                            const struct limits *limits)
 {
     struct run_outcome outcome;
     for (int i = 0; i < ROUNDS; i++) {
@@ -58,31 +58,31 @@ static struct run_outcome run_warm_by(const char *const argv[], const char *sour
     return outcome;
 }
 
-static struct run_outcome run_warm(const char *source, struct text input, const struct limits *limits)
+static struct run_outcome run_prestarted(const char *source, struct text input, const struct limits *limits)
 {
-    return run_warm_by(python, source, input, limits);
+    return run_prestarted_by(python, source, input, limits);
 }
 
-/* Cold and warm print the same. */
+/* A cold and a prestarted run have the same output. */
 static void expect_same_by(const char *const argv[], const char *source, struct text input)
 {
-    may_be_warm = false;
+    may_prestart = false;
     struct run_outcome cold = run_source(source, input, NULL, argv);
-    may_be_warm = true;
-    struct run_outcome warm = run_warm_by(argv, source, input, NULL);
+    may_prestart = true;
+    struct run_outcome prestarted = run_prestarted_by(argv, source, input, NULL);
     assert_false(cold.was_prestarted);
-    assert_int_equal(warm.stats.exit_code, cold.stats.exit_code);
-    if (warm.output.len != cold.output.len)
-        print_message("  cold: %.*s\n  warm: %.*s\n", (int)cold.output.len, cold.output.at, (int)warm.output.len,
-                      warm.output.at);
-    assert_int_equal(warm.output.len, cold.output.len);
-    assert_memory_equal(warm.output.at != NULL ? warm.output.at : "", cold.output.at != NULL ? cold.output.at : "",
-                        cold.output.len);
-    assert_int_equal(warm.errors.len, cold.errors.len);
+    assert_int_equal(prestarted.stats.exit_code, cold.stats.exit_code);
+    if (prestarted.output.len != cold.output.len)
+        print_message("  cold: %.*s\n  prestarted: %.*s\n", (int)cold.output.len, cold.output.at,
+                      (int)prestarted.output.len, prestarted.output.at);
+    assert_int_equal(prestarted.output.len, cold.output.len);
+    assert_memory_equal(prestarted.output.at != NULL ? prestarted.output.at : "",
+                        cold.output.at != NULL ? cold.output.at : "", cold.output.len);
+    assert_int_equal(prestarted.errors.len, cold.errors.len);
     if (cold.errors.len > 0)
-        assert_memory_equal(warm.errors.at, cold.errors.at, cold.errors.len);
+        assert_memory_equal(prestarted.errors.at, cold.errors.at, cold.errors.len);
     run_outcome_done(&cold);
-    run_outcome_done(&warm);
+    run_outcome_done(&prestarted);
 }
 
 static void expect_same(const char *source, struct text input)
@@ -90,7 +90,7 @@ static void expect_same(const char *source, struct text input)
     expect_same_by(python, source, input);
 }
 
-static void a_program_sees_what_it_sees_elsewhere(void **state)
+static void a_prestarted_program_behaves_like_a_cold_one(void **state)
 {
     (void)state;
     needs_native("isolate starts each program when it is asked to");
@@ -113,7 +113,7 @@ static void a_program_sees_what_it_sees_elsewhere(void **state)
     expect_same("import os\nprint(open('/dev/stdin').read(), file=open('/dev/stdout', 'w'))\n", TEXT("again"));
 }
 
-static void php_sees_what_it_sees_elsewhere(void **state)
+static void a_prestarted_php_program_behaves_like_a_cold_one(void **state)
 {
     (void)state;
     needs_native("isolate starts each program when it is asked to");
@@ -122,7 +122,7 @@ static void php_sees_what_it_sees_elsewhere(void **state)
         skip();
     }
     static const char *const sources[] = {
-        /* in parentheses, for clang would rather have a comma between the two */
+        /* in parentheses: clang warns about a missing comma between two strings */
         ("<?php echo __FILE__, file_get_contents(__FILE__), filesize(__FILE__), implode(',', get_included_files());\n"
          "echo getcwd(), implode(',', scandir('.')), implode(',', scandir('/proc/self/fd')), implode(',', $argv);\n"),
         "<?php echo strtoupper(fgets(STDIN)), php_sapi_name(), ini_get('memory_limit'), getmypid();\n",
@@ -145,12 +145,12 @@ static void long_inputs_and_sources_arrive_whole(void **state)
     static char input[3 << 20], source[50 << 10];
     memset(input, 'x', sizeof input);
     struct run_outcome o =
-        run_warm("import sys\nprint(len(sys.stdin.buffer.read()))\n", (struct text){ input, sizeof input }, NULL);
+        run_prestarted("import sys\nprint(len(sys.stdin.buffer.read()))\n", (struct text){ input, sizeof input }, NULL);
     assert_string_equal(o.output.at, "3145728\n");
     run_outcome_done(&o);
     memset(source, '#', sizeof source);
     (void)snprintf(source + sizeof source - 32, 32, "\nprint('the end')\n");
-    o = run_warm(source, TEXT(""), NULL);
+    o = run_prestarted(source, TEXT(""), NULL);
     assert_string_equal(o.output.at, "the end\n");
     run_outcome_done(&o);
 }
@@ -160,7 +160,7 @@ static void every_run_has_its_own_randomness(void **state)
     (void)state;
     needs_native("isolate starts each program when it is asked to");
     static const char *const source = "import random\nprint(hash('a'), id(object()), random.random())\n";
-    struct run_outcome one = run_warm(source, TEXT(""), NULL), two = run_warm(source, TEXT(""), NULL);
+    struct run_outcome one = run_prestarted(source, TEXT(""), NULL), two = run_prestarted(source, TEXT(""), NULL);
     assert_string_not_equal(one.output.at, two.output.at);
     long long first = strtoll(one.output.at, NULL, 10), second = strtoll(two.output.at, NULL, 10);
     assert_true(first != second); /* the hash seed */
@@ -174,53 +174,54 @@ static void limits_hold(void **state)
     needs_native("isolate starts each program when it is asked to");
     struct limits l = easy;
     l.cpu_us = 200000;
-    struct run_outcome o = run_warm("while True:\n    pass\n", TEXT(""), &l);
+    struct run_outcome o = run_prestarted("while True:\n    pass\n", TEXT(""), &l);
     assert_true(o.stats.cpu_exceeded);
     assert_in_range(o.stats.cpu_us, 200000, 2000000);
     run_outcome_done(&o);
     l = easy;
     l.wall_us = 300000;
-    o = run_warm("import time\ntime.sleep(60)\n", TEXT(""), &l);
+    o = run_prestarted("import time\ntime.sleep(60)\n", TEXT(""), &l);
     assert_true(o.stats.wall_exceeded);
     run_outcome_done(&o);
     l = easy;
     l.memory_bytes = 32 << 20;
-    o = run_warm("x = bytearray(100 << 20)\n", TEXT(""), &l);
+    o = run_prestarted("x = bytearray(100 << 20)\n", TEXT(""), &l);
     assert_true(o.stats.oom_kills > 0);
     run_outcome_done(&o);
     l = easy;
     l.output_bytes = 1000;
-    o = run_warm("while True:\n    print('flood')\n", TEXT(""), &l);
+    o = run_prestarted("while True:\n    print('flood')\n", TEXT(""), &l);
     assert_true(o.stats.output_exceeded && o.output_cut);
     assert_int_equal(o.output.len, 1000);
     run_outcome_done(&o);
-    o = run_warm("import os, signal\nos.kill(os.getpid(), signal.SIGSEGV)\n", TEXT(""), NULL);
+    o = run_prestarted("import os, signal\nos.kill(os.getpid(), signal.SIGSEGV)\n", TEXT(""), NULL);
     assert_int_equal(o.stats.signal, SIGSEGV);
     run_outcome_done(&o);
 }
 
-/* The time of the start is not the program's; its memory is, as it would be elsewhere. */
-static void the_figures_are_the_programs(void **state)
+/* The CPU time of the interpreter's start is not counted.  Its memory is, as in a cold run. */
+static void the_figures_are_those_of_the_program(void **state)
 {
     (void)state;
     needs_native("isolate starts each program when it is asked to");
     const char *const other[] = { "/usr/bin/python3", "main.py", NULL };
-    struct run_outcome cold = run_source("pass\n", TEXT(""), NULL, other), warm = run_warm("pass\n", TEXT(""), NULL);
-    print_message("  cold %llu us of CPU time, %llu KiB; warm %llu us, %llu KiB\n",
+    struct run_outcome cold = run_source("pass\n", TEXT(""), NULL, other),
+                       prestarted = run_prestarted("pass\n", TEXT(""), NULL);
+    print_message("  cold %llu us of CPU time, %llu KiB; prestarted %llu us, %llu KiB\n",
                   (unsigned long long)cold.stats.cpu_us, (unsigned long long)cold.stats.memory_bytes >> 10,
-                  (unsigned long long)warm.stats.cpu_us, (unsigned long long)warm.stats.memory_bytes >> 10);
-    assert_true(warm.stats.cpu_us < cold.stats.cpu_us);
-    assert_in_range(warm.stats.memory_bytes, cold.stats.memory_bytes / 2, cold.stats.memory_bytes * 2);
+                  (unsigned long long)prestarted.stats.cpu_us, (unsigned long long)prestarted.stats.memory_bytes >> 10);
+    assert_true(prestarted.stats.cpu_us < cold.stats.cpu_us);
+    assert_in_range(prestarted.stats.memory_bytes, cold.stats.memory_bytes / 2, cold.stats.memory_bytes * 2);
     run_outcome_done(&cold);
-    run_outcome_done(&warm);
+    run_outcome_done(&prestarted);
 }
 
-/* What waits is for one kind of run; another finds no trace of it, and a peak of its own. */
-static void others_get_a_box_of_their_own(void **state)
+/* A prestarted interpreter serves one kind of request.  Another finds no trace of it, and its peak is its own. */
+static void another_request_gets_a_new_box(void **state)
 {
     (void)state;
     needs_native("isolate starts each program when it is asked to");
-    struct run_outcome o = run_warm("print('warm')\n", TEXT(""), NULL);
+    struct run_outcome o = run_prestarted("print('again')\n", TEXT(""), NULL);
     run_outcome_done(&o);
     pause_ms(50);
     o = run_shell_with("ls -A /box /tmp; echo /proc/[0-9]*", NULL);
@@ -230,7 +231,7 @@ static void others_get_a_box_of_their_own(void **state)
     run_outcome_done(&o);
 }
 
-static void an_interpreter_that_ends_by_itself_is_a_program_that_ends(void **state)
+static void an_interpreter_that_exits_early_is_reported_like_a_program(void **state)
 {
     (void)state;
     needs_native("isolate starts each program when it is asked to");
@@ -252,12 +253,12 @@ static void *cancel_soon(void *ignored)
     return NULL;
 }
 
-static void one_can_be_cancelled(void **state)
+static void a_prestarted_run_can_be_cancelled(void **state)
 {
     (void)state;
     needs_native("isolate starts each program when it is asked to");
     pthread_t thread;
-    struct run_outcome o = run_warm("import time\nprint('x')\n", TEXT(""), NULL);
+    struct run_outcome o = run_prestarted("import time\nprint('x')\n", TEXT(""), NULL);
     run_outcome_done(&o);
     assert_int_equal(pthread_create(&thread, NULL, cancel_soon, NULL), 0);
     o = run_source("import time\ntime.sleep(60)\n", TEXT(""), NULL, python);
@@ -269,15 +270,15 @@ static void one_can_be_cancelled(void **state)
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_program_sees_what_it_sees_elsewhere),
-        cmocka_unit_test(php_sees_what_it_sees_elsewhere),
+        cmocka_unit_test(a_prestarted_program_behaves_like_a_cold_one),
+        cmocka_unit_test(a_prestarted_php_program_behaves_like_a_cold_one),
         cmocka_unit_test(long_inputs_and_sources_arrive_whole),
         cmocka_unit_test(every_run_has_its_own_randomness),
         cmocka_unit_test(limits_hold),
-        cmocka_unit_test(the_figures_are_the_programs),
-        cmocka_unit_test(others_get_a_box_of_their_own),
-        cmocka_unit_test(an_interpreter_that_ends_by_itself_is_a_program_that_ends),
-        cmocka_unit_test(one_can_be_cancelled),
+        cmocka_unit_test(the_figures_are_those_of_the_program),
+        cmocka_unit_test(another_request_gets_a_new_box),
+        cmocka_unit_test(an_interpreter_that_exits_early_is_reported_like_a_program),
+        cmocka_unit_test(a_prestarted_run_can_be_cancelled),
     };
     return sandbox_fixture_main(argc, argv, tests);
 }

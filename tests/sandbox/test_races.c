@@ -1,10 +1,10 @@
 /*
- * Races of a program against what the root side does with its box: unpacking before it, packing after it.
+ * Races between a program and the root side's work on its box: unpacking before it, packing after it.
  *
- * A program that exits while others of its box go on renaming, linking and replacing files is packed only when they are
- * gone: so no round may ever give back a byte of the image or of another name, a file torn between two states, or
- * anything but plain files.  Each test makes EVALX_RACE_LOOPS runs (100000 is the long mode), some thousands in all by
- * default, and within a run the race takes many turns.  Needs root; skipped (77) otherwise.
+ * A box is packed only after all its processes have ended, even if the program exits while others continue to rename,
+ * link and replace files.  So no archive may ever contain a byte of the image or of another name, a half-written file,
+ * or anything but plain files.  Each test makes EVALX_RACE_LOOPS runs (100000 for the long mode; by default some
+ * thousands in all), and each run races many times.  Needs root; skipped (77) otherwise.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -71,13 +71,13 @@ static int teardown(void **state)
 
 static int memfd_with(const void *bytes, size_t len)
 {
-    int fd = memfd_create("bundle", MFD_CLOEXEC);
+    int fd = memfd_create("archive", MFD_CLOEXEC);
     assert_true(fd >= 0);
     assert_int_equal(write(fd, bytes, len), (ssize_t)len);
     return fd;
 }
 
-/* Runs a shell script that may leave files; the bundle of what it left, or -1. */
+/* Runs a shell script and returns an archive of the files it left, or -1. */
 static int keep_after(const char *script, int archive)
 {
     const char *const argv[] = { "/usr/bin/bash", "-c", script, secret_path, NULL };
@@ -105,10 +105,10 @@ static int keep_after(const char *script, int archive)
 struct kept_file {
     char name[ARCHIVE_NAME_MAX + 1];
     uint64_t size;
-    char content[64]; /* its beginning */
+    char content[64]; /* the first bytes */
 };
 
-/* Takes the next file of a bundle apart; false at its end.  What is not well-formed fails the test. */
+/* Reads the next file of an archive.  False at its end.  A malformed archive fails the test. */
 static bool next_file(int archive, off_t *at, struct kept_file *ret)
 {
     struct archive_entry entry;
@@ -140,7 +140,7 @@ static off_t start_of_files(int archive)
     return (off_t)sizeof magic;
 }
 
-/* Every file of a box is its own ("own" something), whatever the race was about. */
+/* All files must be of this box: their content begins with "own". */
 static void expect_only_own(int archive)
 {
     struct kept_file file;
@@ -153,8 +153,8 @@ static void expect_only_own(int archive)
 }
 
 /*
- * Each script leaves a process that goes on with its race for as long as it lives, says when it has begun, and exits.
- * $0 is a file of the host, which must not be there.
+ * Each script starts a process that races until it is killed, waits for its start, and exits.  $0 is the path of a file
+ * of the host, which must not exist in the box.
  */
 static const struct {
     const char *why, *script;
@@ -193,7 +193,7 @@ static void packing_sees_one_state_of_the_box(void **state)
     (void)state;
     for (long i = 0; i < loops; i++) {
         auto_close int kept = keep_after(races[(size_t)i % RACES].script, -1);
-        if (kept < 0) /* the box was in a state that cannot be kept, which is an answer too */
+        if (kept < 0) /* the box could not be packed, which is allowed */
             continue;
         if (i < (long)RACES)
             print_message("  %s\n", races[i].why);
@@ -201,8 +201,8 @@ static void packing_sees_one_state_of_the_box(void **state)
     }
 }
 
-/* What is unpacked is not what a run before could have prepared: each starts from an empty box. */
-static void unpacking_meets_nothing_of_the_run_before(void **state)
+/* No earlier run can prepare anything for an unpack: each run starts from an empty box. */
+static void unpacking_starts_from_an_empty_box(void **state)
 {
     (void)state;
     static const char content[] = "own source";
@@ -219,7 +219,7 @@ static void unpacking_meets_nothing_of_the_run_before(void **state)
     len += sizeof content - 1;
     for (long i = 0; i < loops; i++) {
         auto_close int archive = memfd_with(bytes, len);
-        /* The program puts a link where the next run's source will be, in every folder it may write to. */
+        /* The program puts a link with the name of the next run's source in every folder it can write to. */
         auto_close int kept =
             keep_after("test \"$(cat main.c)\" = 'own source' || exit 3; test -z \"$(find /tmp "
                        "/dev/shm -mindepth 1)\" || exit 4; rm main.c; ln -s /etc/passwd main.c; ln -s / /tmp/box; "
@@ -228,11 +228,11 @@ static void unpacking_meets_nothing_of_the_run_before(void **state)
         assert_true(kept >= 0);
         struct kept_file file;
         off_t at = start_of_files(kept);
-        assert_false(next_file(kept, &at, &file)); /* the link was all there was */
+        assert_false(next_file(kept, &at, &file)); /* the link was the only entry */
     }
 }
 
-/* The same bundle in many runs: a run that writes into what it was given changes nothing for the next. */
+/* The same archive in many runs: a run that writes to its files changes nothing for the next. */
 static void an_artifact_is_the_same_for_every_run(void **state)
 {
     (void)state;
@@ -263,7 +263,7 @@ int main(void)
     loops = wanted != NULL ? strtol(wanted, NULL, 10) : LOOPS_DEFAULT;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(packing_sees_one_state_of_the_box),
-        cmocka_unit_test(unpacking_meets_nothing_of_the_run_before),
+        cmocka_unit_test(unpacking_starts_from_an_empty_box),
         cmocka_unit_test(an_artifact_is_the_same_for_every_run),
     };
     return cmocka_run_group_tests_name("races", tests, setup, teardown);

@@ -1,6 +1,6 @@
 /*
- * What a box promises, seen from the worker: facts, limits, streams, files, isolation, repair.
- * Real runs of real programs of this host, in the image "host".  Needs root; skipped (77) otherwise.
+ * What sandbox_run promises the worker: stats, limits, streams, files, isolation, repair.
+ * Runs programs of this host in the image "host".  Needs root; skipped (77) otherwise.
  */
 #include "sandbox_fixture.h"
 
@@ -17,7 +17,7 @@
 #include "model/submission.h"
 #include "sandbox/archive.h"
 
-static void a_program_runs_and_its_facts_are_told(void **state)
+static void a_program_runs_and_its_stats_are_reported(void **state)
 {
     (void)state;
     struct run_outcome o = run_shell_with("echo out; echo err >&2; exit 3", NULL);
@@ -32,7 +32,7 @@ static void a_program_runs_and_its_facts_are_told(void **state)
     run_outcome_done(&o);
 }
 
-static void a_signal_is_told(void **state)
+static void a_signal_is_reported(void **state)
 {
     (void)state;
     static const int signals[] = { SIGSEGV, SIGABRT, SIGFPE, SIGKILL, SIGTERM };
@@ -100,7 +100,7 @@ static void time_limits_end_a_program(void **state)
         assert_true(o.stats.wall_us >= 300000 && o.stats.wall_us < slowed(5000000));
         run_outcome_done(&o);
     }
-    /* CPU time is that of all processes together. */
+    /* CPU time is the sum over all processes. */
     l = easy;
     l.cpu_us = 400000;
     o = run_shell_with("for i in 1 2 3 4; do (while :; do :; done) & done; wait", &l);
@@ -121,12 +121,12 @@ static void memory_is_limited_and_measured(void **state)
     assert_int_equal(o.stats.oom_kills, 0);
     assert_true(o.stats.memory_bytes >= (30 << 20));
     run_outcome_done(&o);
-    /* Files in memory count too. */
+    /* Files on a tmpfs count, too. */
     l.file_bytes = l.disk_bytes = 300 << 20;
     o = run_shell_with("head -c 200m /dev/zero > /dev/shm/x", &l);
     assert_true(o.stats.oom_kills > 0);
     run_outcome_done(&o);
-    /* And the next run in the same box starts from zero. */
+    /* The next run in the same slot starts from zero. */
     o = run_shell_with("true", NULL);
     assert_true(o.stats.memory_bytes < (16 << 20));
     run_outcome_done(&o);
@@ -138,13 +138,13 @@ static void processes_are_limited_and_none_survives(void **state)
     struct limits l = easy;
     l.processes = 10;
     l.wall_us = slowed(2000000);
-    /* isolate takes an orphan of the first millisecond for a second program, and gives up: so none is made early. */
+    /* isolate fails if there is an orphan in the first millisecond, so the script waits. */
     struct run_outcome o = run_shell_with("sleep 0.1; f() { f | f & }; f; sleep 0.3; exit 0", &l);
     run_outcome_done(&o);
     o = run_shell_with("sleep 0.1; for i in $(seq 30); do sleep 5 & done 2>/dev/null; exit 0", &l);
     assert_true(o.stats.processes_denied > 0);
     run_outcome_done(&o);
-    /* A daemon left behind is gone when the run is over. */
+    /* A daemon does not survive its run. */
     o = run_shell_with("sleep 0.1; setsid sh -c 'sleep 30; echo late > /box/late' >/dev/null 2>&1 & exit 0", NULL);
     assert_int_equal(o.stats.exit_code, 0);
     assert_true(o.stats.wall_us < slowed(5000000));
@@ -152,8 +152,8 @@ static void processes_are_limited_and_none_survives(void **state)
     expect_output("ls /proc > list; grep -c '^[0-9]' list", "2\n"); /* bash and ls; init is not shown */
 }
 
-/* What is counted for a run has nothing of the one before, however that ended and whatever it was allowed. */
-static void figures_are_each_runs_own(void **state)
+/* A run's figures contain nothing of the previous run, however that ended and whatever its limits were. */
+static void each_run_has_its_own_figures(void **state)
 {
     (void)state;
     static const char bomb[] = "import os, time\ntime.sleep(0.1)\n"
@@ -171,7 +171,7 @@ static void figures_are_each_runs_own(void **state)
         assert_int_equal(o.stats.processes_denied, 0);
         assert_true(o.stats.cpu_us < slowed(150000));
         run_outcome_done(&o);
-        if (!is_native()) /* isolate's keeper is in the group too */
+        if (!is_native()) /* isolate's own processes are in the group, too */
             continue;
         o = run_shell_with("echo alone", &one);
         assert_int_equal(o.stats.exit_code, 0);
@@ -198,7 +198,7 @@ static void disk_and_file_sizes_are_limited(void **state)
     assert_string_equal(o.output.at, "153 1048576\n"); /* 128 + SIGXFSZ */
     run_outcome_done(&o);
     l = easy;
-    l.cpu_us = l.wall_us = 120000000; /* an emulated machine takes its time */
+    l.cpu_us = l.wall_us = 120000000; /* an emulated machine is slow */
     o = run_shell_with("for i in $(seq 20000); do : > /box/$i || break; done 2>/dev/null; ls /box | wc -l", &l);
     assert_false(o.stats.wall_exceeded);
     assert_true(strtoull(o.output.at, NULL, 10) < 17000);
@@ -259,7 +259,7 @@ static void *cancel_soon(void *unused)
 static void a_run_can_be_cancelled(void **state)
 {
     (void)state;
-    sandbox_cancel(slot); /* nothing runs: nothing happens */
+    sandbox_cancel(slot); /* no run: no effect */
     pthread_t thread;
     assert_int_equal(pthread_create(&thread, NULL, cancel_soon, NULL), 0);
     struct run_outcome o = run_shell_with("sleep 8", NULL);
@@ -270,7 +270,7 @@ static void a_run_can_be_cancelled(void **state)
     expect_output("echo next", "next\n");
 }
 
-/* The root side is a chain: our child is the guardian, its child the launcher, whose child is the slot. */
+/* Our child is the supervisor, its child the launcher, whose child is the slot. */
 static pid_t first_child_of(pid_t parent)
 {
     char path[64];
@@ -317,11 +317,11 @@ static void a_dead_launcher_is_replaced(void **state)
         pid_t launcher = first_child_of(first_child_of(getpid()));
         assert_true(launcher > 1);
         assert_int_equal(kill(launcher, SIGKILL), 0);
-        if (round > 0) /* also when the new one has long been there */
+        if (round > 0) /* also after the new one has been running for a while */
             (void)nanosleep(&(struct timespec){ .tv_nsec = 300000000 }, NULL);
         expect_recovery();
     }
-    /* A question on the control line right after a death: a new box. */
+    /* A request on the control socket right after the launcher died: a new slot. */
     struct error err;
     struct sandbox_slot *other;
     assert_int_equal(kill(first_child_of(first_child_of(getpid())), SIGKILL), 0);
@@ -348,14 +348,14 @@ static void many_runs_leave_nothing(void **state)
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_program_runs_and_its_facts_are_told),
-        cmocka_unit_test(a_signal_is_told),
+        cmocka_unit_test(a_program_runs_and_its_stats_are_reported),
+        cmocka_unit_test(a_signal_is_reported),
         cmocka_unit_test(stdin_arrives_byte_for_byte),
         cmocka_unit_test(output_is_cut_at_its_limit_and_no_byte_before),
         cmocka_unit_test(time_limits_end_a_program),
         cmocka_unit_test(memory_is_limited_and_measured),
         cmocka_unit_test(processes_are_limited_and_none_survives),
-        cmocka_unit_test(figures_are_each_runs_own),
+        cmocka_unit_test(each_run_has_its_own_figures),
         cmocka_unit_test(disk_and_file_sizes_are_limited),
         cmocka_unit_test(files_go_in_and_come_out),
         cmocka_unit_test(what_cannot_be_executed_is_the_programs_fault),

@@ -1,5 +1,5 @@
 /*
- * The self-test at every start: it finds the walls in a box, and misses each one that is not there.
+ * The self-test at every start: all isolation checks pass in a box, and each one that should fail does.
  * Needs root; skipped (77) otherwise.
  */
 #include <setjmp.h>
@@ -20,7 +20,7 @@
 
 static struct sandbox *sandbox;
 
-static void the_walls_of_a_box_stand(void **state)
+static void all_isolation_checks_pass_in_a_box(void **state)
 {
     (void)state;
     struct error err;
@@ -33,42 +33,42 @@ static void the_walls_of_a_box_stand(void **state)
     assert_true(took_us < 2000000);
 }
 
-/* Outside, as root, no wall stands: a probe that could not see one missing would not name it. */
-static void outside_a_box_every_wall_is_missed(void **state)
+/* Outside a box, as root, every check must fail.  This shows that the probe can detect each missing layer. */
+static void every_isolation_check_fails_outside_a_box(void **state)
 {
     (void)state;
-    static const char *const walls[] = { "user:",
-                                         "user namespace:",
-                                         "capabilities:",
-                                         "no_new_privs:",
-                                         "seccomp:",
-                                         "system calls:",
-                                         "descriptors:",
-                                         "network:",
-                                         "processes seen:",
-                                         "mounts:",
-                                         "read-only image:",
-                                         "devices:",
-                                         "limits:",
-                                         "session and host name:",
-                                         "process limit:" };
+    static const char *const checks[] = { "user:",
+                                          "user namespace:",
+                                          "capabilities:",
+                                          "no_new_privs:",
+                                          "seccomp:",
+                                          "system calls:",
+                                          "descriptors:",
+                                          "network:",
+                                          "processes seen:",
+                                          "mounts:",
+                                          "read-only image:",
+                                          "devices:",
+                                          "limits:",
+                                          "session and host name:",
+                                          "process limit:" };
     char command[] = "exec 9</dev/null; ulimit -n 4096; " EVALX_LAUNCHER " probe";
     FILE *lines = popen(command, "re");
     assert_non_null(lines);
     char line[400];
-    size_t missed = 0;
+    size_t failed = 0;
     while (fgets(line, sizeof line, lines) != NULL) {
-        assert_true(missed < sizeof walls / sizeof *walls);
+        assert_true(failed < sizeof checks / sizeof *checks);
         print_message("  %s", line);
-        assert_memory_equal(line, walls[missed], strlen(walls[missed]));
-        missed++;
+        assert_memory_equal(line, checks[failed], strlen(checks[failed]));
+        failed++;
     }
-    assert_int_equal(missed, sizeof walls / sizeof *walls);
-    assert_int_equal(WEXITSTATUS(pclose(lines)), missed);
+    assert_int_equal(failed, sizeof checks / sizeof *checks);
+    assert_int_equal(WEXITSTATUS(pclose(lines)), failed);
 }
 
-/* A box that lacks two walls and has all others: those two are named, and no start would follow. */
-static void a_wall_that_is_missing_in_a_box_is_named(void **state)
+/* A box with two limits too high: exactly those two checks fail, and evalx would not start. */
+static void a_failed_check_in_a_box_is_named(void **state)
 {
     (void)state;
     struct error err;
@@ -103,7 +103,7 @@ static void a_wall_that_is_missing_in_a_box_is_named(void **state)
     sandbox_slot_close(slot);
 }
 
-static void what_the_probe_cannot_see_is_judged_by_figures(void **state)
+static void the_figures_of_the_cgroup_are_checked(void **state)
 {
     (void)state;
     static const struct run_stats good = { .cpu_us = 900,
@@ -162,10 +162,10 @@ int main(void)
         return 77;
     }
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_walls_of_a_box_stand),
-        cmocka_unit_test(outside_a_box_every_wall_is_missed),
-        cmocka_unit_test(a_wall_that_is_missing_in_a_box_is_named),
-        cmocka_unit_test(what_the_probe_cannot_see_is_judged_by_figures),
+        cmocka_unit_test(all_isolation_checks_pass_in_a_box),
+        cmocka_unit_test(every_isolation_check_fails_outside_a_box),
+        cmocka_unit_test(a_failed_check_in_a_box_is_named),
+        cmocka_unit_test(the_figures_of_the_cgroup_are_checked),
     };
     return cmocka_run_group_tests(tests, start, stop);
 }

@@ -47,7 +47,7 @@ trap 'exit 143' TERM HUP
 
 mkdir -p "$job/files/build/tests/sandbox"
 cp "$binaries/evalx" "$job/files/build/"
-for program in test_run test_isolation test_prestart test_exec_cache shelf_program_one shelf_program_two; do
+for program in test_run test_isolation test_prestart test_exec_cache exec_cache_program_one exec_cache_program_two; do
     cp "$binaries/tests/sandbox/$program" "$job/files/build/tests/sandbox/"
 done
 cp -r languages demo tests "$job/files/"

@@ -1,12 +1,14 @@
-/* hostile_line: see the header. */
-#include "hostile_line.h"
+/* hostile_worker: see the header. */
+#include "hostile_worker.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
 
 #include <cmocka.h>
+#include <dirent.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -17,12 +19,12 @@
 #define IMAGES "/nonexistent-images"
 
 struct sandbox *sandbox;
-int line = -1;
+int slot_socket = -1;
 struct slot_request request;
 struct slot_reply reply;
 uint32_t runs;
 
-int open_line(uint32_t slot)
+int open_slot_socket(uint32_t slot)
 {
     struct error err;
     int fd = -1;
@@ -40,14 +42,14 @@ int hostile_start(void **state)
         print_error("%s\n", err.text);
         return -1;
     }
-    line = open_line(0);
+    slot_socket = open_slot_socket(0);
     return 0;
 }
 
 int hostile_stop(void **state)
 {
     (void)state;
-    cleanup_close(&line);
+    cleanup_close(&slot_socket);
     sandbox_stop(sandbox);
     return 0;
 }
@@ -81,7 +83,7 @@ void good_request(const char *program, const char *argument)
 
 void send_request(const int fds[], size_t len)
 {
-    assert_int_equal(packet_send(line, &request, sizeof request, fds, len), 0);
+    assert_int_equal(packet_send(slot_socket, &request, sizeof request, fds, len), 0);
 }
 
 int null_fd(void)
@@ -94,10 +96,10 @@ int null_fd(void)
 void await(uint32_t number)
 {
     do {
-        struct pollfd polled = { .fd = line, .events = POLLIN };
+        struct pollfd polled = { .fd = slot_socket, .events = POLLIN };
         if (poll(&polled, 1, ANSWER_MS) != 1)
             fail_msg("no answer to run %u", (unsigned)number);
-        assert_int_equal(packet_receive(line, &reply, sizeof reply, NULL, 0, NULL, 0), 1);
+        assert_int_equal(packet_receive(slot_socket, &reply, sizeof reply, NULL, 0, NULL, 0), 1);
         assert_int_equal(reply.op, SLOT_DONE);
     } while (reply.run != number);
 }
@@ -123,6 +125,43 @@ void expect_still_good(void)
 void expect_refused(const char *why)
 {
     if (reply.os == 0)
-        fail_msg("%s: was not refused (exit code %d)", why, reply.stats.exit_code);
+        fail_msg("%s: was not rejected (exit code %d)", why, reply.stats.exit_code);
     assert_non_null(memchr(reply.text, '\0', sizeof reply.text));
+}
+
+unsigned count_descendants(void)
+{
+    static struct {
+        int pid, parent;
+        bool is_ours;
+    } list[32768];
+    size_t len = 0;
+    unsigned ours = 0, before;
+    DIR *proc = opendir("/proc");
+    assert_non_null(proc);
+    for (struct dirent *entry; len < sizeof list / sizeof *list && (entry = readdir(proc)) != NULL;) {
+        char path[300], state;
+        int pid, parent;
+        (void)snprintf(path, sizeof path, "/proc/%s/stat", entry->d_name);
+        FILE *file = entry->d_name[0] < '0' || entry->d_name[0] > '9' ? NULL : fopen(path, "re");
+        if (file == NULL)
+            continue;
+        if (fscanf(file, "%d (%*[^)]) %c %d", &pid, &state, &parent) == 3 && state != 'Z') {
+            list[len].pid = pid;
+            list[len].parent = parent;
+            list[len++].is_ours = pid == getpid();
+        }
+        (void)fclose(file);
+    }
+    (void)closedir(proc);
+    do {
+        before = ours;
+        for (size_t i = 0; i < len; i++)
+            for (size_t k = 0; k < len && !list[i].is_ours; k++)
+                if (list[k].is_ours && list[k].pid == list[i].parent) {
+                    list[i].is_ours = true;
+                    ours++;
+                }
+    } while (ours != before);
+    return ours;
 }

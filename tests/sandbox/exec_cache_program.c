@@ -1,6 +1,6 @@
 /*
- * exec_cache_program: static, so large enough for a shelf.  Prints WORD, how it lies in its box ("shelf": read-only, not its
- * own; "copy"), and what beside.txt holds.
+ * exec_cache_program: a static program, and so large enough to be cached.  Prints WORD, how its file got into the box
+ * ("cached": a read-only mount, "copy": its own file), and the content of beside.txt.
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -24,7 +24,7 @@ int main(void)
     if (statvfs("/box/main", &fs) != 0)
         return 1;
     int can_write = access("/box/main", W_OK) == 0 || unlink("/box/main") == 0;
-    const char *lies = (fs.f_flag & ST_RDONLY) == 0 ? "copy" : can_write ? "open shelf" : "shelf";
-    printf("%s %s %s\n", WORD, lies, beside);
+    const char *origin = (fs.f_flag & ST_RDONLY) == 0 ? "copy" : can_write ? "writable" : "cached";
+    printf("%s %s %s\n", WORD, origin, beside);
     return 0;
 }
