@@ -88,8 +88,8 @@ bool admission_add_body(struct exchange *exchange, const char *bytes, size_t len
     struct error err;
     size_t cap_before = exchange->body.cap;
 
-    if (exchange->route ==
-        NULL) /* refused: the body cannot be told from a next request, so the connection must close */
+    /* Refused.  The connection must close, because the body cannot be told from a next request. */
+    if (exchange->route == NULL)
         return false;
     if (exchange->body.len + len > exchange->route->body_bytes_max)
         return refuse_on_socket(exchange, 413, too_large(exchange, exchange->route->body_bytes_max));
