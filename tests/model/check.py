@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 """Checks the model of the lease protocol (lease.pml) with spin: check.py [FOLDER OF lease.pml].
 
-The protocol as it is must hold in every size below; each mutant, one mistake an implementation could make, must
-be caught, by the property named here.  Prints TAP; status 77 where spin is not installed.
+The protocol must hold in every size below.  Each mutant, one mistake an implementation could make, must be caught by
+the property named here.  Prints TAP and skips everything if spin is not installed.
 """
 import os
 import re
@@ -11,26 +11,26 @@ import subprocess
 import sys
 import tempfile
 
-# Name, definitions, is it about liveness.  Sizes: as large as a few seconds allow.
+# Name, definitions, whether it is about liveness.  The sizes are as large as a few seconds allow.
 HOLDS = [
     ("two workers, one submission", "WORKERS=2 TROUBLES=6", False),
     ("two workers, three leases", "WORKERS=2 TROUBLES=5 ATTEMPTS_MAX=3", False),
     ("three workers, one submission", "WORKERS=3 TROUBLES=4", False),
     ("two workers, two submissions", "WORKERS=2 SUBS=2 TROUBLES=1", False),
     ("what was added ends", "WORKERS=2 TROUBLES=3 LIVENESS", True),
-    ("what was added ends, nobody cancels", "WORKERS=3 TROUBLES=2 NO_CANCEL LIVENESS", True),
+    ("what was added ends, without cancels", "WORKERS=3 TROUBLES=2 NO_CANCEL LIVENESS", True),
 ]
-# Name, definitions, is it about liveness, what the trail must name.
+# Name, definitions, whether it is about liveness, what the trail must name.
 CAUGHT = [
     ("an attempt number used twice", "MUTANT_SAME_ATTEMPT", False, r"attempt\w*>given"),
-    ("no fence: a late finish is kept", "MUTANT_NO_FENCE", False, r"attempt==view"),
+    ("no check of the attempt: a late finish is kept", "MUTANT_NO_FENCE", False, r"attempt==view"),
     ("a finish after the end is kept", "MUTANT_LATE_FINISH", False, r"!\(\(\(subs\S*state==\d\)\|\|\(subs"),
-    ("a repeated finish is told it came too late", "MUTANT_NO_CALL_NAME", False, r"assert.*kept==|kept==\(subs"),
-    ("a late hand-back takes from another", "MUTANT_HAND_BACK_UNFENCED", False, r"attempt==view"),
+    ("a repeated finish is answered as too late", "MUTANT_NO_CALL_NAME", False, r"assert.*kept==|kept==\(subs"),
+    ("a late release takes the submission from another worker", "MUTANT_RELEASE_UNFENCED", False, r"attempt==view"),
     ("no cap of attempts", "MUTANT_NO_CAP", False, r"lost<=2"),
     ("a cancel that only marks", "MUTANT_CANCEL_ONLY_MARKS", False, r"cancelled"),
-    ("a repeated question is given what is another's", "MUTANT_OLD_ANSWER", False, r"holders<=1"),
-    ("nobody sweeps", "MUTANT_NO_SWEEP LIVENESS", True, r"acceptance cycle"),
+    ("a repeated claim is given what another worker holds", "MUTANT_OLD_ANSWER", False, r"holders<=1"),
+    ("nobody reaps expired leases", "MUTANT_NO_REAP LIVENESS", True, r"acceptance cycle"),
 ]
 
 
@@ -41,7 +41,7 @@ def run(command, folder):
 
 
 def explore(model, definitions, liveness):
-    """Every reachable state; returns (errors, what pan said)."""
+    """Searches every reachable state; returns (errors, output of pan)."""
     folder = tempfile.mkdtemp(prefix="evalx-model-")
     try:
         shutil.copy(model, os.path.join(folder, "lease.pml"))

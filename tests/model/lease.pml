@@ -1,34 +1,35 @@
 /*
- * lease: the protocol by which submissions are handed out, as a model for spin; docs/design/STORE.md has it in words.
+ * lease: the protocol by which submissions are leased to workers, as a model for spin.  docs/design/STORE.md describes
+ * it in words.
  *
- * The store is a few variables, and each of its calls an atomic step: a script on Redis, an order on SQLite.  The
- * moves have the names of docs/design/STORE.md: add, claim, finish, hand_back, cancel, "lease lost".  Around it everything
- * that can go wrong may go wrong at any moment:
+ * The store is a few variables, and each of its calls is an atomic step: a script on Redis, an op in a transaction on
+ * SQLite.  The transitions have the names of docs/design/STORE.md: add, claim, finish, release, cancel, lease lost.
+ * Everything that can go wrong may go wrong at any moment:
  *
- *   - a worker dies between any two steps, with all it knew, and another one starts in its place;
- *   - a worker stands still (SIGSTOP, a network cut) for as long as it likes, so its lease may run out at any moment;
- *   - the answer of a claim, a finish or a hand-back is lost, after the store did what was asked; the worker
- *     repeats the call under the same name, as often as it happens, or stops asking;
- *   - a client cancels at any moment.
+ *   - A worker dies between any two steps, with all it knew, and another one starts in its place.
+ *   - A worker pauses (SIGSTOP, a network cut) for any time, so its lease may expire at any moment.
+ *   - The answer of a claim, a finish or a release is lost after the store has done the work.  The worker repeats the
+ *     call under the same name, any number of times, or stops asking.
+ *   - A client cancels at any moment.
  *
- * What is proved (numbers are those of store.h):
+ * Proved properties (numbers are those of queue/queue.h):
  *
- *   2. one_holder     at most one worker holds the current attempt of a submission that is being processed
- *   3. redelivery     an attempt number is handed to one worker only, and only grows
- *      attempts_cap   a submission ends as given up exactly when ATTEMPTS_MAX leases have run out, with a dead letter;
- *                     handing back never counts
- *      ends           (liveness, -DLIVENESS) what was added ends, where workers die only a few times
- *   4. first_finish   what ended never changes; a result that is kept is that of the attempt current at that moment
- *      told_kept      a worker that was told "kept" finds its own result there for ever; one that was told "not kept"
- *                     does not
- *   8. cancelled      a submission that waited when it was cancelled is never claimed
+ *   2. one_holder     At most one worker holds the current attempt of a submission in PROCESSING.
+ *   3. redelivery     An attempt number is leased to one worker only, and only grows.
+ *      attempts_cap   A submission becomes a dead letter exactly when ATTEMPTS_MAX of its leases have expired; a
+ *                     release never counts.
+ *      ends           (liveness, -DLIVENESS) A submission that was added ends, if workers die only a few times.
+ *   4. first_finish   A final state never changes.  A result that is kept is that of the attempt current at that time.
+ *      told_kept      A worker that was answered "kept" finds its own result there for ever; one that was answered "not
+ *                     kept" does not.
+ *   8. cancelled      A submission cancelled while it waits is never claimed.
  *
- * Deaths, lost answers and hand-backs are bounded together (TROUBLES), so that the search ends.  A worker that stands
- * still is no event but the lack of one, and a lease may run out at every moment: both happen without bound.  So a
- * heartbeat that renews needs no move here: it would only take moments away at which a lease may be lost.
+ * Deaths, lost answers and releases are bounded together (TROUBLES), so that the search ends.  A pause is no event, and
+ * a lease may expire in every state, so both happen without bound.  Therefore a heartbeat needs no transition here: it
+ * would only remove states in which a lease may expire.
  *
- * The mutants are mistakes an implementation could make.  Each is one line, and spin must find what it breaks: a check
- * that cannot fail proves nothing.  tests/model/check.py runs all of them.
+ * The mutants are mistakes an implementation could make, one line each.  spin must find what each of them breaks: a
+ * check that cannot fail proves nothing.  tests/model/check.py runs all of them.
  */
 #ifndef WORKERS
 #define WORKERS 2
@@ -40,7 +41,7 @@
 #define ATTEMPTS_MAX 2
 #endif
 #ifndef TROUBLES
-#define TROUBLES 3      /* deaths, lost answers and hand-backs, of all workers together, in any mixture */
+#define TROUBLES 3      /* deaths, lost answers and releases, of all workers together, in any mixture */
 #endif
 
 #define NONE 255
@@ -60,29 +61,29 @@ typedef submission {
 }
 submission subs[SUBS];
 
-/* The last answer to each asker, kept so that a question whose answer was lost can be asked again. */
+/* The last answer to each worker's claims, stored so that a claim whose answer was lost can be repeated. */
 typedef answer {
     byte sub = NONE;
     byte attempt;
 }
 answer asked[WORKERS];
 
-/* ---- ghosts: what the properties speak of, and no implementation knows -------------------------------------------- */
+/* ---- ghosts: variables that the properties use and no implementation has -------------------------------------------- */
 
 typedef worker_view {
-    byte sub = NONE;    /* what it believes to hold */
+    byte sub = NONE;    /* what the worker believes it holds */
     byte attempt;
 }
 worker_view view[WORKERS];
 
 byte troubles = TROUBLES;
-byte given[SUBS];       /* the highest attempt ever handed out */
+byte given[SUBS];       /* the highest attempt ever leased */
 
 #define is_final(s) (subs[s].state == COMPLETED || subs[s].state == FAILED)
 
 hidden byte h, holders; /* counters: no part of the state */
 
-/* 2: everybody who believes to hold the current attempt of a submission in PROCESSING. */
+/* 2: counts the workers that believe they hold the current attempt of a submission in PROCESSING. */
 inline check_one_holder(s)
 {
     h = 0; holders = 0;
@@ -99,7 +100,7 @@ inline check_one_holder(s)
 }
 
 
-/* Every move into a final state comes through here: 4, a state that is final is left by no move. */
+/* Every transition into a final state.  4: no transition leaves a final state. */
 inline end_as(s, new_state, call)
 {
     assert(!is_final(s));
@@ -108,7 +109,7 @@ inline end_as(s, new_state, call)
     subs[s].by = call
 }
 
-/* ---- the moves, each one step of the store -------------------------------------------------------------------------- */
+/* ---- the transitions, each one step of the store -------------------------------------------------------------------------- */
 
 inline add(s)
 {
@@ -118,7 +119,6 @@ inline add(s)
     fi
 }
 
-/* give: what an asker is handed. */
 inline claim(w, s)
 {
     assert(subs[s].state == QUEUED && !subs[s].cancelled);
@@ -169,10 +169,10 @@ inline requeue(s)
     subs[s].state = QUEUED
 }
 
-inline hand_back(s, with_attempt)
+inline release(s, with_attempt)
 {
     if
-#ifdef MUTANT_HAND_BACK_UNFENCED
+#ifdef MUTANT_RELEASE_UNFENCED
     :: subs[s].state == PROCESSING ->
 #else
     :: subs[s].state == PROCESSING && subs[s].attempt == with_attempt ->
@@ -214,14 +214,14 @@ inline cancel(s)
     fi
 }
 
-/* ---- who acts ----------------------------------------------------------------------------------------------------- */
+/* ---- workers and clients ----------------------------------------------------------------------------------------------------- */
 
 inline forget(w)
 {
     view[w].sub = NONE; view[w].attempt = 0
 }
 
-/* Dying takes all a worker knew, its askers too: the next one in its place asks under a new name. */
+/* A dead worker loses all it knew.  The next one in its place claims under a new name. */
 inline die(w)
 {
     forget(w);
@@ -230,8 +230,8 @@ inline die(w)
 
 #define may_go_wrong (troubles > 0)
 
-/* Back to asking, with nothing in hand. */
-inline rest()
+/* Back to claiming, with nothing held. */
+inline back_to_idle()
 {
     s = 0; kept = false;
     goto end_idle
@@ -240,8 +240,8 @@ inline rest()
 proctype worker(byte w)
 {
     byte s = 0;
-    bool kept = false, name = false; /* a worker's calls are named in turns: none is mistaken for the one before */
-#define call (2 * w + name)
+    bool kept = false;
+#define call (16 * w + view[w].attempt) /* the name of a finish: worker and attempt */
 
 end_idle:
     do
@@ -258,46 +258,46 @@ asking:
             claim(w, s);
             check_one_holder(s);
             if
-            :: goto heard
-            :: may_go_wrong -> troubles--; goto unheard
+            :: goto answered
+            :: may_go_wrong -> troubles--; goto unanswered
             fi
-        :: else -> rest() /* another one was faster */
+        :: else -> back_to_idle() /* another worker was faster */
         fi
     }
 
-unheard: /* The store gave it something, and it does not know what.  It asks the same question again. */
+unanswered: /* The store leased something to it, but the answer was lost.  It repeats the same claim. */
     atomic {
         if
         :: subs[asked[w].sub].state == PROCESSING &&
-           subs[asked[w].sub].attempt == asked[w].attempt -> s = asked[w].sub; goto heard
+           subs[asked[w].sub].attempt == asked[w].attempt -> s = asked[w].sub; goto answered
 #ifdef MUTANT_OLD_ANSWER
         :: subs[asked[w].sub].state == PROCESSING ->
             s = asked[w].sub;
-            asked[w].attempt = subs[s].attempt; /* gives what is another's by now */
-            goto heard
+            asked[w].attempt = subs[s].attempt; /* returns what another worker holds by now */
+            goto answered
 #endif
-        :: true -> rest() /* that has ended, or the kept answer expired: a new question */
-        :: may_go_wrong -> troubles--; goto unheard
-        :: may_go_wrong -> troubles--; die(w); rest()
+        :: true -> back_to_idle() /* that has ended, or the stored answer expired: a new claim */
+        :: may_go_wrong -> troubles--; goto unanswered
+        :: may_go_wrong -> troubles--; die(w); back_to_idle()
         fi
     }
 
-heard:
+answered:
     atomic {
         view[w].sub = s;
         view[w].attempt = asked[w].attempt;
-        asked[w].sub = NONE; asked[w].attempt = 0; /* never asked for again: the next question has another number */
+        asked[w].sub = NONE; asked[w].attempt = 0; /* never repeated: the next claim has another number */
         check_one_holder(s)
     }
 
-running: /* Any moment may last: meanwhile the lease may run out, somebody may cancel. */
+running: /* This may last any time: meanwhile the lease may expire, or a client may cancel. */
     atomic {
         if
-        :: name = !name; goto finishing
-        :: may_go_wrong -> troubles--; goto handing_back
-        /* A heartbeat that hears "lost" or "cancelled" gives up; one that hears "kept" changes nothing here. */
-        :: subs[s].state != PROCESSING || subs[s].attempt != view[w].attempt -> forget(w); rest()
-        :: may_go_wrong -> troubles--; die(w); rest()
+        :: goto finishing
+        :: may_go_wrong -> troubles--; goto releasing
+        /* A heartbeat answered "lost" or "cancelled" ends the job; "kept" changes nothing here. */
+        :: subs[s].state != PROCESSING || subs[s].attempt != view[w].attempt -> forget(w); back_to_idle()
+        :: may_go_wrong -> troubles--; die(w); back_to_idle()
         fi
     }
 
@@ -305,32 +305,32 @@ finishing:
     atomic {
         finish(s, view[w].attempt, call, kept);
         if
-        :: assert(kept == (subs[s].by == call)); /* 4: told_kept; what ended never changes, so it stays the truth */
+        :: assert(kept == (subs[s].by == call)); /* 4: told_kept; a final state never changes, so it stays true */
            forget(w);
-           rest()
+           back_to_idle()
         :: may_go_wrong -> troubles--; goto finishing
-        :: may_go_wrong -> troubles--; forget(w); rest() /* its heartbeat says it has ended: nothing to repeat */
-        :: may_go_wrong -> troubles--; die(w); rest()
+        :: may_go_wrong -> troubles--; forget(w); back_to_idle() /* its heartbeat learns that it has ended: nothing to repeat */
+        :: may_go_wrong -> troubles--; die(w); back_to_idle()
         fi
     }
 
-handing_back:
+releasing:
     atomic {
-        hand_back(s, view[w].attempt);
+        release(s, view[w].attempt);
         if
-        :: forget(w); rest()
-        :: may_go_wrong -> troubles--; goto handing_back
-        :: may_go_wrong -> troubles--; die(w); rest()
+        :: forget(w); back_to_idle()
+        :: may_go_wrong -> troubles--; goto releasing
+        :: may_go_wrong -> troubles--; die(w); back_to_idle()
         fi
     }
 }
 
-/* The sweep: a lease may have run out whenever something is being processed. */
-proctype sweep()
+/* A lease may have expired whenever a submission is in PROCESSING. */
+proctype reap_expired()
 {
 end:
     do
-#ifndef MUTANT_NO_SWEEP
+#ifndef MUTANT_NO_REAP
     :: atomic { subs[0].state == PROCESSING -> lease_lost(0) }
 #endif
 #if SUBS > 1
@@ -367,11 +367,11 @@ init {
         :: i < SUBS -> run client(i); i++
         :: else -> break
         od;
-        run sweep()
+        run reap_expired()
     }
 }
 
 #ifdef LIVENESS
-/* 3: under weak fairness (whoever can go on for ever, does at some time). */
+/* 3: under weak fairness: a process that can always continue does so at some time. */
 ltl ends { <> is_final(0) }
 #endif
