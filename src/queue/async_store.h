@@ -33,7 +33,7 @@ int async_store_add(struct async_store *async_store, const struct store_new *ent
                     async_store_added *done, void *context, struct error *err);
 int async_store_get(struct async_store *async_store, const char token[TOKEN_BYTES], async_store_got *done,
                     void *context, struct error *err);
-/* Passes a view that is already known to `done` on the I/O thread, as if it had been read.  Takes it over on success. */
+/* Passes a known view to `done` on the I/O thread, as if it had been read.  Takes it over on success. */
 int async_store_deliver(struct async_store *async_store, const char token[TOKEN_BYTES], struct store_view *view,
                         async_store_got *done, void *context, struct error *err);
 int async_store_cancel(struct async_store *async_store, const char token[TOKEN_BYTES], async_store_cancelled *done,

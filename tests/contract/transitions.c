@@ -165,7 +165,7 @@ static void only_the_current_attempt_can_finish_and_only_once(void **state)
     store_close(store);
 }
 
-/* The worker that lost the answer asks again.  The first result stays, and nobody else is told that its own was kept. */
+/* A worker that lost the answer repeats the call.  The first result stays, and no other worker is answered "kept". */
 static void a_repeated_finish_gets_the_same_answer(void **state)
 {
     (void)state;

@@ -126,8 +126,8 @@ int redis_heartbeat(struct store *base, const struct store_worker *worker, struc
 /*
  * The script stores the name of the call at the token, and a call of the same name gets the same answer.  The name is
  * made of the attempt and the worker only, so the worker may repeat a finish whose answer was lost, in this call or in
- * a later one.  The attempt alone is not enough: a Redis that lost its last second in a crash may lease the same attempt
- * to another worker.
+ * a later one.  The attempt alone is not enough: a Redis that lost its last second in a crash may lease the same
+ * attempt to another worker.
  */
 int redis_finish(struct store *base, const char *worker, const char *token, uint32_t attempt,
                  enum submission_state state, struct text result, bool *ret_kept, struct error *err)

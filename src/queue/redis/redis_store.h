@@ -156,7 +156,7 @@ int redis_cache_put(struct store *base, const char *key, struct text bytes, uint
 
 /* Does not connect. */
 int redis_store_new(const struct config *config, const char *url, struct redis_store **ret, struct error *err);
-/* Fails with ERROR_SETUP if the server cannot keep the promises.  A server whose ACL hides INFO is accepted unchecked. */
+/* Fails with ERROR_SETUP if the server cannot keep the promises.  If the ACL forbids INFO, it is accepted unchecked. */
 int redis_check_server(struct redis_store *store, struct error *err);
 
 /* ---- dead.c: as in queue/queue.h ---- */

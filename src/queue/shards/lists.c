@@ -29,7 +29,7 @@ static int compare_dead(const void *a, const void *b)
     return strcmp(two->token, one->token);
 }
 
-/* Reads one page of each shard; the latest of them are the page.  Fails if a shard is down: a gap would go unnoticed. */
+/* Reads one page of each shard and returns the latest.  Fails if a shard is down: a gap would go unnoticed. */
 int shards_dead_list(struct store *base, uint64_t before_ms, const char *before_token, struct store_dead ret_dead[],
                      size_t max, size_t *ret_len, struct error *err)
 {

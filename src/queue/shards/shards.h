@@ -69,6 +69,7 @@ void shards_wake(struct store *base);
 
 /* ---- lists.c ---- */
 
+/* See store_workers and store_dead_list. */
 int shards_workers(struct store *base, struct store_worker_view ret_views[], size_t max, size_t *ret_len,
                    struct error *err);
 int shards_dead_list(struct store *base, uint64_t before_ms, const char *before_token, struct store_dead ret_dead[],

@@ -4,7 +4,7 @@
  * A transaction costs more than most of the statements in it, so concurrent callers share one.  Each queues an op.  If
  * there is no leader, the caller becomes the leader: it takes all queued ops, runs them in one transaction, commits,
  * wakes their owners, and passes the lead to the first of those that came meanwhile.  It never leads twice in a row, so
- * no caller works for others for ever.  A single caller pays no thread switch.  An op that must be durable waits for
+ * no caller works for others without end.  A single caller pays no thread switch.  An op that must be durable waits for
  * the flush afterwards (flush.c); a claim does not.
  *
  * Each op of a group runs in a savepoint.  If one fails, its rows and counts are undone and the others continue.  If
