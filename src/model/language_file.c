@@ -180,8 +180,9 @@ static int read_languages(const char *path, struct text text, const char *name, 
         if (languages->len == LANGUAGES_LIST_MAX)
             return error_set(err, ERROR_SETUP, 0, "%s: more than %d languages", name, LANGUAGES_LIST_MAX);
         if (make_language(path, layer, &languages->arena, language, err) < 0) {
+            struct text version = layer_line(layer, KEY_version);
             if (layer != first)
-                error_within(err, "[version %.40s]", layer_line(layer, KEY_version).at);
+                error_within(err, "[version %.*s]", TEXT_ARG(version));
             error_within(err, "%s", name);
             err->kind = ERROR_SETUP; /* the operator's to fix, also a full arena */
             return -1;
