@@ -58,11 +58,15 @@ static inline bool invocation_has(const struct invocation *invocation, size_t op
     return invocation->values[option] != NULL;
 }
 
-/* Parses the command line, runs the subcommand and returns its exit status.  `commands` ends with NULL; the first one is
- * the default. */
+/*
+ * Parses the command line, runs the subcommand and returns its exit status.  `commands` ends with NULL; the first one
+ * is the default.
+ */
 int command_line_run(int argc, char **argv, const struct subcommand *const *commands);
 
-/* Prints the list of subcommands (name NULL) or the help of one.  EVALX_EXIT_OK, or EVALX_EXIT_USAGE if it is unknown. */
+/*
+ * Prints the list of subcommands (name NULL) or the help of one.  EVALX_EXIT_OK, or EVALX_EXIT_USAGE if it is unknown.
+ */
 int command_line_help(const struct subcommand *const *commands, const char *name);
 
 /* Prints "evalx: TEXT" and a hint at --help on stderr; returns EVALX_EXIT_USAGE. */

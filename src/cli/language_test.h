@@ -53,9 +53,9 @@ int language_test_run(struct local_run *local_run, const struct config *config, 
                       struct language_test_stats *ret, struct error *err);
 
 /*
- * Measures the hello test, compiled once.  The time is the median of several runs from request to result, including the
- * box.  Each run starts after the slot has prepared its next box, as on an idle server.  The memory is the smallest limit,
- * in steps of 1 MiB, with which the test passes.
+ * Measures the hello test, compiled once.  The time is the median of several runs from request to result, including
+ * the box.  Each run starts after the slot has prepared its next box, as on an idle server.  The memory is the
+ * smallest limit, in steps of 1 MiB, with which the test passes.
  */
 struct language_test_measures {
     uint64_t hello_us, smallest_bytes;

@@ -44,8 +44,9 @@ static int help_run(const struct invocation *invocation)
 int main(int argc, char **argv)
 {
     /*
-     * Requests, inputs and outputs of many megabytes return to the kernel when they are freed.  By default malloc raises
-     * its threshold after the first such free and keeps up to 32 MiB per thread (mallopt(3), M_MMAP_THRESHOLD).
+     * Requests, inputs and outputs of many megabytes return to the kernel when they are freed.  By default malloc
+     * raises its threshold after the first such free and keeps up to 32 MiB per thread (mallopt(3),
+     * M_MMAP_THRESHOLD).
      */
     (void)mallopt(M_MMAP_THRESHOLD, LARGE_BYTES);
     request_init(); /* before any thread: the JSON library's hash seed */

@@ -2,8 +2,8 @@
  * config: the settings of this process and the source of each value.
  *
  * Precedence: default < file (EVALX_CONFIG, else /etc/evalx/evalx.conf if it exists) < environment < command line.
- * Settings are read once at start, before threads, and are constant afterwards.  An invalid value is an ERROR_SETUP that
- * names the value, its source and what was expected.
+ * Settings are read once at start, before threads, and are constant afterwards.  An invalid value is an ERROR_SETUP
+ * that names the value, its source and what was expected.
  */
 #pragma once
 #include <stdbool.h>
@@ -133,9 +133,9 @@ void config_warn_deprecated(const struct config *config);
 
 /*
  * Reads redis_password from redis_password_file, or from the file redis-password in the folder CREDENTIALS_DIRECTORY
- * (systemd's LoadCredential=).  Called once all settings are known, while the process can still read root's files.
- * A redis_password that is set wins.  One newline at the end is ignored.  It is an error if redis_password_file cannot be
- * read; a missing credential or an empty file means no password.
+ * (systemd's LoadCredential=).  Called once all settings are known, while the process can still read root's files. A
+ * redis_password that is set wins.  One newline at the end is ignored.  It is an error if redis_password_file cannot
+ * be read; a missing credential or an empty file means no password.
  */
 int config_take_secrets(struct config *config, struct error *err);
 

@@ -1,9 +1,9 @@
 /*
  * ini_file: inih with its own line reader.
  *
- * As distributions build it, inih calls its handler without a line number and silently splits long lines.  But it requests
- * its lines one by one.  So the reader below counts and checks them; the entry that a handler gets is always on the
- * line that was read last.
+ * As distributions build it, inih calls its handler without a line number and silently splits long lines.  But it
+ * requests its lines one by one.  So the reader below counts and checks them; the entry that a handler gets is always
+ * on the line that was read last.
  */
 #include "config/ini_file.h"
 

@@ -29,7 +29,8 @@ int privileges_drop(const struct identity *identity, struct error *err);
 
 /*
  * Confines the process, also one that never was root: no new privileges by exec, not traceable, and a seccomp filter
- * that denies starting programs and kernel features that evalx never uses.  Call it after dropping root, before threads.
+ * that denies starting programs and kernel features that evalx never uses.  Call it after dropping root, before
+ * threads.
  */
 int privileges_confine(struct error *err);
 

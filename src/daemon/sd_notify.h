@@ -2,9 +2,9 @@
  * sd_notify: reports the state of this process to systemd: ready, alive, stopping.  Without systemd it does nothing.
  *
  * The protocol of sd_notify(3) is stable and documented for reimplementation: a datagram of "NAME=value" lines to the
- * socket NOTIFY_SOCKET.  evalx does not link libsystemd for these 30 lines, because that library brings compression and
- * hashing code into a process that starts as root and holds the password of the queue.  The xz back door of 2024 reached
- * sshd that way.
+ * socket NOTIFY_SOCKET.  evalx does not link libsystemd for these 30 lines, because that library brings compression
+ * and hashing code into a process that starts as root and holds the password of the queue.  The xz back door of 2024
+ * reached sshd that way.
  *
  * Main thread only.
  */
