@@ -3,7 +3,7 @@
  *
  * A fetcher thread claims only as many as the executors can soon run.  Each executor thread drives one sandbox slot,
  * and the tests of one submission run in parallel on free slots.  A lost or cancelled lease stops its runs at once.
- * worker_internal.h lists all threads.
+ * daemon/threads.h lists all threads.
  */
 #pragma once
 #include <stdbool.h>

@@ -1,14 +1,7 @@
 /*
  * worker_internal: the threads of a worker and the state they share.  Internal to src/worker.
  *
- * All threads of a worker, by their names in `ps -L`:
- *
- *   fetcher          claims submissions from the store, as many as the executors can soon run     fetcher.c
- *   executor-N       drives one sandbox slot: compiles programs and runs tests (one per slot)     executor.c
- *   reporter-N       reports finished jobs to the store, with retries (2 to REPORTERS_MAX)        reporter.c
- *   heartbeat        renews the leases, reaps expired ones                                        heartbeat.c
- *   canceller        stops the runs of aborted jobs                                               canceller.c
- *   artifact-writer  writes artifacts to the disk, evicts old ones (only with an artifact cache)  artifact_cache.c
+ * daemon/threads.h lists the threads.
  *
  * One lock guards every field of struct worker below it, every struct job, and the marked fields of struct executor.
  * No thread calls the store or runs a program while it holds the lock.  sandbox_cancel is called under the lock: it

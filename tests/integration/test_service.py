@@ -161,7 +161,7 @@ def test_a_manager_that_is_not_there_stops_nothing(start_evalx, name):
 def test_no_sign_of_life_while_the_http_thread_hangs(start_evalx, manager):
     server = start_evalx({"NOTIFY_SOCKET": manager.path, "WATCHDOG_USEC": "2000000"})
     manager.wait_for("WATCHDOG")
-    with stopped(thread_of(server.pid, "MHD-single")):
+    with stopped(thread_of(server.pid, "http")):
         manager.listen(1.5)  # one that was on its way
         assert manager.listen(7) == []
         assert "the HTTP server did not answer" in server.log()
