@@ -99,7 +99,7 @@ static void turns_go_on_after_a_restart_and_when_leases_are_lost(void **state)
         assert_true(claim_one(store, claimed, &attempt));
     while (strcmp(claimed, token) != 0);
     nap_ms(150);
-    must(store_reap_expired(store, &err)); /* back, to the place it had */
+    must(store_reap_expired(store, &err)); /* back to its old position */
     assert_true(claims_until(store, token, 100) <= 5);
     store_close(store);
 }
@@ -180,7 +180,7 @@ static void a_client_runs_no_more_than_it_may(void **state)
         must(store_add(store, &entry, 1, &err));
     }
     struct queue_depth *depth = depth_of(store);
-    assert_int_equal(depth->waiting, 6); /* also what waits aside */
+    assert_int_equal(depth->waiting, 6); /* parked ones included */
     assert_int_equal(depth->queues[0].waiting_by[PRIORITY_HIGH], 1);
     free(depth);
     assert_true(claim_one(store, running[0], NULL));
@@ -191,10 +191,10 @@ static void a_client_runs_no_more_than_it_may(void **state)
     assert_string_equal(claimed, other); /* and hold up nobody */
     must(store_release(store, running[0], 1, &err));
     assert_true(claim_one(store, claimed, NULL));
-    assert_string_equal(claimed, running[0]); /* handed back it is still one of the two */
+    assert_string_equal(claimed, running[0]); /* after its release it is still one of the two */
     assert_false(claim_one(store, NULL, NULL));
     bool cancelled = false;
-    must(store_cancel(store, tokens[2], &cancelled, &err)); /* one that waits aside */
+    must(store_cancel(store, tokens[2], &cancelled, &err)); /* a parked one */
     assert_true(cancelled);
     assert_false(claim_one(store, NULL, NULL));
     assert_true(finish_one(store, running[0], 2, "[]"));

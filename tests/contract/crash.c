@@ -119,7 +119,7 @@ static void what_was_acknowledged_survives_kill_9_at_any_instant(void **state)
     assert_true(added > ROUNDS && finished > 0);
 }
 
-static void what_a_dead_process_held_is_handed_out_again(void **state)
+static void what_a_dead_process_held_is_queued_again(void **state)
 {
     (void)state;
     store_fixture.config.lease_ms =
@@ -165,6 +165,6 @@ static void what_a_dead_process_held_is_handed_out_again(void **state)
 
 const struct CMUnitTest tests_crash[] = {
     A_TEST(what_was_acknowledged_survives_kill_9_at_any_instant),
-    A_TEST(what_a_dead_process_held_is_handed_out_again),
+    A_TEST(what_a_dead_process_held_is_queued_again),
 };
 const size_t tests_crash_len = sizeof tests_crash / sizeof *tests_crash;

@@ -17,7 +17,7 @@ static uint32_t let_die(struct store *store, const char *client, char ret_token[
     memcpy(ret_token, entry.token, TOKEN_BYTES);
     uint32_t attempt = 0;
     for (uint64_t i = 0; i < store_fixture.config.attempts_max; i++)
-        claim_after_sweeps(store, NULL, &attempt);
+        claim_after_reaping(store, NULL, &attempt);
     uint64_t until = now_ms() + 10000;
     struct store_view view = { 0 };
     while (view.state != SUBMISSION_FAILED && now_ms() < until) {
@@ -128,11 +128,11 @@ static void retried_it_has_all_its_attempts_again(void **state)
     must(store_dead_get(store, token, &dead, &found, &err));
     assert_false(found);
     assert_false(finish_one(store, token, 2, "a worker that was given up"));
-    claim_after_sweeps(store, claimed, &attempt);
+    claim_after_reaping(store, claimed, &attempt);
     assert_string_equal(claimed, token);
     assert_int_equal(attempt, 3); /* the fence goes on ... */
     assert_false(finish_one(store, token, 1, "late"));
-    claim_after_sweeps(store, claimed, &attempt); /* ... and one lost lease is not the end */
+    claim_after_reaping(store, claimed, &attempt); /* ... and one lost lease is not the end */
     assert_int_equal(attempt, 4);
     assert_true(finish_one(store, token, 4, "[]"));
     must(store_dead_retry(store, token, &retried, &err)); /* repeated even later: it has ended, and stays so */
@@ -194,7 +194,7 @@ static void retried_when_its_results_are_gone_or_the_queue_is_full(void **state)
     assert_true(retried);
     char claimed[TOKEN_BYTES] = "";
     while (strcmp(claimed, token) != 0)
-        claim_after_sweeps(store, claimed, &attempt);
+        claim_after_reaping(store, claimed, &attempt);
     assert_true(attempt > last);
     assert_true(finish_one(store, token, attempt, "[]"));
     store_close(store);

@@ -269,7 +269,7 @@ static void workers_are_counted_while_they_live(void **state)
     depth = depth_of(store);
     assert_int_equal(depth->workers, 1);
     assert_int_equal(depth->slots, 6);
-    assert_int_equal(depth->busy_milli, 5); /* the sweep took nothing away twice */
+    assert_int_equal(depth->busy_milli, 5); /* reaping subtracted nothing twice */
     free(depth);
     store_close(store);
 }

@@ -1,4 +1,4 @@
-/* redis_only: what can go wrong between us and a Redis server, and what must not come of it. */
+/* redis_only: failures between evalx and a Redis server. */
 #include "store_fixture.h"
 
 #include <pthread.h>
@@ -242,7 +242,7 @@ static void a_watcher_hears_again_after_a_restart(void **state)
     store_close(store);
 }
 
-static void a_bell_lost_with_its_claimer_is_rung_again(void **state)
+static void a_wakeup_lost_with_its_claimer_is_replaced(void **state)
 {
     (void)state;
     struct store *store = fixture_open();
@@ -263,7 +263,7 @@ static void a_bell_lost_with_its_claimer_is_rung_again(void **state)
     redisFree(dying);
     uint64_t until = now_ms() + 5000;
     struct queue_depth *depth = depth_of(store);
-    assert_int_equal(depth->waiting, 1); /* the bell was heard by the dead one only */
+    assert_int_equal(depth->waiting, 1); /* only the dead claimer got the wakeup */
     while (depth->waiting > 0 && now_ms() < until) {
         must(store_reap_expired(store, &err));
         nap_ms(50);
@@ -434,7 +434,7 @@ static void the_rights_that_are_documented_are_enough(void **state)
     redis_do("ACL DELUSER runner");
 }
 
-/* In a rolling update an older version's sweep takes dead workers away, and knows nothing of busy slots. */
+/* In a rolling update an older version removes dead workers without knowing of busy slots. */
 static void what_an_older_version_takes_away_is_counted_no_more(void **state)
 {
     (void)state;
@@ -501,7 +501,7 @@ const struct CMUnitTest tests_redis[] = {
     A_TEST(a_server_that_was_killed_comes_back_with_everything),
     A_TEST(a_claimer_that_waits_outlives_a_restart),
     A_TEST(a_watcher_hears_again_after_a_restart),
-    A_TEST(a_bell_lost_with_its_claimer_is_rung_again),
+    A_TEST(a_wakeup_lost_with_its_claimer_is_replaced),
     A_TEST(without_memory_nothing_is_accepted_and_work_still_ends),
     A_TEST(a_submission_costs_the_same_commands_whatever_waits_or_works),
     A_TEST(who_may_not_come_in_is_told_why),

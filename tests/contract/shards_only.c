@@ -1,4 +1,4 @@
-/* shards_only: several Redis as one store: who lives where, one that dies, one that joins, one that is gone. */
+/* shards_only: several Redis servers as one store: where submissions are stored, shards that fail, join and leave. */
 #include "store_fixture.h"
 
 #include <pthread.h>
@@ -93,7 +93,7 @@ static void start(struct sleeper *sleeper, struct store *store)
     nap_ms(150);
 }
 
-static void one_sleeper_hears_every_shard_and_leaves_no_bell_behind(void **state)
+static void one_claimer_waits_on_every_shard_and_leaves_no_wakeup_behind(void **state)
 {
     (void)state;
     struct store *store = fixture_open();
@@ -115,12 +115,13 @@ static void one_sleeper_hears_every_shard_and_leaves_no_bell_behind(void **state
     start(&sleeper, store);
     add_at(store, 1, token);
     assert_int_equal(pthread_join(sleeper.thread, NULL), 0);
-    assert_int_equal(fixture_redis_calls("client|setname"), connections); /* the wait was ended, not its connection */
+    assert_int_equal(fixture_redis_calls("client|setname"),
+                     connections); /* only the BLPOP was ended, not its connection */
     store_close(store);
 }
 
-/* Two submissions at once, in two shards, for two sleepers that hear both bells: each gets one, at once. */
-static void two_bells_wake_two(void **state)
+/* Two submissions in two shards at once, and two claimers that wait on both: each gets one, at once. */
+static void two_wakeups_wake_two(void **state)
 {
     (void)state;
     struct store *store = fixture_open();
@@ -161,7 +162,7 @@ static void expect_dead(struct store *store, const char *token)
     assert_int_equal(store_finish(store, "one", token, 1, SUBMISSION_COMPLETED, TEXT("[]"), &done, &err), -1);
 }
 
-/* The second shard is away: everything but its own submissions goes on, without waiting for it. */
+/* The second shard is down: everything except its own submissions continues, without waiting for it. */
 static void expect_the_living_go_on(struct store *store, const char *held)
 {
     uint64_t from = now_ms();
@@ -177,7 +178,7 @@ static void expect_the_living_go_on(struct store *store, const char *held)
         must(store_reap_expired(store, &err));
         free(depth_of(store));
     }
-    assert_int_equal(beat_one(store, held, 1), LEASE_KEPT); /* nobody else can get it */
+    assert_int_equal(beat_one(store, held, 1), LEASE_KEPT); /* no other worker can get it */
     struct sleeper sleeper;
     char token[TOKEN_BYTES];
     start(&sleeper, store);
@@ -227,7 +228,7 @@ static void a_shard_goes_and_comes_back(bool hangs)
     expect_dead(store, held);
     expect_the_living_go_on(store, held);
     expect_dead(store, held);
-    struct sleeper sleeper; /* it sleeps on the living one only, and hears of the other's return */
+    struct sleeper sleeper; /* waits on the shard that is up, and includes the other one when that is up again */
     start(&sleeper, store);
     if (hangs)
         assert_int_equal(kill(store_fixture.more[0].pid, SIGCONT), 0);
@@ -328,8 +329,8 @@ static void the_list_grows_and_every_token_stays_valid(void **state)
     fixture_more_kill(1);
 }
 
-/* "-" keeps the place of one that was taken away: its tokens are unknown, the others' are where they were. */
-static void a_place_can_be_left_empty(void **state)
+/* "-" keeps the number of a removed shard: its tokens are unknown, all others stay valid. */
+static void a_shard_number_can_be_unused(void **state)
 {
     (void)state;
     struct store *store = fixture_open();
@@ -341,7 +342,7 @@ static void a_place_can_be_left_empty(void **state)
     (void)snprintf(store_fixture.config.store, sizeof store_fixture.config.store, "redis://127.0.0.1:%d,-",
                    store_fixture.port);
     store = fixture_open();
-    struct store_view view = view_of(store, kept); /* lived in the second place */
+    struct store_view view = view_of(store, kept); /* was stored in the second shard */
     assert_false(view.found);
     store_view_done(&view);
     must(store_cancel(store, kept, &done, &err));
@@ -357,7 +358,7 @@ static void a_place_can_be_left_empty(void **state)
                    store_fixture.more[0].port);
     store = fixture_open();
     expect_state(store, kept, SUBMISSION_QUEUED, "");
-    assert_true(claim_one(store, token, NULL)); /* also sleeps and wakes without the first place */
+    assert_true(claim_one(store, token, NULL)); /* also waits and wakes without the first shard */
     assert_string_equal(token, kept);
     struct sleeper sleeper;
     start(&sleeper, store);
@@ -479,15 +480,15 @@ static void a_full_shard_leaves_the_next_ones_to_others(void **state)
 const struct CMUnitTest tests_shards[] = {
     A_TEST(new_submissions_are_spread_evenly),
     A_TEST(claims_take_turns),
-    A_TEST(one_sleeper_hears_every_shard_and_leaves_no_bell_behind),
-    A_TEST(two_bells_wake_two),
+    A_TEST(one_claimer_waits_on_every_shard_and_leaves_no_wakeup_behind),
+    A_TEST(two_wakeups_wake_two),
     A_TEST(a_shard_that_is_killed_takes_only_its_own),
     A_TEST(a_shard_that_hangs_takes_only_its_own),
     A_TEST(one_that_is_away_at_the_start_joins_later),
     A_TEST(a_group_fails_only_for_the_shard_that_is_down),
     A_TEST(a_group_fails_only_for_the_shard_that_is_full),
     A_TEST(the_list_grows_and_every_token_stays_valid),
-    A_TEST(a_place_can_be_left_empty),
+    A_TEST(a_shard_number_can_be_unused),
     A_TEST(a_full_shard_leaves_the_next_ones_to_others),
 };
 const size_t tests_shards_len = sizeof tests_shards / sizeof *tests_shards;

@@ -1,4 +1,4 @@
-/* shared: what workers keep for each other. */
+/* shared: the shared cache of queue/shared_cache.h. */
 #include "store_fixture.h"
 
 #include <stdio.h>
@@ -30,7 +30,7 @@ static void what_is_shared_is_found_or_gone(void **state)
 {
     (void)state;
     struct store *store = fixture_open();
-    if (!shared_cache_exists(store)) { /* SQLite: one machine has nobody to share with */
+    if (!shared_cache_exists(store)) { /* SQLite has none */
         assert_false(store_fixture.is_redis);
         store_close(store);
         return;
@@ -56,7 +56,7 @@ static void those_used_longest_ago_leave_first(void **state)
         put(store, "key0", "0123456789", 40);
         for (int i = 1; i < 20; i++) {
             nap_ms(2);                   /* the clock counts milliseconds */
-            if (store_fixture.is_shards) /* several places, each with its own maximum */
+            if (store_fixture.is_shards) /* several caches, each with its own maximum */
                 break;
             assert_string_equal(shared_at(store, "key0"), "0123456789"); /* used, so it stays */
             nap_ms(2);

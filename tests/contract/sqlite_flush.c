@@ -89,7 +89,7 @@ static void a_run_may_begin_while_its_add_is_flushed(void **state)
     atomic_store(&flushes_held, 1);
     call_start(&add, call_add);
     must(store_claim(store, &worker, 1, 5000, &claim, &len, &err));
-    assert_int_equal(len, 1); /* handed out while the disk stands still ... */
+    assert_int_equal(len, 1); /* claimed while the disk is blocked ... */
     nap_ms(50);
     assert_false(atomic_load(&add.returned)); /* ... and nobody was told that it is kept */
     atomic_store(&flushes_held, 0);
@@ -165,7 +165,7 @@ static void one_flush_serves_many(void **state)
     store_close(store);
 }
 
-static void nothing_is_promised_after_a_failed_flush(void **state)
+static void nothing_is_accepted_after_a_failed_flush(void **state)
 {
     (void)state;
     struct store *store = fixture_open();
@@ -198,6 +198,6 @@ const struct CMUnitTest tests_sqlite_flush[] = {
     A_TEST(a_run_may_begin_while_its_add_is_flushed),
     A_TEST(an_end_is_shown_when_it_is_flushed),
     A_TEST(one_flush_serves_many),
-    A_TEST(nothing_is_promised_after_a_failed_flush),
+    A_TEST(nothing_is_accepted_after_a_failed_flush),
 };
 const size_t tests_sqlite_flush_len = sizeof tests_sqlite_flush / sizeof *tests_sqlite_flush;

@@ -1,4 +1,4 @@
-/* place: a folder, a redis-server, and short words for what every test does; see place.h. */
+/* store_fixture: a folder, redis-servers, and helpers for the tests; see the header. */
 #include "store_fixture.h"
 
 #include <arpa/inet.h>
@@ -166,7 +166,7 @@ uint64_t fixture_redis_calls(const char *command)
     return calls;
 }
 
-/* ---- the place ---- */
+/* ---- the fixture ---- */
 
 static bool is_installed(const char *program)
 {
@@ -259,7 +259,7 @@ struct store *fixture_open(void)
     return store;
 }
 
-/* ---- short words ---- */
+/* ---- helpers ---- */
 
 struct store_worker worker_named(const char *name)
 {
@@ -344,7 +344,7 @@ struct queue_depth *depth_of(struct store *store)
     return depth;
 }
 
-void claim_after_sweeps(struct store *store, char ret_token[TOKEN_BYTES], uint32_t *ret_attempt)
+void claim_after_reaping(struct store *store, char ret_token[TOKEN_BYTES], uint32_t *ret_attempt)
 {
     uint64_t until = now_ms() + 10000;
     while (now_ms() < until) {

@@ -1,7 +1,6 @@
 /*
- * place: where the contract suite's stores live: a folder for SQLite, a redis-server of our own for Redis, two for
- * shards.
- * Each test begins with an empty one and the default settings, which it may change before fixture_open.
+ * store_fixture: the environment of the contract tests: a folder for SQLite, a redis-server for Redis, two of them for
+ * shards.  Each test begins with an empty store and the default settings, which it may change before fixture_open.
  */
 #pragma once
 #include <setjmp.h>
@@ -21,7 +20,7 @@
 struct store_fixture {
     bool is_redis;  /* also for shards */
     bool is_shards; /* two redis-servers; a test may start the third */
-    bool is_pinned; /* set by a test: all its submissions live in the second shard */
+    bool is_pinned; /* set by a test: all its submissions are in the second shard */
     char folder[128];
     struct config config;
     int port;    /* of the (first) redis-server */
@@ -78,7 +77,7 @@ struct store_view view_of(struct store *store, const char *token); /* the test e
 void expect_state(struct store *store, const char *token, enum submission_state state, const char *result);
 struct queue_depth *depth_of(struct store *store); /* the test frees it */
 /* Sweeps until a submission can be claimed; fails after 10 s. */
-void claim_after_sweeps(struct store *store, char ret_token[TOKEN_BYTES], uint32_t *ret_attempt);
+void claim_after_reaping(struct store *store, char ret_token[TOKEN_BYTES], uint32_t *ret_attempt);
 
 /* The tests, by file. */
 extern const struct CMUnitTest tests_sqlite_flush[];

@@ -1,4 +1,4 @@
-/* moves: one submission through its states; promises 2, 3, 4, 8, 9. */
+/* transitions: one submission through its states; promises 2, 3, 4, 8, 9. */
 #include "store_fixture.h"
 
 #include <sqlite3.h>
@@ -88,7 +88,7 @@ static void many_are_read_at_once_in_the_order_asked(void **state)
     store_close(store);
 }
 
-static void a_lost_lease_is_handed_out_again_then_given_up(void **state)
+static void a_lost_lease_is_queued_again_then_a_dead_letter(void **state)
 {
     (void)state;
     store_fixture.config.lease_ms = 150;
@@ -99,7 +99,7 @@ static void a_lost_lease_is_handed_out_again_then_given_up(void **state)
     add_one(store, "c", PRIORITY_NORMAL, token);
     assert_true(claim_one(store, NULL, &attempt));
     for (uint32_t expected = 2; expected <= 3; expected++) {
-        claim_after_sweeps(store, claimed, &attempt);
+        claim_after_reaping(store, claimed, &attempt);
         assert_string_equal(claimed, token);
         assert_int_equal(attempt, expected);
     }
@@ -151,7 +151,7 @@ static void only_the_current_attempt_can_finish_and_only_once(void **state)
     add_one(store, "c", PRIORITY_NORMAL, token);
     assert_false(finish_one(store, token, 0, "before it was claimed"));
     assert_true(claim_one(store, NULL, NULL));
-    claim_after_sweeps(store, NULL, &attempt);
+    claim_after_reaping(store, NULL, &attempt);
     assert_int_equal(attempt, 2);
     assert_false(finish_one(store, token, 1, "late"));
     expect_state(store, token, SUBMISSION_PROCESSING, "");
@@ -227,7 +227,7 @@ static void a_finish_after_the_lease_was_taken_back_is_refused(void **state)
     store_close(store);
 }
 
-static void handing_back_costs_no_attempt_and_no_place(void **state)
+static void a_release_costs_no_attempt_and_no_position(void **state)
 {
     (void)state;
     store_fixture.config.attempts_max = 2;
@@ -245,7 +245,7 @@ static void handing_back_costs_no_attempt_and_no_place(void **state)
         expect_state(store, first, SUBMISSION_QUEUED, "");
         must(store_release(store, first, attempt, &err)); /* repeated: nothing */
     }
-    assert_false(finish_one(store, first, 5, "after handing back"));
+    assert_false(finish_one(store, first, 5, "after the release"));
     struct queue_depth *depth = depth_of(store);
     assert_int_equal(depth->waiting, 2);
     assert_int_equal(depth->running, 0);
@@ -389,13 +389,13 @@ const struct CMUnitTest tests_transitions[] = {
     A_TEST(a_submission_goes_from_queued_to_completed),
     A_TEST(payloads_and_results_are_bytes),
     A_TEST(many_are_read_at_once_in_the_order_asked),
-    A_TEST(a_lost_lease_is_handed_out_again_then_given_up),
+    A_TEST(a_lost_lease_is_queued_again_then_a_dead_letter),
     A_TEST(a_heartbeat_keeps_the_lease),
     A_TEST(only_the_current_attempt_can_finish_and_only_once),
     A_TEST(a_repeated_finish_gets_the_same_answer),
     A_TEST(a_finish_of_what_was_given_up_is_refused),
     A_TEST(a_finish_after_the_lease_was_taken_back_is_refused),
-    A_TEST(handing_back_costs_no_attempt_and_no_place),
+    A_TEST(a_release_costs_no_attempt_and_no_position),
     A_TEST(cancelled_while_waiting_it_never_runs),
     A_TEST(cancelled_while_running_the_worker_is_told),
     A_TEST(heartbeats_answer_for_each_lease),

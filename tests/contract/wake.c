@@ -1,4 +1,4 @@
-/* wake: who waits is woken, and only who is needed; promise 6, store_wake and store_watch. */
+/* wake: as many claimers are woken as are needed; promise 6, store_wake and store_watch. */
 #include "store_fixture.h"
 
 #include <pthread.h>
@@ -146,7 +146,7 @@ static void other_queues_sleep_on(void **state)
     store_close(store);
 }
 
-/* Woken for one lane, given the older one of another: the bell must ring on for who is left. */
+/* Woken for one queue, served the older submission of another: the wakeup must reach the next claimer. */
 static void no_wake_up_is_lost_between_queues(void **state)
 {
     (void)state;
@@ -164,7 +164,7 @@ static void no_wake_up_is_lost_between_queues(void **state)
         }
         nap_ms(round % 4 == 0 ? 30 : 0);
         must(store_add(store, news, 3, &err));
-        wait_returned(sleepers, 3, 3); /* well before a sweep or the end of their wait */
+        wait_returned(sleepers, 3, 3); /* well before reaping or the end of their wait */
         for (size_t i = 0; i < 3; i++) {
             assert_int_equal(pthread_join(sleepers[i].thread, NULL), 0);
             assert_int_equal(sleepers[i].claimed, 1);
@@ -173,7 +173,7 @@ static void no_wake_up_is_lost_between_queues(void **state)
     store_close(store);
 }
 
-static void handed_back_and_lost_submissions_wake_too(void **state)
+static void released_and_lost_submissions_wake_too(void **state)
 {
     (void)state;
     store_fixture.config.lease_ms = 700;
@@ -189,7 +189,7 @@ static void handed_back_and_lost_submissions_wake_too(void **state)
     assert_int_equal(pthread_join(sleeper.thread, NULL), 0);
     assert_string_equal(sleeper.token, token);
 
-    sleepers_start(&sleeper, 1, store, queues_all); /* the first sleeper never answers again */
+    sleepers_start(&sleeper, 1, store, queues_all); /* the first claimer is never heard of again */
     uint64_t until = now_ms() + 10000;
     while (returned(&sleeper, 1) == 0 && now_ms() < until) {
         must(store_reap_expired(store, &err));
@@ -368,7 +368,7 @@ const struct CMUnitTest tests_wake[] = {
     A_TEST(a_batch_wakes_as_many_as_it_holds),
     A_TEST(other_queues_sleep_on),
     A_TEST(no_wake_up_is_lost_between_queues),
-    A_TEST(handed_back_and_lost_submissions_wake_too),
+    A_TEST(released_and_lost_submissions_wake_too),
     A_TEST(a_wake_just_before_the_wait_is_not_missed),
     A_TEST(a_watcher_hears_every_move),
     A_TEST(an_end_is_told_as_store_get_shows_it),
