@@ -46,7 +46,7 @@ meson_tests()
     shift
     meson_status=0
     EVALX_JUNIT=$results/$label meson test -C "$folder" --no-rebuild --print-errorlogs --num-processes "$jobs" \
-        --logbase "$label" --wrapper "$PWD/tests/junit_wrapper.sh" "$@" || meson_status=$?
+        --timeout-multiplier 3 --logbase "$label" --wrapper "$PWD/tests/junit_wrapper.sh" "$@" || meson_status=$?
     mv "$folder/meson-logs/$label-junit_wrapper.sh.json" "$results/$label/meson.json"
     mv "$folder/meson-logs/$label-junit_wrapper.sh.junit.xml" "$results/$label/meson.xml"
     return "$meson_status"
