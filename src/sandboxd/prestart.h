@@ -10,8 +10,8 @@
  * with another, and no client's data has been near it.
  *
  * This works only if the interpreter reads all of its source before it runs any of it, and does not ask what kind of
- * file it is.  The language file states that (`warm`).  Words, environment and limits must be those of the request, so
- * a slot prestarts only after two equal requests in a row.  A started process cannot be given other streams, so they
+ * file it is.  The language file states that (`prestart`).  Words, environment and limits must be those of the request,
+ * so a slot prestarts only after two equal requests in a row.  A started process cannot be given other streams, so they
  * are made here: the worker receives the read ends with SLOT_STREAMS, and the request's input is copied.
  */
 #pragma once
