@@ -67,7 +67,7 @@ static json_t *limits_to_json(const struct limits *limits)
     return object;
 }
 
-/* All that its file says, with what it inherits; and whether it can be run here. */
+/* All keys of the language file, including inherited ones, and whether the language is available here. */
 static json_t *language_to_json(const struct language *language)
 {
     static const char *const classes[] = { "native", "runtime", "compiler" };
@@ -118,7 +118,7 @@ static void print_recipe_words(const char *image, const char *key, const struct 
         (void)printf("%s\t%s\t%s\n", image, key, words[i].at);
 }
 
-/* Lines of image, key and word, split by tabs; every language of an image adds to them. */
+/* Prints lines of image, key and word, separated by tabs.  Every language of an image adds some. */
 static void print_recipes(const struct languages *languages)
 {
     for (size_t i = 0; i < languages->len; i++) {

@@ -1,9 +1,9 @@
 /*
- * evalx prepare: makes what compilers and runtimes start faster with, once (sandbox/prepared.h).
+ * evalx prepare: builds files with which compilers and runtimes start faster (sandbox/prepared.h).
  *
- * This process stays root and writes; a child of it gives root up, has the language's script run in a box like any
- * program, and hands over what the box held as one descriptor.  Its content is nobody's to trust: it is unpacked as
- * sources are (sandbox/archive.h), into a new folder that gets its name only when it is whole.
+ * This process stays root and writes the files.  A child drops root, runs the language's script in the sandbox like any
+ * program, and returns the content of the box as one descriptor.  It is untrusted, so it is unpacked like sources
+ * (sandbox/archive.h), into a new folder that is renamed once it is complete.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -72,7 +72,7 @@ static int run_script(struct sandbox_slot *slot, const struct language *language
         words[shell_len + i] = (char *)(uintptr_t)language->compile.words[i].at;
     for (size_t i = 0; i < language->env_len; i++)
         env[i] = (char *)(uintptr_t)language->env[i].at;
-    env[language->env_len] = (char *)(uintptr_t)language->prepare_env; /* NULL where the script reads none */
+    env[language->env_len] = (char *)(uintptr_t)language->prepare_env; /* NULL if the script reads no setting */
     struct run_request job = {
         .image = language->image.at,
         .class = RUN_CLASS_COMPILER,
@@ -181,7 +181,7 @@ static int prepare_one(const struct config *config, const struct language *langu
     if (make_archive(config, language, &archive, report, err) < 0 ||
         prepared_folder_put(folder, name, archive, &bytes, err) < 0)
         return -1;
-    prepared_folder_sweep(folder, language->id, name);
+    prepared_folder_remove_old(folder, language->id, name);
     (void)printf("prepared after %.1f s: %.1f MB\n", (double)(clock_mono_us() - begin_us) / 1e6, (double)bytes / 1e6);
     print_notes(report->output);
     return 0;
@@ -194,7 +194,7 @@ static bool prepare_and_report(const struct config *config, const struct languag
     struct error err = { 0 };
 
     if (!language->available)
-        (void)printf("%-14s is not installed here\n", language->id.at);
+        (void)printf("%-14s is not installed\n", language->id.at);
     else if (language->prepare_script.len == 0)
         (void)printf("%-14s has nothing to prepare\n", language->id.at);
     else if (prepare_one(config, language, again, &report, &err) < 0) {

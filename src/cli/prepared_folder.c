@@ -100,7 +100,7 @@ static bool belongs_to(const char *name, struct text id)
            name[id.len] == '-' && strspn(name + id.len + 1, "0123456789abcdef") == PREPARED_FINGERPRINT_CHARS;
 }
 
-void prepared_folder_sweep(int folder, struct text id, const char *name)
+void prepared_folder_remove_old(int folder, struct text id, const char *name)
 {
     int listing = openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *entries = listing < 0 ? NULL : fdopendir(listing);

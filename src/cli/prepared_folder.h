@@ -19,4 +19,4 @@ bool prepared_folder_has(int folder, const char *name);
 int prepared_folder_put(int folder, const char *name, int archive, uint64_t *ret_bytes, struct error *err);
 
 /* Removes the folders of earlier states of the language. */
-void prepared_folder_sweep(int folder, struct text id, const char *name);
+void prepared_folder_remove_old(int folder, struct text id, const char *name);

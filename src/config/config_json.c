@@ -1,4 +1,4 @@
-/* config_json: what holds and where it came from, for programs. */
+/* config_json: all settings with their sources, as JSON. */
 #include <inttypes.h>
 #include <jansson.h>
 
@@ -7,16 +7,16 @@
 
 static json_t *value_of(const struct config *config, const struct config_field *field)
 {
-    const void *slot = (const char *)config + field->at;
+    const void *value = (const char *)config + field->at;
     char shown[CONFIG_SHOWN_BYTES];
     uint64_t number;
 
     switch (field->type) {
     case CONFIG_TYPE_OF_UINT:
-        memcpy(&number, slot, sizeof number);
+        memcpy(&number, value, sizeof number);
         return json_integer((json_int_t)number);
     case CONFIG_TYPE_OF_BOOL:
-        return json_boolean(*(const bool *)slot);
+        return json_boolean(*(const bool *)value);
     case CONFIG_TYPE_OF_STRING:
     case CONFIG_TYPE_OF_SECRET:
         config_field_show(config, field, shown);

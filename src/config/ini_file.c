@@ -52,8 +52,8 @@ static void note_line(struct reading *reading, struct text line)
         reading->has_entry = false;
 }
 
-/* inih does not report sections, so that one without entries would go unnoticed. */
-static void tell_section(struct reading *reading, struct text line)
+/* inih does not report sections, so a section without entries would be missed. */
+static void report_section(struct reading *reading, struct text line)
 {
     const char *open = reading->has_entry ? NULL : memchr(line.at, '[', line.len);
     const char *close = open != NULL ? memchr(open, ']', line.len - (size_t)(open - line.at)) : NULL;
@@ -63,7 +63,7 @@ static void tell_section(struct reading *reading, struct text line)
         return;
     size_t len = (size_t)(close - open) - 1;
     if (len > SECTION_BYTES_MAX) {
-        fail(reading, "the name of the section is longer than 48 bytes");
+        fail(reading, "the section name is longer than 48 bytes");
         return;
     }
     memcpy(name, open + 1, len);
@@ -95,7 +95,7 @@ static char *next_line(char *line, int bytes, void *stream)
     }
     note_line(reading, found);
     if (reading->wants_sections)
-        tell_section(reading, found);
+        report_section(reading, found);
     if (reading->failed)
         return NULL;
     memcpy(line, found.at, len);
