@@ -17,33 +17,24 @@
 
 #define REQUESTS_MAX 20000 /* pending in async_store; more than all connections can cause */
 
-static struct route *routes_new(uint64_t body_bytes_max, size_t *ret_len)
-{
-    const struct route routes[] = {
-        { "POST", "/execute/batch", "/execute/batch", body_bytes_max, submit_batch },
-        { "POST", "/execute", "/execute", body_bytes_max, submit_single },
-        { "POST", "/execute-parallel", "/execute-parallel", body_bytes_max, submit_parallel },
-        { "GET", "/submissions/*", "/submissions/{token}", 0, status_show },
-        { "DELETE", "/submissions/*", "/submissions/{token}", 0, status_cancel },
-        { "GET", "/dead", "/dead", 0, dead_letters_list },
-        { "GET", "/dead/*", "/dead/{token}", 0, dead_letters_show },
-        { "POST", "/dead/*/retry", "/dead/{token}/retry", 0, dead_letters_retry },
-        { "GET", "/queue", "/queue", 0, queue_info_show },
-        { "GET", "/workers", "/workers", 0, queue_info_workers },
-        { "GET", "/ws", "/ws", 0, ws_connect },
-        { "GET", "/languages", "/languages", 0, about_languages },
-        { "GET", "/healthz", "/healthz", 0, health_alive },
-        { "GET", "/readyz", "/readyz", 0, health_ready },
-        { "GET", "/metrics", "/metrics", 0, health_metrics },
-        { "GET", "/", "/", 0, about_index },
-    };
-    struct route *copy = malloc(sizeof routes);
-
-    if (copy != NULL)
-        memcpy(copy, routes, sizeof routes);
-    *ret_len = sizeof routes / sizeof *routes;
-    return copy;
-}
+static const struct route routes[] = {
+    { "POST", "/execute/batch", "/execute/batch", true, submit_batch },
+    { "POST", "/execute", "/execute", true, submit_single },
+    { "POST", "/execute-parallel", "/execute-parallel", true, submit_parallel },
+    { "GET", "/submissions/*", "/submissions/{token}", false, status_show },
+    { "DELETE", "/submissions/*", "/submissions/{token}", false, status_cancel },
+    { "GET", "/dead", "/dead", false, dead_letters_list },
+    { "GET", "/dead/*", "/dead/{token}", false, dead_letters_show },
+    { "POST", "/dead/*/retry", "/dead/{token}/retry", false, dead_letters_retry },
+    { "GET", "/queue", "/queue", false, queue_info_show },
+    { "GET", "/workers", "/workers", false, queue_info_workers },
+    { "GET", "/ws", "/ws", false, ws_connect },
+    { "GET", "/languages", "/languages", false, about_languages },
+    { "GET", "/healthz", "/healthz", false, health_alive },
+    { "GET", "/readyz", "/readyz", false, health_ready },
+    { "GET", "/metrics", "/metrics", false, health_metrics },
+    { "GET", "/", "/", false, about_index },
+};
 
 static uint32_t at_most_u32(uint64_t value)
 {
@@ -60,18 +51,13 @@ static void api_free(struct api *api)
     ws_server_close(api->ws_server);
     subscriptions_close(api->subscriptions);
     api_keys_free(api->api_keys);
-    free(api->routes);
     free(api);
 }
 
 static int start_parts(struct api *api, struct error *err)
 {
-    size_t routes_len;
     const struct config *config = api->config;
 
-    api->routes = routes_new(config->body_bytes_max, &routes_len);
-    if (api->routes == NULL)
-        return error_set(err, ERROR_BUSY, ENOMEM, "start the API");
     if (api_keys_load(config, &api->api_keys, err) < 0)
         return -1;
     if (async_store_open(api->store, REQUESTS_MAX, &api->async_store, err) < 0 ||
@@ -83,14 +69,15 @@ static int start_parts(struct api *api, struct error *err)
     char host[64];
     struct server_settings settings = {
         .host = host,
-        .routes = api->routes,
-        .routes_len = routes_len,
+        .routes = routes,
+        .routes_len = sizeof routes / sizeof *routes,
         .context = api,
         .auth_check = auth_check,
         .on_response = metrics_http,
         .connections_max = at_most_u32(config->connections_max),
         .connections_ip_max = at_most_u32(config->connections_ip_max),
         .deadline_s = at_most_u32(config->request_deadline_s),
+        .body_bytes_max = config->body_bytes_max,
         .cors_origin = config->cors_origin,
     };
     if (config_split_listen(config->listen, host, &settings.port, err) < 0)

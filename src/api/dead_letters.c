@@ -204,11 +204,6 @@ static void on_view(void *context, struct store_view *view, const struct error *
     struct buf body;
 
     buf_init(&body, submission_response_bytes_max(view));
-    if (err == NULL && !view->found) {
-        (void)error_set(&own_err, ERROR_MISSING, 0, "no submission %s; it never existed or has expired",
-                        request->token);
-        err = &own_err;
-    }
     if (err == NULL && submission_response_view(request->token, view, &body, &own_err) < 0)
         err = &own_err;
     store_view_done(view);

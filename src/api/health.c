@@ -73,8 +73,8 @@ static void health_worker_metrics(struct exchange *exchange, void *context)
 int health_server_start(const struct config *config, struct server **ret, struct error *err)
 {
     static const struct route routes[] = {
-        { "GET", "/healthz", "/healthz", 0, health_alive },
-        { "GET", "/metrics", "/metrics", 0, health_worker_metrics },
+        { "GET", "/healthz", "/healthz", false, health_alive },
+        { "GET", "/metrics", "/metrics", false, health_worker_metrics },
     };
     char host[64];
     struct server_settings settings = {

@@ -92,16 +92,9 @@ static void respond_with_view(struct long_poll *long_poll, const struct store_vi
 
 static void respond(struct long_poll *long_poll, struct store_view *view, const struct error *err)
 {
-    struct error missing;
-
-    if (err == NULL && !view->found) {
-        error_set(&missing, ERROR_MISSING, 0, "no submission %s; it never existed or has expired",
-                  long_poll->subscriber.token);
-        err = &missing;
-    }
     if (err != NULL)
         exchange_respond_error(long_poll->exchange, err);
-    else if (long_poll->response == LONG_POLL_RESULTS)
+    else if (long_poll->response == LONG_POLL_RESULTS && view->found)
         respond_with_results(long_poll, view);
     else
         respond_with_view(long_poll, view);

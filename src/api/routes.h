@@ -24,7 +24,6 @@ struct api {
     struct depth_cache *depth_cache;
     struct ws_server *ws_server;
     struct server *server;
-    struct route *routes;
 };
 
 /* submit.c */

@@ -37,6 +37,8 @@ size_t submission_response_bytes_max(const struct store_view *view)
 
 int submission_response_view(const char *token, const struct store_view *view, struct buf *out, struct error *err)
 {
+    if (!view->found)
+        return error_set(err, ERROR_MISSING, 0, "no submission %s; it never existed or has expired", token);
     if (buf_printf(out, err, "{\"token\":\"%s\",\"status\":\"%s\",\"results\":", token,
                    submission_state_name(view->state)) < 0)
         return -1;

@@ -9,7 +9,10 @@ struct store_view;
 
 /* {"token","status":"Queued","results":null}: the body of an accepted POST. */
 int submission_response_queued(const char *token, struct buf *out, struct error *err);
-/* The body of GET /submissions/{token}.  A worker encoded the results as JSON; they are copied unchanged. */
+/*
+ * The body of GET /submissions/{token}, or ERROR_MISSING if the store did not find it.  A worker encoded the results as
+ * JSON; they are copied unchanged.
+ */
 int submission_response_view(const char *token, const struct store_view *view, struct buf *out, struct error *err);
 /* A maximum for a buffer that takes the above: an error text may grow to six times its size when it is escaped. */
 size_t submission_response_bytes_max(const struct store_view *view);

@@ -58,9 +58,10 @@ void admission_check_head(struct exchange *exchange, const struct header_check *
     exchange->closes = check->refusal.status != 0;
     choose_route(exchange, method);
 
-    uint64_t body_bytes_max = exchange->route != NULL ? exchange->route->body_bytes_max : 0;
+    bool takes_body = exchange->route != NULL && exchange->route->takes_body;
+    uint64_t body_bytes_max = takes_body ? exchange->server->settings.body_bytes_max : 0;
     buf_init(&exchange->body, body_bytes_max + 1);
-    if (check->content_length > body_bytes_max || (check->chunked && body_bytes_max == 0))
+    if (check->content_length > body_bytes_max || (check->chunked && !takes_body))
         refuse(exchange, 413, too_large(exchange, body_bytes_max));
     if (exchange->refusal.status != 0)
         exchange->route = NULL;
@@ -91,8 +92,8 @@ bool admission_add_body(struct exchange *exchange, const char *bytes, size_t len
     /* Refused.  The connection must close, because the body cannot be told from a next request. */
     if (exchange->route == NULL)
         return false;
-    if (exchange->body.len + len > exchange->route->body_bytes_max)
-        return refuse_on_socket(exchange, 413, too_large(exchange, exchange->route->body_bytes_max));
+    if (exchange->body.len + len > server->settings.body_bytes_max)
+        return refuse_on_socket(exchange, 413, too_large(exchange, server->settings.body_bytes_max));
     if (server->bodies_bytes + len > server->settings.bodies_bytes_max)
         return refuse_on_socket(exchange, 503, "too many large requests are arriving; try again in a moment");
     if (buf_append(&exchange->body, bytes, len, &err) < 0)

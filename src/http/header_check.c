@@ -99,7 +99,6 @@ void header_check_start(struct header_check *check, struct text method, bool tar
 static void check_length(struct header_check *check, struct text value)
 {
     check->lengths++;
-    check->has_length = true;
     if (check->lengths > 1)
         REFUSE(check, 400, "Content-Length", "Content-Length must occur once");
     else if (text_parse_u64(value, &check->content_length) < 0)

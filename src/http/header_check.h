@@ -20,7 +20,6 @@ struct header_check {
     struct refusal refusal; /* of the first broken rule; its strings are literals */
     bool is_http_1_1;
     bool chunked;
-    bool has_length;
     uint64_t content_length;
     uint32_t hosts, lengths, encodings; /* number of lines with each header */
 };

@@ -2,7 +2,7 @@
  * route: the table from methods and paths to handlers, and its lookup.  Pure.
  */
 #pragma once
-#include <stdint.h>
+#include <stdbool.h>
 
 #include "base/text.h"
 
@@ -12,9 +12,9 @@ typedef void route_handler(struct exchange *exchange, void *context);
 
 struct route {
     const char *method;
-    const char *path;        /* a '*' matches one segment that is not empty */
-    const char *pattern;     /* shown in metrics: "/submissions/{token}" */
-    uint64_t body_bytes_max; /* a larger body is refused with 413 before it is read; 0: no body is accepted */
+    const char *path;    /* a '*' matches one segment that is not empty */
+    const char *pattern; /* shown in metrics: "/submissions/{token}" */
+    bool takes_body;     /* up to server_settings.body_bytes_max; a larger one is refused with 413 before it is read */
     route_handler *handler;
 };
 

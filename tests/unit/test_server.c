@@ -97,13 +97,13 @@ static void upgrade(struct exchange *exchange, void *context)
 }
 
 static const struct route routes[] = {
-    { "POST", "/echo", "/echo", BODY_MAX, echo },
-    { "GET", "/things/*", "/things/{thing}", 0, segment },
-    { "DELETE", "/things/*", "/things/{thing}", 0, segment },
-    { "GET", "/later", "/later", 0, later },
-    { "POST", "/suspend", "/suspend", BODY_MAX, suspend },
-    { "GET", "/fail", "/fail", 0, store_unavailable },
-    { "GET", "/upgrade", "/upgrade", 0, upgrade },
+    { "POST", "/echo", "/echo", true, echo },
+    { "GET", "/things/*", "/things/{thing}", false, segment },
+    { "DELETE", "/things/*", "/things/{thing}", false, segment },
+    { "GET", "/later", "/later", false, later },
+    { "POST", "/suspend", "/suspend", true, suspend },
+    { "GET", "/fail", "/fail", false, store_unavailable },
+    { "GET", "/upgrade", "/upgrade", false, upgrade },
 };
 
 static void start(uint32_t deadline_s, uint64_t bodies_bytes_max)
@@ -116,6 +116,7 @@ static void start(uint32_t deadline_s, uint64_t bodies_bytes_max)
         .connections_max = 100,
         .deadline_s = deadline_s,
         .idle_s = 60,
+        .body_bytes_max = BODY_MAX,
         .bodies_bytes_max = bodies_bytes_max,
         .cors_origin = "*",
     };
