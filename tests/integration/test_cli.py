@@ -145,6 +145,14 @@ def test_settings_show_value_and_source(evalx, folder):
     assert "5" in json.dumps(json.loads(done.stdout))
 
 
+def test_the_old_name_of_a_setting_works_with_a_warning(evalx, start_evalx):
+    old = {"EVALX_WARM": "false"}
+    assert re.search(r"^prestart +false +environment$", evalx("check", "--config", env=old).stdout, re.M)
+    log = start_evalx(old).log()
+    assert log.count("deprecated") == 1
+    assert "level=warn" in log and "setting warm (EVALX_WARM) is deprecated: use prestart (EVALX_PRESTART)" in log
+
+
 @pytest.mark.parametrize("words, env, said", [
     (["--set", "slots=many"], {}, "slots"),
     (["--set", "no_such=1"], {}, "no_such"),
