@@ -1,4 +1,4 @@
-/* What clients send.  The first byte chooses the route; what is accepted must survive the store unchanged. */
+/* Bodies from clients.  The first byte chooses the kind of request.  An accepted one is stored and read unchanged. */
 #include "fuzz.h"
 
 #include "codec/request_json.h"

@@ -1,4 +1,4 @@
-/* What a store gives back.  What is read must be written and read again as the same. */
+/* Bytes from a store.  A submission that can be decoded is encoded and decoded again to the same. */
 #include "fuzz.h"
 
 #include "codec/submission_json.h"

@@ -1,4 +1,4 @@
-/* replay: gives a target every file of a folder; that none of them ends the program is the test. */
+/* replay: runs a target with every file of a folder.  The test passes if none of them crashes it. */
 #include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 /*
- * property: random inputs that can be had again.  The seed is printed; EVALX_SEED=N repeats a run.
+ * property: random inputs.  The seed is printed, and EVALX_SEED=N repeats a run.
  */
 #pragma once
 #include <time.h>

@@ -1,4 +1,4 @@
-/* Whatever the bytes: repair, base64 and the comparison of outputs keep their promises. */
+/* Properties of any bytes: repair in JSON, base64 and the comparison of outputs. */
 #include "property.h"
 
 #include <jansson.h>
@@ -39,7 +39,7 @@ static void a_repair_makes_utf8_and_leaves_utf8_alone(void **state)
     }
 }
 
-/* Cutting anywhere and repairing both halves never loses a whole character of either half. */
+/* A repair never loses a whole character. */
 static void every_whole_character_survives(void **state)
 {
     (void)state;
@@ -55,11 +55,11 @@ static void every_whole_character_survives(void **state)
             before += (unsigned char)text.at[i] < 0x80;
         for (size_t i = 0; i < out.len; i++)
             after += (unsigned char)out.at[i] < 0x80;
-        assert_int_equal(before, after); /* no ASCII byte is ever swallowed by a broken one before it */
+        assert_int_equal(before, after); /* a broken character never removes an ASCII byte after it */
     }
 }
 
-static void base64_comes_back(void **state)
+static void base64_decodes_to_the_same_bytes(void **state)
 {
     (void)state;
     for (int round = 0; round < ROUNDS; round++) {
@@ -111,7 +111,7 @@ static void any_other_change_changes_the_verdict(void **state)
         size_t where = (size_t)random_below(text.len);
         memcpy(changed, text.at, text.len);
         if (strchr(" \t\r\n", changed[where]) != NULL && changed[where] != '\0')
-            continue; /* a blank may be one that does not count */
+            continue; /* the comparison may ignore it */
         changed[where] = changed[where] == 'x' ? 'y' : 'x';
         assert_false(judge_same_output(text, (struct text){ changed, text.len }));
     }
@@ -122,7 +122,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_repair_makes_utf8_and_leaves_utf8_alone),
         cmocka_unit_test(every_whole_character_survives),
-        cmocka_unit_test(base64_comes_back),
+        cmocka_unit_test(base64_decodes_to_the_same_bytes),
         cmocka_unit_test(blanks_at_line_ends_change_no_verdict),
         cmocka_unit_test(any_other_change_changes_the_verdict),
     };

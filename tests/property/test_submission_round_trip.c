@@ -1,4 +1,4 @@
-/* Whatever a submission holds, it comes back from the store as it was. */
+/* Any submission is decoded as it was encoded. */
 #include "property.h"
 
 #include "../unit/fixture.h"
@@ -127,7 +127,7 @@ static void assert_same_tests(const struct submission *a, const struct submissio
     }
 }
 
-static void what_was_stored_comes_back(void **state)
+static void a_stored_submission_is_read_back_unchanged(void **state)
 {
     (void)state;
     for (int round = 0; round < ROUNDS; round++) {
@@ -151,7 +151,7 @@ static void what_was_stored_comes_back(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_was_stored_comes_back),
+        cmocka_unit_test(a_stored_submission_is_read_back_unchanged),
     };
     request_init();
     choose_seed();

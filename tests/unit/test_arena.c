@@ -1,11 +1,11 @@
-/* Many pieces with one life: zeroed, aligned, never overlapping, bounded. */
+/* Allocations of an arena are zeroed, aligned, disjoint and bounded. */
 #include "cases.h"
 
 #include <stdalign.h>
 
 #include "base/arena.h"
 
-static void pieces_are_zeroed_aligned_and_apart(void **state)
+static void allocations_are_zeroed_aligned_and_disjoint(void **state)
 {
     (void)state;
     struct arena arena;
@@ -67,7 +67,7 @@ static void a_copy_ends_in_nul(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(pieces_are_zeroed_aligned_and_apart),
+        cmocka_unit_test(allocations_are_zeroed_aligned_and_disjoint),
         cmocka_unit_test(the_maximum_holds),
         cmocka_unit_test(a_copy_ends_in_nul),
     };

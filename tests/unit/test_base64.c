@@ -1,4 +1,4 @@
-/* base64: RFC 4648's own examples, what is refused, and exact maxima. */
+/* base64: the examples of RFC 4648, invalid input, and exact maxima. */
 #include "cases.h"
 
 #include "base/base64.h"
@@ -35,7 +35,7 @@ static void blanks_are_skipped(void **state)
     assert_string_equal(decoded.at, "foobar");
 }
 
-static void anything_else_is_refused_and_changes_nothing(void **state)
+static void invalid_base64_is_refused_and_changes_nothing(void **state)
 {
     (void)state;
     static const struct text wrong[] = {
@@ -54,7 +54,7 @@ static void anything_else_is_refused_and_changes_nothing(void **state)
     }
 }
 
-static void what_does_not_fit_is_refused(void **state)
+static void a_result_that_does_not_fit_is_refused(void **state)
 {
     (void)state;
     auto_buf struct buf small = { .max = 5 };
@@ -71,8 +71,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_examples_of_the_rfc),
         cmocka_unit_test(blanks_are_skipped),
-        cmocka_unit_test(anything_else_is_refused_and_changes_nothing),
-        cmocka_unit_test(what_does_not_fit_is_refused),
+        cmocka_unit_test(invalid_base64_is_refused_and_changes_nothing),
+        cmocka_unit_test(a_result_that_does_not_fit_is_refused),
     };
     return cmocka_run_group_tests_name("base64", tests, NULL, NULL);
 }

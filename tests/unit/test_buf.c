@@ -1,4 +1,4 @@
-/* Owned bytes: they grow, up to their maximum, and stay as they were where that is not enough. */
+/* Buffers grow up to their maximum; a failure leaves them unchanged. */
 #include "cases.h"
 
 static void grows_to_its_maximum_and_no_further(void **state)

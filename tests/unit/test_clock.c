@@ -25,7 +25,7 @@ static void a_time_is_written_as_iso_8601(void **state)
     }
 }
 
-static void a_fake_clock_stands_still_and_the_real_one_runs(void **state)
+static void a_fake_clock_stands_still_and_the_real_clock_runs(void **state)
 {
     (void)state;
     clock_fake(5, 7);
@@ -80,7 +80,7 @@ static void every_random_bit_moves(void **state)
     }
 }
 
-static void what_is_no_token(void **state)
+static void invalid_tokens_are_refused(void **state)
 {
     (void)state;
     static const struct text wrong[] = {
@@ -98,7 +98,7 @@ static void what_is_no_token(void **state)
         assert_false(token_is_valid(wrong[i]));
 }
 
-static void the_bounds_of_pieces_count_in_a_hash(void **state)
+static void a_hash_depends_on_the_bounds_of_its_parts(void **state)
 {
     (void)state;
     char one[HASH_HEX_BYTES], other[HASH_HEX_BYTES];
@@ -127,11 +127,11 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_time_is_written_as_iso_8601),
-        cmocka_unit_test(a_fake_clock_stands_still_and_the_real_one_runs),
+        cmocka_unit_test(a_fake_clock_stands_still_and_the_real_clock_runs),
         cmocka_unit_test(tokens_sort_by_time_and_do_not_repeat),
         cmocka_unit_test(every_random_bit_moves),
-        cmocka_unit_test(what_is_no_token),
-        cmocka_unit_test(the_bounds_of_pieces_count_in_a_hash),
+        cmocka_unit_test(invalid_tokens_are_refused),
+        cmocka_unit_test(a_hash_depends_on_the_bounds_of_its_parts),
     };
     return cmocka_run_group_tests_name("clock, token and hash", tests, NULL, NULL);
 }

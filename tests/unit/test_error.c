@@ -1,4 +1,4 @@
-/* Error texts: cut, joined, and always fit to be shown. */
+/* Error texts are cut, joined and made printable. */
 #include "cases.h"
 
 #include <errno.h>
@@ -47,7 +47,7 @@ static void a_long_text_is_cut_between_characters(void **state)
     }
 }
 
-static void what_was_quoted_can_do_no_harm(void **state)
+static void quoted_bytes_are_made_harmless(void **state)
 {
     (void)state;
     struct error err;
@@ -59,7 +59,7 @@ static void what_was_quoted_can_do_no_harm(void **state)
     assert_string_equal(err.field, "a b?");
 }
 
-static void every_kind_has_a_word(void **state)
+static void every_kind_has_a_name(void **state)
 {
     (void)state;
     for (enum error_kind one = ERROR_NONE; one <= ERROR_BUG; one++)
@@ -73,8 +73,8 @@ int main(void)
         cmocka_unit_test(a_failure_reads_from_outside_to_inside),
         cmocka_unit_test(a_field_may_come_from_the_error_itself),
         cmocka_unit_test(a_long_text_is_cut_between_characters),
-        cmocka_unit_test(what_was_quoted_can_do_no_harm),
-        cmocka_unit_test(every_kind_has_a_word),
+        cmocka_unit_test(quoted_bytes_are_made_harmless),
+        cmocka_unit_test(every_kind_has_a_name),
     };
     return cmocka_run_group_tests_name("error", tests, NULL, NULL);
 }

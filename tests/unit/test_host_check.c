@@ -1,6 +1,6 @@
 /*
- * What a host offers, from trees of files that stand for /proc and /sys.  Each row changes one thing of a host where
- * all is well (or of one with cgroup v1) and says which finding tells of it.
+ * Findings about hosts, which are trees of files in place of /proc and /sys.  Each row changes one thing of a good host
+ * (or of one with cgroup v1) and names the finding that reports it.
  */
 #include "cases.h"
 
@@ -134,17 +134,17 @@ static void expect(const struct host_environment *host, const char *name, enum h
         assert_contains(f->remedy, remedy);
     }
     if (!found)
-        fail_msg("nothing is told of %s", name);
+        fail_msg("no finding %s", name);
 }
 
-static void a_host_where_all_is_well_needs_no_remedy(void **state)
+static void a_good_host_needs_no_remedy(void **state)
 {
     (void)state;
     struct host_environment host = place_well();
     expect(&host, NULL, HOST_OK, "", "");
 }
 
-/* One thing changed, and what is then told. */
+/* One change, and the finding that reports it. */
 static const struct {
     struct entry entry;
     const char *name;
@@ -247,7 +247,7 @@ static const struct {
     { { "/sys/devices/system/cpu/smt/active", "1\n" }, "smt", HOST_WARN, "share a core", "smt/control" },
 };
 
-static void each_thing_that_is_missing_has_a_remedy(void **state)
+static void each_problem_has_a_remedy(void **state)
 {
     (void)state;
     for (size_t i = 0; i < LEN(rows); i++) {
@@ -283,7 +283,7 @@ static void rules_for_user_namespaces_matter_without_privilege(void **state)
     assert_contains(findings[i].remedy, "kernel.apparmor_restrict_unprivileged_userns=0");
 }
 
-static void memory_peak_is_told_by_its_file_or_the_kernel(void **state)
+static void memory_peak_is_known_by_its_file_or_the_kernel_version(void **state)
 {
     (void)state;
     struct host_environment host = place_well();
@@ -322,7 +322,7 @@ static void cgroup_v1_works_but_is_not_the_best(void **state)
     assert_contains(findings[i].seen, "pids is missing");
 }
 
-static void the_data_folders_disk_is_looked_at(void **state)
+static void the_disk_of_the_data_folder_is_checked(void **state)
 {
     (void)state;
     struct host_environment host = place_well();
@@ -362,12 +362,12 @@ static void this_host_has_findings_with_remedies(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CASE(a_host_where_all_is_well_needs_no_remedy),
-        CASE(each_thing_that_is_missing_has_a_remedy),
+        CASE(a_good_host_needs_no_remedy),
+        CASE(each_problem_has_a_remedy),
         CASE(rules_for_user_namespaces_matter_without_privilege),
-        CASE(memory_peak_is_told_by_its_file_or_the_kernel),
+        CASE(memory_peak_is_known_by_its_file_or_the_kernel_version),
         CASE(cgroup_v1_works_but_is_not_the_best),
-        CASE(the_data_folders_disk_is_looked_at),
+        CASE(the_disk_of_the_data_folder_is_checked),
         CASE(this_host_has_findings_with_remedies),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

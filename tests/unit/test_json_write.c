@@ -69,7 +69,7 @@ static void ill_formed_parts_become_one_mark_each(void **state)
     }
 }
 
-static void seconds_have_no_needless_zeros(void **state)
+static void seconds_have_no_trailing_zeros(void **state)
 {
     (void)state;
     static const struct {
@@ -88,7 +88,7 @@ static void seconds_have_no_needless_zeros(void **state)
     }
 }
 
-static void nothing_is_null_and_bytes_are_base64(void **state)
+static void empty_text_is_null_and_bytes_are_base64(void **state)
 {
     (void)state;
     auto_buf struct buf out = { .max = 100 };
@@ -108,8 +108,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(strings_are_escaped_and_repaired),
         cmocka_unit_test(ill_formed_parts_become_one_mark_each),
-        cmocka_unit_test(seconds_have_no_needless_zeros),
-        cmocka_unit_test(nothing_is_null_and_bytes_are_base64),
+        cmocka_unit_test(seconds_have_no_trailing_zeros),
+        cmocka_unit_test(empty_text_is_null_and_bytes_are_base64),
     };
     return cmocka_run_group_tests_name("json_write", tests, NULL, NULL);
 }

@@ -1,4 +1,4 @@
-/* What a client is told, for each way a run can end.  One row, one rule. */
+/* The verdict for each way in which a run can end.  One row, one rule. */
 #include "cases.h"
 
 #include "model/judge.h"

@@ -1,4 +1,4 @@
-/* Defaults, ceilings, time-outs and sizes. */
+/* Defaults, ceilings, timeouts and sizes. */
 #include "fixture.h"
 
 static void defaults_are_below_ceilings_whatever_those_are(void **state)

@@ -1,4 +1,4 @@
-/* One call, one line, whatever is in it. */
+/* One call writes one line, whatever the text contains. */
 #include "cases.h"
 
 #include <unistd.h>
@@ -36,7 +36,7 @@ static void a_line_cannot_be_forged(void **state)
     assert_ptr_equal(strchr(line, '\n'), line + strlen(line) - 1);
 }
 
-static void a_long_line_is_cut_and_says_so(void **state)
+static void a_long_line_is_cut_and_marked(void **state)
 {
     (void)state;
     char line[5000], text[6000];
@@ -70,7 +70,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_line_cannot_be_forged),
-        cmocka_unit_test(a_long_line_is_cut_and_says_so),
+        cmocka_unit_test(a_long_line_is_cut_and_marked),
         cmocka_unit_test(levels_below_the_set_one_are_silent),
     };
     return cmocka_run_group_tests_name("log", tests, NULL, NULL);

@@ -1,4 +1,4 @@
-/* What a client may send, what becomes of it, and how each mistake is told. */
+/* What a client may send, how it is decoded, and how each mistake is reported. */
 #include "fixture.h"
 
 #include "base/clock.h"
@@ -24,7 +24,7 @@ static void expect_refusal(struct text body, enum request_kind kind, const char 
     assert_contains(err.text, text);
 }
 
-static void what_is_not_json_is_told_with_its_place(void **state)
+static void invalid_json_is_reported_with_its_position(void **state)
 {
     (void)state;
     static const struct {
@@ -52,7 +52,7 @@ static void what_is_not_json_is_told_with_its_place(void **state)
     expect_refusal((struct text){ deep, sizeof deep }, REQUEST_BATCH, "", "maximum parsing depth");
 }
 
-static void a_mistake_is_told_with_its_field(void **state)
+static void a_mistake_is_reported_with_its_field(void **state)
 {
     (void)state;
     static const struct {
@@ -137,7 +137,7 @@ static void repeated(struct buf *out, const char *head, const char *piece, size_
     assert_ok(buf_printf(out, &err, "%s", tail), err);
 }
 
-static void numbers_of_things_are_bounded(void **state)
+static void counts_are_bounded(void **state)
 {
     (void)state;
     auto_buf struct buf body = { .max = 1 << 20 };
@@ -170,7 +170,7 @@ static void numbers_of_things_are_bounded(void **state)
     expect_refusal(buf_text(&body), REQUEST_SINGLE, "files", "0 to 64, got 65");
 }
 
-static void further_elements_take_from_the_first(void **state)
+static void later_elements_inherit_from_the_first(void **state)
 {
     (void)state;
     struct submission submission;
@@ -230,7 +230,7 @@ static void further_elements_take_from_the_first(void **state)
     submission_done(&submission);
 }
 
-static void equal_programs_are_one(void **state)
+static void equal_programs_are_kept_once(void **state)
 {
     (void)state;
     struct submission submission;
@@ -250,7 +250,7 @@ static void equal_programs_are_one(void **state)
     submission_done(&submission);
 }
 
-static void tests_of_an_element_take_from_it(void **state)
+static void tests_inherit_from_their_element(void **state)
 {
     (void)state;
     struct submission submission;
@@ -293,7 +293,7 @@ static void tests_of_an_element_take_from_it(void **state)
     submission_done(&submission);
 }
 
-static void files_of_its_own_make_another_program(void **state)
+static void own_files_make_another_program(void **state)
 {
     (void)state;
     struct submission submission;
@@ -313,7 +313,7 @@ static void files_of_its_own_make_another_program(void **state)
     submission_done(&submission);
 }
 
-static void cpu_time_brings_its_wall_time_unless_that_is_named(void **state)
+static void cpu_time_sets_the_wall_time_unless_that_is_given(void **state)
 {
     (void)state;
     static const struct {
@@ -341,7 +341,7 @@ static void cpu_time_brings_its_wall_time_unless_that_is_named(void **state)
     config.wall_ms_max = 120000;
 }
 
-static void a_language_that_is_not_installed_is_refused_where_asked(void **state)
+static void a_language_that_is_not_installed_is_refused_if_required(void **state)
 {
     (void)state;
     struct submission submission;
@@ -361,15 +361,15 @@ static void a_language_that_is_not_installed_is_refused_where_asked(void **state
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_is_not_json_is_told_with_its_place),
-        cmocka_unit_test(a_mistake_is_told_with_its_field),
-        cmocka_unit_test(numbers_of_things_are_bounded),
-        cmocka_unit_test(further_elements_take_from_the_first),
-        cmocka_unit_test(equal_programs_are_one),
-        cmocka_unit_test(tests_of_an_element_take_from_it),
-        cmocka_unit_test(files_of_its_own_make_another_program),
-        cmocka_unit_test(cpu_time_brings_its_wall_time_unless_that_is_named),
-        cmocka_unit_test(a_language_that_is_not_installed_is_refused_where_asked),
+        cmocka_unit_test(invalid_json_is_reported_with_its_position),
+        cmocka_unit_test(a_mistake_is_reported_with_its_field),
+        cmocka_unit_test(counts_are_bounded),
+        cmocka_unit_test(later_elements_inherit_from_the_first),
+        cmocka_unit_test(equal_programs_are_kept_once),
+        cmocka_unit_test(tests_inherit_from_their_element),
+        cmocka_unit_test(own_files_make_another_program),
+        cmocka_unit_test(cpu_time_sets_the_wall_time_unless_that_is_given),
+        cmocka_unit_test(a_language_that_is_not_installed_is_refused_if_required),
     };
     request_init();
     return cmocka_run_group_tests_name("request_json", tests, set_up, tear_down);

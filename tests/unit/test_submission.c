@@ -1,9 +1,9 @@
-/* States, lanes, and what may be the name of a file. */
+/* States, queues and file names. */
 #include "fixture.h"
 
 #include "model/submission.h"
 
-static void names_that_stay_in_their_folder(void **state)
+static void file_names_stay_in_their_folder(void **state)
 {
     (void)state;
     static const struct {
@@ -72,7 +72,7 @@ static void states_as_clients_read_them(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(names_that_stay_in_their_folder),
+        cmocka_unit_test(file_names_stay_in_their_folder),
         cmocka_unit_test(the_queue_is_the_language_or_mixed),
         cmocka_unit_test(states_as_clients_read_them),
     };

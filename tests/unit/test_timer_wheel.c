@@ -1,4 +1,4 @@
-/* The timing wheel, also beside a list that is searched. */
+/* The timing wheel, also compared with a linear search. */
 #include "cases.h"
 
 #include "base/timer_wheel.h"
@@ -16,7 +16,7 @@ static int setup(void **state)
     return 0;
 }
 
-static void what_is_set_is_due_then_and_not_before(void **state)
+static void a_timer_is_due_at_its_time_and_not_before(void **state)
 {
     (void)state;
     static const uint64_t after[] = { 1, TICK - 1, TICK, TICK + 1, 1000000, TURN - 1, TURN, TURN + 1, 3 * TURN + 7 };
@@ -39,7 +39,7 @@ static void what_is_set_is_due_then_and_not_before(void **state)
     }
 }
 
-static void what_is_due_at_once_is_found_in_the_same_tick_again_and_again(void **state)
+static void timers_due_at_once_are_found_in_the_same_tick_repeatedly(void **state)
 {
     (void)state;
     struct timer timer = { 0 }, older = { 0 };
@@ -53,7 +53,7 @@ static void what_is_due_at_once_is_found_in_the_same_tick_again_and_again(void *
     assert_ptr_equal(timer_wheel_due(&wheel, START + 5 * TICK), &older);
 }
 
-static void what_is_cleared_is_never_due(void **state)
+static void a_cleared_timer_is_never_due(void **state)
 {
     (void)state;
     struct timer timers[3] = { { 0 } };
@@ -68,7 +68,7 @@ static void what_is_cleared_is_never_due(void **state)
 }
 
 /* A clock that goes on by leaps, and things set, set anew and cleared at random: what is due is what a search finds. */
-static void it_finds_what_a_search_finds(void **state)
+static void it_finds_the_same_timers_as_a_search(void **state)
 {
     (void)state;
     static struct timer timers[300];
@@ -100,10 +100,10 @@ static void it_finds_what_a_search_finds(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup(what_is_set_is_due_then_and_not_before, setup),
-        cmocka_unit_test_setup(what_is_due_at_once_is_found_in_the_same_tick_again_and_again, setup),
-        cmocka_unit_test_setup(what_is_cleared_is_never_due, setup),
-        cmocka_unit_test_setup(it_finds_what_a_search_finds, setup),
+        cmocka_unit_test_setup(a_timer_is_due_at_its_time_and_not_before, setup),
+        cmocka_unit_test_setup(timers_due_at_once_are_found_in_the_same_tick_repeatedly, setup),
+        cmocka_unit_test_setup(a_cleared_timer_is_never_due, setup),
+        cmocka_unit_test_setup(it_finds_the_same_timers_as_a_search, setup),
     };
     return cmocka_run_group_tests_name("timer wheel", tests, NULL, NULL);
 }
