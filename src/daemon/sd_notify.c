@@ -14,7 +14,7 @@
 #include "base/log.h"
 #include "base/text.h"
 
-#define BEATS 4u /* keep-alives per watchdog interval */
+#define BEATS 4u /* notifications per watchdog interval */
 
 /* A path, or "@name" in the abstract namespace.  Other forms (vsock) are for whole virtual machines. */
 static bool read_address(const char *name, struct sd_notify *sd_notify)

@@ -17,7 +17,7 @@
 struct sd_notify {
     struct sockaddr_un address;
     socklen_t address_len; /* 0: no service manager */
-    uint64_t beat_us;      /* interval of keep-alives: a quarter of WATCHDOG_USEC; 0: no watchdog */
+    uint64_t beat_us;      /* interval of watchdog notifications: a quarter of WATCHDOG_USEC; 0: no watchdog */
     uint64_t next_beat_us;
 };
 
