@@ -1,5 +1,8 @@
-"""Fixtures of the black-box tests.  Each test gets processes and a folder of its own, and after each nothing is left:
-no process, no program of a run, no cgroup, no mount, no file.  That is asserted, not hoped for."""
+"""Fixtures of the black-box tests.
+
+Each test gets its own processes and its own folder.  After each test the fixtures assert that nothing is left: no
+process, no program of a run, no cgroup, no mount, no file.
+"""
 import os
 import signal
 import subprocess
@@ -13,7 +16,7 @@ import harness
 def pytest_configure(config):
     config.addinivalue_line("markers", "slow: minutes of load; only ./dev test full runs them with the sanitizers")
     config.addinivalue_line("markers", "xdist_group: as pytest-xdist has it, which may be absent")
-    # Stopped from outside: the fixtures still clean up.
+    # On SIGTERM the fixtures still clean up.
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, lambda *_: pytest.exit("terminated", 143))
 
@@ -25,7 +28,7 @@ def shares_a_fixture(item):
 
 
 def pytest_collection_modifyitems(items):
-    """For pytest -n with --dist loadgroup: tests that share a fixture stay in one process, and what is long begins."""
+    """For pytest -n --dist loadgroup: tests that share a fixture stay in one process, and long tests start first."""
     for item in items:
         if shares_a_fixture(item):
             item.add_marker(pytest.mark.xdist_group(item.module.__name__))
@@ -43,7 +46,7 @@ def pytest_runtest_makereport(item, call):
 
 @pytest.fixture(scope="session")
 def evalx_binary():
-    assert os.access(harness.BINARY, os.X_OK), f"{harness.BINARY} is not there: build it, or set EVALX_BINARY"
+    assert os.access(harness.BINARY, os.X_OK), f"{harness.BINARY} does not exist: build it, or set EVALX_BINARY"
     return harness.BINARY
 
 
@@ -54,7 +57,7 @@ def free_port():
 
 @pytest.fixture
 def folder():
-    """An empty folder every user can enter; gone afterwards, with proof that nothing was mounted in it."""
+    """An empty folder that every user can enter.  It is removed afterwards; nothing may be mounted in it."""
     made = harness.make_folder()
     yield made
     harness.remove_folder(made)
@@ -62,7 +65,7 @@ def folder():
 
 @pytest.fixture
 def leave_nothing(request, folder):
-    """start(process) puts a harness process under watch; at the end all are stopped and looked after."""
+    """leave_nothing(process) registers a harness process.  At the end all are stopped, and leftovers are errors."""
     watched = []
 
     def watch(process):
@@ -91,7 +94,7 @@ def leave_nothing(request, folder):
 
 @pytest.fixture
 def start_evalx(evalx_binary, folder, leave_nothing):
-    """start_evalx(env={}, name="server"): a ready embedded server with settings of the test's own."""
+    """start_evalx(env={}, name="server"): a ready embedded server with these settings."""
 
     def start(env=None, name="server", ready="/readyz"):
         server = leave_nothing(harness.Evalx(name, ["server"], folder, env))
@@ -109,12 +112,12 @@ def embedded(start_evalx):
 
 @pytest.fixture
 def run_in_own_network(folder):
-    """run_in_own_network(SCENARIO, seconds): a script of this folder; skips where no namespace can be."""
+    """run_in_own_network(SCENARIO, seconds): runs a script of this folder in a new network namespace, or skips."""
 
     def run(scenario, seconds):
         probe = ["unshare", "--net", "ip", "link", "add", "name", "evx0", "type", "veth", "peer", "name", "evx1"]
         if subprocess.run(probe, stdin=subprocess.DEVNULL, capture_output=True, check=False).returncode != 0:
-            pytest.skip("no veth in a network namespace of our own here")
+            pytest.skip("this machine allows no veth in a new network namespace")
         path = os.path.join(harness.ROOT, "tests", "integration", scenario)
         done = subprocess.run(["unshare", "--net", "/usr/bin/python3", path, folder], stdin=subprocess.DEVNULL,
                               capture_output=True, text=True, timeout=seconds * harness.SLOWNESS, check=False)
@@ -131,7 +134,7 @@ def redis_server(folder, leave_nothing):
 
 @pytest.fixture
 def start_fleet(evalx_binary, folder, leave_nothing):
-    """start_fleet(workers=2, env={}): API server and workers over a Redis of the test's own; prepare(redis) before."""
+    """start_fleet(workers=2, env={}): API server and workers on a new Redis; prepare(redis) runs before its start."""
 
     def start(workers=2, env=None, prepare=None):
         fleet = leave_nothing(harness.Fleet(folder, workers, env))

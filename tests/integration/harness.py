@@ -1,7 +1,7 @@
-"""harness: the real evalx and a real redis-server, started, killed and looked after for the black-box tests.
+"""harness: starts, kills and inspects the real evalx and a real redis-server for the black-box tests.
 
-Every process started here carries EVALX_TEST_ID in its environment, and its programs run as user ids of a range of
-its own; so what is left of it can be found without touching a process of anybody else.  Standard library only.
+Every process started here has EVALX_TEST_ID in its environment, and its programs run as users of a separate range.  So
+leftovers are recognized without touching other processes.  Standard library only.
 """
 import http.client
 import json
@@ -26,7 +26,7 @@ FINAL = ("Completed", "Failed")
 
 
 def wait_until(what, condition, seconds=10.0, step=0.02):
-    """Waits until condition() is true and returns its value; fails in words otherwise."""
+    """Waits until condition() is true and returns its value.  Fails after `seconds`."""
     end = time.monotonic() + seconds * SLOWNESS
     while True:
         value = condition()
@@ -38,7 +38,7 @@ def wait_until(what, condition, seconds=10.0, step=0.02):
 
 
 def connections_to(port):
-    """How many connections the server at this port still holds, whether or not the client has closed its end."""
+    """The number of connections that the server at this port still holds, even if the client has closed its end."""
     with open("/proc/net/tcp", encoding="ascii") as file:
         rows = [line.split() for line in file.readlines()[1:]]
     held = ("01", "08")  # ESTABLISHED, CLOSE_WAIT
@@ -60,7 +60,7 @@ class Answer:
 
 
 class Client:
-    """One keep-alive connection; not shared between threads."""
+    """One persistent connection, not shared between threads."""
 
     def __init__(self, url, timeout=30.0):
         self.host, port = url.split("://")[1].split(":")
@@ -69,7 +69,7 @@ class Client:
         self.connection = None
 
     def request(self, method, path, body=None, headers=None):
-        """body: bytes as they are, anything else as JSON."""
+        """body: bytes are sent unchanged, anything else as JSON."""
         if body is not None and not isinstance(body, (bytes, bytearray)):
             body = json.dumps(body).encode()
         sent = {"Content-Type": "application/json", **(headers or {})} if body is not None else dict(headers or {})
@@ -77,7 +77,7 @@ class Client:
         try:
             return self._once(method, path, body, sent)
         except (http.client.HTTPException, ConnectionError):
-            # A kept connection may have been closed between two requests; a GET may then be sent again.
+            # The server may have closed the connection between two requests.  Then a GET may be repeated.
             if not reused or method != "GET":
                 raise
             return self._once(method, path, body, sent)
@@ -109,7 +109,7 @@ class Client:
         return answer.json()["token"]
 
     def poll(self, token, seconds=60.0, every=0.05):
-        """Polls as existing clients do, until Completed or Failed; returns the whole answer."""
+        """Polls as existing clients do, until Completed or Failed.  Returns the whole answer."""
         end = time.monotonic() + seconds * SLOWNESS
         while True:
             answer = self.get(f"/submissions/{token}")
@@ -130,7 +130,7 @@ class Client:
 
 
 class Process:
-    """One long-running program with its log in a file; the base of servers, workers and Redis."""
+    """A long-running program with its log in a file: the base of servers, workers and Redis."""
 
     def __init__(self, name, command, env, folder):
         self.name, self.command, self.env, self.folder = name, command, env, folder
@@ -144,7 +144,7 @@ class Process:
     def start(self):
         assert not self.running(), f"{self.name} is running already"
         with open(self.log_path, "ab") as log:
-            # A session of its own: signals for the test runner's terminal do not reach it.
+            # In a new session, so that signals of the terminal do not reach it.
             self.process = subprocess.Popen(self.command, env=self.env, stdin=subprocess.DEVNULL, stdout=log,
                                             stderr=log, start_new_session=True)
         return self
@@ -163,7 +163,7 @@ class Process:
         self.process.send_signal(signal.SIGTERM)
 
     def wait(self, seconds=30.0):
-        """Waits for the end; the exit status."""
+        """Waits for the end and returns the exit status."""
         try:
             return self.process.wait(seconds * SLOWNESS)
         except subprocess.TimeoutExpired:
@@ -171,7 +171,7 @@ class Process:
             raise AssertionError(f"{self.name} still runs after {seconds * SLOWNESS:.0f} s:\n{log}") from None
 
     def stop(self, seconds=30.0):
-        """SIGTERM and wait; the exit status."""
+        """SIGTERM, then waits.  Returns the exit status."""
         if not self.running():
             return self.process.returncode if self.process else None
         self.terminate()
@@ -182,7 +182,7 @@ class Process:
             raise
 
     def kill9(self):
-        """SIGKILL to the one process; what it started must notice by itself."""
+        """SIGKILL to this process only.  Its children must notice by themselves."""
         if self.running():
             self.process.kill()
             self.process.wait()
@@ -200,7 +200,7 @@ class Evalx(Process):
         os.makedirs(self.data, exist_ok=True)
         base = {key: value for key, value in os.environ.items()
                 if not key.startswith(("EVALX_", "REDIS_")) and key not in ("MAX_REQUESTS", "RESULT_TTL_SECONDS")}
-        # No images: the languages of this host alone, whatever else is installed here.
+        # Without images, so that only the languages of this host are used.
         base.update(EVALX_DATA=self.data, EVALX_LANGUAGES=os.path.join(ROOT, "languages"), EVALX_SLOTS="2",
                     EVALX_IMAGES=self.data + "-images",
                     EVALX_UID_BASE=str(self.uid_base), EVALX_TEST_ID=self.test_id)
@@ -210,7 +210,7 @@ class Evalx(Process):
         super().__init__(name, [BINARY, *arguments], base, folder)
 
     def remember(self):
-        """Notes the processes that live now: cgroups are named by one of them."""
+        """Records the processes that are alive now, because cgroups are named after one of them."""
         self.seen_pids.update(pid for pid, _, _ in self.leftovers())
 
     def terminate(self):
@@ -225,7 +225,7 @@ class Evalx(Process):
         return Client(self.url, timeout)
 
     def answers(self, path):
-        """True when GET path gives 200; fails at once if the process has ended."""
+        """True if GET path returns 200.  Fails at once if the process has ended."""
         assert self.running(), f"{self.name} ended with {self.process.returncode}:\n{self.log()[-4000:]}"
         client = Client(self.url, timeout=5)
         try:
@@ -246,7 +246,7 @@ class Evalx(Process):
         return self.wait_ready(path)
 
     def leftovers(self):
-        """Processes of this evalx, or of programs it ran, that still live."""
+        """Processes of this evalx, or of programs that it ran, that are still alive."""
         marker = f"EVALX_TEST_ID={self.test_id}".encode()
         found = []
         for pid in filter(str.isdigit, os.listdir("/proc")):
@@ -265,12 +265,12 @@ class Evalx(Process):
         return found
 
     def assert_nothing_left(self, seconds=10.0):
-        """Called when the process has ended, by whatever cause."""
+        """To be called when the process has ended."""
         wait_until(f"{self.name} left no process: {self.leftovers()}", lambda: not self.leftovers(), seconds, 0.05)
 
 
 class Redis(Process):
-    """A redis-server of our own, on a free loopback port, with every write in its append-only file."""
+    """A redis-server on a free loopback port, with every write in its append-only file."""
 
     def __init__(self, folder):
         self.address = "127.0.0.1"
@@ -282,19 +282,19 @@ class Redis(Process):
         super().__init__("redis", command, dict(os.environ), folder)
 
     def use(self, data, fsync):
-        """Before the start: its files are in this folder."""
+        """To be called before the start: stores its files in this folder."""
         self.command[self.command.index("--dir") + 1] = self.data = data
         self.command[self.command.index("--appendfsync") + 1] = fsync
 
     def move(self, address):
-        """From the next start on it listens there."""
+        """From the next start on, it listens on this address."""
         self.command[self.command.index("--bind") + 1] = self.address = address
 
     def settings(self):
         return {"REDIS_HOST": self.address, "REDIS_PORT": str(self.port)}
 
     def call(self, *words):
-        """One command, its raw answer (enough for PING, DBSIZE and the like)."""
+        """Sends one command and returns its raw answer, which suffices for PING, DBSIZE and the like."""
         with socket.create_connection((self.address, self.port), timeout=10 * SLOWNESS) as link:
             parts = [str(word).encode() for word in words]
             link.sendall(b"*%d\r\n" % len(parts) + b"".join(b"$%d\r\n%s\r\n" % (len(part), part) for part in parts))
@@ -350,7 +350,7 @@ class Fleet:
         return worker.wait_ready("/healthz")
 
     def kill_worker(self, index=0):
-        """kill -9 of a worker's main process; its launcher and programs must then end by themselves."""
+        """kill -9 of the main process of a worker.  Its launcher and programs must then end by themselves."""
         worker = self.workers.pop(index)
         self.ended.append(worker)
         worker.kill9()
@@ -365,7 +365,7 @@ class Fleet:
         return [p for p in [*self.workers, *self.ended, self.api] if p is not None]
 
     def stop(self):
-        """Everything, in the order an operator would; problems are collected and told at the end."""
+        """Stops everything in the order an operator would.  Returns all problems."""
         return stop_all([*self.workers, self.api, self.redis], self.processes())
 
 
@@ -388,7 +388,7 @@ def stop_all(running, evalxes):
 
 
 def start_of(pid):
-    """Together with the number it names a process for ever; None where it has ended."""
+    """The start time, which identifies a process together with its id.  None if it has ended."""
     try:
         with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
             fields = file.read().rsplit(")", 1)[1].split()
@@ -400,8 +400,8 @@ def start_of(pid):
 def cgroups_of(process_ids):
     """Cgroups that launchers with these process ids made and did not remove (named evalx-PIDNS-PID-START).
 
-    One whose launcher lives is somebody else's: process ids come again, start times do not; and they mean something
-    else in another pid namespace."""
+    A group whose launcher is alive belongs to another test: process ids are reused, but not with the same start time.
+    Ids in another pid namespace mean other processes."""
     found = []
     names = {str(pid) for pid in process_ids}
     here = str(os.stat("/proc/self/ns/pid").st_ino)
@@ -420,14 +420,14 @@ def language_on_host(name, **changes):
 
 
 def make_folder():
-    """Below the system's temporary folder and not pytest's own, which other users cannot enter."""
+    """A folder below the temporary folder of the system; other users cannot enter that of pytest."""
     folder = tempfile.mkdtemp(prefix="evalx-test-")
     os.chmod(folder, 0o755)
     return folder
 
 
 def remove_folder(folder):
-    """Removes the folder; first the mounts that would be below it are reported, since there must be none."""
+    """Removes the folder, after a check that nothing is mounted in it."""
     with open("/proc/mounts", encoding="utf-8") as file:
         mounts = [line.split()[1] for line in file if line.split()[1].startswith(folder + "/")]
     assert not mounts, f"mounts left behind: {mounts}"
@@ -436,7 +436,7 @@ def remove_folder(folder):
 
 
 def in_threads(count, work):
-    """work(i) for i in 0..count-1, each in its thread; the results in order, the first failure raised."""
+    """Calls work(i) for i in 0..count-1 in threads.  Returns the results in order, or raises the first failure."""
     results, failures = [None] * count, []
 
     def one(i):
