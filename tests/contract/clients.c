@@ -36,7 +36,7 @@ static void add_many_of(struct store *store, const char *client, size_t len)
     free(news);
 }
 
-/* How many claims until this one comes; the others are finished. */
+/* Claims and finishes until this one is claimed; returns the number of claims. */
 static size_t claims_until(struct store *store, const char *token, size_t most)
 {
     for (size_t i = 1; i <= most; i++) {
@@ -54,7 +54,7 @@ static size_t claims_until(struct store *store, const char *token, size_t most)
 static void one_with_many_waiting_does_not_hold_up_another(void **state)
 {
     (void)state;
-    store_fixture.is_pinned = true; /* turns are each shard's own */
+    store_fixture.is_pinned = true; /* turns hold within a shard */
     struct store *store = fixture_open();
     char token[TOKEN_BYTES];
     add_many_of(store, "many", 5000);
@@ -134,7 +134,7 @@ static void a_client_has_no_more_waiting_than_it_may(void **state)
 {
     (void)state;
     store_fixture.is_pinned = true;
-    uint32_t most = store_fixture.is_shards ? 6 : 3; /* a limit is shared out */
+    uint32_t most = store_fixture.is_shards ? 6 : 3; /* each shard gets a part of the limit */
     struct store *store = fixture_open();
     struct store_new news[5];
     struct store_added added[5];
@@ -147,17 +147,17 @@ static void a_client_has_no_more_waiting_than_it_may(void **state)
     for (size_t i = 0; i < 5; i++)
         assert_int_equal(added[i].outcome, i == 4 ? STORE_CLIENT_FULL : STORE_ADDED);
     assert_int_equal(try_add(store, &news[4], NULL), STORE_CLIENT_FULL);
-    assert_int_equal(try_add(store, &news[0], NULL), STORE_ADDED); /* the same again: it is there */
+    assert_int_equal(try_add(store, &news[0], NULL), STORE_ADDED); /* a repetition of the same add */
     struct store_view view = view_of(store, news[4].token);
     assert_false(view.found);
     store_view_done(&view);
-    assert_true(claim_one(store, NULL, NULL)); /* what runs does not wait */
+    assert_true(claim_one(store, NULL, NULL)); /* running submissions do not count */
     assert_true(claim_one(store, NULL, NULL));
     assert_int_equal(try_add(store, &news[4], NULL), STORE_ADDED);
     bool cancelled;
     struct store_new another = news[4];
     fixture_name(store, another.token);
-    must(store_cancel(store, news[4].token, &cancelled, &err)); /* nor what is cancelled */
+    must(store_cancel(store, news[4].token, &cancelled, &err)); /* nor do cancelled ones */
     assert_int_equal(try_add(store, &another, NULL), STORE_ADDED);
     struct queue_depth *depth = depth_of(store);
     assert_int_equal(depth->waiting, 3);
@@ -188,7 +188,7 @@ static void a_client_runs_no_more_than_it_may(void **state)
     assert_false(claim_one(store, NULL, NULL)); /* two run */
     add_of(store, "two", "c", other);
     assert_true(claim_one(store, claimed, NULL));
-    assert_string_equal(claimed, other); /* and hold up nobody */
+    assert_string_equal(claimed, other); /* and delay no other client */
     must(store_release(store, running[0], 1, &err));
     assert_true(claim_one(store, claimed, NULL));
     assert_string_equal(claimed, running[0]); /* after its release it is still one of the two */
@@ -205,7 +205,7 @@ static void a_client_runs_no_more_than_it_may(void **state)
     assert_true(claim_one(store, claimed, NULL));
     assert_string_equal(claimed, tokens[3]);
     store_close(store);
-    if (!store_fixture.is_redis) { /* the rows tell who runs; a dead process's leases are taken back */
+    if (!store_fixture.is_redis) { /* the rows know what runs; the leases of the dead process are taken back */
         store = fixture_open();
         assert_true(claim_one(store, NULL, NULL));
         assert_true(claim_one(store, NULL, NULL));
@@ -246,7 +246,7 @@ static void a_limit_leaves_nothing_behind(void **state)
 
 /* ---- keys ---- */
 
-/* A hash of the form that a key and a body have. */
+/* A string in the form of the hash of a key or body. */
 static void fill_hash(char ret[HASH_HEX_BYTES], char digit)
 {
     memset(ret, digit, HASH_HEX_BYTES - 1);
@@ -320,7 +320,7 @@ static void what_was_refused_leaves_no_key(void **state)
     struct store_new entry = keyed(store, 'a', '1'), retried = keyed(store, 'a', '2'), fill;
     struct error err = { 0 };
     struct store_added added;
-    do /* shards have a cap each */
+    do /* each shard has its own bound */
         fill = keyed(store, 'a', '0'), fill.key[0] = '\0';
     while (store_add(store, &fill, 1, &err) == 0);
     assert_int_equal(err.kind, ERROR_BUSY);

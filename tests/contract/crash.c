@@ -12,7 +12,7 @@
 
 enum { ROUNDS = 20 };
 
-/* Tells the parent, in one write: a pipe keeps short ones whole. */
+/* Reports to the parent in one write, which a pipe does not split. */
 static void acknowledge(int fd, char what, const char *token)
 {
     char line[TOKEN_LEN + 3];
@@ -94,7 +94,7 @@ static void what_was_acknowledged_survives_kill_9_at_any_instant(void **state)
         }
         assert_true(child > 0);
         (void)close(ends[1]);
-        /* The pipe holds 64 KiB: read while it lives, and only then look at the clock. */
+        /* The pipe holds 64 KiB: read while the child lives, then compare the time. */
         FILE *kept = tmpfile();
         assert_non_null(kept);
         char bytes[4096];
@@ -123,7 +123,7 @@ static void what_a_dead_process_held_is_queued_again(void **state)
 {
     (void)state;
     store_fixture.config.lease_ms =
-        store_fixture.is_redis ? 300 : 3600000; /* SQLite: at once, as nobody else can have it */
+        store_fixture.is_redis ? 300 : 3600000; /* SQLite: at once, because no other process can hold it */
     char token[TOKEN_BYTES], claimed[TOKEN_BYTES];
     struct store *store = fixture_open();
     add_one(store, "c", PRIORITY_NORMAL, token);
@@ -141,7 +141,7 @@ static void what_a_dead_process_held_is_queued_again(void **state)
             for (int i = 0; i < 500 && len == 0; i++)
                 if (store_reap_expired(store, &err) < 0 || store_claim(store, &worker, 1, 20, &claim, &len, &err) < 0)
                     _exit(3);
-            _exit(len == 1 && claim.attempt == attempt ? 0 : 4); /* without a word to the store */
+            _exit(len == 1 && claim.attempt == attempt ? 0 : 4); /* without telling the store */
         }
         int status = 0;
         assert_int_equal(waitpid(child, &status, 0), child);

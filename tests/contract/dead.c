@@ -7,7 +7,7 @@
 
 #include "base/error.h"
 
-/* Adds one and loses every lease it gets; its last attempt. */
+/* Adds one and lets all of its leases expire; returns its last attempt. */
 static uint32_t let_die(struct store *store, const char *client, char ret_token[TOKEN_BYTES])
 {
     struct store_new entry = { .priority = PRIORITY_LOW, .queue = "c", .payload = TEXT("work") };
@@ -36,7 +36,7 @@ static void set_short_leases(void)
     store_fixture.config.attempts_max = 2;
 }
 
-static void a_dead_letter_tells_what_it_was(void **state)
+static void a_dead_letter_keeps_its_submission(void **state)
 {
     (void)state;
     set_short_leases();
@@ -109,7 +109,7 @@ static void the_list_is_read_in_pages(void **state)
     store_close(store);
 }
 
-static void retried_it_has_all_its_attempts_again(void **state)
+static void a_retried_dead_letter_has_all_attempts_again(void **state)
 {
     (void)state;
     set_short_leases();
@@ -119,7 +119,7 @@ static void retried_it_has_all_its_attempts_again(void **state)
     bool retried = false, found = true;
     struct store_dead dead;
     assert_int_equal(let_die(store, "somebody", token), 2);
-    for (int i = 0; i < 2; i++) { /* twice is once */
+    for (int i = 0; i < 2; i++) { /* the second call changes nothing */
         retried = false;
         must(store_dead_retry(store, token, &retried, &err));
         assert_true(retried);
@@ -130,12 +130,12 @@ static void retried_it_has_all_its_attempts_again(void **state)
     assert_false(finish_one(store, token, 2, "a worker that was given up"));
     claim_after_reaping(store, claimed, &attempt);
     assert_string_equal(claimed, token);
-    assert_int_equal(attempt, 3); /* the fence goes on ... */
+    assert_int_equal(attempt, 3); /* the attempt number continues ... */
     assert_false(finish_one(store, token, 1, "late"));
     claim_after_reaping(store, claimed, &attempt); /* ... and one lost lease is not the end */
     assert_int_equal(attempt, 4);
     assert_true(finish_one(store, token, 4, "[]"));
-    must(store_dead_retry(store, token, &retried, &err)); /* repeated even later: it has ended, and stays so */
+    must(store_dead_retry(store, token, &retried, &err)); /* repeated later: it has ended and stays ended */
     expect_state(store, token, SUBMISSION_COMPLETED, "[]");
     struct queue_depth *depth = depth_of(store);
     assert_int_equal(depth->waiting + depth->running + depth->dead, 0);
@@ -143,7 +143,7 @@ static void retried_it_has_all_its_attempts_again(void **state)
     store_close(store);
 }
 
-static void only_the_dead_are_retried(void **state)
+static void only_dead_letters_are_retried(void **state)
 {
     (void)state;
     struct store *store = fixture_open();
@@ -235,10 +235,10 @@ static void workers_are_listed_while_they_live(void **state)
 }
 
 const struct CMUnitTest tests_dead[] = {
-    A_TEST(a_dead_letter_tells_what_it_was),
+    A_TEST(a_dead_letter_keeps_its_submission),
     A_TEST(the_list_is_read_in_pages),
-    A_TEST(retried_it_has_all_its_attempts_again),
-    A_TEST(only_the_dead_are_retried),
+    A_TEST(a_retried_dead_letter_has_all_attempts_again),
+    A_TEST(only_dead_letters_are_retried),
     A_TEST(retried_when_its_results_are_gone_or_the_queue_is_full),
     A_TEST(workers_are_listed_while_they_live),
 };

@@ -12,7 +12,7 @@
 static void the_oldest_of_the_asked_queues_comes_first(void **state)
 {
     (void)state;
-    store_fixture.is_pinned = true; /* order is each shard's own */
+    store_fixture.is_pinned = true; /* order holds within a shard */
     struct store *store = fixture_open();
     static const char *const order[] = { "python", "c", "bash", "c", "python", "java", "c" };
     char tokens[7][TOKEN_BYTES];
@@ -53,7 +53,7 @@ static void high_comes_first_and_low_does_not_starve(void **state)
 {
     (void)state;
     enum { EACH = 40 };
-    store_fixture.is_pinned = true; /* order is each shard's own */
+    store_fixture.is_pinned = true; /* order holds within a shard */
     struct store *store = fixture_open();
     static char tokens[3 * EACH][TOKEN_BYTES];
     static enum submission_priority priorities[3 * EACH];
@@ -79,7 +79,7 @@ static void high_comes_first_and_low_does_not_starve(void **state)
 static void workers_of_other_queues_do_not_take_the_turns_of_these(void **state)
 {
     (void)state;
-    store_fixture.is_pinned = true; /* order is each shard's own */
+    store_fixture.is_pinned = true; /* order holds within a shard */
     struct store *store = fixture_open();
     static const char *const only_c[] = { "c", NULL }, *const only_python[] = { "python", NULL };
     struct store_worker workers[] = { worker_named("one"), worker_named("two") };
@@ -90,7 +90,7 @@ static void workers_of_other_queues_do_not_take_the_turns_of_these(void **state)
     char low[TOKEN_BYTES];
     add_one(store, "c", PRIORITY_LOW, low);
     bool served = false;
-    for (size_t i = 0; i < 16; i++) { /* in step: eight for each */
+    for (size_t i = 0; i < 16; i++) { /* alternately: eight for each */
         struct store_claim claim;
         size_t len = 0;
         must(store_claim(store, &workers[i % 2], 1, 0, &claim, &len, &err));
@@ -105,7 +105,7 @@ static void workers_of_other_queues_do_not_take_the_turns_of_these(void **state)
 static void a_full_queue_refuses_and_keeps_nothing(void **state)
 {
     (void)state;
-    store_fixture.config.queue_max = store_fixture.is_shards ? 10 : 5; /* the cap is shared out */
+    store_fixture.config.queue_max = store_fixture.is_shards ? 10 : 5; /* each shard gets a part of the bound */
     store_fixture.is_pinned = true;
     struct store *store = fixture_open();
     struct store_new news[3];
@@ -125,12 +125,12 @@ static void a_full_queue_refuses_and_keeps_nothing(void **state)
         store_view_done(&view);
     }
     must(store_add(store, news, 2, &err));
-    must(store_add(store, news, 2, &err)); /* the same again is the same, also when full */
+    must(store_add(store, news, 2, &err)); /* a repeated add succeeds although the queue is full */
     assert_int_equal(store_add(store, news, 3, &why), -1);
     struct queue_depth *depth = depth_of(store);
     assert_int_equal(depth->waiting, 5);
     free(depth);
-    assert_true(claim_one(store, NULL, NULL)); /* what runs does not wait */
+    assert_true(claim_one(store, NULL, NULL)); /* running submissions do not count */
     must(store_add(store, &news[2], 1, &err));
     size_t claimed = 0;
     while (claim_one(store, NULL, NULL))
@@ -169,10 +169,10 @@ static void expect_queue(const struct queue_depth *depth, const char *queue, uin
     assert_true(waiting + running == 0);
 }
 
-static void depths_are_told_by_queue(void **state)
+static void depths_are_counted_by_queue(void **state)
 {
     (void)state;
-    store_fixture.is_pinned = true; /* order is each shard's own */
+    store_fixture.is_pinned = true; /* order holds within a shard */
     struct store *store = fixture_open();
     struct queue_depth *depth = depth_of(store);
     assert_int_equal(depth->waiting + depth->running + depth->dead + depth->oldest_wait_ms + depth->queues_len, 0);
@@ -257,7 +257,7 @@ static void workers_are_counted_while_they_live(void **state)
     assert_int_equal(depth->slots, 6);
     assert_int_equal(depth->busy_milli, 1);
     free(depth);
-    nap_ms(500); /* longer than a lease: it counts no more, swept or not */
+    nap_ms(500); /* longer than a lease: not counted any more, reaped or not */
     depth = depth_of(store);
     assert_int_equal(depth->workers, 0);
     assert_int_equal(depth->slots, 0);
@@ -371,7 +371,7 @@ const struct CMUnitTest tests_queue[] = {
     A_TEST(workers_of_other_queues_do_not_take_the_turns_of_these),
     A_TEST(a_full_queue_refuses_and_keeps_nothing),
     A_TEST(the_same_token_is_added_once),
-    A_TEST(depths_are_told_by_queue),
+    A_TEST(depths_are_counted_by_queue),
     A_TEST(depth_costs_the_same_however_many_wait),
     A_TEST(workers_are_counted_while_they_live),
     A_TEST(eight_threads_run_each_submission_exactly_once),

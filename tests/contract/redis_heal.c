@@ -1,6 +1,6 @@
 /*
- * redis_heal: a server that has moved, is not ready, or does not let us in any more: what a call says meanwhile, and
- * that the same store goes on when it is over, with everything that was accepted.  All by real servers.
+ * redis_heal: a server that moved, is not ready, or rejects the password.  Calls fail with the reason meanwhile.
+ * Afterwards the same store works again, with everything that was accepted.  All tests use real servers.
  */
 #include "store_fixture.h"
 
@@ -48,7 +48,7 @@ static int try_add(struct store *store, char ret_token[TOKEN_BYTES], struct erro
     return store_add(store, &entry, 1, err);
 }
 
-/* An add fails with these words, soon. */
+/* An add fails soon, with this text. */
 static void expect_refused(struct store *store, const char *expected)
 {
     struct error err = { 0 };
@@ -96,7 +96,7 @@ static void *claim_and_wait(void *context)
 }
 
 /*
- * The primary becomes a replica under our hands; the name we connect to (here a proxy, elsewhere DNS or a virtual
+ * The primary becomes a replica; the name that the store connects to (here a proxy, elsewhere DNS or a virtual
  * address) leads to the new one a little later.
  */
 static void a_failover_keeps_everything(void **state)
@@ -131,7 +131,7 @@ static void a_failover_keeps_everything(void **state)
         left++;
     assert_int_equal(left, 19);
 
-    /* And back again, under a claim that sleeps: it is told, and the next one gets what comes. */
+    /* And back again, during a waiting claim: that one fails, and the next one gets the submission. */
     wait_for(store_fixture.port, "replication", "master_link_status:up");
     assert_int_equal(pthread_create(&thread, NULL, claim_and_wait, &waiting), 0);
     nap_ms(300);
@@ -156,7 +156,7 @@ static void a_failover_keeps_everything(void **state)
     fixture_server_kill(&new_pid);
 }
 
-static void a_server_that_loads_its_data_is_waited_for(void **state)
+static void a_server_that_loads_its_data_is_retried(void **state)
 {
     enum { BATCH = 100, BATCHES = 30 };
     (void)state;
@@ -173,7 +173,7 @@ static void a_server_that_loads_its_data_is_waited_for(void **state)
         must(store_add(store, news, BATCH, &err));
     }
     fixture_server_kill(&pid);
-    /* Killed, and started by somebody who does not wait for it; it looks at its connections every 1,024 commands. */
+    /* Killed and restarted without waiting; while loading it serves its connections every 1,024 commands. */
     pid = fixture_server_begin(port, (const char *const[]){ "--key-load-delay", "100", NULL });
     struct error err = { 0 };
     char token[TOKEN_BYTES];
@@ -191,7 +191,7 @@ static void a_server_that_loads_its_data_is_waited_for(void **state)
     fixture_server_kill(&pid);
 }
 
-/* A node of a cluster that does not serve our keys, and one that does not know who does. */
+/* A cluster node that does not serve the keys, and one that does not know which node does. */
 static void a_cluster_names_the_node_that_serves(void **state)
 {
     (void)state;
@@ -229,7 +229,7 @@ static void a_cluster_names_the_node_that_serves(void **state)
         fixture_server_kill(&pids[i]);
 }
 
-static void a_password_that_changes_shuts_us_out_and_lets_us_in_again(void **state)
+static void a_changed_password_is_an_error_until_it_is_right_again(void **state)
 {
     (void)state;
     (void)ask(store_fixture.port, "ACL SETUSER runner on allkeys allchannels +@all >s3cret");
@@ -238,7 +238,7 @@ static void a_password_that_changes_shuts_us_out_and_lets_us_in_again(void **sta
     struct store *store = fixture_open();
     add_one(store, "c", PRIORITY_NORMAL, NULL);
     (void)ask(store_fixture.port, "ACL SETUSER runner resetpass >other");
-    free(depth_of(store)); /* who is inside stays */
+    free(depth_of(store)); /* connections that exist stay valid */
     (void)ask(store_fixture.port, "CLIENT KILL USER runner");
     expect_refused(store, "user or password is wrong");
     expect_refused(store, "user or password is wrong"); /* also while no connect is tried */
@@ -254,8 +254,8 @@ static void a_password_that_changes_shuts_us_out_and_lets_us_in_again(void **sta
 
 const struct CMUnitTest tests_heal[] = {
     A_TEST(a_failover_keeps_everything),
-    A_TEST(a_server_that_loads_its_data_is_waited_for),
+    A_TEST(a_server_that_loads_its_data_is_retried),
     A_TEST(a_cluster_names_the_node_that_serves),
-    A_TEST(a_password_that_changes_shuts_us_out_and_lets_us_in_again),
+    A_TEST(a_changed_password_is_an_error_until_it_is_right_again),
 };
 const size_t tests_heal_len = sizeof tests_heal / sizeof *tests_heal;

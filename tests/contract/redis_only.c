@@ -179,7 +179,7 @@ static void a_server_that_was_killed_comes_back_with_everything(void **state)
     fixture_redis_kill();
     uint64_t from = now_ms();
     expect_all_fail(store, tokens[0]);
-    assert_true(now_ms() - from < 5000); /* nobody listens: no call waits for a time-out */
+    assert_true(now_ms() - from < 5000); /* connection refused: no call waits for a time-out */
     fixture_redis_start();
     wait_until_back(store);
     for (size_t i = 0; i < 100; i++)
@@ -201,7 +201,7 @@ static void a_claimer_that_waits_outlives_a_restart(void **state)
     assert_int_equal(pthread_create(&thread, NULL, claim_and_wait, &waiting), 0);
     nap_ms(200);
     fixture_redis_kill();
-    assert_int_equal(pthread_join(thread, NULL), 0); /* nobody listens: told at once, not after 30 s */
+    assert_int_equal(pthread_join(thread, NULL), 0); /* connection refused: fails at once, not after 30 s */
     assert_int_equal(waiting.result, -1);
     assert_int_equal(waiting.err.kind, ERROR_STORE);
     fixture_redis_start();
@@ -223,7 +223,7 @@ static void count_event(void *context, const char token[TOKEN_BYTES], enum submi
     atomic_fetch_add((_Atomic int *)context, 1);
 }
 
-static void a_watcher_hears_again_after_a_restart(void **state)
+static void a_watcher_is_notified_again_after_a_restart(void **state)
 {
     (void)state;
     static _Atomic int events;
@@ -303,7 +303,7 @@ static void without_memory_nothing_is_accepted_and_work_still_ends(void **state)
     store_close(store);
 }
 
-/* All commands of a submission's whole way, with so many waiting before it and so many workers known. */
+/* Counts all commands from add to finish, with so many waiting submissions and so many workers. */
 static uint64_t commands_of_rounds(struct store *store, size_t waiting, size_t workers)
 {
     enum { BATCH = 100, ROUNDS = 24 }; /* a multiple of 8: every turn of the priorities equally often */
@@ -355,7 +355,7 @@ static void open_fails(const char *expected)
     assert_null(strstr(err.text, "s3cret"));
 }
 
-static void who_may_not_come_in_is_told_why(void **state)
+static void a_wrong_password_or_address_is_reported(void **state)
 {
     (void)state;
     struct store *store = NULL;
@@ -365,7 +365,7 @@ static void who_may_not_come_in_is_told_why(void **state)
     open_fails("user or password is wrong");
     (void)snprintf(store_fixture.config.store, sizeof store_fixture.config.store,
                    "redis://runner:s3cret%%2f%%25@127.0.0.1:%d/2", store_fixture.port);
-    store = fixture_open(); /* also without the right to INFO */
+    store = fixture_open(); /* also without permission for INFO */
     add_one(store, "c", PRIORITY_NORMAL, NULL);
     store_close(store);
     (void)snprintf(store_fixture.config.redis_password, sizeof store_fixture.config.redis_password, "%s", "s3cret/%");
@@ -381,8 +381,8 @@ static void who_may_not_come_in_is_told_why(void **state)
     redis_do("ACL DELUSER runner");
 }
 
-/* docs/design/STORE.md tells operators what the user needs; nothing more is used. */
-static void the_rights_that_are_documented_are_enough(void **state)
+/* docs/design/STORE.md lists the permissions the user needs; the store uses no others. */
+static void the_documented_permissions_suffice(void **state)
 {
     (void)state;
     static const char *const commands =
@@ -435,7 +435,7 @@ static void the_rights_that_are_documented_are_enough(void **state)
 }
 
 /* In a rolling update an older version removes dead workers without knowing of busy slots. */
-static void what_an_older_version_takes_away_is_counted_no_more(void **state)
+static void workers_removed_by_an_older_version_are_not_counted(void **state)
 {
     (void)state;
     struct store *store = fixture_open();
@@ -454,7 +454,7 @@ static void what_an_older_version_takes_away_is_counted_no_more(void **state)
     assert_int_equal(depth->busy_milli, 1250);
     free(depth);
 
-    /* Sums that went wrong before this version came are read by nobody, and an older worker tells no busy ones. */
+    /* Wrong sums of an older version are not read, and an older worker reports no busy slots. */
     freeReplyObject(fixture_redis("HSET {%s}:depth slots 99 busy 99000", prefix));
     freeReplyObject(fixture_redis("HSET {%s}:slots old %s", prefix, "8 2"));
     freeReplyObject(fixture_redis("ZADD {%s}:workers %llu old", prefix, (unsigned long long)clock_wall_ms()));
@@ -500,13 +500,13 @@ const struct CMUnitTest tests_redis[] = {
     A_TEST(a_server_that_hangs_is_an_error_soon),
     A_TEST(a_server_that_was_killed_comes_back_with_everything),
     A_TEST(a_claimer_that_waits_outlives_a_restart),
-    A_TEST(a_watcher_hears_again_after_a_restart),
+    A_TEST(a_watcher_is_notified_again_after_a_restart),
     A_TEST(a_wakeup_lost_with_its_claimer_is_replaced),
     A_TEST(without_memory_nothing_is_accepted_and_work_still_ends),
     A_TEST(a_submission_costs_the_same_commands_whatever_waits_or_works),
-    A_TEST(who_may_not_come_in_is_told_why),
-    A_TEST(the_rights_that_are_documented_are_enough),
-    A_TEST(what_an_older_version_takes_away_is_counted_no_more),
+    A_TEST(a_wrong_password_or_address_is_reported),
+    A_TEST(the_documented_permissions_suffice),
+    A_TEST(workers_removed_by_an_older_version_are_not_counted),
     A_TEST(a_server_that_cannot_keep_the_promises_is_refused),
 };
 const size_t tests_redis_len = sizeof tests_redis / sizeof *tests_redis;

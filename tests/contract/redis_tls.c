@@ -1,6 +1,6 @@
 /*
- * redis_tls: rediss:// with a real redis-server, and certificates made here by openssl(1): who is let in, and who is
- * refused with which words.
+ * redis_tls: rediss:// with a real redis-server and certificates made by openssl(1): which are accepted, and with which
+ * error the others are rejected.
  */
 #include "store_fixture.h"
 
@@ -63,7 +63,7 @@ static void make_certificates(void)
     are_made = true;
 }
 
-/* A server that speaks TLS on one port and plain Redis on another, where the test looks behind the store. */
+/* A server with TLS on one port and without it on another, which the test uses to inspect the data. */
 struct tls_server {
     int port, plain_port;
     pid_t pid;
@@ -139,7 +139,7 @@ static void *claim_and_wait(void *context)
     return NULL;
 }
 
-/* Every way the connections are used: calls, a claim that sleeps, the watcher, and more bytes than a socket holds. */
+/* Uses all kinds of connections: calls, a waiting claim, the watcher; and more bytes than a socket buffer holds. */
 static void use_it(struct store *store)
 {
     enum { LARGE = 3000000 };
@@ -167,7 +167,7 @@ static void use_it(struct store *store)
     free(large);
 }
 
-static void the_right_certificate_lets_us_in(void **state)
+static void a_valid_certificate_is_accepted(void **state)
 {
     (void)state;
     struct tls_server server = { 0 };
@@ -188,7 +188,7 @@ static void the_right_certificate_lets_us_in(void **state)
         nap_ms(10);
     assert_true(atomic_load(&events) > 0);
 
-    /* Killed and started again (without the user): refused, then let in, by the same store. */
+    /* Restarted without the user, then with it: the same store is rejected, then accepted. */
     fixture_server_kill(&server.pid);
     assert_int_equal(store_reap_expired(store, &why), -1);
     server_start(&server, "good");
@@ -217,7 +217,7 @@ static void the_right_certificate_lets_us_in(void **state)
     fixture_server_kill(&server.pid);
 }
 
-static void whom_we_do_not_know_is_refused(void **state)
+static void an_untrusted_certificate_is_rejected(void **state)
 {
     (void)state;
     struct tls_server good = { 0 }, old = { 0 }, elsewhere = { 0 };
@@ -245,10 +245,10 @@ static void whom_we_do_not_know_is_refused(void **state)
     trust("ours.pem");
     use("rediss://:s3cret@127.0.0.1:%d", elsewhere.port);
     open_fails("certificate of 127.0.0.1 is rejected: IP address mismatch");
-    use("redis://127.0.0.1:%d", good.port); /* without TLS, where it is wanted */
+    use("redis://127.0.0.1:%d", good.port); /* without TLS, which the server requires */
     open_fails("Redis");
 
-    /* One that stands still in the handshake. */
+    /* A server that stops during the handshake. */
     assert_int_equal(kill(good.pid, SIGSTOP), 0);
     use("rediss://localhost:%d", good.port);
     open_fails("TLS with localhost");
@@ -257,7 +257,7 @@ static void whom_we_do_not_know_is_refused(void **state)
     fixture_server_kill(&elsewhere.pid);
 }
 
-static void each_of_several_may_speak_tls(void **state)
+static void each_shard_may_use_tls(void **state)
 {
     (void)state;
     struct tls_server one = { 0 }, two = { 0 };
@@ -273,7 +273,7 @@ static void each_of_several_may_speak_tls(void **state)
     char token[TOKEN_BYTES];
     for (int i = 0; i < 3; i++)
         add_one(store, "c", PRIORITY_NORMAL, token);
-    assert_true(claim_one(last, NULL, NULL)); /* one of the three is the last one's share */
+    assert_true(claim_one(last, NULL, NULL)); /* one of the three is in the last shard */
     assert_false(claim_one(last, NULL, NULL));
     store_close(last);
     store_close(store);
@@ -296,9 +296,9 @@ static void without_openssl_tls_is_refused(void **state)
 
 const struct CMUnitTest tests_tls[] = {
 #ifdef EVALX_OPENSSL
-    A_TEST(the_right_certificate_lets_us_in),
-    A_TEST(whom_we_do_not_know_is_refused),
-    A_TEST(each_of_several_may_speak_tls),
+    A_TEST(a_valid_certificate_is_accepted),
+    A_TEST(an_untrusted_certificate_is_rejected),
+    A_TEST(each_shard_may_use_tls),
 #else
     A_TEST(without_openssl_tls_is_refused),
 #endif

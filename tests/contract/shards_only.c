@@ -39,7 +39,7 @@ static void new_submissions_are_spread_evenly(void **state)
     (void)snprintf(store_fixture.config.store, sizeof store_fixture.config.store, "%s", only_one);
     struct store *second = fixture_open();
     struct queue_depth *depth = depth_of(second);
-    assert_int_equal(depth->waiting, 50); /* behind the store too */
+    assert_int_equal(depth->waiting, 50); /* stored half and half */
     free(depth);
     store_close(second);
     store_close(store);
@@ -190,7 +190,7 @@ static void expect_the_living_go_on(struct store *store, const char *held)
     assert_true(now_ms() - from < slowed(2500));
 }
 
-/* The held one can be finished, the other two are still there: claims find the shard again by themselves. */
+/* The held submission can be finished and the other two are still queued: claims find the shard again. */
 static void expect_back(struct store *store, const char *held, char tokens[2][TOKEN_BYTES])
 {
     struct store_view view;
@@ -252,19 +252,19 @@ static void a_shard_goes_and_comes_back(bool hangs)
     store_close(store);
 }
 
-static void a_shard_that_is_killed_takes_only_its_own(void **state)
+static void a_killed_shard_affects_only_its_submissions(void **state)
 {
     (void)state;
     a_shard_goes_and_comes_back(false);
 }
 
-static void a_shard_that_hangs_takes_only_its_own(void **state)
+static void a_hanging_shard_affects_only_its_submissions(void **state)
 {
     (void)state;
     a_shard_goes_and_comes_back(true);
 }
 
-static void one_that_is_away_at_the_start_joins_later(void **state)
+static void a_shard_that_is_down_at_the_start_joins_later(void **state)
 {
     (void)state;
     struct store *store = fixture_open();
@@ -284,7 +284,7 @@ static void one_that_is_away_at_the_start_joins_later(void **state)
     fixture_more_kill(0);
     fixture_redis_kill();
     struct error err = { 0 };
-    assert_int_equal(store_open(&store_fixture.config, &store, &err), -1); /* none is there */
+    assert_int_equal(store_open(&store_fixture.config, &store, &err), -1); /* none answers */
     assert_int_equal(err.kind, ERROR_STORE);
     fixture_redis_start();
     fixture_more_start(0);
@@ -406,7 +406,7 @@ static void a_group_fails_only_for_the_shard_that_is_down(void **state)
         }
         store_view_done(&views[i]);
     }
-    assert_int_equal(store_add(store, news, 4, &ignored), -1); /* who asks for no outcomes is told of any failure */
+    assert_int_equal(store_add(store, news, 4, &ignored), -1); /* without outcomes any failure fails the call */
     assert_int_equal(store_add_each(store, &news[1], 1, added, &ignored), -1);
     assert_int_equal(store_get(store, &tokens[1], 1, views, &ignored), -1);
 
@@ -482,9 +482,9 @@ const struct CMUnitTest tests_shards[] = {
     A_TEST(claims_take_turns),
     A_TEST(one_claimer_waits_on_every_shard_and_leaves_no_wakeup_behind),
     A_TEST(two_wakeups_wake_two),
-    A_TEST(a_shard_that_is_killed_takes_only_its_own),
-    A_TEST(a_shard_that_hangs_takes_only_its_own),
-    A_TEST(one_that_is_away_at_the_start_joins_later),
+    A_TEST(a_killed_shard_affects_only_its_submissions),
+    A_TEST(a_hanging_shard_affects_only_its_submissions),
+    A_TEST(a_shard_that_is_down_at_the_start_joins_later),
     A_TEST(a_group_fails_only_for_the_shard_that_is_down),
     A_TEST(a_group_fails_only_for_the_shard_that_is_full),
     A_TEST(the_list_grows_and_every_token_stays_valid),

@@ -8,7 +8,7 @@
 #include "base/error.h"
 #include "queue/shared_cache.h"
 
-/* "" where there is none. */
+/* "" if there is none. */
 static const char *shared_at(struct store *store, const char *key)
 {
     static char got[64];
@@ -26,7 +26,7 @@ static void put(struct store *store, const char *key, const char *bytes, uint64_
     must(shared_cache_put(store, key, text_of(bytes), bytes_max, &err));
 }
 
-static void what_is_shared_is_found_or_gone(void **state)
+static void a_shared_entry_is_found_or_gone(void **state)
 {
     (void)state;
     struct store *store = fixture_open();
@@ -37,7 +37,7 @@ static void what_is_shared_is_found_or_gone(void **state)
     }
     assert_string_equal(shared_at(store, "a"), "");
     put(store, "a", "first", 100);
-    put(store, "a", "other", 100); /* the same key is the same thing: the first stays */
+    put(store, "a", "other", 100); /* the key identifies the content: the first stays */
     assert_string_equal(shared_at(store, "a"), "first");
     put(store, "large", "more than there may be of all", 20);
     assert_string_equal(shared_at(store, "large"), "");
@@ -47,7 +47,7 @@ static void what_is_shared_is_found_or_gone(void **state)
     store_close(store);
 }
 
-static void those_used_longest_ago_leave_first(void **state)
+static void the_least_recently_used_are_evicted_first(void **state)
 {
     (void)state;
     struct store *store = fixture_open();
@@ -73,7 +73,7 @@ static void those_used_longest_ago_leave_first(void **state)
 }
 
 const struct CMUnitTest tests_shared[] = {
-    A_TEST(what_is_shared_is_found_or_gone),
-    A_TEST(those_used_longest_ago_leave_first),
+    A_TEST(a_shared_entry_is_found_or_gone),
+    A_TEST(the_least_recently_used_are_evicted_first),
 };
 const size_t tests_shared_len = sizeof tests_shared / sizeof *tests_shared;

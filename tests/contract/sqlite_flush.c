@@ -1,6 +1,6 @@
 /*
- * sqlite_flush: what is told before it is on the disk, and what is not.  fdatasync is ours here, for SQLite as well,
- * and can be held up or made to fail, as a disk would.
+ * sqlite_flush: what is visible before it is durable, and what is not.  The tests replace fdatasync, also for SQLite,
+ * so that it can block or fail like a disk.
  */
 #include "store_fixture.h"
 
@@ -14,7 +14,7 @@
 
 #include "base/error.h"
 
-static _Atomic int flushes_held; /* 1: they stand still */
+static _Atomic int flushes_held; /* 1: they block */
 static _Atomic int flushes_fail;
 static _Atomic unsigned flushes;
 
@@ -91,7 +91,7 @@ static void a_run_may_begin_while_its_add_is_flushed(void **state)
     must(store_claim(store, &worker, 1, 5000, &claim, &len, &err));
     assert_int_equal(len, 1); /* claimed while the disk is blocked ... */
     nap_ms(50);
-    assert_false(atomic_load(&add.returned)); /* ... and nobody was told that it is kept */
+    assert_false(atomic_load(&add.returned)); /* ... and before the add returns */
     atomic_store(&flushes_held, 0);
     assert_int_equal(pthread_join(add.thread, NULL), 0);
     assert_string_equal(claim.token, add.token);
@@ -105,7 +105,7 @@ static void on_end(void *context, const char token[TOKEN_BYTES], const struct st
 {
     (void)context;
     (void)token;
-    assert_null(end); /* it is not on the disk yet */
+    assert_null(end); /* it is not durable yet */
     atomic_store(&end_told, true);
 }
 
@@ -126,10 +126,10 @@ static void an_end_is_shown_when_it_is_flushed(void **state)
     nap_ms(100);
     call_start(&view, call_view);
     nap_ms(100);
-    assert_true(atomic_load(&end_told));                         /* so that it is read meanwhile */
+    assert_true(atomic_load(&end_told));                         /* so that it is read during the flush */
     assert_false(atomic_load(&finish.returned));                 /* to the worker */
-    assert_false(atomic_load(&view.returned));                   /* to who asks */
-    assert_true(atomic_load(&told) != 1 + SUBMISSION_COMPLETED); /* to who watches */
+    assert_false(atomic_load(&view.returned));                   /* to store_get */
+    assert_true(atomic_load(&told) != 1 + SUBMISSION_COMPLETED); /* to the watcher */
     atomic_store(&flushes_held, 0);
     assert_int_equal(pthread_join(finish.thread, NULL), 0);
     assert_int_equal(pthread_join(view.thread, NULL), 0);
@@ -156,12 +156,12 @@ static void one_flush_serves_many(void **state)
         free(depth);
         nap_ms(5);
     }
-    assert_int_equal(depth->waiting, MANY); /* the flush that stands still holds up no commit */
+    assert_int_equal(depth->waiting, MANY); /* the blocked flush delays no commit */
     free(depth);
     atomic_store(&flushes_held, 0);
     for (size_t i = 0; i < MANY; i++)
         assert_int_equal(pthread_join(adds[i].thread, NULL), 0);
-    assert_in_range(atomic_load(&flushes) - before, 1, 2); /* that one, and one for all who came meanwhile */
+    assert_in_range(atomic_load(&flushes) - before, 1, 2); /* that one, and one for all commits since */
     store_close(store);
 }
 
@@ -181,7 +181,7 @@ static void nothing_is_accepted_after_a_failed_flush(void **state)
     assert_non_null(strstr(refusal.text, "could not be flushed"));
     atomic_store(&flushes_fail, 0);
 
-    /* The kernel would say now that all is well; what it could not write is lost all the same. */
+    /* The kernel would report success now, although what it could not write is lost. */
     fixture_name(store, entry.token);
     assert_int_equal(store_add(store, &entry, 1, &refusal), -1);
     assert_int_equal(refusal.kind, ERROR_STORE);

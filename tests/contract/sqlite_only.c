@@ -1,4 +1,4 @@
-/* sqlite_only: the file itself: who may have it, what it may be, a disk that is full. */
+/* sqlite_only: the file: its owner, files that are not accepted, a full disk. */
 #include "store_fixture.h"
 
 #include <fcntl.h>
@@ -61,7 +61,7 @@ static void one_process_at_a_time(void **state)
     store_close(fixture_open());
 }
 
-static void folder_and_files_are_the_owners_alone(void **state)
+static void folder_and_files_are_private_to_the_owner(void **state)
 {
     (void)state;
     mode_t before = umask(0);
@@ -84,7 +84,7 @@ static void folder_and_files_are_the_owners_alone(void **state)
     store_close(store);
 }
 
-static void a_file_that_is_not_ours_is_left_alone(void **state)
+static void a_file_of_another_program_is_left_alone(void **state)
 {
     (void)state;
     store_close(fixture_open()); /* makes the folder */
@@ -109,8 +109,8 @@ static void a_file_that_is_not_ours_is_left_alone(void **state)
     open_fails("evalx.db.lock");
 }
 
-/* A file as it was before clients had names. */
-static void an_older_file_is_brought_up_to_date(void **state)
+/* A file of schema 1, which had no named clients. */
+static void an_older_file_is_upgraded(void **state)
 {
     (void)state;
     struct store *store = fixture_open();
@@ -125,7 +125,7 @@ static void an_older_file_is_brought_up_to_date(void **state)
             "ALTER TABLE submission DROP COLUMN parked; ALTER TABLE submission DROP COLUMN running_max;"
             "ALTER TABLE submission DROP COLUMN retried; ALTER TABLE dead DROP COLUMN client;"
             "ALTER TABLE dead DROP COLUMN running_max; PRAGMA user_version=1");
-    for (size_t i = 0; i < 2; i++) { /* opened twice: once as it was, once as it is now */
+    for (size_t i = 0; i < 2; i++) { /* opened twice: before and after the upgrade */
         store = fixture_open();
         assert_true(claim_one(store, claimed, NULL));
         assert_string_equal(claimed, tokens[i]);
@@ -134,7 +134,7 @@ static void an_older_file_is_brought_up_to_date(void **state)
     }
 }
 
-static void a_damaged_file_is_told(void **state)
+static void a_damaged_file_is_reported(void **state)
 {
     (void)state;
     struct store *store = fixture_open();
@@ -197,7 +197,7 @@ static void a_full_disk_refuses_and_loses_nothing(void **state)
     store_close(store);
     store = fixture_open();
     depth = depth_of(store);
-    assert_int_equal(depth->waiting, kept + 1); /* what ran waits again */
+    assert_int_equal(depth->waiting, kept + 1); /* what ran is queued again */
     free(depth);
     store_close(store);
 }
@@ -256,7 +256,7 @@ static void one_failure_does_not_undo_its_neighbours(void **state)
     store_close(store);
 }
 
-/* The plan of every statement: none may walk through the submissions, however many there are. */
+/* The query plan of every statement: none may scan the submissions. */
 static void no_statement_walks_through_the_submissions(void **state)
 {
     (void)state;
@@ -288,10 +288,10 @@ static void no_statement_walks_through_the_submissions(void **state)
 
 const struct CMUnitTest tests_sqlite[] = {
     A_TEST(one_process_at_a_time),
-    A_TEST(folder_and_files_are_the_owners_alone),
-    A_TEST(a_file_that_is_not_ours_is_left_alone),
-    A_TEST(an_older_file_is_brought_up_to_date),
-    A_TEST(a_damaged_file_is_told),
+    A_TEST(folder_and_files_are_private_to_the_owner),
+    A_TEST(a_file_of_another_program_is_left_alone),
+    A_TEST(an_older_file_is_upgraded),
+    A_TEST(a_damaged_file_is_reported),
     A_TEST(a_full_disk_refuses_and_loses_nothing),
     A_TEST(one_failure_does_not_undo_its_neighbours),
     A_TEST(no_statement_walks_through_the_submissions),

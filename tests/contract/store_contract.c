@@ -1,6 +1,6 @@
 /*
  * store_contract: the promises of queue/queue.h, one suite for all stores: store_contract sqlite|redis|shards [TEST].
- * A time in a test is an upper bound that catches a hang, or the least that must pass for the test to mean anything.
+ * A time in a test is either an upper bound that detects a hang, or the minimum for the test to be meaningful.
  */
 #include <stdio.h>
 #include <stdlib.h>

@@ -65,7 +65,7 @@ static bool redis_answers(int on_port)
 pid_t fixture_server_begin(int on_port, const char *const more[])
 {
     char port[16], log[32], aof[32];
-    /* With everysec a slow disk may put off even the write, and a kill then loses what was answered. */
+    /* With everysec a slow disk may delay even the write, and a kill then loses what was acknowledged. */
     const char *args[48] = {
         "redis-server", "--port",        port,     "--bind",          "127.0.0.1", "--save", "", "--appendonly",
         "yes",          "--appendfsync", "always", "--appenddirname", aof

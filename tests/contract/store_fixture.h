@@ -33,28 +33,28 @@ struct store_fixture {
 };
 extern struct store_fixture store_fixture;
 
-int fixture_start(const char *kind); /* "sqlite", "redis" or "shards"; 77 where it is not installed */
+int fixture_start(const char *kind); /* "sqlite", "redis" or "shards"; returns 77 if it is not installed */
 void fixture_end(void);
 int fixture_fresh(void **state); /* cmocka set-up */
 
 struct store *fixture_open(void); /* fails the test if it cannot */
 void fixture_redis_start(void);
 void fixture_redis_kill(void);
-void fixture_more_start(size_t i); /* of `more`; with the data it had */
+void fixture_more_start(size_t i); /* of `more`; keeps its data */
 void fixture_more_kill(size_t i);
-/* A server of the test's own on loopback, with more arguments (NULL: none); ready when this returns. */
+/* Starts another server on loopback, with these additional arguments (NULL: none), and waits until it is ready. */
 pid_t fixture_server_start(int port, const char *const more[]);
 pid_t fixture_server_begin(int port, const char *const more[]); /* without waiting for it */
 void fixture_server_kill(pid_t *pid);                           /* and sets it to 0; 0: none runs */
 int fixture_free_port(void);
 /* A token for a new submission. */
 void fixture_name(struct store *store, char ret_token[TOKEN_BYTES]);
-/* One command to the redis-server, to look behind the store; the test frees the reply. */
+/* Sends one command to the redis-server, to inspect its data; the test frees the reply. */
 redisReply *fixture_redis(const char *format, ...);
-/* How often this command, or any (NULL), was called since the servers started, all together, also from scripts. */
+/* How often all servers ran this command, or any command (NULL), since they started, including scripts. */
 uint64_t fixture_redis_calls(const char *command);
 
-/* Fails the test with the error's words. */
+/* Fails the test with the text of the error. */
 #define must(call)                                                                                                     \
     do {                                                                                                               \
         struct error err = { 0 };                                                                                      \
@@ -67,16 +67,16 @@ struct store_worker worker_named(const char *name);
 uint64_t now_ms(void);
 void nap_ms(unsigned ms);
 
-/* Adds one with the payload "work" and gives its token. */
+/* Adds a submission with the payload "work". */
 void add_one(struct store *store, const char *queue, enum submission_priority priority, char ret_token[TOKEN_BYTES]);
-/* At most one, without waiting; the payload is checked to be "work" and let go.  False: there is none. */
+/* Claims one without waiting and checks that its payload is "work".  False: none waits. */
 bool claim_one(struct store *store, char ret_token[TOKEN_BYTES], uint32_t *ret_attempt);
 bool finish_one(struct store *store, const char *token, uint32_t attempt, const char *result); /* by worker "one" */
 enum store_lease_state beat_one(struct store *store, const char *token, uint32_t attempt);
 struct store_view view_of(struct store *store, const char *token); /* the test ends it */
 void expect_state(struct store *store, const char *token, enum submission_state state, const char *result);
 struct queue_depth *depth_of(struct store *store); /* the test frees it */
-/* Sweeps until a submission can be claimed; fails after 10 s. */
+/* Reaps until a submission can be claimed; fails the test after 10 s. */
 void claim_after_reaping(struct store *store, char ret_token[TOKEN_BYTES], uint32_t *ret_attempt);
 
 /* The tests, by file. */

@@ -231,7 +231,7 @@ static void a_release_costs_no_attempt_and_no_position(void **state)
 {
     (void)state;
     store_fixture.config.attempts_max = 2;
-    store_fixture.is_pinned = true; /* order is each shard's own */
+    store_fixture.is_pinned = true; /* order holds within a shard */
     struct store *store = fixture_open();
     char first[TOKEN_BYTES], second[TOKEN_BYTES], claimed[TOKEN_BYTES];
     uint32_t attempt = 0;
@@ -285,7 +285,7 @@ static void cancelled_while_waiting_it_never_runs(void **state)
     store_close(store);
 }
 
-static void cancelled_while_running_the_worker_is_told(void **state)
+static void the_worker_of_a_cancelled_run_learns_of_it(void **state)
 {
     (void)state;
     struct store *store = fixture_open();
@@ -397,7 +397,7 @@ const struct CMUnitTest tests_transitions[] = {
     A_TEST(a_finish_after_the_lease_was_taken_back_is_refused),
     A_TEST(a_release_costs_no_attempt_and_no_position),
     A_TEST(cancelled_while_waiting_it_never_runs),
-    A_TEST(cancelled_while_running_the_worker_is_told),
+    A_TEST(the_worker_of_a_cancelled_run_learns_of_it),
     A_TEST(heartbeats_answer_for_each_lease),
     A_TEST(results_vanish_with_every_trace),
 };

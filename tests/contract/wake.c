@@ -11,7 +11,7 @@
 
 enum { CROWD = 8 };
 
-/* A claimer that waits on a thread of its own. */
+/* A waiting claimer, on its own thread. */
 struct sleeper {
     struct store *store;
     const char *const *queues;
@@ -46,7 +46,7 @@ static void sleepers_start(struct sleeper sleepers[], size_t len, struct store *
         sleepers[i] = (struct sleeper){ .store = store, .queues = queues };
         assert_int_equal(pthread_create(&sleepers[i].thread, NULL, sleep_until_claimed, &sleepers[i]), 0);
     }
-    nap_ms(300); /* until all of them wait; a slower one makes the test easier, never wrong */
+    nap_ms(300); /* until all of them wait; a slower one makes the test easier, not wrong */
 }
 
 static size_t returned(const struct sleeper sleepers[], size_t len)
@@ -73,7 +73,7 @@ static void sleepers_end(struct sleeper sleepers[], size_t len)
         assert_int_equal(pthread_join(sleepers[i].thread, NULL), 0);
         assert_int_equal(sleepers[i].result, 0);
     }
-    assert_true(now_ms() - from < 1500); /* not when some slice of the wait ends */
+    assert_true(now_ms() - from < 1500); /* not at the end of a slice of the wait */
 }
 
 static void one_add_wakes_one_claimer_of_many(void **state)
@@ -99,9 +99,9 @@ static void one_add_wakes_one_claimer_of_many(void **state)
     }
     nap_ms(200);
     assert_int_equal(returned(sleepers, CROWD), 3);
-    if (store_fixture.is_redis) { /* three adds, three claims: nobody else so much as asked */
+    if (store_fixture.is_redis) { /* three adds, three claims: no other claimer sent a request */
         asked = fixture_redis_calls("evalsha") + fixture_redis_calls("eval") - asked;
-        assert_in_range(asked, 6, 7); /* one may have had to send the script's text */
+        assert_in_range(asked, 6, 7); /* one may have had to send the text of the script */
     }
     sleepers_end(sleepers, CROWD);
     store_close(store);
@@ -126,7 +126,7 @@ static void a_batch_wakes_as_many_as_it_holds(void **state)
     store_close(store);
 }
 
-static void other_queues_sleep_on(void **state)
+static void claimers_of_other_queues_keep_waiting(void **state)
 {
     (void)state;
     struct store *store = fixture_open();
@@ -223,37 +223,37 @@ static void a_wake_just_before_the_wait_is_not_missed(void **state)
 struct seen {
     pthread_mutex_t lock;
     char token[TOKEN_BYTES];
-    char moves[64]; /* a digit for each state; 'c' after it where cancelled */
+    char states[64]; /* a digit for each state, followed by 'c' if cancelled */
 };
 
 static void note_move(void *context, const char token[TOKEN_BYTES], enum submission_state state, bool cancelled)
 {
     struct seen *seen = context;
     (void)pthread_mutex_lock(&seen->lock);
-    size_t len = strlen(seen->moves);
-    if (strcmp(token, seen->token) == 0 && len + 3 < sizeof seen->moves)
-        (void)snprintf(seen->moves + len, sizeof seen->moves - len, "%d%s", (int)state, cancelled ? "c" : "");
+    size_t len = strlen(seen->states);
+    if (strcmp(token, seen->token) == 0 && len + 3 < sizeof seen->states)
+        (void)snprintf(seen->states + len, sizeof seen->states - len, "%d%s", (int)state, cancelled ? "c" : "");
     (void)pthread_mutex_unlock(&seen->lock);
 }
 
 static void wait_seen(struct seen *seen, const char *expected)
 {
     uint64_t until = now_ms() + 5000;
-    char moves[sizeof seen->moves] = "";
-    while (strcmp(moves, expected) != 0 && now_ms() < until) {
+    char states[sizeof seen->states] = "";
+    while (strcmp(states, expected) != 0 && now_ms() < until) {
         nap_ms(5);
         (void)pthread_mutex_lock(&seen->lock);
-        memcpy(moves, seen->moves, sizeof moves);
+        memcpy(states, seen->states, sizeof states);
         (void)pthread_mutex_unlock(&seen->lock);
     }
-    assert_string_equal(moves, expected);
+    assert_string_equal(states, expected);
 }
 
-static void a_watcher_hears_every_move(void **state)
+static void a_watcher_is_notified_of_every_transition(void **state)
 {
     (void)state;
     struct store *store = fixture_open();
-    /* In a fleet the moves are made by another process. */
+    /* In a fleet another process makes the transitions. */
     struct store *other = store_fixture.is_redis ? fixture_open() : store;
     static struct seen seen;
     seen = (struct seen){ .lock = PTHREAD_MUTEX_INITIALIZER };
@@ -272,7 +272,7 @@ static void a_watcher_hears_every_move(void **state)
     wait_seen(&seen, "1012");
 
     (void)pthread_mutex_lock(&seen.lock);
-    seen.moves[0] = '\0';
+    seen.states[0] = '\0';
     add_one(other, "c", PRIORITY_NORMAL, seen.token);
     (void)pthread_mutex_unlock(&seen.lock);
     assert_true(claim_one(other, NULL, NULL));
@@ -284,7 +284,7 @@ static void a_watcher_hears_every_move(void **state)
     store_close(store);
 }
 
-/* What store_watch_results told, and the latest that was told in full. */
+/* Counts the calls of the result watcher, and keeps the latest full result. */
 struct ends_seen {
     pthread_mutex_t lock;
     char token[TOKEN_BYTES];
@@ -318,17 +318,17 @@ static size_t ends_told(struct ends_seen *seen, size_t at_least)
     return told;
 }
 
-static void an_end_is_told_as_store_get_shows_it(void **state)
+static void a_result_notification_equals_store_get(void **state)
 {
     (void)state;
     struct store *store = fixture_open();
     struct store *other = store_fixture.is_redis ? fixture_open() : store;
     static struct ends_seen seen;
-    static struct seen moves;
+    static struct seen states;
     seen = (struct ends_seen){ .lock = PTHREAD_MUTEX_INITIALIZER };
-    moves = (struct seen){ .lock = PTHREAD_MUTEX_INITIALIZER };
+    states = (struct seen){ .lock = PTHREAD_MUTEX_INITIALIZER };
     store_watch_results(store, note_end, &seen);
-    must(store_watch(store, note_move, &moves, &err));
+    must(store_watch(store, note_move, &states, &err));
     nap_ms(100);
 
     (void)pthread_mutex_lock(&seen.lock);
@@ -339,7 +339,7 @@ static void an_end_is_told_as_store_get_shows_it(void **state)
     assert_true(claim_one(other, NULL, NULL));
     nap_ms(50);
     (void)pthread_mutex_lock(&seen.lock);
-    assert_int_equal(seen.told, 0); /* these moves are no end */
+    assert_int_equal(seen.told, 0); /* these transitions are no ends */
     (void)pthread_mutex_unlock(&seen.lock);
     assert_true(finish_one(other, seen.token, 2, "[{\"stdout\":\"a b  c\\n \"}]"));
     assert_int_equal(ends_told(&seen, 1), 1);
@@ -364,13 +364,9 @@ static void an_end_is_told_as_store_get_shows_it(void **state)
 }
 
 const struct CMUnitTest tests_wake[] = {
-    A_TEST(one_add_wakes_one_claimer_of_many),
-    A_TEST(a_batch_wakes_as_many_as_it_holds),
-    A_TEST(other_queues_sleep_on),
-    A_TEST(no_wake_up_is_lost_between_queues),
-    A_TEST(released_and_lost_submissions_wake_too),
-    A_TEST(a_wake_just_before_the_wait_is_not_missed),
-    A_TEST(a_watcher_hears_every_move),
-    A_TEST(an_end_is_told_as_store_get_shows_it),
+    A_TEST(one_add_wakes_one_claimer_of_many),         A_TEST(a_batch_wakes_as_many_as_it_holds),
+    A_TEST(claimers_of_other_queues_keep_waiting),     A_TEST(no_wake_up_is_lost_between_queues),
+    A_TEST(released_and_lost_submissions_wake_too),    A_TEST(a_wake_just_before_the_wait_is_not_missed),
+    A_TEST(a_watcher_is_notified_of_every_transition), A_TEST(a_result_notification_equals_store_get),
 };
 const size_t tests_wake_len = sizeof tests_wake / sizeof *tests_wake;

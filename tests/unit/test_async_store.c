@@ -219,7 +219,7 @@ static int set_up(void **state)
     return async_store_open(&ledger.store, 100, &async_store, &err);
 }
 
-static void what_comes_meanwhile_is_one_group(void **state)
+static void requests_that_come_meanwhile_are_one_group(void **state)
 {
     (void)state;
     struct error err;
@@ -240,7 +240,7 @@ static void what_comes_meanwhile_is_one_group(void **state)
     assert_int_equal(ledger.largest_group, 49);
 }
 
-static void one_refusal_is_not_another_clients(void **state)
+static void a_refused_entry_fails_no_other_entry(void **state)
 {
     (void)state;
     struct error err;
@@ -261,7 +261,7 @@ static void one_refusal_is_not_another_clients(void **state)
     assert_int_equal(ledger.adds, 9);
 }
 
-static void what_fails_alone_fails_nothing_else(void **state)
+static void an_entry_that_fails_alone_is_not_retried_and_fails_no_other(void **state)
 {
     (void)state;
     struct error err;
@@ -289,7 +289,7 @@ static void what_fails_alone_fails_nothing_else(void **state)
     assert_int_equal(ledger.add_calls, 2); /* none was tried again alone */
 }
 
-static void a_store_that_is_away_is_asked_once_a_group(void **state)
+static void a_store_that_is_down_is_called_once_a_group(void **state)
 {
     (void)state;
     struct error err;
@@ -311,7 +311,7 @@ static void a_store_that_is_away_is_asked_once_a_group(void **state)
     assert_int_equal(ledger.calls, 2);
 }
 
-static void a_cancel_keeps_its_place_after_the_add(void **state)
+static void a_cancel_is_served_after_its_add(void **state)
 {
     (void)state;
     struct error err;
@@ -413,7 +413,7 @@ static void failed_gets_and_cancels_are_answered(void **state)
     assert_false(cancelled.cancelled);
 }
 
-static void beyond_the_limit_it_refuses_and_keeps_the_payload_with_the_caller(void **state)
+static void beyond_requests_max_a_call_fails_and_leaves_the_payload(void **state)
 {
     (void)state;
     struct error err;
@@ -437,15 +437,15 @@ static void beyond_the_limit_it_refuses_and_keeps_the_payload_with_the_caller(vo
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup(what_comes_meanwhile_is_one_group, set_up),
-        cmocka_unit_test_setup(one_refusal_is_not_another_clients, set_up),
-        cmocka_unit_test_setup(what_fails_alone_fails_nothing_else, set_up),
-        cmocka_unit_test_setup(a_store_that_is_away_is_asked_once_a_group, set_up),
-        cmocka_unit_test_setup(a_cancel_keeps_its_place_after_the_add, set_up),
+        cmocka_unit_test_setup(requests_that_come_meanwhile_are_one_group, set_up),
+        cmocka_unit_test_setup(a_refused_entry_fails_no_other_entry, set_up),
+        cmocka_unit_test_setup(an_entry_that_fails_alone_is_not_retried_and_fails_no_other, set_up),
+        cmocka_unit_test_setup(a_store_that_is_down_is_called_once_a_group, set_up),
+        cmocka_unit_test_setup(a_cancel_is_served_after_its_add, set_up),
         cmocka_unit_test_setup(retries_and_reads_are_answered_also_when_they_fail, set_up),
         cmocka_unit_test_setup(gets_do_not_wait_for_commits, set_up),
         cmocka_unit_test_setup(failed_gets_and_cancels_are_answered, set_up),
-        cmocka_unit_test_setup(beyond_the_limit_it_refuses_and_keeps_the_payload_with_the_caller, set_up),
+        cmocka_unit_test_setup(beyond_requests_max_a_call_fails_and_leaves_the_payload, set_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
