@@ -13,7 +13,7 @@
 
 struct exchange;
 
-/* The request.  Borrowed; valid on any thread until the exchange is answered. */
+/* The request.  Borrowed; valid on any thread until the response is given. */
 struct text exchange_method(const struct exchange *exchange);
 struct text exchange_path(const struct exchange *exchange);
 struct text exchange_segment(const struct exchange *exchange); /* the part of the path that matched '*' */

@@ -25,13 +25,14 @@ struct MHD_Response;
 
 #define ERROR_BODY_BYTES_MAX (1u << 20)
 
-enum exchange_state { /* see server.c */
-                      EXCHANGE_OPEN,
-                      EXCHANGE_DISPATCHED,
-                      EXCHANGE_SUSPENDED,
-                      EXCHANGE_RESPONDED,
-                      EXCHANGE_QUEUED,
-                      EXCHANGE_ABANDONED,
+/* The transitions are in server.c. */
+enum exchange_state {
+    EXCHANGE_OPEN,
+    EXCHANGE_DISPATCHED,
+    EXCHANGE_SUSPENDED,
+    EXCHANGE_RESPONDED,
+    EXCHANGE_QUEUED,
+    EXCHANGE_ABANDONED,
 };
 
 struct exchange {
@@ -41,7 +42,7 @@ struct exchange {
     _Atomic uint32_t owners;
     pthread_mutex_t lock;
     enum exchange_state state;
-    bool is_listed;                   /* HTTP thread only: in server->dispatched */
+    bool is_listed;                   /* in server->dispatched; HTTP thread only */
     struct exchange *previous, *next; /* under server->lock, which is taken before `lock` */
 
     uint64_t born_us;
@@ -59,7 +60,7 @@ struct exchange {
 
     const void *client;
     unsigned status;
-    struct MHD_Response *response; /* ANSWERED: to be queued */
+    struct MHD_Response *response; /* to be queued; NULL before and after */
     uint64_t response_bytes;
     exchange_upgraded *on_upgraded;
     void *upgraded_context;
@@ -107,5 +108,5 @@ void server_stop_accepting(struct server *server);
 void server_stop_daemon(struct server *server);
 /* Responds with 503 to suspended exchanges.  False if no exchange was dispatched or suspended any more. */
 bool server_abandon_suspended(struct server *server);
-/* Drops one owner.  The memory of a server outlives server_stop while exchanges are unanswered. */
+/* Drops one owner.  The memory of a server outlives server_stop while exchanges have no response. */
 void server_release(struct server *server);

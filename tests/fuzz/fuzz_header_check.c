@@ -1,6 +1,6 @@
 /*
- * The head of a request, as anybody on the network may write it: "METHOD TARGET VERSION", then a line a header.
- * What is let through must be unambiguous, judged here by a second, slower reading of the same lines.
+ * The head of a request, which any client controls: "METHOD TARGET VERSION", then one line for each header.
+ * An accepted head must be unambiguous.  A second, simpler parser here checks that.
  */
 #include "fuzz.h"
 
@@ -16,7 +16,7 @@ static struct text cut_at(struct text *rest, char end)
     return piece;
 }
 
-/* Of the plainest kind only: what a strict reader downstream would take for this header. */
+/* The number of lines that a strict parser behind a proxy would accept as this header. */
 static uint32_t count(struct text headers, struct text wanted)
 {
     uint32_t counted = 0;
