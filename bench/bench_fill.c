@@ -1,8 +1,8 @@
 /*
- * bench_fill: submissions that wait: bench_fill sqlite:FILE | redis://HOST:PORT COUNT LANE
+ * bench_fill: adds waiting submissions: bench_fill sqlite:FILE | redis://HOST:PORT COUNT QUEUE
  *
- * For measuring how anything else does beside them.  What they hold is no submission, so no worker may serve the lane.
- * Their priorities take turns.  An SQLite file must not be in use.
+ * For measuring something else while they wait.  Their payloads are no submissions, so no worker may serve the queue.
+ * Their priorities alternate.  An SQLite file must not be in use.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,7 +25,7 @@ static void add(struct store *store, const char *queue, size_t len)
     struct store_new news[BATCH_LEN];
     struct error err;
 
-    /* As unlike each other as real ones, so that nothing is compressed by chance. */
+    /* Varied content, so that nothing is compressed by chance. */
     for (size_t i = 0; i < PAYLOAD_BYTES; i++)
         payload[i] = (char)('a' + (i * i + 7 * i) % 26);
     for (size_t i = 0; i < len; i++) {
@@ -45,7 +45,7 @@ int main(int argc, char **argv)
     struct store *store;
 
     if (argc != 4)
-        die("usage", "bench_fill sqlite:FILE | redis://HOST:PORT COUNT LANE");
+        die("usage", "bench_fill sqlite:FILE | redis://HOST:PORT COUNT QUEUE");
     size_t count = strtoull(argv[2], NULL, 10);
     if (config_load(&config, NULL, &err) < 0 || config_set(&config, "store", argv[1], CONFIG_FLAG, &err) < 0 ||
         config_set(&config, "queue_max", "100000000", CONFIG_FLAG, &err) < 0 || store_open(&config, &store, &err) < 0)

@@ -1,15 +1,17 @@
 /*
- * bench_queue: what the queue costs: bench_queue sqlite:FILE | redis://HOST:PORT [--quick]
+ * bench_queue: measures the stores: bench_queue sqlite:FILE | redis://HOST:PORT [--quick]
  *
- * Steady states: so many wait and so many workers are registered; batches are added, claimed and finished in turn, so
- * that the depth stays what it is, and each of the three is timed by itself.  Beside each stands its floor, measured in
- * the same loop, so that what else the machine does falls on both alike: for Redis the same commands without a script,
- * pipelined, one answer read at the end (bench_queue_floor.c); for SQLite the same rows in bare tables, one commit.
- * First with 1,000 waiting and 10 workers, then with 1,000,000 and 1,000 (--quick: 100,000).  The last column is how
- * much slower that is, by the ratios to the floors, which know nothing of what waits: a busier machine is no slower
- * queue.  Before that, how soon an idle claimer returns with a new submission (bench_queue_idle.c); last, memory for
- * each that waits.
- * The store must be empty: nothing else adds or claims.
+ * A number of submissions waits and a number of workers is registered.  Batches are added, claimed and finished in turn,
+ * so the depth stays constant, and each of the three is timed separately.  Its floor is measured in the same loop, so
+ * that other load on the machine affects both alike.  The floor is, for Redis, the same commands in one pipeline without
+ * a script; for SQLite, the same rows in bare tables with one commit (bench_queue_floor.c).
+ *
+ * First with 1,000 waiting and 10 workers, then with 1,000,000 and 1,000 (--quick: 100,000).  The last column is the
+ * slowdown between the two.  It compares the ratios to the floors, which do not depend on what waits, so that a busier
+ * machine does not count as a slower queue.  Before that: how soon an idle claimer returns with a new submission
+ * (bench_queue_idle.c).  At the end: the memory for each waiting submission.
+ *
+ * The store must be empty and otherwise unused.
  */
 #include "bench_queue.h"
 
@@ -29,7 +31,7 @@ _Noreturn void die(const char *what, const char *why)
     exit(1);
 }
 
-/* ---- our side ---- */
+/* ---- the store ---- */
 
 const char *const bench_queues[] = { "c", "cpp", "python", "javascript", "java", "bash", NULL };
 char bench_payload[PAYLOAD_BYTES], bench_result[RESULT_BYTES];
@@ -39,7 +41,7 @@ static void fill(struct store *store, struct store_new news[], size_t len)
     for (size_t i = 0; i < len; i++) {
         news[i] = (struct store_new){ .priority = PRIORITY_NORMAL, .payload = { bench_payload, PAYLOAD_BYTES } };
         store_new_token(store, "", news[i].token);
-        /* Not the last character: it may name a shard. */
+        /* Not the last character: it may be the number of a shard. */
         (void)snprintf(news[i].queue, sizeof news[i].queue, "%s",
                        bench_queues[(unsigned char)news[i].token[TOKEN_LEN - 2] % 6]);
     }
@@ -57,7 +59,7 @@ void bench_add(struct store *store, size_t len)
 enum step { ADD, CLAIM, FINISH, FLOOR_ADD, FLOOR_CLAIM, FLOOR_FINISH, STEPS };
 #define TURNS_MAX 20000
 
-/* Microseconds of each step of each turn.  The fastest fifth counts: the others met other work on the machine. */
+/* Microseconds of each step of each turn.  The fastest fifth counts: other load has slowed down the rest. */
 struct spent {
     float *us[STEPS];
     size_t turns, batch;
@@ -75,7 +77,7 @@ static void note(struct spent *spent, enum step step, uint64_t *from_us)
     *from_us = now;
 }
 
-/* One turn of the wheel: a batch comes, as many are claimed, all of them are finished. */
+/* One turn: adds a batch, claims as many and finishes all of them. */
 static void turn(struct store *store, struct bench_floor *base, struct store_worker *worker, struct spent *spent)
 {
     struct store_claim claims[BATCH_MAX];
@@ -160,7 +162,7 @@ static int by_length(const void *left, const void *right)
     return a < b ? -1 : a > b;
 }
 
-/* Submissions a second, by the turn that a fifth of all are faster than. */
+/* Submissions a second, from the first quintile of the turns. */
 static double rate_of(const struct spent *spent, enum step step)
 {
     qsort(spent->us[step], spent->turns, sizeof(float), by_length);
@@ -219,7 +221,7 @@ static void run(struct store *store, struct bench_floor *base, bool quick)
         bench_add(store, 100);
     double filled_s = since_s(from);
     uint64_t bytes = floor_bytes(base) - before;
-    register_workers(store, 1000); /* their heartbeats may have run out meanwhile */
+    register_workers(store, 1000); /* their heartbeats may have expired since */
     measure(store, base, 1000, many);
     double many_depths = measure_depth(store, &waiting);
 
@@ -242,7 +244,7 @@ int main(int argc, char **argv)
     bool quick = argc == 3 && strcmp(argv[2], "--quick") == 0;
     if (quick)
         seconds = 0.4;
-    /* As unlike each other as real ones, so that nothing is compressed or cached by chance. */
+    /* Varied content, so that nothing is compressed or cached by chance. */
     for (size_t i = 0; i < PAYLOAD_BYTES; i++)
         bench_payload[i] = (char)('a' + (i * i + 7 * i) % 26);
     memcpy(bench_result, bench_payload, RESULT_BYTES);

@@ -1,4 +1,4 @@
-/* bench_queue: what bench_queue.c and its floor share. */
+/* bench_queue: shared by bench_queue.c, bench_queue_floor.c and bench_queue_idle.c. */
 #pragma once
 #include <stdint.h>
 
@@ -15,15 +15,15 @@ _Noreturn void die(const char *what, const char *why);
 
 void bench_add(struct store *store, size_t len);
 
-/* The same steps with nothing around them.  claim and finish are of what the last floor_add added. */
+/* The floor of each step.  claim and finish work on what the last floor_add added. */
 struct bench_floor;
 struct bench_floor *floor_open(const char *url);
 void floor_add(struct bench_floor *base, size_t len);
 void floor_claim(struct bench_floor *base, size_t len);
 void floor_finish(struct bench_floor *base, size_t len); /* one after the other, as workers do */
-uint64_t floor_scripts(struct bench_floor *base);        /* that Redis was sent so far; SQLite: 0 */
-uint64_t floor_bytes(struct bench_floor *base);          /* what the store holds: Redis' memory, SQLite's file */
+uint64_t floor_scripts(struct bench_floor *base);        /* number sent to Redis so far; SQLite: 0 */
+uint64_t floor_bytes(struct bench_floor *base);          /* memory of Redis, or size of the SQLite file */
 void floor_close(struct bench_floor *base);
 
-/* Prints how soon one of so many idle claimers has a new submission, how many woke, and what that cost Redis. */
+/* Prints how soon one of `claimers` gets a new submission, how many were woken, and how many scripts ran. */
 void bench_idle(struct store *store, struct bench_floor *base, size_t claimers, size_t rounds);

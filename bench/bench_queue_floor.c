@@ -1,4 +1,4 @@
-/* bench_queue_floor: the same rows and commands, raw. */
+/* bench_queue_floor: the same rows and commands without a store around them. */
 #include "bench_queue.h"
 
 #include <hiredis/hiredis.h>
@@ -12,7 +12,7 @@
 
 struct bench_floor {
     redisContext *redis; /* NULL: SQLite */
-    char file[512];      /* the store's, whose size is asked for */
+    char file[512];      /* of the store, for its size */
     char own[530];
     sqlite3 *db;
     sqlite3_stmt *insert, *update, *result, *erase;
@@ -35,7 +35,7 @@ static void read_replies(struct bench_floor *base, size_t len)
         freeReplyObject(reply_of(base));
 }
 
-/* What scripts/add.lua does for a batch of one lane, in the same order. */
+/* The commands of scripts/add.lua for a batch of one queue, in the same order. */
 static void redis_add_raw(struct bench_floor *base, size_t len)
 {
     redisContext *redis = base->redis;
@@ -62,7 +62,7 @@ static void redis_add_raw(struct bench_floor *base, size_t len)
     read_replies(base, sent + 7);
 }
 
-/* What scripts/claim.lua does. */
+/* The commands of scripts/claim.lua. */
 static void redis_claim_raw(struct bench_floor *base, size_t len)
 {
     redisContext *redis = base->redis;
@@ -92,7 +92,7 @@ static void redis_claim_raw(struct bench_floor *base, size_t len)
     read_replies(base, 13 * len + 6);
 }
 
-/* What scripts/finish.lua does, for one. */
+/* The commands of scripts/finish.lua for one submission. */
 static void redis_finish_raw(struct bench_floor *base, unsigned long long id)
 {
     redisContext *redis = base->redis;

@@ -1,7 +1,8 @@
 /*
- * bench_queue_idle: how soon a submission wakes an idle claimer, and whom else: with one claimer, and with a thousand.
- * Every claimer is a thread that waits in store_claim; a round adds one submission and waits for who returns with it.
- * `wakes` counts returns from store_claim, with something or without: one a round is what is aimed at.
+ * bench_queue_idle: how soon a submission wakes an idle claimer, and how many others, with one claimer and with many.
+ *
+ * Every claimer is a thread that waits in store_claim.  A round adds one submission and waits until a claimer returns
+ * with it.  `wakes` counts the returns from store_claim, with or without a submission; the aim is one a round.
  */
 #include "bench_queue.h"
 
@@ -18,7 +19,7 @@
 
 struct crowd {
     struct store *store;
-    _Atomic uint64_t returned_us; /* when somebody returned with the submission of this round */
+    _Atomic uint64_t returned_us; /* when a claimer returned with the submission of this round */
     _Atomic uint64_t finished, wakes;
     _Atomic bool is_ending;
 };
@@ -65,7 +66,7 @@ static int by_size(const void *left, const void *right)
     return a < b ? -1 : a > b;
 }
 
-/* From before the add to the claim's return; 5 ms later the next, when the one that worked sleeps again. */
+/* Measures from before the add to the return of the claim.  The next round is 5 ms later, when all wait again. */
 static uint64_t one_round(struct crowd *crowd, uint64_t round)
 {
     struct timespec nap = { 0, 5000000 };
@@ -87,7 +88,7 @@ static void start_crowd(struct crowd *crowd, struct idler idlers[], size_t len)
 {
     pthread_attr_t small;
     struct rlimit files;
-    /* A connection and a descriptor to be woken by, each. */
+    /* Each needs a connection and an eventfd. */
     if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
         files.rlim_cur = files.rlim_max;
         (void)setrlimit(RLIMIT_NOFILE, &files);
@@ -101,7 +102,7 @@ static void start_crowd(struct crowd *crowd, struct idler idlers[], size_t len)
     }
     (void)pthread_attr_destroy(&small);
     struct timespec nap = { 0, 500000000 };
-    (void)nanosleep(&nap, NULL); /* until they sleep */
+    (void)nanosleep(&nap, NULL); /* until they wait */
 }
 
 void bench_idle(struct store *store, struct bench_floor *base, size_t claimers, size_t rounds)
@@ -121,7 +122,7 @@ void bench_idle(struct store *store, struct bench_floor *base, size_t claimers, 
     uint64_t wakes = atomic_load(&crowd.wakes);
     atomic_store(&crowd.is_ending, true);
     for (size_t i = 0; i < claimers; i++) {
-        store_wake(store); /* again and again: who was just on the way back to sleep hears the next */
+        store_wake(store); /* repeatedly: a claimer that was about to wait again gets the next one */
         (void)pthread_join(idlers[i].thread, NULL);
     }
     qsort(took, rounds, sizeof *took, by_size);
