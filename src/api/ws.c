@@ -6,8 +6,8 @@
  * seconds.  A read may be older than a change that arrived meanwhile, so a read never moves a state backwards.  The end
  * of the submission also ends the subscription.
  *
- * Everything here runs on the WebSocket thread, except on_changed and on_got, which the store's threads call and which
- * post events to it.
+ * Threads: ws_connect runs on the HTTP thread, on_changed and on_got on threads of the store, everything else on the
+ * WebSocket thread.
  */
 #include "api/ws.h"
 
