@@ -1,4 +1,4 @@
-/* sync: see the header. */
+/* sync: pthread calls, checked. */
 #include "base/sync.h"
 
 #include <assert.h>

@@ -6,7 +6,7 @@
  *   - Every thread has a name (thread_start), which `top -H`, gdb and /proc/PID/task/TID/comm show.
  *   - Retries back off exponentially with jitter, so that a fleet does not act in step (backoff_ms).
  *
- * An error of these calls (a mutex that is not one, a lock taken twice) is a bug of ours: it aborts.
+ * An error of these calls, such as a lock taken twice, is a programming error: the process aborts.
  */
 #pragma once
 #include <pthread.h>
@@ -35,18 +35,16 @@ static inline void sync_unlock(pthread_mutex_t **mutex)
     __attribute__((cleanup(sync_unlock), unused)) pthread_mutex_t *SYNC_JOIN(lock_guard_, __LINE__) = sync_lock(mutex)
 
 void cond_init(pthread_cond_t *cond);
-/* These three with the mutex held, as pthread_cond_wait(3) has it; a wake-up may be spurious. */
+/* The next three are called with the mutex held, as pthread_cond_wait(3); a wake-up may be spurious. */
 void cond_wait(pthread_cond_t *cond, pthread_mutex_t *mutex);
-/* False where `wait_us` went by without a wake-up. */
+/* Returns false if `wait_us` passed without a wake-up. */
 bool cond_wait_for(pthread_cond_t *cond, pthread_mutex_t *mutex, uint64_t wait_us);
-/* False where the deadline (sync_now_us) has passed without a wake-up. */
+/* Returns false if the deadline (of sync_now_us) passed without a wake-up. */
 bool cond_wait_until(pthread_cond_t *cond, pthread_mutex_t *mutex, uint64_t deadline_us);
 void cond_signal(pthread_cond_t *cond);
 void cond_broadcast(pthread_cond_t *cond);
 
-/*
- * Microseconds of CLOCK_MONOTONIC, also where tests replace the clock of clock.h: a thread sleeps real time.
- */
+/* Microseconds of CLOCK_MONOTONIC.  Tests do not replace this clock, unlike that of clock.h: threads sleep real time. */
 uint64_t sync_now_us(void);
 
 /*
@@ -57,8 +55,8 @@ uint64_t backoff_ms(uint32_t failures, uint64_t min_ms, uint64_t max_ms);
 /* Between half of `ms` and all of it, at random. */
 uint64_t jitter_ms(uint64_t ms);
 
-/* `name` has at most 15 characters, the kernel's limit.  -1 with ERROR_SETUP where the system has no thread left. */
+/* `name` has at most 15 characters, the kernel's limit.  Returns -1 with ERROR_SETUP if the system cannot start a thread. */
 int thread_start(pthread_t *thread, const char *name, void *(*main)(void *context), void *context, struct error *err);
-/* For threads without which the process cannot work: logs and aborts where thread_start would fail. */
+/* For threads that the process needs: logs and aborts where thread_start would fail. */
 void thread_start_or_abort(pthread_t *thread, const char *name, void *(*main)(void *context), void *context);
 void thread_join(pthread_t thread);

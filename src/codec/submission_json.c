@@ -8,8 +8,8 @@
  * "limits" has a number for each line of LIMITS_LIST, in its order and in the units of its fields.
  *
  * BYTES is a string if the bytes are UTF-8 (which may contain NUL), else {"b64":"..."}.  "fresh" and "cache" are
- * written only if they are true.  A test omits what is empty or false, and limits equal to those of the test before, as most
- * are in a large batch.
+ * written only if they are true.  A test omits what is empty or false, and limits equal to those of the test before:
+ * in a large batch most are.
  */
 #include "codec/submission_json.h"
 

@@ -128,8 +128,6 @@ static _Noreturn void become_launcher(int file, int control, const struct sandbo
     _exit(127);
 }
 
-/* ---- requests ---- */
-
 /* 0; -1 if the reply reports a failure; -2 if none arrived.  *ret_fd is the descriptor sent along, or -1. */
 static int receive_reply(int control, struct control_reply *reply, int *ret_fd, struct error *err)
 {
@@ -189,7 +187,7 @@ int sandbox_start(const struct sandbox_settings *settings, struct sandbox **ret,
     if (receive_reply(sandbox->control, &hello, &none, err) < 0) {
         err->kind = ERROR_SETUP;
         sandbox_stop(sandbox);
-        return error_within(err, "start the sandbox");
+        return -1;
     }
     sandbox->cgroup_version = hello.value;
     sandbox->is_native = isolate[0] == '\0';
@@ -197,6 +195,8 @@ int sandbox_start(const struct sandbox_settings *settings, struct sandbox **ret,
     *ret = sandbox;
     return 0;
 }
+
+/* ---- requests ---- */
 
 /*
  * Sends one request and waits for its reply.  Returns 1 if a HELLO arrives instead: the launcher was restarted and has
