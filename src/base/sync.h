@@ -44,7 +44,7 @@ bool cond_wait_until(pthread_cond_t *cond, pthread_mutex_t *mutex, uint64_t dead
 void cond_signal(pthread_cond_t *cond);
 void cond_broadcast(pthread_cond_t *cond);
 
-/* Microseconds of CLOCK_MONOTONIC.  Tests do not replace this clock, unlike that of clock.h: threads sleep real time. */
+/* Microseconds of CLOCK_MONOTONIC.  Unlike that of clock.h, tests cannot replace this clock: threads sleep real time. */
 uint64_t sync_now_us(void);
 
 /*
