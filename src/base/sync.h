@@ -44,7 +44,7 @@ bool cond_wait_until(pthread_cond_t *cond, pthread_mutex_t *mutex, uint64_t dead
 void cond_signal(pthread_cond_t *cond);
 void cond_broadcast(pthread_cond_t *cond);
 
-/* Microseconds of CLOCK_MONOTONIC.  Unlike that of clock.h, tests cannot replace this clock: threads sleep real time. */
+/* Microseconds of CLOCK_MONOTONIC.  Unlike the clock of clock.h, it cannot be faked: threads sleep real time. */
 uint64_t sync_now_us(void);
 
 /*
@@ -55,7 +55,7 @@ uint64_t backoff_ms(uint32_t failures, uint64_t min_ms, uint64_t max_ms);
 /* Between half of `ms` and all of it, at random. */
 uint64_t jitter_ms(uint64_t ms);
 
-/* `name` has at most 15 characters, the kernel's limit.  Returns -1 with ERROR_SETUP if the system cannot start a thread. */
+/* `name` has at most 15 characters, the kernel's limit.  Returns -1 with ERROR_SETUP if no thread can be started. */
 int thread_start(pthread_t *thread, const char *name, void *(*main)(void *context), void *context, struct error *err);
 /* For threads that the process needs: logs and aborts where thread_start would fail. */
 void thread_start_or_abort(pthread_t *thread, const char *name, void *(*main)(void *context), void *context);
