@@ -1,10 +1,10 @@
 /*
  * bench_queue: measures the stores: bench_queue sqlite:FILE | redis://HOST:PORT [--quick]
  *
- * A number of submissions waits and a number of workers is registered.  Batches are added, claimed and finished in turn,
- * so the depth stays constant, and each of the three is timed separately.  Its floor is measured in the same loop, so
- * that other load on the machine affects both alike.  The floor is, for Redis, the same commands in one pipeline without
- * a script; for SQLite, the same rows in bare tables with one commit (bench_queue_floor.c).
+ * A number of submissions waits and a number of workers is registered.  Batches are added, claimed and finished in
+ * turn, so the depth stays constant, and each of the three is timed separately.  Its floor is measured in the same
+ * loop, so that other load on the machine affects both alike.  The floor is, for Redis, the same commands in one
+ * pipeline without a script; for SQLite, the same rows in bare tables with one commit (bench_queue_floor.c).
  *
  * First with 1,000 waiting and 10 workers, then with 1,000,000 and 1,000 (--quick: 100,000).  The last column is the
  * slowdown between the two.  It compares the ratios to the floors, which do not depend on what waits, so that a busier

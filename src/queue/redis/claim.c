@@ -254,35 +254,24 @@ static enum redis_block_result block_once(struct redis_store *store, struct redi
     return result;
 }
 
-static int claim_or_wait(struct redis_store *store, struct redis_claim_conn *conn, struct redis_claim_request *request,
-                         uint64_t deadline_ms, size_t *ret_len, struct error *err)
+/* Waits until the deadline (BLOCK_TIMEOUT), redis_wake (BLOCK_INTERRUPTED), or a reason to claim (BLOCK_WAKEUP). */
+static enum redis_block_result wait_for_wakeup(struct redis_store *store, struct redis_claim_conn *conn,
+                                               struct redis_claim_request *request, uint64_t deadline_ms,
+                                               struct error *err)
 {
-    size_t len = 0;
-    while (true) {
-        if (redis_claim_now(store, conn, request, &len, err) < 0)
-            return -1;
-        request->woken_queue[0] = '\0';
-        enum redis_block_result result = BLOCK_TIMEOUT;
-        while (len == 0 && result == BLOCK_TIMEOUT && conn->connection != NULL && request->queues_len > 0) {
-            uint64_t now = redis_now_ms();
-            if (now >= deadline_ms)
-                break;
-            if (!redis_claim_wait_begin(store, conn)) {
-                result = BLOCK_INTERRUPTED;
-                break;
-            }
-            uint64_t left = deadline_ms - now;
-            result = block_once(store, conn, request, left < SLICE_MS ? left : SLICE_MS, err);
-            redis_claim_wait_end(store, conn);
-        }
-        if (result == BLOCK_FAILED)
-            return -1;
-        if (len > 0 || result == BLOCK_INTERRUPTED || (result == BLOCK_TIMEOUT && redis_now_ms() >= deadline_ms) ||
-            request->queues_len == 0)
-            break;
+    enum redis_block_result result = BLOCK_TIMEOUT;
+    while (result == BLOCK_TIMEOUT) {
+        uint64_t now = redis_now_ms(), left = deadline_ms - now;
+        if (now >= deadline_ms)
+            return BLOCK_TIMEOUT;
+        if (conn->connection == NULL)
+            return BLOCK_WAKEUP; /* a claim connects again, or finds out why not */
+        if (!redis_claim_wait_begin(store, conn))
+            return BLOCK_INTERRUPTED;
+        result = block_once(store, conn, request, left < SLICE_MS ? left : SLICE_MS, err);
+        redis_claim_wait_end(store, conn);
     }
-    *ret_len = len;
-    return 0;
+    return result;
 }
 
 int redis_claim(struct store *base, const struct store_worker *worker, size_t max, uint32_t wait_ms,
@@ -291,15 +280,25 @@ int redis_claim(struct store *base, const struct store_worker *worker, size_t ma
     struct redis_store *store = redis_of(base);
     struct redis_claim_request request = { .worker = worker, .max = max, .ret_claims = ret_claims };
     struct redis_claim_conn *conn = NULL;
+    uint64_t deadline_ms = redis_now_ms() + wait_ms;
     while (worker->queues[request.queues_len] != NULL)
         request.queues_len++;
-    if (max == 0) {
-        *ret_len = 0;
+    *ret_len = 0;
+    if (max == 0)
         return 0;
-    }
     if (redis_claim_conn_take(store, &conn, err) < 0)
         return -1;
-    int result = claim_or_wait(store, conn, &request, redis_now_ms() + wait_ms, ret_len, err);
+    enum redis_block_result result = BLOCK_WAKEUP;
+    while (result == BLOCK_WAKEUP) {
+        if (redis_claim_now(store, conn, &request, ret_len, err) < 0) {
+            result = BLOCK_FAILED;
+            break;
+        }
+        if (*ret_len > 0 || request.queues_len == 0)
+            break;
+        request.woken_queue[0] = '\0';
+        result = wait_for_wakeup(store, conn, &request, deadline_ms, err);
+    }
     redis_claim_conn_give(store, conn);
-    return result;
+    return result == BLOCK_FAILED ? -1 : 0;
 }
