@@ -1,9 +1,9 @@
-# keys: the keys that another distribution's archive is signed with.  Sourced by layer.sh, and by sh from tools/.
+# keys: the keys that sign another distribution's archive.  Sourced by layer.sh, and by sh from tools/.
 # shellcheck shell=sh
 
-# ubuntu_keys FOLDER [MIRROR]: FOLDER/ubuntu-archive-keyring.gpg, from MIRROR of Debian's.  Debian 12 has no package of
-# Ubuntu's keys.  Debian 13 has, so it is Debian's own keys, which are here, that vouch for them; nothing of it is
-# installed.  What apt says goes to FOLDER/keys.log.
+# ubuntu_keys FOLDER [MIRROR]: makes FOLDER/ubuntu-archive-keyring.gpg, from MIRROR of Debian.  Debian 12 has no package
+# of Ubuntu's keys, Debian 13 has one.  Debian's keys, which this machine has, verify that package; it is not installed.
+# apt's output goes to FOLDER/keys.log.
 ubuntu_keys()
 {
     [ ! -s "$1/ubuntu-archive-keyring.gpg" ] || return 0

@@ -1,13 +1,13 @@
 # shellcheck shell=bash disable=SC2154 # images, mirror and began are evalx-images', which sources this
-# layer: how a base and a layer are built, stripped, measured and checked.  Sourced by evalx-images.
+# layer: builds, strips, measures and checks bases and layers.  Sourced by evalx-images.
 
-# Of a distribution, what no program needs: documentation, other languages' messages, what only a desktop shows.
-# dpkg leaves it out from the start; what scripts of packages make all the same is removed at the end.
+# What no program needs: documentation, translations, files for desktops.  dpkg does not unpack it; what scripts of
+# packages create nevertheless is removed at the end.
 useless="usr/share/doc usr/share/man usr/share/info usr/share/locale usr/share/lintian usr/share/bug usr/share/doc-base
     usr/share/menu usr/share/applications usr/share/bash-completion usr/share/zsh usr/share/fish usr/share/gdb
     usr/share/pixmaps usr/share/icons usr/share/help usr/share/gtk-doc usr/share/omf usr/share/linda
     usr/share/vim usr/share/emacs/site-lisp usr/share/common-licenses"
-# What belongs to the running of a machine; evalx puts nothing of it into a run (image.c, `never`).
+# Files for running a machine.  evalx keeps them out of every run (src/sandboxd/rootfs.c, `never`).
 machine="boot dev home media mnt opt/evalx proc root run srv sys tmp var/cache var/log var/tmp var/spool var/mail
     var/backups var/lib/apt var/lib/systemd var/lib/pam lib/systemd usr/lib/systemd etc/systemd etc/init.d etc/cron.d
     etc/cron.daily etc/cron.weekly etc/logrotate.d etc/pam.d etc/security etc/skel etc/default etc/fstab etc/hostname
@@ -28,15 +28,15 @@ is_ubuntu()
     esac
 }
 
-# machine_mirror Debian|Ubuntu PATTERN: where this machine has that distribution's packages from.
+# machine_mirror Debian|Ubuntu PATTERN: this machine's mirror of that distribution.
 machine_mirror()
 {
-    # shellcheck disable=SC2016 # the fields are apt's
+    # shellcheck disable=SC2016 # apt expands the fields
     apt-get indextargets --format '$(ORIGIN) $(REPO_URI)' 'Created-By: Packages' | sort -u |
         awk -v origin="$1" -v pattern="$2" '$1 == origin && $2 ~ pattern && !n++ { sub(/\/$/, "", $2); print $2 }'
 }
 
-# given_mirror Debian|Ubuntu: what --mirror said for it.  A mirror's path ends in "ubuntu" where it is one of Ubuntu.
+# given_mirror Debian|Ubuntu: the mirror from --mirror.  The path of a mirror of Ubuntu ends in "ubuntu".
 given_mirror()
 {
     local url
@@ -49,7 +49,7 @@ given_mirror()
     done
 }
 
-# Lines for sources.list, with the fixes that came after the release.
+# Lines for sources.list, with the fixes after the release.
 sources_of()
 {
     local suite=$1 at origin=Debian fixes=
@@ -70,19 +70,19 @@ sources_of()
     sid | unstable | testing | experimental) ;;
     *)
         echo "deb $at $suite-updates main"
-        # Debian keeps its security fixes beside the main archive, and so do its mirrors.
+        # Security fixes are beside the main archive, also on mirrors.
         echo "deb ${fixes:-${at%/debian}/debian-security} $suite-security main"
         ;;
     esac
 }
 
-# The key that a suite's archive is signed with, where apt here does not trust it already; or nothing.
+# The key that signs a suite's archive; nothing if apt trusts it already.
 keyring_of()
 {
     local key=/usr/share/keyrings/ubuntu-archive-keyring.gpg at
     local debian=/usr/share/keyrings/debian-archive-keyring.gpg
     if ! is_ubuntu "$1"; then
-        # Ubuntu's package of Debian's keys puts them there, and does not make apt trust them.
+        # Ubuntu's package of Debian's keys installs them here without making apt trust them.
         [ ! -f $debian ] || echo $debian
         return
     fi
@@ -94,7 +94,7 @@ keyring_of()
     echo "$key"
 }
 
-# How this machine reaches its mirror (proxies, trust) holds in the images' roots as well.
+# The images' roots reach the mirror the way this machine does (proxies, trust).
 apt_options()
 {
     apt-config dump | grep -E '^Acquire::(https?::|Check-|Retries|AllowInsecure)' | grep -v '""' || true
@@ -107,7 +107,7 @@ base_layer()
     [ ! -f "$images/.build/$1.base" ] || cat "$images/.build/$1.base"
 }
 
-# A base that is there has the mirror it was made from; one that was named since takes its place.
+# An existing base knows the mirror it was made from; a mirror given since then replaces it.
 base_sources()
 {
     local sources origin=Debian
@@ -115,10 +115,10 @@ base_sources()
     [ -n "$(given_mirror $origin)" ] || return 0
     sources=$(sources_of "$1")
     [ "$sources" != "$(cat "$2/etc/apt/sources.list" 2>/dev/null)" ] || return 0
-    say "base of $1: packages come from $(given_mirror $origin) now"
+    say "base of $1: packages now come from $(given_mirror $origin)"
     printf '%s\n' "$sources" >"$2/etc/apt/sources.list"
     [ ! -f /etc/resolv.conf ] || cat /etc/resolv.conf >"$2/etc/resolv.conf"
-    apt_in "$2" update >&2 || fail "the base of $1: that mirror cannot be used (above: why)"
+    apt_in "$2" update >&2 || fail "the base of $1: that mirror cannot be used (reason above)"
 }
 
 base_build()
@@ -144,21 +144,21 @@ base_build()
         options+=("--aptopt=$path")
     done < <(apt_options)
     sources=$(sources_of "$suite")
-    # Ubuntu's minimal root has no apt.
+    # Ubuntu's minimal root lacks apt.
     mmdebstrap --quiet --mode=root --variant=minbase --include=apt --dpkgopt=force-unsafe-io \
         "${options[@]}" --aptopt='Acquire::Languages "none"' --skip=cleanup/apt "$suite" "$root.new" - <<<"$sources" ||
-        fail "the base of $suite could not be made (above: why; is its archive reachable, its key installed?)"
-    printf '#!/bin/sh\nexit 101\n' >"$root.new/usr/sbin/policy-rc.d" # no service is started
+        fail "the base of $suite could not be made (reason above; is the archive reachable and its key installed?)"
+    printf '#!/bin/sh\nexit 101\n' >"$root.new/usr/sbin/policy-rc.d" # packages must not start services
     chmod 0755 "$root.new/usr/sbin/policy-rc.d"
-    mkdir -p "$root.new"/usr/share/man/man{1,2,3,4,5,6,7,8} # alternatives of packages put links there
-    apt_in "$root.new" check >/dev/null # writes apt's index down once for all layers
+    mkdir -p "$root.new"/usr/share/man/man{1,2,3,4,5,6,7,8} # update-alternatives puts links there
+    apt_in "$root.new" check >/dev/null # creates apt's index once for all layers
 
     stamp=$(date -u +%Y%m%d%H%M%S)
     rm -rf --one-file-system "$images/.build/base.new"
     cp -a --reflink=auto "$root.new" "$images/.build/base.new"
     strip_base "$images/.build/base.new"
     mv "$images/.build/base.new" "$images/.layers/${suite}_$stamp"
-    # Root and layer belong together: ended between here and the last line, none of both counts.
+    # Root and layer belong together: if the script ends between here and the last line, neither counts.
     rm -f "$images/.build/$suite.base"
     rm -rf --one-file-system "$root"
     mv "$root.new" "$root"
@@ -185,7 +185,8 @@ strip_base()
     printf 'passwd: files\ngroup: files\nhosts: files\n' >"$root/etc/nsswitch.conf"
 }
 
-# Holds for each layer: nothing that runs a machine, no device, no file with more rights than its caller.
+# Removes files for running a machine, setuid and setgid files, devices and sockets.  All else belongs to root and is
+# writable by nobody else.
 strip_layer()
 {
     local root=$1 path
@@ -203,7 +204,7 @@ strip_layer()
 
 # ---- a layer ----
 
-# need_disk BYTES WHAT [BESIDES]: BESIDES is what is needed too, and how much it is cannot be known before.
+# need_disk BYTES WHAT [BESIDES]: BESIDES names what is needed in addition and cannot be measured ahead.
 need_disk()
 {
     local have needs=()
@@ -211,11 +212,11 @@ need_disk()
     [ "$1" -eq 0 ] || needs+=("up to $(numfmt --to=iec "$1")")
     [ -z "${3:-}" ] || needs+=("$3")
     [ ${#needs[@]} -gt 0 ] || needs=(nothing)
-    say "$2: needs ${needs[0]}${needs[1]:+ and ${needs[1]}}, $(numfmt --to=iec "$have") are free"
-    [ "$1" -le "$have" ] || fail "$2: not enough room in $images"
+    say "$2: needs ${needs[0]}${needs[1]:+ and ${needs[1]}}, $(numfmt --to=iec "$have") free"
+    [ "$1" -le "$have" ] || fail "$2: not enough space in $images"
 }
 
-# in_root FOLDER COMMAND...: as root, in namespaces of its own, so that nothing it mounts or starts stays.
+# in_root FOLDER COMMAND...: as root, in new namespaces, so that nothing it mounts or starts remains.
 in_root()
 {
     local root=$1
@@ -244,14 +245,14 @@ layer_build()
     mkdir -p "$work/root" "$work/upper" "$work/work" "$images/.build/archives/partial"
     mount -t overlay evalx-images "$work/root" \
         -o "lowerdir=$lower,upperdir=$work/upper,workdir=$work/work,index=off,metacopy=off,redirect_dir=off" ||
-        fail "$images: no overlay can be mounted there (is it one itself? use a volume)"
-    # shellcheck disable=SC2064 # now
+        fail "$images: cannot mount an overlay there (is it an overlay itself? use a volume)"
+    # shellcheck disable=SC2064 # expanded now
     trap "umount -R '$work/root' 2>/dev/null || true" EXIT
     mkdir -p "$work/root/var/cache/apt/archives"
     mount --bind "$images/.build/archives" "$work/root/var/cache/apt/archives"
     [ ! -f /etc/resolv.conf ] || cat /etc/resolv.conf >"$work/root/etc/resolv.conf"
 
-    # The base brought the lists of packages; older ones name packages that the archive may have replaced.
+    # The package lists come from the base; old lists may name packages that the archive has replaced.
     if [ -z "$(find "$work/root/var/lib/apt/lists" -name '*Packages*' -mtime -1 2>/dev/null)" ]; then
         logged "$name" apt_in "$work/root" update
     fi
@@ -275,12 +276,12 @@ logged()
     shift
     if ! "$@" >>"$images/.build/$name.log" 2>&1; then
         tail -n 25 "$images/.build/$name.log" >&2
-        fail "$name could not be built (all of it: $images/.build/$name.log)"
+        fail "$name could not be built (full log: $images/.build/$name.log)"
     fi
 }
 
-# What apt says that it will fetch and unpack, and does not do yet (beside apt_in's -y, --assume-no alone would not stop
-# it); what npm brings is not known before.
+# The sizes that apt would fetch and unpack, without doing so.  (After the -y of apt_in, --assume-no alone would not
+# stop it.)  The size of npm packages is unknown before.
 bytes_needed()
 {
     local packages
@@ -297,7 +298,7 @@ bytes_needed()
         END { printf "%d\n", sum }'
 }
 
-# The package database and the users go beside the layer: what is built on it needs them, a run does not.
+# The package database and the users are kept beside the layer: images built on it need them, runs do not.
 keep_state()
 {
     local upper=$1 state=$2 path
@@ -338,7 +339,7 @@ install_into()
     done <<<"$(wanted "$name" setup)"
 }
 
-# The packages above the base, those of the layers below it too.
+# The packages above the base, including those of the layers below.
 layer_packages()
 {
     local name=$1 state=$images/.build/state/$1 below
@@ -365,7 +366,7 @@ packages_in()
           if (installed) print name, version, size "K" }' "$1" | sort
 }
 
-# Every path with its type, mode, and what it holds or where it leads.
+# Every path with its type, mode, and content or link target.
 layer_sum()
 {
     local layer=$images/.layers/$1
@@ -385,7 +386,7 @@ layer_facts()
     echo "sha256 $(layer_sum "$1")"
 }
 
-# layer_problems LAYER SHA256: prints what is wrong and ends with 1, or nothing and 0.
+# layer_problems LAYER SHA256: prints problems and returns 1, or prints nothing and returns 0.
 layer_problems()
 {
     local layer=$images/.layers/$1 found

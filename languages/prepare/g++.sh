@@ -7,8 +7,8 @@ for word; do
 done
 
 # g++ instantiates the templates that inline functions of a header use at the end of each program.  For bits/stdc++.h
-# that takes half of the compile time.  This plugin instantiates them while the header is compiled; programs are compiled
-# without it.  docs/notes/PERFORMANCE.md describes its effect on programs.
+# that takes half of the compile time.  This plugin instantiates them while the header is compiled; g++ compiles
+# programs without it.  docs/notes/PERFORMANCE.md describes its effect on programs.
 plugin=
 include=$($compiler -print-file-name=plugin)/include
 templates=${EVALX_CPP_TEMPLATES:-1}

@@ -2,7 +2,7 @@
  * rootfs: see the header.  The work is done by a child process, the builder, which exits when the namespace is
  * complete.
  *
- * Sources (base/image_layers.h) are opened before anything is mounted, never through a symbolic link below
+ * Sources (sandbox/image_layers.h) are opened before anything is mounted, never through a symbolic link below
  * the images folder, and mounted by descriptor, so that no path is resolved twice.
  */
 #include "sandboxd/rootfs.h"

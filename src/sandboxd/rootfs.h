@@ -13,7 +13,7 @@
  *   /prepared                    what `evalx prepare` made for the image, if anything; read-only, nosuid, nodev
  *
  * "host" is this machine's own /usr with a few files of /etc.  Any other name is a folder below the images folder, or a
- * file there that lists the layers of the image (base/image_layers.h).
+ * file there that lists the layers of the image (sandbox/image_layers.h).
  */
 #pragma once
 #include "base/error.h"

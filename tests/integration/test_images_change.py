@@ -116,7 +116,7 @@ def test_an_image_that_stands_on_another_brings_only_what_is_new(images):
     assert layers(images, "upon")[:-1] == layers(images, "tiny")
     assert not os.path.exists(layer(images, "upon") + "/usr/bin/lua5.4")
     done = tool(images, "remove", "tiny")
-    assert done.returncode == 1 and "image upon stands on tiny" in done.stderr
+    assert done.returncode == 1 and "image upon is based on tiny" in done.stderr
     assert works(images, "tiny", "upon")
 
 
@@ -214,7 +214,7 @@ def test_two_builds_at_once_take_turns(images):
     time.sleep(0.1)
     said = [process.communicate()[0] for process in both]
     assert [process.returncode for process in both] == [0, 0], said
-    assert any("another evalx-images is at work here; waiting" in text for text in said)
+    assert any("another evalx-images is running here; waiting" in text for text in said)
     done = tool(images, "build", "upon")
     assert done.returncode == 0, done.stdout + done.stderr
     assert works(images, "tiny", "upon") and tool(images, "verify").returncode == 0

@@ -113,7 +113,7 @@ with_languages()
     begin=$(date +%s)
     to_the_end "$provision" "a program in the sandbox gave the right answer"
     say "build_ami.sh took $(($(date +%s) - begin)) s"
-    to_the_end "evalx-images list && evalx-images verify" "as its manifest says"
+    to_the_end "evalx-images list && evalx-images verify" "matches its manifest"
     grep -v ' not built ' "$folder/output"
     begin=$(date +%s)
     enter "evalx languages verify"
