@@ -83,10 +83,10 @@ void claim_after_reaping(struct store *store, char ret_token[TOKEN_BYTES], uint3
 extern const struct CMUnitTest tests_sqlite_flush[];
 extern const size_t tests_sqlite_flush_len;
 extern const struct CMUnitTest tests_transitions[], tests_queue[], tests_wake[], tests_crash[], tests_redis[],
-    tests_sqlite[], tests_tls[], tests_heal[], tests_shards[], tests_clients[], tests_dead[], tests_shared[];
+    tests_sqlite[], tests_tls[], tests_heal[], tests_shards[], tests_clients[], tests_dead[], tests_shared_cache[];
 extern const size_t tests_transitions_len, tests_queue_len, tests_wake_len, tests_crash_len, tests_redis_len,
     tests_sqlite_len, tests_tls_len, tests_heal_len, tests_shards_len, tests_clients_len, tests_dead_len,
-    tests_shared_len;
+    tests_shared_cache_len;
 #define A_TEST(name)                                                                                                   \
     {                                                                                                                  \
 #name, name, fixture_fresh, NULL, NULL                                                                         \

@@ -1,4 +1,4 @@
-/* shared: the shared cache of queue/shared_cache.h. */
+/* shared_cache: the cache of queue/shared_cache.h. */
 #include "store_fixture.h"
 
 #include <stdio.h>
@@ -72,8 +72,8 @@ static void the_least_recently_used_are_evicted_first(void **state)
     store_close(store);
 }
 
-const struct CMUnitTest tests_shared[] = {
+const struct CMUnitTest tests_shared_cache[] = {
     A_TEST(a_shared_entry_is_found_or_gone),
     A_TEST(the_least_recently_used_are_evicted_first),
 };
-const size_t tests_shared_len = sizeof tests_shared / sizeof *tests_shared;
+const size_t tests_shared_cache_len = sizeof tests_shared_cache / sizeof *tests_shared_cache;
