@@ -48,7 +48,7 @@ static void abandon(struct worker *worker, const struct store_lease *lease)
 {
     for (struct job *job = worker->jobs; job != NULL; job = job->next)
         if (job->attempt == lease->attempt && strcmp(job->token, lease->token) == 0) {
-            /* A reporter may have just finished the job, which ends the lease as well.  So no warning is logged then. */
+            /* A reporter may just have finished the job, which ends the lease as well: then nothing is logged. */
             if (job->end != JOB_ABANDON && !job->with_reporter)
                 log_warn("submission %s, attempt %" PRIu32 ": %s", job->token, job->attempt,
                          lease->state == LEASE_LOST ? "lease lost" : "cancelled");
