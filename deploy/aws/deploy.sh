@@ -133,7 +133,7 @@ output()
 # Prices of prices.txt (dollars an hour, or a month where the line says so), 730 hours a month.
 cost()
 {
-    languages=$(cat "$root"/languages/*.conf | grep -c '^\[language\]\|^\[version ')
+    languages=$(cat "$root"/languages/*.conf 2>/dev/null | grep -c '^\[language\]\|^\[version ' || true)
     settings | awk -F= -v prices="$here/prices.txt" -v languages=$((languages + 1)) '
         BEGIN {
             while ((getline line < prices) > 0)

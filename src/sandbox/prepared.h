@@ -4,9 +4,9 @@
  *
  * `evalx prepare` runs the [prepare] script of a language file in a box (languages/README.md).  It keeps what the
  * script leaves in /box as IMAGES/.prepared/IMAGE/ID-FINGERPRINT, owned by root and read-only.  Boxes of the image
- * see it as /prepared/ID-FINGERPRINT.  The fingerprint covers the script, its compile command and environment, and the size and
- * time of each file in `depends`.  An upgraded compiler thus has another fingerprint, for which no folder exists; words
- * with {prepared} are then left out of the commands.  Every language works unprepared.
+ * see it as /prepared/ID-FINGERPRINT.  The fingerprint covers the script, its compile command, environment and
+ * setting, and the size and time of each file in `depends`.  An upgraded compiler thus has another fingerprint, for
+ * which no folder exists; words with {prepared} are then left out of the commands.  Every language works unprepared.
  */
 #pragma once
 #include "model/language.h"
