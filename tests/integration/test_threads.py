@@ -22,12 +22,12 @@ def table():
 
 
 def threads(pid):
-    """How many threads of each name a process has."""
+    """How many threads of each name a process has.  The main thread has the name of the binary, whatever that is."""
     found = {}
     for thread in os.listdir(f"/proc/{pid}/task"):
         try:
             with open(f"/proc/{pid}/task/{thread}/comm", encoding="ascii") as file:
-                name = re.sub(r"-\d+$", "-N", file.read().strip())
+                name = "evalx" if int(thread) == pid else re.sub(r"-\d+$", "-N", file.read().strip())
         except (FileNotFoundError, ProcessLookupError):
             continue  # it has ended meanwhile
         found[name] = found.get(name, 0) + 1
