@@ -49,13 +49,6 @@ static int write_program(struct buf *out, const struct program *program, struct 
     return buf_append_text(out, TEXT("]}"), err);
 }
 
-static bool limits_equal(const struct limits *a, const struct limits *b)
-{
-#define X(field, ...) &&a->field == b->field
-    return true LIMITS_LIST(X);
-#undef X
-}
-
 static int write_limits(struct buf *out, const struct limits *limits, struct error *err)
 {
     const uint64_t numbers[] = {

@@ -2,7 +2,7 @@
  * run: what one run of a program is given (files, class, limits) and what is measured of it (statistics).
  *
  * The sandbox's wire format, the product's model and its JSON share these types, so nothing is copied field by field.
- * There is nothing but types here: the unprivileged side and the root side both include this header.
+ * It holds only types and pure inline functions: the unprivileged side and the root side both include it.
  */
 #pragma once
 #include <stdbool.h>
@@ -71,6 +71,13 @@ struct limits {
     LIMITS_LIST(X)
 #undef X
 };
+
+static inline bool limits_equal(const struct limits *a, const struct limits *b)
+{
+#define X(field, ...) &&a->field == b->field
+    return true LIMITS_LIST(X);
+#undef X
+}
 
 /* Measured by the kernel and the sandbox; nothing here is reported by the program. */
 struct run_stats {

@@ -32,7 +32,7 @@ void prestart_spec_of(const struct slot_request *request, struct prestart_spec *
 bool prestart_spec_equal(const struct prestart_spec *a, const struct prestart_spec *b)
 {
     return a->is_set && b->is_set && a->words == b->words && a->variables == b->variables &&
-           a->strings_len == b->strings_len && memcmp(&a->limits, &b->limits, sizeof a->limits) == 0 &&
+           a->strings_len == b->strings_len && limits_equal(&a->limits, &b->limits) &&
            memcmp(a->source, b->source, sizeof a->source) == 0 && memcmp(a->strings, b->strings, a->strings_len) == 0;
 }
 
