@@ -1,6 +1,6 @@
 /*
- * fuzz: what every target shares.  A target is one function that takes bytes; libFuzzer calls it (with clang, when
- * the build is configured with -Dfuzz=true), and replay.c calls it with each file of the target's corpus, as a test.
+ * fuzz: shared by all targets.  A target is one function that takes bytes.  libFuzzer calls it (with clang, in a build
+ * with -Dfuzz=true), and as a test replay.c calls it with each file of the target's corpus.
  */
 #pragma once
 #include <assert.h>
@@ -13,6 +13,6 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len);
 
-/* Defaults, and the languages of this source tree; made at the first call. */
+/* The default configuration and the languages of this source tree; made at the first call. */
 const struct config *fuzz_config(void);
 const struct languages *fuzz_languages(void);

@@ -103,8 +103,7 @@ static void cache_executable(int archive, int folder)
     exec_cache_see(&cache, archive);
     uint64_t number = exec_cache_store(&cache, &image);
     if (number != 0) {
-        assert(fstatat(folder, EXEC_CACHE_NAME, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-               (uint64_t)st.st_size == cache.size);
+        assert(fstatat(folder, EXEC_CACHE_NAME, &st, AT_SYMLINK_NOFOLLOW) == 0 && (uint64_t)st.st_size == cache.size);
         assert(number == 1 && cache.size <= (uint64_t)size_of(archive) && strchr(cache.name, '/') == NULL);
         assert(archive_unpack_except(archive, folder, cache.name) >= 0);
     }

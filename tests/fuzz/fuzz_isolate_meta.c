@@ -1,6 +1,6 @@
 /*
- * isolate's meta file.  It is root's own, but what it says decides a verdict: whatever stands in it, a reading that
- * succeeds stays within its bounds, and a line more that it must refuse makes it fail.
+ * isolate's meta file.  Root writes it, but it decides a verdict.  Whatever it contains, accepted values are within their
+ * bounds, and one additional invalid line makes the parser fail.
  */
 #include "fuzz.h"
 

@@ -1,10 +1,11 @@
 /*
- * What a taken-over worker sends to the root side: a packet of any size with any descriptors on the slot's line.
- * It goes through a real socket.  What is let through must be what the slot relies on: words inside the request, each
- * ended, limits below the ceilings, streams where streams were asked for; and no descriptor may stay behind.
+ * A compromised worker's packets to a slot: any size and any descriptors, through a real socket.
  *
- * Input: a byte for the number of descriptors, one for their kinds, one that says whether the size is right, then the
- * request from its beginning (what is missing is zero).
+ * An accepted request has what the slot relies on: NUL-terminated words inside the request, limits below the ceilings,
+ * and streams as descriptors.  No descriptor may leak.
+ *
+ * Input: one byte for the number of descriptors, one for their kinds, one for whether the size is right, and then the
+ * request from its beginning.  Missing bytes are zero.
  */
 #include "fuzz.h"
 
@@ -30,7 +31,7 @@ static void make(void)
     if (is_made)
         return;
     is_made = true;
-    /* The standard streams are taken, so that what arrives is never one of them: the slot's are, too. */
+    /* Keep the standard streams open, as in a slot, so that no received descriptor becomes one of them. */
     while ((folder = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC)) >= 0 && folder <= STDERR_FILENO)
         continue;
     path_only = open("/proc/self/exe", O_PATH | O_CLOEXEC);

@@ -31,7 +31,7 @@ static void choose_seed(void)
     print_message("EVALX_SEED=%llu repeats this run\n", (unsigned long long)seed);
 }
 
-/* Bytes that are mostly text, with blanks, NUL, characters of every length, and broken ones. */
+/* Mostly text, with blanks, NUL, characters of every length, and ill-formed UTF-8. */
 static struct text random_bytes(char *at, size_t max)
 {
     static const char *const pieces[] = { "a",
