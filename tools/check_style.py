@@ -61,7 +61,8 @@ UNFINISHED = re.compile(r"\b(TO" r"DO|FIX" r"ME|XX" r"X|HA" r"CK)\b")
 OLD_IDENTIFIERS = re.compile(r"""(?x)
     (desk|clerk|crew|warden|claimer|finisher|asker|guardian|newcomer|intake)(_\w+)?
     | (HELD|SHELF|THRESHOLD|STAGE|BUNDLE|LANE|PLACE|PROOF)_\w+
-    | (held|shelf|threshold|stage|bundle|lane|ahead|warm|hub|proof|proofs|waits)_\w+ | \w+_(shelf|threshold|bundle|lane|lanes)
+    | (held|shelf|threshold|stage|bundle|lane|ahead|warm|hub|proof|proofs|waits)_\w+
+    | \w+_(shelf|threshold|bundle|lane|lanes)
     | box_(open|close|run|cancel|job|outcome|outcome_done) | was_warm | likely_warm
     | slot_(driver|native|isolate|facts) | refused_calls?(_\w+)? | sandbox_driver\w*
     | (host|cgroup|store|token|sqlite|redis)_place\w* | place_(open|field|element|end|start|name)
@@ -70,7 +71,8 @@ OLD_IDENTIFIERS = re.compile(r"""(?x)
     | keeper_(main|open|close|us) | watch_(tell|tell_end|open|close|add|remove) | wait_(new|go|forget|answer)
     | admit_operator | clone_onto_stack | unpack_but""")
 OLD_FILES = re.compile(r"(?x) (\w+_)? (desk|held|crew|claimer|finisher|warden|guardian|shelf|threshold|ahead|warm|stage"
-                       r"|walls|bundle|lanes|moves|asking|waiting|proof|admit|slot_driver|refused_calls)(_\w+)?\.(c|h|py|lua)")
+                       r"|walls|bundle|lanes|moves|asking|waiting|proof|admit|slot_driver|refused_calls)(_\w+)?"
+                       r"\.(c|h|py|lua)")
 TEXT_SUFFIXES = (".c", ".h", ".py", ".sh", ".md", ".build", ".conf", ".lua", ".txt", ".ini", ".json", ".yaml", ".yml")
 WELL_KNOWN = ("_init", "_done", "_free", "_close", "_name")
 LENGTH_SUFFIXES = (".c", ".h", ".py", ".sh")
@@ -146,7 +148,7 @@ def check_banned(path, text):
             continue
         if re.match(r"signal\s*\([^;]*,\s*SIG_(DFL|IGN)\)", code[match.start():]):
             continue  # without a handler it means the same everywhere
-        yield line_of(code, match.start()), "banned", f"{match.group(1)}() is banned (base/banned.h, docs/design/STYLE.md)"
+        yield line_of(code, match.start()), "banned", f"{match.group(1)}() is banned (base/banned.h, STYLE.md)"
 
 
 def check_includes(path, text):

@@ -71,7 +71,8 @@ layout()
 
 spelling()
 {
-    git ls-files | grep -Ev '^(LICENSE|languages/tests/|tests/sandbox/attacks/|tests/fuzz/corpus/)|\.svg$' | xargs codespell
+    git ls-files | grep -Ev '^(LICENSE|languages/tests/|tests/sandbox/attacks/|tests/fuzz/corpus/)|\.svg$' |
+        xargs codespell
 }
 
 pycheck()
