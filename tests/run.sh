@@ -117,7 +117,7 @@ standard | full)
     programs=$!
     start_lane lane_black_box
     black_box=$!
-    trap 'kill -TERM -- "-$programs" "-$black_box" 2>/dev/null; exit 143' INT TERM HUP
+    trap 'kill -s TERM -- "-$programs" "-$black_box" 2>/dev/null; exit 143' INT TERM HUP
     wait "$programs"
     wait "$black_box"
     ;;
