@@ -136,6 +136,9 @@ static int read_text(struct text text, const char *name, ini_entry_handler *hand
     struct reading reading = {
         .rest = text, .handler = handler, .wants_sections = wants_sections, .context = context, .err = err
     };
+    /* inih skips a byte order mark; the reader of sections would not recognise a [section] after one. */
+    if (text.len >= 3 && memcmp(text.at, "\xEF\xBB\xBF", 3) == 0)
+        reading.rest = (struct text){ text.at + 3, text.len - 3 };
     /* inih continues after a line it cannot parse.  If the handler failed before, its error is the one to report. */
     int line = ini_parse_stream(next_line, &reading, take_entry, &reading);
 
