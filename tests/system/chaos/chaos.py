@@ -119,7 +119,7 @@ class Host:
             elif verb == "drain":
                 manager.signal(process, signal.SIGTERM)
             else:
-                reached += supervisor.signal(process, signal.SIGKILL if verb == "kill" else signal.SIGSTOP, whom)
+                reached += manager.signal(process, signal.SIGKILL if verb == "kill" else signal.SIGSTOP, whom)
         time.sleep(lasts)
         if verb == "stop":
             manager.resume(reached)
