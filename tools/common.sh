@@ -43,7 +43,7 @@ packages_build="gcc g++ libc6-dev meson ninja-build pkg-config python3 libmicroh
 packages_pytest="python3-pytest python3-pytest-xdist"
 packages_test="$packages_pytest mmdebstrap spin python3-hypothesis python3-websockets redis-server openssl iproute2
     util-linux mount ruby"
-packages_lint="shellcheck clang-tidy clang-format codespell git python3-pytest"
+packages_lint="python3-pyflakes shellcheck clang-tidy clang-format codespell git python3-pytest"
 
 packages_of()
 {

@@ -75,6 +75,12 @@ spelling()
         xargs codespell
 }
 
+# Undefined and unused names in Python.
+names()
+{
+    git ls-files '*.py' | grep -Ev '^(demo|languages|tests/sandbox/attacks)/' | xargs /usr/bin/python3 -m pyflakes
+}
+
 pycheck()
 {
     PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 -m pytest -q -p no:cacheprovider tests/tools
@@ -87,6 +93,7 @@ check "prose of documents and comments" /usr/bin/python3 tools/check_prose.py
 # shellcheck disable=SC2046 # a list of names without blanks
 check "shell scripts" shellcheck -x $(scripts)
 check "python files parse" compiles
+check "python names" names
 check "demo/batch.json belongs to its sources" /usr/bin/python3 tools/make_demo.py --check
 check "clang-tidy" tidy
 # After the build that clang-tidy needs: some tests run evalx.

@@ -267,12 +267,6 @@ def test_one_of_several_redis_dies(folder, leave_nothing):
 
 # ---- its name -----------------------------------------------------------------------------------------------------
 
-def write_hosts(path, address):
-    """In place: the file is bound over /etc/hosts of one process."""
-    with open(path, "r+", encoding="ascii") as file:
-        file.write(f"{address} redis.test\n".ljust(100))
-
-
 def start_by_name(folder, redis, leave_nothing):
     """An API server that knows Redis as redis.test, with a hosts file and a resolv.conf of its own; (server, hosts).
 

@@ -12,7 +12,6 @@ import pytest
 import websockets
 
 import harness
-import raw_http
 from raw_http import HOST, Socket, ask, get, post
 
 PYTHON = {"language": "python", "version": "3", "code": "print(int(input()) * 2)", "timeout": 5,

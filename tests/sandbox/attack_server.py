@@ -15,7 +15,7 @@ import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path.insert(0, os.path.join(ROOT, "tests"))
-from shared_host import SLOWNESS, UID_SPAN, free_port, free_uids  # noqa: E402
+from shared_host import UID_SPAN, free_port, free_uids  # noqa: E402
 
 DISK_MIB = 48
 HASTY_CPU_MS, HASTY_WALL_MS = 800, 1600

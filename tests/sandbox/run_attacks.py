@@ -33,11 +33,12 @@ import time
 import attack
 import attack_server
 import canaries
+from shared_host import SLOWNESS
 
 SLOTS = 2
 SETTLE_S = 4.0
 HOST_CHECK_AFTER_S = 0.3
-SLOW = max(1, math.ceil(attack_server.SLOWNESS))
+SLOW = max(1, math.ceil(SLOWNESS))
 GOOD = (("python", "print(sum(range(100)))", "4950\n"), ("bash", "echo $((6 * 7))", "42\n"),
         ("c", '#include <stdio.h>\nint main(void) { puts("good"); }', "good\n"),
         ("cpp", '#include <iostream>\nint main() { std::cout << "good\\n"; }', "good\n"),

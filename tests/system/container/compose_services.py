@@ -2,7 +2,6 @@
 
 Called by container.sh with the folder that holds its images.
 """
-import http.client
 import json
 import os
 import secrets
