@@ -134,19 +134,11 @@ int redis_finish(struct store *base, const char *worker, const char *token, uint
 {
     assert(submission_state_is_final(state));
     struct redis_store *store = redis_of(base);
-    auto_args struct redis_args args = { 0 };
     auto_reply redisReply *reply = NULL;
     char call[STORE_WORKER_BYTES + 16];
     (void)snprintf(call, sizeof call, "%u:%s", attempt, worker);
-    if (redis_args_init(&args, store, REDIS_FINISH, 6, err) < 0)
-        return -1;
-    redis_args_add(&args, text_of(token));
-    redis_args_add_number(&args, attempt);
-    redis_args_add_number(&args, (uint64_t)state);
-    redis_args_add(&args, result);
-    redis_args_add_number(&args, ttl_ms(store));
-    redis_args_add(&args, text_of(call));
-    if (redis_call(store, REDIS_FINISH, &args, REDIS_REPLY_INTEGER, &reply, err) < 0)
+    if (redis_run(store, REDIS_FINISH, REDIS_REPLY_INTEGER, &reply, err, "tnnbnt", token, (uint64_t)attempt,
+                  (uint64_t)state, result, ttl_ms(store), call) < 0)
         return -1;
     *ret_kept = reply->integer == 1;
     return 0;
@@ -154,29 +146,17 @@ int redis_finish(struct store *base, const char *worker, const char *token, uint
 
 int redis_release(struct store *base, const char *token, uint32_t attempt, struct error *err)
 {
-    struct redis_store *store = redis_of(base);
-    auto_args struct redis_args args = { 0 };
     auto_reply redisReply *reply = NULL;
-    if (redis_args_init(&args, store, REDIS_RELEASE, 2, err) < 0)
-        return -1;
-    redis_args_add(&args, text_of(token));
-    redis_args_add_number(&args, attempt);
-    return redis_call(store, REDIS_RELEASE, &args, REDIS_REPLY_INTEGER, &reply, err);
+    return redis_run(redis_of(base), REDIS_RELEASE, REDIS_REPLY_INTEGER, &reply, err, "tn", token, (uint64_t)attempt);
 }
 
 int redis_cancel(struct store *base, const char *token, bool *ret_cancelled, struct error *err)
 {
     struct redis_store *store = redis_of(base);
-    auto_args struct redis_args args = { 0 };
     auto_reply redisReply *reply = NULL;
     char call[TOKEN_BYTES];
     token_new(call);
-    if (redis_args_init(&args, store, REDIS_CANCEL, 3, err) < 0)
-        return -1;
-    redis_args_add(&args, text_of(token));
-    redis_args_add_number(&args, ttl_ms(store));
-    redis_args_add(&args, text_of(call));
-    if (redis_call(store, REDIS_CANCEL, &args, REDIS_REPLY_INTEGER, &reply, err) < 0)
+    if (redis_run(store, REDIS_CANCEL, REDIS_REPLY_INTEGER, &reply, err, "tnt", token, ttl_ms(store), call) < 0)
         return -1;
     *ret_cancelled = reply->integer == 1;
     return 0;
@@ -295,12 +275,8 @@ static void read_queues(const redisReply *queues, struct queue_depth *ret)
 int redis_depth(struct store *base, struct queue_depth *ret, struct error *err)
 {
     struct redis_store *store = redis_of(base);
-    auto_args struct redis_args args = { 0 };
     auto_reply redisReply *reply = NULL;
-    if (redis_args_init(&args, store, REDIS_DEPTH, 1, err) < 0)
-        return -1;
-    redis_args_add_number(&args, store->lease_ms);
-    if (redis_call(store, REDIS_DEPTH, &args, REDIS_REPLY_ARRAY, &reply, err) < 0)
+    if (redis_run(store, REDIS_DEPTH, REDIS_REPLY_ARRAY, &reply, err, "n", store->lease_ms) < 0)
         return -1;
     if (reply->elements != 7 || reply->element[0]->type != REDIS_REPLY_ARRAY ||
         reply->element[6]->type != REDIS_REPLY_ARRAY)
@@ -321,18 +297,11 @@ int redis_depth(struct store *base, struct queue_depth *ret, struct error *err)
 int redis_reap_expired(struct store *base, struct error *err)
 {
     struct redis_store *store = redis_of(base);
-    auto_args struct redis_args args = { 0 };
-    if (redis_args_init(&args, store, REDIS_REAP_EXPIRED, 5, err) < 0)
-        return -1;
-    redis_args_add_number(&args, store->attempts_max);
-    redis_args_add_number(&args, ttl_ms(store));
-    redis_args_add_number(&args, store->lease_ms);
-    redis_args_add_number(&args, REDIS_DEAD_MAX);
-    redis_args_add_number(&args, REDIS_DEAD_MS_MAX);
     bool more = true;
     while (more) { /* in parts, so that other calls get through in between */
         auto_reply redisReply *reply = NULL;
-        if (redis_call(store, REDIS_REAP_EXPIRED, &args, REDIS_REPLY_INTEGER, &reply, err) < 0)
+        if (redis_run(store, REDIS_REAP_EXPIRED, REDIS_REPLY_INTEGER, &reply, err, "nnnnn", store->attempts_max,
+                      ttl_ms(store), store->lease_ms, (uint64_t)REDIS_DEAD_MAX, (uint64_t)REDIS_DEAD_MS_MAX) < 0)
             return -1;
         more = reply->integer == 1;
     }
@@ -341,25 +310,16 @@ int redis_reap_expired(struct store *base, struct error *err)
 
 int redis_forget_worker(struct store *base, const char *name, struct error *err)
 {
-    struct redis_store *store = redis_of(base);
-    auto_args struct redis_args args = { 0 };
     auto_reply redisReply *reply = NULL;
-    if (redis_args_init(&args, store, REDIS_FORGET, 1, err) < 0)
-        return -1;
-    redis_args_add(&args, text_of(name));
-    return redis_call(store, REDIS_FORGET, &args, REDIS_REPLY_INTEGER, &reply, err);
+    return redis_run(redis_of(base), REDIS_FORGET, REDIS_REPLY_INTEGER, &reply, err, "t", name);
 }
 
 /* ---- the shared cache ---- */
 
 int redis_cache_get(struct store *base, const char *key, struct buf *ret, bool *ret_found, struct error *err)
 {
-    auto_args struct redis_args args = { 0 };
     auto_reply redisReply *reply = NULL;
-    if (redis_args_init(&args, redis_of(base), REDIS_SHARED_GET, 1, err) < 0)
-        return -1;
-    redis_args_add(&args, text_of(key));
-    if (redis_call(redis_of(base), REDIS_SHARED_GET, &args, REDIS_REPLY_ARRAY, &reply, err) < 0)
+    if (redis_run(redis_of(base), REDIS_SHARED_GET, REDIS_REPLY_ARRAY, &reply, err, "t", key) < 0)
         return -1;
     *ret_found = reply->elements > 0;
     return *ret_found ? buf_append_text(ret, redis_text(reply->element[0]), err) : 0;
@@ -367,12 +327,6 @@ int redis_cache_get(struct store *base, const char *key, struct buf *ret, bool *
 
 int redis_cache_put(struct store *base, const char *key, struct text bytes, uint64_t bytes_max, struct error *err)
 {
-    auto_args struct redis_args args = { 0 };
     auto_reply redisReply *reply = NULL;
-    if (redis_args_init(&args, redis_of(base), REDIS_SHARED_PUT, 3, err) < 0)
-        return -1;
-    redis_args_add(&args, text_of(key));
-    redis_args_add(&args, bytes);
-    redis_args_add_number(&args, bytes_max);
-    return redis_call(redis_of(base), REDIS_SHARED_PUT, &args, REDIS_REPLY_INTEGER, &reply, err);
+    return redis_run(redis_of(base), REDIS_SHARED_PUT, REDIS_REPLY_INTEGER, &reply, err, "tbn", key, bytes, bytes_max);
 }

@@ -35,15 +35,9 @@ static int read_dead(const redisReply *words, struct store_dead *ret, struct err
 int redis_dead_list(struct store *base, uint64_t before_ms, const char *before_token, struct store_dead ret_dead[],
                     size_t max, size_t *ret_len, struct error *err)
 {
-    struct redis_store *store = redis_of(base);
-    auto_args struct redis_args args = { 0 };
     auto_reply redisReply *reply = NULL;
-    if (redis_args_init(&args, store, REDIS_DEAD_LIST, 3, err) < 0)
-        return -1;
-    redis_args_add_number(&args, before_ms);
-    redis_args_add(&args, text_of(before_token));
-    redis_args_add_number(&args, max);
-    if (redis_call(store, REDIS_DEAD_LIST, &args, REDIS_REPLY_ARRAY, &reply, err) < 0)
+    if (redis_run(redis_of(base), REDIS_DEAD_LIST, REDIS_REPLY_ARRAY, &reply, err, "ntn", before_ms, before_token,
+                  (uint64_t)max) < 0)
         return -1;
     if (reply->elements > max)
         return redis_bad_reply(REDIS_DEAD_LIST, err);
@@ -56,13 +50,8 @@ int redis_dead_list(struct store *base, uint64_t before_ms, const char *before_t
 
 int redis_dead_get(struct store *base, const char *token, struct store_dead *ret, bool *ret_found, struct error *err)
 {
-    struct redis_store *store = redis_of(base);
-    auto_args struct redis_args args = { 0 };
     auto_reply redisReply *reply = NULL;
-    if (redis_args_init(&args, store, REDIS_DEAD_GET, 1, err) < 0)
-        return -1;
-    redis_args_add(&args, text_of(token));
-    if (redis_call(store, REDIS_DEAD_GET, &args, REDIS_REPLY_ARRAY, &reply, err) < 0)
+    if (redis_run(redis_of(base), REDIS_DEAD_GET, REDIS_REPLY_ARRAY, &reply, err, "t", token) < 0)
         return -1;
     *ret_found = reply->elements > 0;
     if (reply->elements == 0)
@@ -79,13 +68,8 @@ int redis_dead_get(struct store *base, const char *token, struct store_dead *ret
 int redis_dead_retry(struct store *base, const char *token, bool *ret_retried, struct error *err)
 {
     struct redis_store *store = redis_of(base);
-    auto_args struct redis_args args = { 0 };
     auto_reply redisReply *reply = NULL;
-    if (redis_args_init(&args, store, REDIS_DEAD_RETRY, 2, err) < 0)
-        return -1;
-    redis_args_add(&args, text_of(token));
-    redis_args_add_number(&args, store->queue_max);
-    if (redis_call(store, REDIS_DEAD_RETRY, &args, REDIS_REPLY_INTEGER, &reply, err) < 0)
+    if (redis_run(store, REDIS_DEAD_RETRY, REDIS_REPLY_INTEGER, &reply, err, "tn", token, store->queue_max) < 0)
         return -1;
     if (reply->integer == RETRY_FULL)
         return error_set(err, ERROR_BUSY, 0, "the queue is full (%llu submissions wait)",
@@ -98,13 +82,8 @@ int redis_workers(struct store *base, struct store_worker_view ret_views[], size
                   struct error *err)
 {
     struct redis_store *store = redis_of(base);
-    auto_args struct redis_args args = { 0 };
     auto_reply redisReply *reply = NULL;
-    if (redis_args_init(&args, store, REDIS_WORKERS, 2, err) < 0)
-        return -1;
-    redis_args_add_number(&args, store->lease_ms);
-    redis_args_add_number(&args, max);
-    if (redis_call(store, REDIS_WORKERS, &args, REDIS_REPLY_ARRAY, &reply, err) < 0)
+    if (redis_run(store, REDIS_WORKERS, REDIS_REPLY_ARRAY, &reply, err, "nn", store->lease_ms, (uint64_t)max) < 0)
         return -1;
     if (reply->elements > max)
         return redis_bad_reply(REDIS_WORKERS, err);

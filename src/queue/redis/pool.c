@@ -7,8 +7,10 @@
  */
 #include <assert.h>
 #include <errno.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/sync.h"
 #include "queue/redis/redis_store.h"
@@ -223,4 +225,26 @@ int redis_call(struct redis_store *store, enum redis_script script, struct redis
         if (try == 1 || redis_now_ms() - start_ms > 1000)
             return -1;
     }
+}
+
+int redis_run(struct redis_store *store, enum redis_script script, int type, redisReply **ret, struct error *err,
+              const char *kinds, ...)
+{
+    auto_args struct redis_args args = { 0 };
+    va_list values;
+    if (redis_args_init(&args, store, script, strlen(kinds), err) < 0)
+        return -1;
+    va_start(values, kinds);
+    for (; *kinds != '\0'; kinds++) {
+        if (*kinds == 'n') {
+            redis_args_add_number(&args, va_arg(values, uint64_t));
+        } else if (*kinds == 't') {
+            redis_args_add(&args, text_of(va_arg(values, const char *)));
+        } else {
+            assert(*kinds == 'b');
+            redis_args_add(&args, va_arg(values, struct text));
+        }
+    }
+    va_end(values);
+    return redis_call(store, script, &args, type, ret, err);
 }

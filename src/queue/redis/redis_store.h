@@ -114,6 +114,9 @@ int redis_eval(struct redis_connection *connection, enum redis_script script, st
 /* Runs the script on a connection of the pool, and once more if that broke.  `type` is the expected type of *ret. */
 int redis_call(struct redis_store *store, enum redis_script script, struct redis_args *args, int type, redisReply **ret,
                struct error *err);
+/* The same with arguments of these kinds: n uint64_t, t const char *, b struct text. */
+int redis_run(struct redis_store *store, enum redis_script script, int type, redisReply **ret, struct error *err,
+              const char *kinds, ...);
 int redis_bad_reply(enum redis_script script, struct error *err); /* always -1 */
 
 static inline void redis_reply_done(redisReply **reply)
