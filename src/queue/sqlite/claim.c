@@ -82,7 +82,7 @@ static int read_head(struct sqlite_store *store, size_t queue, enum submission_p
 {
     sqlite3_stmt *head =
         sqlite_bind(&store->writer, QUERY_HEAD, err, "ti", store->queues[queue].name, (int64_t)priority);
-    int got = head != NULL ? sqlite_step(head, err) : -1;
+    int got = sqlite_step(head, err);
     if (got < 0)
         return -1;
     *ret = (struct head){ .is_known = true };
@@ -119,7 +119,7 @@ static int find_head(struct sqlite_store *store, const struct store_worker *work
 static int read_payload(struct sqlite_store *store, int64_t seq, struct buf *ret, struct error *err)
 {
     sqlite3_stmt *payload = sqlite_bind(&store->writer, QUERY_PAYLOAD, err, "i", seq);
-    int got = payload != NULL ? sqlite_step(payload, err) : -1;
+    int got = sqlite_step(payload, err);
     if (got < 0)
         return -1;
     if (got == 0)

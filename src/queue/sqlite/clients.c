@@ -36,7 +36,7 @@ size_t sqlite_client(struct sqlite_store *store, const char *name)
 /* Reads one number of one row.  *ret is unchanged if there is no row or the number is NULL. */
 static int read_number(sqlite3_stmt *statement, int column, int64_t *ret, struct error *err)
 {
-    int got = statement != NULL ? sqlite_step(statement, err) : -1;
+    int got = sqlite_step(statement, err);
     if (got != 1)
         return got;
     if (sqlite3_column_type(statement, column) != SQLITE_NULL)
@@ -87,7 +87,7 @@ static int unpark_one(struct sqlite_store *store, size_t client, struct error *e
     char name[STORE_CLIENT_BYTES], queue[32];
     (void)snprintf(name, sizeof name, "%s", store->clients[client].name);
     sqlite3_stmt *parked = sqlite_bind(&store->writer, QUERY_PARKED, err, "t", name);
-    int got = parked != NULL ? sqlite_step(parked, err) : -1;
+    int got = sqlite_step(parked, err);
     if (got != 1)
         return got;
     int64_t seq = sqlite3_column_int64(parked, 0), running_max = sqlite3_column_int64(parked, 3), tag;
@@ -121,7 +121,7 @@ static int find_key(struct sqlite_store *store, const struct store_new *entry, i
                     struct error *err)
 {
     sqlite3_stmt *known = sqlite_bind(&store->writer, QUERY_KEY, err, "ti", entry->key, now);
-    int got = known != NULL ? sqlite_step(known, err) : -1;
+    int got = sqlite_step(known, err);
     if (got != 1)
         return got;
     bool same = strcmp((const char *)sqlite3_column_text(known, 1), entry->body) == 0;

@@ -48,7 +48,7 @@ int sqlite_dead_list(struct store *base, uint64_t before_ms, const char *before_
         return -1;
     sqlite3_stmt *row = sqlite_bind(&connection, QUERY_DEAD_LIST, err, "iti",
                                     before_ms > 0 ? (int64_t)before_ms : INT64_MAX, before_token, (int64_t)max);
-    int got = row != NULL ? sqlite_step(row, err) : -1;
+    int got = sqlite_step(row, err);
     for (; got == 1; got = sqlite_step(row, err)) {
         assert(len < max);
         read_dead(row, &ret_dead[len++]);
@@ -65,7 +65,7 @@ int sqlite_dead_get(struct store *base, const char *token, struct store_dead *re
     if (sqlite_reader_take(store, &connection, err) < 0)
         return -1;
     sqlite3_stmt *row = sqlite_bind(&connection, QUERY_DEAD, err, "t", token);
-    int got = row != NULL ? sqlite_step(row, err) : -1;
+    int got = sqlite_step(row, err);
     *ret_found = got == 1;
     if (got == 1) {
         read_dead(row, ret);
@@ -88,7 +88,7 @@ static int find_old_row(struct sqlite_store *store, const char *token, int64_t *
                         struct error *err)
 {
     sqlite3_stmt *row = sqlite_bind(&store->writer, QUERY_RETRIED, err, "t", token);
-    int got = row != NULL ? sqlite_step(row, err) : -1;
+    int got = sqlite_step(row, err);
     *ret_seq = 0;
     *ret_retried = false;
     if (got != 1)
@@ -132,7 +132,7 @@ static int apply_retry(struct sqlite_store *store, void *what, struct error *err
     if (find_old_row(store, op->token, &old_seq, &op->retried, err) < 0)
         return -1;
     sqlite3_stmt *row = sqlite_bind(&store->writer, QUERY_DEAD, err, "t", op->token);
-    int got = row != NULL ? sqlite_step(row, err) : -1;
+    int got = sqlite_step(row, err);
     if (got != 1)
         return got;
     read_dead(row, &dead);

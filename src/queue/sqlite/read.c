@@ -43,7 +43,7 @@ static int read_view(struct sqlite_store *store, struct sqlite_connection *conne
 {
     *ret = (struct store_view){ 0 };
     sqlite3_stmt *view = sqlite_bind(connection, QUERY_VIEW, err, "t", token);
-    int got = view != NULL ? sqlite_step(view, err) : -1;
+    int got = sqlite_step(view, err);
     if (got != 1)
         return got;
     int result = 0;
@@ -109,7 +109,7 @@ static int oldest_in_queue(struct sqlite_connection *connection, const char *que
     *ret_ms = 0;
     for (int priority = 0; priority < PRIORITY_COUNT_; priority++) {
         sqlite3_stmt *head = sqlite_bind(connection, QUERY_HEAD, err, "ti", queue, (int64_t)priority);
-        int got = head != NULL ? sqlite_step(head, err) : -1;
+        int got = sqlite_step(head, err);
         if (got < 0)
             return -1;
         if (got == 0)
@@ -127,7 +127,7 @@ static int oldest_named(struct sqlite_connection *connection, uint64_t *ret_ms, 
 {
     *ret_ms = 0;
     sqlite3_stmt *oldest = sqlite_bind(connection, QUERY_OLDEST_NAMED, err, "");
-    int got = oldest != NULL ? sqlite_step(oldest, err) : -1;
+    int got = sqlite_step(oldest, err);
     if (got != 1)
         return got;
     *ret_ms = (uint64_t)sqlite3_column_int64(oldest, 0);
@@ -186,7 +186,7 @@ int sqlite_depth(struct store *base, struct queue_depth *ret, struct error *err)
     ret->oldest_wait_ms = oldest_ms != 0 && now > oldest_ms ? now - oldest_ms : 0;
 
     sqlite3_stmt *dead = result == 0 ? sqlite_bind(&connection, QUERY_DEAD_COUNT, err, "") : NULL;
-    int got = dead != NULL ? sqlite_step(dead, err) : -1;
+    int got = sqlite_step(dead, err);
     if (got < 0) {
         sqlite_connection_close(&connection);
         return -1;

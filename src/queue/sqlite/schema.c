@@ -151,6 +151,8 @@ sqlite3_stmt *sqlite_bind(struct sqlite_connection *connection, enum sqlite_quer
 
 int sqlite_step(sqlite3_stmt *statement, struct error *err)
 {
+    if (statement == NULL)
+        return -1;
     int got = sqlite3_step(statement);
     if (got == SQLITE_ROW)
         return 1;
@@ -163,8 +165,6 @@ int sqlite_step(sqlite3_stmt *statement, struct error *err)
 
 int sqlite_run_(sqlite3_stmt *statement, struct error *err)
 {
-    if (statement == NULL)
-        return -1;
     int got = sqlite_step(statement, err);
     assert(got != 1);
     return got;

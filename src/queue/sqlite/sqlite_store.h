@@ -242,7 +242,7 @@ void sqlite_connection_close(struct sqlite_connection *connection);
 /* Resets the statement and binds values of these kinds: i int64_t, t const char *, b struct text.  NULL with *err. */
 sqlite3_stmt *sqlite_bind(struct sqlite_connection *connection, enum sqlite_query query, struct error *err,
                           const char *kinds, ...);
-/* 1: a row, 0: done and reset, -1: failed and reset. */
+/* 1: a row, 0: done and reset, -1: failed and reset.  NULL from sqlite_bind is a failure, too. */
 int sqlite_step(sqlite3_stmt *statement, struct error *err);
 /* Binds and runs a statement that returns no rows. */
 #define sqlite_run(connection, query, err, ...)                                                                        \

@@ -16,7 +16,7 @@
 static int count_rows(struct sqlite_store *store, enum sqlite_query query, bool waiting, struct error *err)
 {
     sqlite3_stmt *count = sqlite_bind(&store->writer, query, err, "");
-    int got = count != NULL ? sqlite_step(count, err) : -1;
+    int got = sqlite_step(count, err);
     for (; got == 1; got = sqlite_step(count, err)) {
         size_t index = sqlite_queue(store, (const char *)sqlite3_column_text(count, 0)); /* may move store->queues */
         struct sqlite_queue *queue = &store->queues[index];

@@ -28,7 +28,7 @@ struct row {
 static int find_row(struct sqlite_store *store, const char *token, struct row *ret, struct error *err)
 {
     sqlite3_stmt *found = sqlite_bind(&store->writer, QUERY_BY_TOKEN, err, "t", token);
-    int got = found != NULL ? sqlite_step(found, err) : -1;
+    int got = sqlite_step(found, err);
     if (got != 1)
         return got;
     ret->seq = sqlite3_column_int64(found, 0);
@@ -298,7 +298,7 @@ int sqlite_expire_leases(struct sqlite_store *store, int64_t mono_ms, bool *ret_
     char tokens[256][TOKEN_BYTES];
     size_t len = 0;
     sqlite3_stmt *lost = sqlite_bind(&store->writer, QUERY_LOST, err, "i", mono_ms);
-    int got = lost != NULL ? sqlite_step(lost, err) : -1;
+    int got = sqlite_step(lost, err);
     for (; got == 1; got = sqlite_step(lost, err)) {
         assert(len < 256);
         (void)snprintf(tokens[len++], TOKEN_BYTES, "%s", (const char *)sqlite3_column_text(lost, 0));
@@ -327,7 +327,7 @@ static int delete_expired(struct sqlite_store *store, bool *ret_more, struct err
     int64_t seqs[256];
     size_t len = 0;
     sqlite3_stmt *old = sqlite_bind(&store->writer, QUERY_OLD, err, "i", now - (int64_t)store->result_ttl_ms);
-    int got = old != NULL ? sqlite_step(old, err) : -1;
+    int got = sqlite_step(old, err);
     for (; got == 1; got = sqlite_step(old, err)) {
         assert(len < 256);
         seqs[len++] = sqlite3_column_int64(old, 0);
