@@ -27,6 +27,7 @@ def shares_a_fixture(item):
     return any(one.scope == "module" for definitions in made_by for one in definitions)
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items):
     """For pytest -n --dist loadgroup: tests that share a fixture stay in one process, and long tests start first."""
     for item in items:
