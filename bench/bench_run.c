@@ -1,12 +1,13 @@
 /*
- * bench_run: what a box adds to a program: sandbox_run beside posix_spawn and wait4 of the same program, in turn.
+ * bench_run: the time that a box adds to a program: sandbox_run and posix_spawn with wait4 of the same program, in
+ * turn.
  *
  *   bench_run [--rounds N] [--json] TINY STATIC [CPP [CLASS]]         (as root; meson test --benchmark run runs it)
  *
- * TINY, STATIC and CPP are executables that travel into the box as an artifact does, and so does CLASS, the Main.class
- * of a Java program; dynamic ones and interpreters are the image's.  With both sides the output is read from pipes to
- * its end.  `added` is sandbox_run's median minus posix_spawn's of the same rounds, so that what else the machine does
- * falls on both alike.  --json prints every sample.
+ * TINY, STATIC and CPP are executables, and CLASS is the Main.class of a Java program.  They are copied into the box as
+ * artifacts are.  Dynamic programs and interpreters are those of the image.  Both sides read the output from pipes to
+ * its end.  `added` is sandbox_run's median minus posix_spawn's median of the same rounds, so that other load of the
+ * machine affects both alike.  --json prints every sample.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -26,7 +27,7 @@
 #include "sandbox/sandbox.h"
 
 #define SAMPLES_MAX 20000
-/* A client does not come back in the same microsecond; and what is made ahead needs a moment. */
+/* A client does not send its next request in the same microsecond, and standby boxes take a moment to make. */
 #define PAUSE_US 3000
 #define WORDS_MAX 12
 
@@ -34,14 +35,14 @@ static const char *const environment[] = { "PATH=/usr/bin:/bin", "LANG=C.UTF-8",
 
 struct subject {
     const char *name;
-    const char *file;      /* travels into the box; NULL: argv is the image's */
-    const char *file_name; /* as what */
+    const char *file;      /* is copied into the box; NULL: argv names a program of the image */
+    const char *file_name; /* its name there */
     const char *argv[WORDS_MAX];
-    const char *source; /* what /box/main.* holds, for interpreters; NULL: none */
+    const char *source; /* content of the source file, for interpreters; NULL: none */
     const char *source_name;
     enum run_class class;
-    unsigned weight; /* takes one round of so many */
-    bool is_warm;    /* its interpreter may wait for its source */
+    unsigned weight;   /* the program takes one round of so many */
+    bool may_prestart; /* its interpreter may be prestarted */
 };
 
 struct samples {
@@ -119,7 +120,7 @@ static uint64_t box_once(struct sandbox_slot *slot, const struct subject *progra
                     .processes = 128,
                     .open_files = 256 },
         .archive_fd = archive,
-        .prestart_source = program->is_warm ? program->source_name : NULL,
+        .prestart_source = program->may_prestart ? program->source_name : NULL,
     };
     uint64_t begin = clock_mono_us();
     if (sandbox_run(slot, &job, &outcome, &err) < 0)
@@ -146,7 +147,7 @@ static int archive_of(const struct subject *program)
     return fd;
 }
 
-/* An artifact as a compile leaves it: one executable file. */
+/* As after a compile: one executable file. */
 static int archive_of_executable(const char *path, const char *name)
 {
     auto_close int from = open(path, O_RDONLY | O_CLOEXEC);
@@ -173,7 +174,7 @@ static void write_source(const char *folder, const struct subject *program, char
         die(path, strerror(errno));
 }
 
-/* The program as the host starts it: with the paths that hold there. */
+/* The program's argv on the host, with the paths there. */
 static void find_host_argv(const struct subject *program, const char *folder, char *path, size_t size,
                            const char *ret_argv[WORDS_MAX])
 {
@@ -234,7 +235,7 @@ static void measure(struct sandbox_slot *slot, const struct subject *program, co
         (void)usleep(PAUSE_US * program->weight);
         uint64_t boxed = box_once(slot, program, archive, &own);
         if (i < 5 || box_us.len == SAMPLES_MAX)
-            continue; /* the first find nothing made ahead */
+            continue; /* the first find no standby box */
         spawn_us.us[spawn_us.len++] = spawned;
         box_us.us[box_us.len++] = boxed;
         own_us.us[own_us.len++] = own;
@@ -258,7 +259,7 @@ static void remove_sources(const char *folder)
     (void)rmdir(folder);
 }
 
-/* `files`: TINY, STATIC, CPP and CLASS; NULL where not given. */
+/* `files`: TINY, STATIC, CPP and CLASS; NULL if not given. */
 static void measure_all(struct sandbox_slot *slot, char *const files[4], unsigned rounds, bool json)
 {
     const struct subject programs[] = {
@@ -278,14 +279,14 @@ static void measure_all(struct sandbox_slot *slot, char *const files[4], unsigne
           .source = "print('hello')\n",
           .source_name = "main.py",
           .weight = 3,
-          .is_warm = true },
+          .may_prestart = true },
         { .name = "Node",
           .argv = { "/usr/bin/node", "/box/main.js" },
           .source = "console.log('hello')\n",
           .source_name = "main.js",
           .class = RUN_CLASS_RUNTIME,
           .weight = 6,
-          .is_warm = true },
+          .may_prestart = true },
         { .name = "Ruby",
           .argv = { "/usr/bin/ruby", "/box/main.rb" },
           .source = "puts 'hello'\n",

@@ -22,9 +22,9 @@ struct start {
     int output;
 };
 
-static void make_place(const char *folder, const char *place)
+static void bind_folder(const char *folder, const char *target)
 {
-    if (mkdir(folder, 0755) != 0 || mount(folder, place, NULL, MS_BIND, NULL) != 0)
+    if (mkdir(folder, 0755) != 0 || mount(folder, target, NULL, MS_BIND, NULL) != 0)
         _exit(125);
 }
 
@@ -36,9 +36,9 @@ static int child(void *at)
         mount("proc", "/proc", "proc", 0, NULL) != 0 || mount("tmpfs", "/mnt", "tmpfs", 0, "size=64m") != 0)
         _exit(125);
     close(in_group);
-    make_place("/mnt/box", "/srv");
-    make_place("/mnt/tmp", "/media");
-    make_place("/mnt/shm", "/opt");
+    bind_folder("/mnt/box", "/srv");
+    bind_folder("/mnt/tmp", "/media");
+    bind_folder("/mnt/shm", "/opt");
     int input = open("/dev/null", O_RDONLY);
     if (dup2(input, 0) < 0 || dup2(start->output, 1) < 0)
         _exit(125);
@@ -72,6 +72,6 @@ pid_t namespaces_start(char *const argv[], int output)
 
 void namespaces_end(void)
 {
-    while (rmdir(group) != 0) /* the kernel takes a moment */
+    while (rmdir(group) != 0) /* EBUSY until the kernel has removed the processes */
         usleep(50);
 }

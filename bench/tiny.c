@@ -1,4 +1,4 @@
-/* tiny: the smallest program: no libc, one system call.  What it costs to run is what a process costs. */
+/* tiny: the smallest program, without libc, with one system call.  Its cost is that of a process. */
 _Noreturn void _start(void);
 
 _Noreturn void _start(void)
