@@ -380,6 +380,7 @@ static void serve_request(const struct box_plan *plan, pid_t program)
 _Noreturn void init_process_main(const struct box_plan *plan)
 {
     struct init init = { .plan = plan };
+    (void)prctl(PR_SET_NAME, "evalx-init");
     for (uint32_t i = 0; i < STEPS; i++) {
         int os = steps[i].take(&init);
         if (os != 0)

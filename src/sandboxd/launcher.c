@@ -106,6 +106,9 @@ static void kill_slot(uint32_t number)
 
 static _Noreturn void run_slot(uint32_t number, int socket)
 {
+    char name[16];
+    (void)snprintf(name, sizeof name, "evalx-slot-%" PRIu32, number);
+    (void)prctl(PR_SET_NAME, name);
     /* A slot must not use the launcher's descriptors: the control socket, isolate claims, other slots' groups. */
     (void)close(launcher.control);
     for (uint32_t i = 0; i < SLOTS_MAX; i++) {
@@ -275,6 +278,7 @@ int launcher_main(const struct launcher_settings *settings, int control)
 {
     launcher.control = control;
     launcher.settings = settings;
+    (void)prctl(PR_SET_NAME, "evalx-launcher");
     /* The init of a run outlives a killed slot for a moment.  It is then reaped here. */
     (void)prctl(PR_SET_CHILD_SUBREAPER, 1);
     int children = open_child_signals();

@@ -12,6 +12,8 @@
  * (PR_SET_PDEATHSIG).  The supervisor kills what is left in the tree and forks another, which sends hello again.  The
  * worker then names its images again and opens its slots again.  When the worker is gone the launcher exits, and the
  * supervisor removes the tree.
+ *
+ * Names of the processes (/proc/PID/comm): evalx-sandboxd (the supervisor), evalx-launcher, evalx-slot-N, evalx-init.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -109,6 +111,7 @@ static int supervise(const struct launcher_settings *settings, int control)
 
 int main(int argc, char **argv)
 {
+    (void)prctl(PR_SET_NAME, "evalx-sandboxd"); /* executed from a memfd, whose name is the default */
     if (argc == 2 && strcmp(argv[1], "probe") == 0) /* the self-test, in a box */
         _exit(probe_main());
     if (argc != 7) {
