@@ -75,12 +75,12 @@ static const char *parse_line(const struct config *config, const char *line, str
 {
     const char *rest = line;
     if (!parse_name(next_field(&rest), ret->client.name))
-        return "expected a name of 1 to 32 of a-z 0-9 _ . -";
+        return "expected a name of 1 to 32 characters a-z 0-9 _ . -";
     if (!parse_digest(next_field(&rest), ret->digest))
         return "expected the 64 hexadecimal digits of the key's SHA-256 after the name";
     if (!parse_limit(next_field(&rest), config->client_queued_max, &ret->client.queued_max) ||
         !parse_limit(next_field(&rest), config->client_running_max, &ret->client.running_max))
-        return "expected a whole number as a limit";
+        return "expected a whole number for the limit";
     return rest == NULL ? NULL : "expected name:sha256[:queued_max[:running_max]]";
 }
 
