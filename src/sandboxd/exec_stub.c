@@ -4,6 +4,7 @@
 #include <asm/unistd.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/prctl.h>
 #include <linux/sched.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -162,6 +163,7 @@ AT_START _Noreturn void _start(void);
 
 AT_START _Noreturn void _start(void)
 {
+    (void)system_call(__NR_prctl, PR_SET_NAME, (long)"evalx-exec-stub", 0, 0, 0);
     long os = receive_request();
     if (os != 0)
         fail(INIT_FAILED, EXEC_STUB_RECEIVE_REQUEST, os);

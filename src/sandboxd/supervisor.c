@@ -13,7 +13,8 @@
  * worker then names its images again and opens its slots again.  When the worker is gone the launcher exits, and the
  * supervisor removes the tree.
  *
- * Names of the processes (/proc/PID/comm): evalx-sandboxd (the supervisor), evalx-launcher, evalx-slot-N, evalx-init.
+ * Names of the processes (/proc/PID/comm): evalx-sandboxd (the supervisor), evalx-launcher, evalx-slot-N, evalx-init,
+ * evalx-exec-stub.
  */
 #include <errno.h>
 #include <fcntl.h>
