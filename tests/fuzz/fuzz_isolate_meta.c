@@ -1,6 +1,6 @@
 /*
- * isolate's meta file.  Root writes it, but it decides a verdict.  Whatever it contains, accepted values are within their
- * bounds, and one additional invalid line makes the parser fail.
+ * isolate's meta file.  Root writes it, but it decides a verdict.  Whatever it contains, accepted values are within
+ * their bounds, and one additional invalid line makes the parser fail.
  */
 #include "fuzz.h"
 
