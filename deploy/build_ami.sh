@@ -1,17 +1,17 @@
 #!/bin/bash
-# build_ami.sh: makes a machine of evalx's out of a stock Ubuntu 24.04 or Debian 12 or 13.  Run as root, from a clone.
+# build_ami.sh: installs evalx on a stock Ubuntu 24.04, Debian 12 or Debian 13.  Run it as root, from a clone.
 #
-# What comes out has no role yet: which one it takes, /etc/evalx/evalx.env says at boot (EVALX_ROLE), and evalx.service
-# starts it.  So one image serves for API servers and workers; on a machine of its own the same script installs evalx.
+# The resulting image has no role.  At boot, evalx.service reads the role (EVALX_ROLE) from /etc/evalx/evalx.env and
+# starts it.  One image therefore serves API servers and workers.  The same script installs evalx on a single machine.
 #
-# Each step looks first at what is there, and does what is missing: a second run changes nothing, and a run that was
-# interrupted goes on where it was.  What took long and is still right is known by a stamp in /var/lib/evalx-provision:
-# a checksum of all that the step's outcome depends on.  The steps are functions in deploy/provision/.
+# Every step is idempotent: it checks the current state and does only what is missing.  A second run changes nothing,
+# and an interrupted run resumes.  Long steps leave a stamp in /var/lib/evalx-provision.  The stamp is a checksum of
+# all inputs of the step; while it matches, the step is skipped.  The steps are functions in deploy/provision/.
 set -euo pipefail
 export LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 umask 022
-# shellcheck disable=SC2034 # all of these are read by the parts
+# shellcheck disable=SC2034 # the sourced files read all of these
 {
     here=$(cd "$(dirname "$(readlink -f "$0")")" && pwd)
     clone=$(dirname "$here")
@@ -44,31 +44,31 @@ usage()
     cat <<'TEXT'
 usage: sudo deploy/build_ami.sh [OPTIONS]
 
-  --binary FILE        installs this evalx (built for the same release) instead of building the clone
-  --images "NAME..."   language images to build: default gcc-14 python-3.13 java-21 node-20 typescript-5.4 go-1.24
-                       rust-1.85 (2 GB); "all"; "none"
-  --images-tar FILE    images built elsewhere, as a tar of /opt/evalx/chroots; none are built then
-  --mirror URL         where images' packages come from (default: this machine's own, else the distribution's)
-  --images-elsewhere   the default images are not built here and will be there, as in a container with a volume of them:
-                       languages named without a version (python, c, ...) are those of the images
-  --no-prepare         leaves out `evalx prepare` (precompiled headers and the like: faster, not different)
-  --isolate            installs isolate from its authors' package repository (for EVALX_SANDBOX_BACKEND=isolate)
+  --binary FILE        install this evalx (built for the same release) instead of building the clone
+  --images "NAME..."   language images to build: "all", "none", or names (default: gcc-14 python-3.13 java-21 node-20
+                       typescript-5.4 go-1.24 rust-1.85, 2 GB)
+  --images-tar FILE    unpack images built elsewhere (a tar of /opt/evalx/chroots) and build none
+  --mirror URL         mirror for the packages of images (default: this machine's mirror, else the distribution's)
+  --images-elsewhere   do not build the default images, but expect them at run time, for example on the volume of a
+                       container; languages named without a version (python, c, ...) use those images
+  --no-prepare         skip `evalx prepare`, which only makes compilers start faster (precompiled headers and the like)
+  --isolate            install isolate from its authors' package repository (for EVALX_SANDBOX_BACKEND=isolate)
   --isolate-repository URL, --isolate-key FILE|URL, --isolate-fingerprint HEX
-                       another such repository, as a mirror (default: http://www.ucw.cz/isolate/debian/), the key that
-                       it is signed with (default: signing-key.asc there, over TLS), and what that key has to be
-  --cloudwatch [FROM]  installs the CloudWatch agent, from a .deb file or URL (default: AWS's public bucket); its
-                       signature lies beside it, as FROM.sig, and of a file may be missing
+                       another repository of isolate, such as a mirror (default: http://www.ucw.cz/isolate/debian/);
+                       its signing key (default: signing-key.asc there, over TLS); the required fingerprint of that key
+  --cloudwatch [FROM]  install the CloudWatch agent from a .deb file or URL (default: AWS's public bucket); FROM.sig is
+                       its signature, which is required for a URL and optional for a file
   --cloudwatch-key FILE|URL, --cloudwatch-fingerprint HEX
-                       the key of that signature (default: amazon-cloudwatch-agent.gpg, of AWS's bucket or beside the
-                       file), and what it has to be (default: AWS's)
-  --offline DIR        takes packages from the .deb files in DIR, and from nowhere else; images.tar and
-                       amazon-cloudwatch-agent.deb are found there too
-  --keep-build-tools   leaves compilers on the machine that were installed for the build
-  --any-system         goes on where the release is none of those it was tried on
-  --no-self-test       leaves out the test at the end (a chroot has no sandbox)
-  --force              does again what its stamp says is done
-  --dry-run            says what it would do, and changes nothing
-  --list-packages      prints the packages it would install with these options, for filling DIR of --offline
+                       the key that signs the agent (default: amazon-cloudwatch-agent.gpg in AWS's bucket or beside the
+                       file), and its required fingerprint (default: AWS's)
+  --offline DIR        install packages only from the .deb files in DIR; DIR may also contain images.tar and
+                       amazon-cloudwatch-agent.deb
+  --keep-build-tools   do not remove compilers that were installed for the build
+  --any-system         continue on a release that this script was not tested on
+  --no-self-test       skip the self-test at the end (a chroot has no sandbox)
+  --force              repeat steps that a stamp marks as done
+  --dry-run            print what would be done, and change nothing
+  --list-packages      print the packages that these options install, to fill the DIR of --offline
 TEXT
 }
 
@@ -77,10 +77,10 @@ for part in common packages evalx languages host extras finish; do
     . "$here/provision/$part.sh"
 done
 
-# value_of OPTION COUNT VALUE: the value that must follow an option.
+# value_of OPTION COUNT VALUE: prints the required value of an option.
 value_of()
 {
-    [ "$2" -gt 1 ] || fail "$1 wants a value"
+    [ "$2" -gt 1 ] || fail "$1 requires a value"
     printf '%s' "$3"
 }
 
@@ -119,26 +119,26 @@ while [ $# -gt 0 ]; do
     shift
 done
 
-look_at_machine
-look_at_options
+check_system
+check_options
 if [ -n "$list_packages" ]; then
     packages_wanted | tr ' ' '\n' | grep . | sort -u
     exit 0
 fi
-[ "$(id -u)" -eq 0 ] || [ -n "$dry_run" ] || fail "needs root: sudo $0 ..."
-only_one_at_a_time
+[ "$(id -u)" -eq 0 ] || [ -n "$dry_run" ] || fail "this script needs root: sudo $0 ..."
+take_lock
 
 step "account and folders" make_account
 step "packages" install_packages
 step "evalx" install_evalx
 step "settings" install_settings
 step "units" install_units
-step "the host" tune_host
+step "host settings" configure_host
 step "isolate" install_isolate
 step "language images" install_images
 step "CloudWatch agent" install_cloudwatch
 step "egress firewall" start_egress_firewall
 step "build tools" remove_build_tools
 step "manifest" write_manifest
-step "self-test" test_it
+step "self-test" run_self_test
 finish

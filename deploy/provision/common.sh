@@ -1,6 +1,6 @@
-# common: how build_ami.sh talks, changes things, and remembers.  Everything that changes the machine goes through
-# run, put, put_text or remember, which in a dry run only say so.
-# shellcheck shell=bash disable=SC2154 # the options are build_ami.sh's
+# common: output, changes to the machine, and stamps of build_ami.sh.  Everything that changes the machine goes through
+# run, put, put_text or mark_done.  In a dry run these functions only print what they would do.
+# shellcheck shell=bash disable=SC2154 # build_ami.sh sets the options
 
 say()
 {
@@ -30,12 +30,12 @@ on_exit()
 {
     local status=$?
     [ $status -eq 0 ] || [ -z "${current_step:-}" ] ||
-        printf 'build_ami: step "%s" did not end; run the same command again, it goes on there (log: %s)\n' \
+        printf 'build_ami: step "%s" failed; run the same command again to resume with it (log: %s)\n' \
             "$current_step" "$state/log" >&2
 }
 trap on_exit EXIT
 
-# run COMMAND...: with its output in the log, shown where it fails.
+# run COMMAND...: appends its output to the log, and shows the output if the command fails.
 run()
 {
     if [ -n "$dry_run" ]; then
@@ -51,11 +51,11 @@ run()
     fi
 }
 
-# put FILE TARGET MODE [OWNER]: installs a file if it is not there with the same bytes, mode and owner.
+# put FILE TARGET MODE [OWNER]: installs a file unless TARGET already has the same content, mode and owner.
 put()
 {
     local file=$1 target=$2 mode=$3 owner=${4:-root:root}
-    remember_file "$target"
+    record_file "$target"
     if cmp -s "$file" "$target" && [ "$(stat -c '%a %U:%G' "$target")" = "$mode $owner" ]; then
         return
     fi
@@ -69,7 +69,7 @@ put()
     note "installed: $target"
 }
 
-# put_text TARGET MODE [OWNER], the text on standard input.
+# put_text TARGET MODE [OWNER]: installs the text on standard input.
 put_text()
 {
     local text
@@ -79,15 +79,15 @@ put_text()
     rm -f "$text"
 }
 
-# put_folder FOLDER TARGET: every *.conf below it.  As a whole: there are many.
+# put_folder FOLDER TARGET: installs all files below FOLDER except *.md, and reports them in one line.
 put_folder()
 {
     local file files
     mapfile -t files < <(cd "$1" && find . -type f ! -name '*.md' -printf '%P\n' | sort)
     for file in "${files[@]}"; do
-        remember_file "$2/$file"
+        record_file "$2/$file"
     done
-    # What the operator added there stays.
+    # Files that the operator added are kept.
     if ! { diff -rq --exclude='*.md' "$1" "$2" 2>&1 || true; } | grep -qv "^Only in $2[:/]"; then
         return
     fi
@@ -101,28 +101,28 @@ put_folder()
     note "installed: ${#files[@]} files in $2"
 }
 
-# put_once FILE TARGET MODE OWNER: for what the operator edits; never overwritten.
+# put_once FILE TARGET MODE OWNER: installs a file that the operator edits.  An existing file is never overwritten.
 put_once()
 {
     files_once+=("$2")
     [ -e "$2" ] || put "$@"
 }
 
-# What was installed, for the manifest; and what of it is the operator's to edit.
+# The installed files, for the manifest, and those among them that the operator edits.
 files_put=()
 files_once=()
-remember_file()
+record_file()
 {
     files_put+=("$1")
 }
 
-# is_done STEP SUM: did this step end with all that it depends on as it is now?
+# is_done STEP SUM: was this step completed with the same inputs (SUM is their checksum)?
 is_done()
 {
     [ -z "$force" ] && [ -f "$state/done/$1" ] && [ "$(cat "$state/done/$1")" = "$2" ]
 }
 
-remember()
+mark_done()
 {
     if [ -n "$dry_run" ]; then
         return
@@ -131,7 +131,7 @@ remember()
     mv -f "$state/done/$1.new" "$state/done/$1"
 }
 
-only_one_at_a_time()
+take_lock()
 {
     if [ -n "$dry_run" ]; then
         return
@@ -139,56 +139,56 @@ only_one_at_a_time()
     mkdir -p "$state/done"
     chmod 0755 "$state"
     exec 8>"$state/lock"
-    flock -n 8 || fail "another build_ami.sh is at work on this machine"
+    flock -n 8 || fail "another build_ami.sh is running on this machine; wait for it to end"
 }
 
-# Units can be enabled in a chroot, started only where systemd runs.
+# In a chroot, units can be enabled but not started.
 has_systemd()
 {
     [ -d /run/systemd/system ]
 }
 
-# os_value KEY: of /etc/os-release.
+# os_value KEY: the value of KEY in /etc/os-release.
 os_value()
 {
     # shellcheck source=/dev/null
     (. /etc/os-release && printf '%s' "${!1:-}")
 }
 
-look_at_machine()
+check_system()
 {
-    [ -f /etc/os-release ] || fail "this is no Debian or Ubuntu: there is no /etc/os-release"
+    [ -f /etc/os-release ] || fail "this system is neither Debian nor Ubuntu: /etc/os-release is missing"
     release="$(os_value ID) $(os_value VERSION_ID)"
-    # shellcheck disable=SC2034 # read by the other parts
+    # shellcheck disable=SC2034 # read by the other files
     codename=$(os_value VERSION_CODENAME)
     case $release in
     "ubuntu 24.04" | "debian 12" | "debian 13") ;;
     *)
         [ -n "$any_system" ] ||
-            fail "this is $release; made for Ubuntu 24.04 and Debian 12 and 13 (--any-system goes on all the same)"
+            fail "$release is not supported: use Ubuntu 24.04, Debian 12 or Debian 13, or try --any-system"
         ;;
     esac
-    command -v apt-get >/dev/null || fail "there is no apt-get"
+    command -v apt-get >/dev/null || fail "apt-get is missing"
 }
 
-look_at_options()
+check_options()
 {
     local file
     for file in "$binary" "$images_tar"; do
-        [ -z "$file" ] || [ -f "$file" ] || fail "there is no file $file"
+        [ -z "$file" ] || [ -f "$file" ] || fail "the file $file does not exist"
     done
     if [ -n "$offline" ]; then
-        [ -d "$offline" ] || fail "--offline: there is no folder $offline"
+        [ -d "$offline" ] || fail "--offline: the folder $offline does not exist"
         offline=$(readlink -f "$offline")
         [ -n "$images_tar" ] || [ ! -f "$offline/images.tar" ] || images_tar=$offline/images.tar
         if [ "$cloudwatch" = default ]; then
             cloudwatch=$offline/amazon-cloudwatch-agent.deb
-            [ -f "$cloudwatch" ] || fail "--cloudwatch: there is no $cloudwatch"
+            [ -f "$cloudwatch" ] || fail "--cloudwatch: the file $cloudwatch does not exist"
         fi
         if [ -z "$images_tar" ] && [ "$images" != none ]; then
-            fail "--offline: images cannot be built without a mirror: put images.tar into $offline, or --images none"
+            fail "--offline: images cannot be built without a mirror; put images.tar into $offline or add --images none"
         fi
     fi
     [ -z "$images_tar" ] || images=none
-    [ -f "$clone/meson.build" ] || fail "$clone is no clone of evalx: meson.build is missing"
+    [ -f "$clone/meson.build" ] || fail "$clone is not a clone of evalx: meson.build is missing"
 }

@@ -1,4 +1,4 @@
-# evalx: the binary, built or given, with its languages, manual page and completions; then settings and units.
+# evalx: the binary (built, or given with --binary), language files, manual page, completions, settings and units.
 # shellcheck shell=bash disable=SC2154
 
 make_account()
@@ -8,7 +8,7 @@ make_account()
     fi
     make_folder /etc/evalx 755
     make_folder /opt/evalx/chroots 755
-    # evalx gives it to its user at the first start, and closes it to others.
+    # At its first start, evalx changes the owner to its user and removes access for others.
     make_folder /var/lib/evalx 700
 }
 
@@ -20,7 +20,7 @@ make_folder()
     fi
 }
 
-# All that decides what the compiler makes.
+# The checksum of all inputs of the build.
 build_sum()
 {
     {
@@ -42,14 +42,14 @@ build_evalx()
         note "would build $clone"
         return
     fi
-    note "building $clone (some minutes)"
+    note "building $clone (takes some minutes)"
     rm -rf "$folder"
-    # A warning of a compiler we have not met is no reason not to install.
+    # A new warning of an untested compiler must not prevent the installation.
     run meson setup "$folder" "$clone" -Dtests=false -Dwerror=false
     run ninja -C "$folder"
     put "$folder/evalx" /usr/local/bin/evalx 755
     rm -rf "$folder"
-    remember build "$sum"
+    mark_done build "$sum"
 }
 
 install_evalx()
@@ -58,17 +58,17 @@ install_evalx()
         put "$binary" /usr/local/bin/evalx 755
     else
         build_evalx
-        remember_file /usr/local/bin/evalx
+        record_file /usr/local/bin/evalx
     fi
     if [ -z "$dry_run" ]; then
         ! ldd /usr/local/bin/evalx | grep 'not found' >&2 ||
-            fail "evalx was built for another release: libraries are missing"
+            fail "evalx was built for another release: libraries are missing (above); build it on $release"
         run /usr/local/bin/evalx version
         note "$(/usr/local/bin/evalx version | head -n 1)"
     fi
     put "$clone/man/evalx.1" /usr/local/share/man/man1/evalx.1 644
     put "$clone/completions/evalx.bash" /usr/share/bash-completion/completions/evalx 644
-    # Also what proves the languages: `evalx languages verify` works on this machine.
+    # The tests of the languages are included, so that `evalx languages verify` works on this machine.
     install_languages
     put "$clone/deploy/images/evalx-images" /usr/local/lib/evalx/evalx-images 755
     put "$clone/deploy/images/layer.sh" /usr/local/lib/evalx/layer.sh 644
@@ -88,7 +88,7 @@ install_settings()
     done
 }
 
-# What instances of AWS need besides (deploy/aws/) is installed everywhere, and enabled by user data alone.
+# The extra files for AWS instances (deploy/aws/) are installed everywhere; only user data enables them.
 install_units()
 {
     local file
@@ -101,7 +101,7 @@ install_units()
     if has_systemd; then
         run systemctl daemon-reload
     fi
-    # Every machine has the egress firewall, whatever its role; evalx.service is enabled where a role is given.
+    # Every machine needs the egress firewall.  evalx.service is enabled once the machine has a role.
     if ! systemctl is-enabled -q evalx-egress-firewall.service 2>/dev/null; then
         run systemctl enable evalx-egress-firewall.service
     fi

@@ -1,7 +1,7 @@
-# finish: does it work, and what is on this machine now.
+# finish: the self-test, and the manifest of what is installed.
 # shellcheck shell=bash disable=SC2154
 
-# in_service COMMAND...: as a unit of systemd's would run it, with a control group of its own to divide.
+# in_service COMMAND...: runs it as a systemd unit with a delegated control group.
 in_service()
 {
     if has_systemd; then
@@ -12,11 +12,11 @@ in_service()
     fi
 }
 
-test_it()
+run_self_test()
 {
     local answer source
     if [ -z "$self_test" ]; then
-        note "left out (--no-self-test)"
+        note "skipped (--no-self-test)"
         return
     fi
     if [ -n "$dry_run" ]; then
@@ -25,18 +25,18 @@ test_it()
     fi
     if ! in_service /usr/local/bin/evalx check >"$state/check" 2>&1; then
         cat "$state/check" >&2
-        fail "evalx check: this machine cannot run programs as it is (above: why, and what helps)"
+        fail "evalx check: this machine cannot run programs (reasons and remedies above)"
     fi
     grep -E '^(warn|FAIL)' "$state/check" | sed 's/^/         /' || true
     source=$(mktemp -d)
-    # shellcheck disable=SC2016 # the program's
+    # shellcheck disable=SC2016 # expanded by the program
     printf 'read -r a b\necho $((a * b))\n' >"$source/main.sh"
     printf '6 7\n' >"$source/input"
     answer=$(in_service /usr/local/bin/evalx run "$source/main.sh" --language bash --stdin "$source/input") ||
-        fail "a program in the sandbox did not end well: $answer"
+        fail "a program in the sandbox failed: $answer"
     rm -rf "$source"
-    [ "$answer" = 42 ] || fail "a program in the sandbox answered \"$answer\" instead of 42"
-    note "a program in the sandbox gave the right answer"
+    [ "$answer" = 42 ] || fail "a program in the sandbox printed \"$answer\" instead of 42"
+    note "a program in the sandbox printed the expected output"
 }
 
 quoted()
@@ -44,7 +44,7 @@ quoted()
     printf '"%s"' "$(printf '%s' "$1" | tr -d '\000-\037' | sed 's/[\\"]/\\&/g')"
 }
 
-# list FUNCTION ARGUMENTS...: what it prints, a line each, as elements of a JSON array.
+# as_array: turns the lines on standard input into the elements of a JSON array.
 as_array()
 {
     local line comma=
@@ -56,7 +56,7 @@ as_array()
     printf '\n  ]'
 }
 
-# Paths and packages are named by us and by Debian: nothing in them needs escaping.  What the operator edits has no sum.
+# Names of paths and packages need no escaping.  Files that the operator edits have no checksum.
 manifest_files()
 {
     printf '%s\n' "${files_put[@]}" | sort -u | grep -vxF -f <(printf '%s\n' "${files_once[@]}") |
@@ -85,7 +85,7 @@ manifest_packages()
         sed -n 's/\tinstall ok installed$//p' | sort -u
 }
 
-# The time is that of the last change, not of the last run: a second run leaves the file as it is.
+# "written" is the time of the last change, not of the last run: a second run does not change the file.
 write_manifest()
 {
     local body old
@@ -123,11 +123,11 @@ source_commit()
 
 finish()
 {
-    # shellcheck disable=SC2034 # read at the exit
+    # shellcheck disable=SC2034 # on_exit reads it
     current_step=
     if [ -n "$dry_run" ]; then
-        say "a dry run: nothing was changed"
+        say "dry run: nothing was changed"
         return
     fi
-    say "done; next: EVALX_ROLE and EVALX_STORE in /etc/evalx/evalx.env, then systemctl enable --now evalx.service"
+    say "done; set EVALX_ROLE and EVALX_STORE in /etc/evalx/evalx.env and run: systemctl enable --now evalx.service"
 }

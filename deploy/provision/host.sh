@@ -1,14 +1,14 @@
-# host: how the machine itself is set up: journal, kernel settings, AppArmor, no surprise updates; and the egress firewall.
+# host: settings of the machine: journal, kernel, AppArmor, no automatic updates, and the egress firewall.
 # shellcheck shell=bash disable=SC2154
 
-tune_host()
+configure_host()
 {
     put "$here/etc/journald.conf" /etc/systemd/journald.conf.d/evalx.conf 644
     put "$here/etc/sysctl.conf" /etc/sysctl.d/60-evalx.conf 644
     put "$here/etc/apt.conf" /etc/apt/apt.conf.d/99evalx 644
-    # Not there until somebody asks for it; without it slots share the inodes of an image's files.
+    # The module is not loaded by default.  Without overlayfs, slots share the inodes of an image's files.
     put_text /etc/modules-load.d/evalx.conf 644 <<<overlay
-    stop_surprises
+    disable_automatic_updates
     install_apparmor
     if has_systemd; then
         run systemctl restart systemd-modules-load.service
@@ -16,12 +16,13 @@ tune_host()
         run systemctl try-restart systemd-journald.service
     fi
     if swapon --noheadings --show=NAME 2>/dev/null | grep -q .; then
-        note "swap is on: the host's swapping disturbs run times (sudo swapoff -a, and out of /etc/fstab)"
+        note "swap is on and makes run times vary: run sudo swapoff -a and remove swap from /etc/fstab"
     fi
 }
 
-# An image that changes by itself is not golden: fixes come by baking a new one.  apport would catch programs' crashes.
-stop_surprises()
+# Disables automatic updates, because a machine must stay identical to its image; a new image brings the fixes.
+# Disables apport too, which would collect the crashes of programs.
+disable_automatic_updates()
 {
     local unit
     for unit in unattended-upgrades.service apt-daily.timer apt-daily-upgrade.timer apt-daily.service \
@@ -29,7 +30,7 @@ stop_surprises()
         case $(systemctl is-enabled "$unit" 2>/dev/null || true) in
         '' | not-found | masked | masked-runtime) continue ;;
         esac
-        # In this order: a timer whose unit vanishes fails, and the machine then counts as degraded.
+        # Stop before masking: a timer whose unit disappears fails, and the system state becomes "degraded".
         if has_systemd; then
             run systemctl stop "$unit"
         fi
@@ -37,13 +38,13 @@ stop_surprises()
     done
 }
 
-# The API server's profile is asked for by its unit.  evalx makes its user namespaces with privilege (docs/design/SANDBOX.md,
-# init's steps 7 and 8), so Ubuntu 24.04's rule against unprivileged ones does not touch it.  The other profile says so
-# to that rule, for the day the order changes.
+# evalx-api.service selects the profile of the API server.  evalx creates its user namespaces as root
+# (docs/design/SANDBOX.md, steps 7 and 8 of init), so Ubuntu 24.04's restriction of unprivileged user namespaces does
+# not apply.  The other profile allows them explicitly, in case that order ever changes.
 install_apparmor()
 {
     if [ ! -e /etc/apparmor.d/abi/4.0 ]; then
-        note "AppArmor: there is none, or an older one without a rule about user namespaces; no profile is installed"
+        note "AppArmor is missing or too old to restrict user namespaces: no profile is installed"
         return
     fi
     put "$here/etc/apparmor" /etc/apparmor.d/evalx 644
@@ -56,13 +57,13 @@ install_apparmor()
 start_egress_firewall()
 {
     if ! has_systemd; then
-        note "starts at boot (no systemd runs here)"
+        note "starts at boot (systemd is not running here)"
     elif ! systemctl is-active -q evalx-egress-firewall.service; then
         run systemctl start evalx-egress-firewall.service
     elif [ -z "$dry_run" ]; then
         run systemctl reload evalx-egress-firewall.service
     fi
-    # Version 0.1 called it evalx-guard.  It goes only now that the new rules are active.
+    # Version 0.1 called it evalx-guard.  The old unit is removed only after the new rules are active.
     if [ -f /etc/systemd/system/evalx-guard.service ]; then
         if has_systemd; then
             run systemctl disable --now evalx-guard.service

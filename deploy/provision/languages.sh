@@ -1,7 +1,7 @@
-# languages: images of the languages, built here or unpacked; and what makes compilers start faster.
+# languages: language files, images (built here or unpacked), and `evalx prepare`, which makes compilers start faster.
 # shellcheck shell=bash disable=SC2154
 
-# wants_image NAME: was this image asked for?
+# wants_image NAME: was this image requested?
 wants_image()
 {
     case $images in
@@ -11,7 +11,7 @@ wants_image()
     esac
 }
 
-# Does an image that was asked for hold packages of npm's?  evalx, which reads language files, is not built yet.
+# Does a requested image contain npm packages?  evalx, which normally reads the language files, is not built yet.
 needs_npm()
 {
     local name
@@ -21,9 +21,9 @@ needs_npm()
     return 1
 }
 
-# install_languages: the language files.  Languages without a version, as "python", run the host's own packages, which
-# a machine of evalx's need not have.  Where an image holds the same compiler, they run in that image instead: its name
-# and version replace those of the [language] section.
+# install_languages: installs the language files.  Languages without a version, such as "python", run with the host's
+# packages, which may be missing.  If an image contains the same compiler, the language uses that image instead: the
+# name and version of the image replace those in the [language] section.
 install_languages()
 {
     local folder language image version
@@ -46,7 +46,7 @@ END
     rm -rf "$folder"
 }
 
-# Versions once had a file each.  One that is left from then would claim an id a second time, and evalx would not start.
+# Older releases had one file per version.  A leftover file would define a language twice, and evalx would not start.
 remove_old_languages()
 {
     local name
@@ -69,7 +69,7 @@ unpack_images()
     note "unpacking $images_tar"
     run tar --extract --file="$images_tar" --directory=/opt/evalx/chroots --numeric-owner --same-owner \
         --preserve-permissions
-    remember images-tar "$sum"
+    mark_done images-tar "$sum"
 }
 
 build_images()
@@ -79,7 +79,7 @@ build_images()
         options=(--mirror "$mirror")
     fi
     [ "$images" = all ] || mapfile -t names < <(tr ' ' '\n' <<<"$images")
-    note "building those that are missing or out of date: ${names[*]}"
+    note "building images that are missing or out of date: ${names[*]}"
     run /usr/local/bin/evalx-images build "${options[@]}" "${names[@]}"
     run rm -rf /opt/evalx/chroots/.build/archives
 }
@@ -88,17 +88,17 @@ install_images()
 {
     if [ -n "$images_tar" ]; then
         unpack_images
-        install_languages # now it is known which images there are
+        install_languages # again, because only now are the existing images known
     elif [ "$images" != none ]; then
         build_images
     else
-        note "none asked for; languages of the host's own packages remain"
+        note "no images requested; only languages that the host's packages provide are available"
     fi
     if [ -z "$prepare" ]; then
-        note "evalx prepare is left out (--no-prepare)"
+        note "evalx prepare is skipped (--no-prepare)"
     elif [ -n "$dry_run" ]; then
         note "would run: evalx prepare"
     elif ! in_service /usr/local/bin/evalx prepare >>"$state/log" 2>&1; then
-        note "evalx prepare did not succeed for every language: those start slower (see $state/log)"
+        note "evalx prepare failed for some languages, which start slower (see $state/log)"
     fi
 }

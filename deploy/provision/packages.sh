@@ -1,7 +1,7 @@
-# packages: what evalx needs of the distribution, from its archive or from a folder of .deb files.
+# packages: installs the distribution's packages that evalx needs, from the archive or from a folder of .deb files.
 # shellcheck shell=bash disable=SC2154
 
-# The libraries evalx is linked to, for a binary that comes from elsewhere.  A build finds them by itself.
+# The libraries that evalx is linked to, for a binary built elsewhere.  A build on this machine installs them anyway.
 runtime_libraries()
 {
     case $codename in
@@ -11,10 +11,10 @@ runtime_libraries()
     echo libjansson4 libsqlite3-0 libinih1 libseccomp2 libwslay1 libc6
 }
 
-# The build's list stands in tools/common.sh and is not repeated here; the test programs are not built.
+# tools/common.sh has the list of build packages.  The test programs are not built here.
 build_packages()
 {
-    # shellcheck disable=SC2016 # for the shell that reads it
+    # shellcheck disable=SC2016 # expanded by the inner shell
     (cd "$clone" && sh -c '. tools/common.sh && echo $packages_build') | tr ' ' '\n' | grep -v '^libcmocka-dev$'
 }
 
@@ -46,14 +46,14 @@ has_package()
     dpkg-query -W -f '${Status}\n' "$1" 2>/dev/null | grep -q 'ok installed'
 }
 
-# An archive is a folder with an index; it is made in a folder of our own, as DIR may be read-only.
+# Makes an archive (a folder with an index) of the .deb files.  It is not made in DIR, which may be read-only.
 offline_archive()
 {
     local archive=$state/archive deb name
     rm -rf "$archive.new"
     mkdir -p "$archive.new"
     for deb in "$offline"/*.deb; do
-        [ -f "$deb" ] || fail "--offline: there is no .deb file in $offline"
+        [ -f "$deb" ] || fail "--offline: $offline contains no .deb file"
         name=$(basename "$deb")
         ln -s "$deb" "$archive.new/$name"
         dpkg-deb -f "$deb"
@@ -62,7 +62,7 @@ offline_archive()
     done >"$archive.new/Packages"
     rm -rf "$archive"
     mv "$archive.new" "$archive"
-    # The files were put there by whoever runs this; nobody signed them.
+    # The user of this script provides the files; they are not signed.
     echo "deb [trusted=yes] file:$archive ./" >"$state/offline.list"
 }
 
@@ -77,7 +77,7 @@ apt()
     run apt-get "${options[@]}" "$@"
 }
 
-# No service is started while packages come: the roles are started by their units, when they are told to.
+# Keeps packages from starting services while they are installed.
 without_starting()
 {
     local policy=/usr/sbin/policy-rc.d ours=
@@ -93,38 +93,38 @@ without_starting()
 install_packages()
 {
     local package missing=()
-    # Left by a run that was killed in between.
+    # A killed run may have left this file behind.
     if [ -z "$dry_run" ] && [ "$(cat /usr/sbin/policy-rc.d 2>/dev/null)" = "$(printf '#!/bin/sh\nexit 101\n')" ]; then
         rm -f /usr/sbin/policy-rc.d
     fi
-    # Not always: it does not wait for who holds dpkg's lock, as a machine's first boot does for a while.
+    # Only if needed: `dpkg --configure` fails while another process holds dpkg's lock, as happens during first boot.
     if [ -n "$(dpkg --audit)$(find /var/lib/dpkg/updates -type f -name '[0-9]*')" ]; then
-        note "packages were left half installed"
+        note "completing packages that an earlier run left half installed"
         run dpkg --configure -a
     fi
     for package in $(packages_wanted); do
         has_package "$package" || missing+=("$package")
     done
     if [ -n "$binary" ] || is_done build "$(build_sum)"; then
-        # What a build needed and a former run took away again.
+        # Skip build tools that an earlier run removed after its build.
         mapfile -t missing < <(printf '%s\n' "${missing[@]}" | grep -vxF -f <(build_packages) || true)
     fi
     if [ ${#missing[@]} -eq 0 ] || [ -z "${missing[0]}" ]; then
-        note "all are there"
+        note "all packages are installed"
         return
     fi
-    note "to be installed: ${missing[*]}"
+    note "installing: ${missing[*]}"
     if [ -n "$dry_run" ]; then
         return
     fi
     [ -z "$offline" ] || offline_archive
     apt update
-    remember_build_tools
+    record_packages
     without_starting apt install --no-install-recommends "${missing[@]}"
 }
 
-# Before anything is installed: what was here before stays at the end.
-remember_build_tools()
+# Runs before anything is installed: packages that already exist are not removed after the build.
+record_packages()
 {
     [ -z "$binary" ] || return 0
     [ ! -f "$state/packages-before" ] || return 0
@@ -132,7 +132,7 @@ remember_build_tools()
     mv "$state/packages-before.new" "$state/packages-before"
 }
 
-# The packages that hold the shared libraries of evalx.
+# The packages that contain the shared libraries of evalx.
 libraries_in_use()
 {
     ldd /usr/local/bin/evalx | awk '/=> \// { print $3 }' | sort -u | while read -r library; do
@@ -141,7 +141,7 @@ libraries_in_use()
     done | sed 's/: .*//' | sort -u
 }
 
-# A machine that runs untrusted programs should have no compiler it does not need.
+# Removes compilers that were installed for the build: a machine that runs untrusted programs should not have them.
 remove_build_tools()
 {
     local keep package
@@ -165,9 +165,9 @@ remove_build_tools()
     if [ ${#tools[@]} -gt 0 ]; then
         run apt-mark auto "${tools[@]}"
         apt autoremove --purge
-        note "removed: ${tools[*]} and what only they needed"
+        note "removed: ${tools[*]} and their unused dependencies"
     fi
     rm -f "$state/packages-before"
-    ldd /usr/local/bin/evalx | grep 'not found' >&2 && fail "evalx lost a library"
+    ldd /usr/local/bin/evalx | grep 'not found' >&2 && fail "a library of evalx was removed with the build tools (above)"
     return 0
 }

@@ -1,4 +1,4 @@
-"""What deploy/ installs, as far as it can be tried without a machine of its own; "./dev test-vm golden" does more."""
+"""Tests deploy/ as far as possible without installing it on a machine; "./dev test-vm golden" tests the rest."""
 import functools
 import http.server
 import os
@@ -20,7 +20,7 @@ ROLE_UNITS = ("evalx-api.service", "evalx-worker.service", "evalx-single.service
 
 
 def call(*words, env=None, status=0):
-    """The finished process; its environment is only what is given."""
+    """Runs a command and returns the finished process.  Its environment is PATH and `env` only."""
     done = subprocess.run([str(word) for word in words], env={"PATH": os.environ["PATH"], **(env or {})},
                           stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == status, f"{words}: {done.returncode}\n{done.stdout}{done.stderr}"
@@ -45,7 +45,7 @@ def values(name, key):
 
 @pytest.fixture
 def units(folder):
-    """The units with the programs of this clone in place of the installed ones."""
+    """The units, with the paths of installed programs replaced by those of this clone."""
     for path in (DEPLOY / "systemd").iterdir():
         text = path.read_text(encoding="ascii")
         text = text.replace("/usr/local/bin/evalx", harness.BINARY).replace("/usr/libexec/evalx", str(LIBEXEC))
@@ -72,12 +72,12 @@ def test_the_api_is_confined(units):
     assert level is not None and float(level[1]) < 2, done.stdout
 
 
-def test_what_the_units_promise():
+def test_the_units_set_what_evalx_relies_on():
     for name in ROLE_UNITS:
         assert values(name, "Type") == ["notify"]
         assert values(name, "KillMode") == ["mixed"]
         assert int(values(name, "WatchdogSec")[0]) >= 30
-        # The default of drain_seconds, and what evalx takes beyond it.
+        # The default of drain_seconds, and the time that evalx needs after the drain.
         assert int(values(name, "TimeoutStopSec")[0]) > 60 + 30
         assert values(name, "EnvironmentFile") == ["-/etc/evalx/evalx.env"]
         assert "169.254.169.254/32" in values(name, "IPAddressDeny")[0]
@@ -94,34 +94,34 @@ def test_what_the_units_promise():
 @pytest.mark.parametrize("role, expected", [
     ("api", "evalx-api.service"), ("worker", "evalx-worker.service"), ("single", "evalx-single.service"),
     ("all", "evalx-api.service evalx-worker.service")])
-def test_a_role_is_units(role, expected):
+def test_a_role_starts_its_units(role, expected):
     assert call(LIBEXEC / "role", "units", env={"EVALX_ROLE": role}).stdout.strip() == expected
     for name in expected.split():
         assert (DEPLOY / "systemd" / name).is_file()
 
 
 @pytest.mark.parametrize("role", ["", "API", "worker ", "evalx-api; reboot"])
-def test_a_role_that_is_none_is_told(role):
+def test_an_unknown_role_is_reported(role):
     done = call(LIBEXEC / "role", "start", env={"EVALX_ROLE": role}, status=78)
     assert "set it to api, worker, all or single" in done.stderr
 
 
-def test_the_password_gets_where_the_units_look(folder):
+def test_the_password_is_written_where_the_units_read_it(folder):
     target = pathlib.Path(folder) / "secrets"
     own = pathlib.Path(folder) / "own"
     env = {"RUNTIME_DIRECTORY": str(target), "EVALX_REDIS_PASSWORD_SOURCE": str(own)}
     call(LIBEXEC / "secret", env=env)
-    assert (target / "redis-password").read_bytes() == b"", "a credential that is missing would be an error"
+    assert (target / "redis-password").read_bytes() == b"", "systemd reports a missing credential as an error"
     own.write_bytes(b"s3cret\n")
     call(LIBEXEC / "secret", env=env)
     assert (target / "redis-password").read_bytes() == b"s3cret\n"
     assert stat.S_IMODE((target / "redis-password").stat().st_mode) == 0o600
     done = call(LIBEXEC / "secret", env={**env, "EVALX_REDIS_SECRET_ARN": "arn:x"}, status=1)
     assert "fetch-secret" in done.stderr
-    assert (target / "redis-password").read_bytes() == b"s3cret\n", "what was there before stays"
+    assert (target / "redis-password").read_bytes() == b"s3cret\n", "the previous password is kept"
 
 
-def test_a_secret_is_fetched_if_one_is_named(folder):
+def test_a_secret_is_fetched_if_its_arn_is_set(folder):
     place = pathlib.Path(folder)
     shutil.copy(LIBEXEC / "secret", place / "secret")
     script = '#!/bin/sh\necho "of $EVALX_REDIS_SECRET_ARN" >"$RUNTIME_DIRECTORY/redis-password"\n'
@@ -132,7 +132,7 @@ def test_a_secret_is_fetched_if_one_is_named(folder):
 
 
 def test_the_egress_firewall_covers_every_user_of_the_sandbox(evalx_binary):
-    """1024 slots of 1000 ids from uid_base on: sandboxd/slot.h, sandbox/protocol.h."""
+    """1024 slots with 1000 ids each, from uid_base on: sandboxd/slot.h, sandbox/protocol.h."""
     source = pathlib.Path(harness.ROOT) / "src"
     ids = int(re.search(r"#define SLOT_UIDS (\d+)u", (source / "sandboxd/slot.h").read_text())[1])
     slots = int(re.search(r"#define SLOTS_MAX (\d+)u", (source / "sandbox/protocol.h").read_text())[1])
@@ -146,7 +146,7 @@ def test_the_egress_firewall_covers_every_user_of_the_sandbox(evalx_binary):
         assert "off" in call(LIBEXEC / "egress-firewall", "start", env={setting: "off"}).stderr
 
 
-def test_build_ami_says_what_it_needs():
+def test_build_ami_lists_the_packages_it_needs():
     words = call(BUILD_AMI, "--any-system", "--images", "none", "--list-packages").stdout.split()
     assert {"nftables", "ca-certificates", "gcc", "meson"} <= set(words)
     given = call(BUILD_AMI, "--any-system", "--images", "none", "--binary", BUILD_AMI, "--list-packages").stdout.split()
@@ -155,12 +155,12 @@ def test_build_ami_says_what_it_needs():
     assert {"npm", "mmdebstrap"} <= set(npm)
     assert "usage:" in call(BUILD_AMI, "--help").stdout
     call(BUILD_AMI, "--nonsense", status=2)
-    assert "no file" in call(BUILD_AMI, "--any-system", "--binary", "/nonexistent", status=1).stderr
+    assert "does not exist" in call(BUILD_AMI, "--any-system", "--binary", "/nonexistent", status=1).stderr
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
-def test_what_cannot_be_fetched_is_told(folder):
-    """isolate and the CloudWatch agent come from elsewhere: the run ends there, and says what to do instead."""
+def test_a_failed_download_is_reported(folder):
+    """A failed download of isolate or the CloudWatch agent ends the run with a message that says what to do."""
     parts = "".join(f". {DEPLOY}/provision/{part}.sh; " for part in ("common", "packages", "extras"))
     given = f"state={folder} dry_run= offline= keys={folder}/key cloudwatch_key= cloudwatch_fingerprint=; "
     script = given + parts + "fetch http://127.0.0.1:1/key $keys 'leave it out'; echo went on"
@@ -175,7 +175,7 @@ def test_what_cannot_be_fetched_is_told(folder):
 
 @pytest.fixture
 def signed_agents(folder):
-    """Agents that were signed, changed afterwards, signed by another, not signed; and the right key's fingerprint."""
+    """Agents: signed, changed after signing, signed by another key, unsigned.  Returns the folder and fingerprints."""
     place, prints = pathlib.Path(folder), {}
     for name in ("ours", "other"):
         home = place / name
@@ -196,7 +196,7 @@ def signed_agents(folder):
 
 @pytest.mark.skipif(shutil.which("gpg") is None or shutil.which("gpg-agent") is None or shutil.which("curl") is None,
                     reason="gpg, its agent or curl is not installed")
-def test_only_what_its_authors_signed_is_installed(signed_agents):
+def test_only_an_agent_signed_by_its_authors_is_installed(signed_agents):
     place, prints = signed_agents
     handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(place))
     parts = "".join(f". {DEPLOY}/provision/{part}.sh; " for part in ("common", "packages", "extras"))
@@ -215,21 +215,21 @@ def test_only_what_its_authors_signed_is_installed(signed_agents):
         assert "installs dpkg --install" in install(f"{url}/good.deb")
         assert "installs dpkg --install" in install(f"{place}/good.deb")
         unsigned = install(f"{place}/unsigned.deb")
-        assert "its signature is not looked at" in unsigned and "installs" in unsigned
+        assert "its signature is not verified" in unsigned and "installs" in unsigned
         for agent, key, words in [
                 (f"{url}/changed.deb", "ours", "BAD signature"), (f"{place}/changed.deb", "ours", "BAD signature"),
-                (f"{url}/foreign.deb", "ours", "not what its authors signed"),
-                (f"{url}/foreign.deb", "other", f"is {prints['other']}, expected was {prints['ours']}"),
+                (f"{url}/foreign.deb", "ours", "signature of the CloudWatch agent is not valid"),
+                (f"{url}/foreign.deb", "other", f"is {prints['other']}, expected {prints['ours']}"),
                 (f"{url}/unsigned.deb", "ours", "unsigned.deb.sig could not be fetched"),
                 (f"{url}/good.deb", "none", "none.gpg could not be fetched"),
                 (f"{url}/good.deb", "unsigned.deb", "could not be fetched")]:
-            told = install(agent, key)
-            assert words in told and "installs" not in told, told
-            assert "--cloudwatch FILE" in told or "signed" in told
+            output = install(agent, key)
+            assert words in output and "installs" not in output, output
+            assert "--cloudwatch FILE" in output or "signature" in output
         server.shutdown()
 
 
-def test_build_ami_in_a_dry_run_changes_nothing():
+def test_a_dry_run_of_build_ami_changes_nothing():
     watched = ["/var/lib/evalx-provision", "/etc/evalx", "/etc/systemd/system", "/usr/libexec/evalx", "/etc/sysctl.d"]
 
     def look():
@@ -237,6 +237,6 @@ def test_build_ami_in_a_dry_run_changes_nothing():
 
     before = look()
     done = call(BUILD_AMI, "--any-system", "--dry-run")
-    assert "a dry run: nothing was changed" in done.stdout
+    assert "dry run: nothing was changed" in done.stdout
     assert "would install: /etc/systemd/system/evalx-worker.service" in done.stdout
     assert look() == before

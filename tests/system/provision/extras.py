@@ -157,20 +157,20 @@ def try_isolate(machine, folder, codename, ours, other):
     at = f"--isolate --isolate-repository {url}/isolate/"
     key = f"--isolate-key {url}/isolate/signing-key.asc"
 
-    machine.succeeds("isolate is off by default", "not asked for (--isolate)")
+    machine.succeeds("isolate is off by default", "not requested (--isolate)")
     assert not machine.has("isolate")
-    machine.refuses("no repository answers", "--isolate-repository and --isolate-key name a mirror", "--isolate",
+    machine.refuses("no repository answers", "use --isolate-repository and --isolate-key to name a mirror", "--isolate",
                     "--isolate-repository http://127.0.0.1:1/", key)
     machine.refuses("no key answers", "http://127.0.0.1:1/key.asc could not be fetched", at,
                     "--isolate-key http://127.0.0.1:1/key.asc")
-    machine.refuses("what is no key", "holds no key", at, f"--isolate-key {url}/isolate/dists/{suite}/Release")
+    machine.refuses("what is no key", "contains no key", at, f"--isolate-key {url}/isolate/dists/{suite}/Release")
     machine.refuses("the repository is signed by another key", "NO_PUBKEY", at,
                     f"--isolate-key {url}/isolate/other.asc")
-    machine.refuses("the key has another fingerprint", f"is {ours.fingerprint}, expected was {other.fingerprint}", at,
+    machine.refuses("the key has another fingerprint", f"is {ours.fingerprint}, expected {other.fingerprint}", at,
                     key, f"--isolate-fingerprint {other.fingerprint}")
     (web / "isolate" / "both.asc").write_bytes((web / "isolate" / "signing-key.gpg").read_bytes() +
                                                other.gpg("--export").stdout)
-    machine.refuses("a second key beside the right one", "expected was", at, f"--isolate-key {url}/isolate/both.asc",
+    machine.refuses("a second key beside the right one", "expected", at, f"--isolate-key {url}/isolate/both.asc",
                     f"--isolate-fingerprint {ours.fingerprint}")
     with open(web / "isolate" / "pool" / deb.name, "r+b") as file:
         file.seek(-1, os.SEEK_END)
@@ -185,7 +185,7 @@ def try_isolate(machine, folder, codename, ours, other):
     lines = (machine.root / SOURCES).read_text().splitlines()
     assert f"Signed-By: /{KEYRING}" in lines and f"Suites: {suite}" in lines and f"URIs: {url}/isolate/" in lines, lines
     assert '"name": "isolate", "version": "2.6"' in (machine.root / "etc/evalx/manifest.json").read_text()
-    machine.succeeds("a second run leaves it", "is there: 2.6", at, key)
+    machine.succeeds("a second run leaves it", "already installed: 2.6", at, key)
     make_repository(web / "isolate", make_deb(folder / "newer", "isolate", "2.7"), suite, ours)
     done = machine.enter("apt-get update && apt-get -y install isolate && isolate")
     machine.end("it is updated as other packages are", done, "isolate 2.7" in done.stdout, "isolate 2.7")
@@ -213,11 +213,11 @@ def try_cloudwatch(machine, folder, ours, other):
     key, pin = f"--cloudwatch-key {url}/agent.gpg", f"--cloudwatch-fingerprint {ours.fingerprint}"
     refusals = [
         ("no agent answers", "http://127.0.0.1:1/agent.deb could not be fetched", "http://127.0.0.1:1/agent.deb", key),
-        ("the agent is not there", "give --cloudwatch FILE", f"{url}/none.deb", key),
+        ("the agent is not there", "use --cloudwatch FILE", f"{url}/none.deb", key),
         ("its signature is not there", "unsigned.deb.sig could not be fetched", f"{url}/unsigned.deb", key),
         ("the agent was changed", "BAD signature", f"{url}/changed.deb", key),
-        ("another signed it", "not what its authors signed", f"{url}/foreign.deb", key),
-        ("the key is another", f"expected was {ours.fingerprint}", f"{url}/foreign.deb",
+        ("another signed it", "signature of the CloudWatch agent is not valid", f"{url}/foreign.deb", key),
+        ("the key is another", f"expected {ours.fingerprint}", f"{url}/foreign.deb",
          f"--cloudwatch-key {url}/other.gpg")]
     for name, words, at, its_key in refusals:
         done = machine.build_ami("--cloudwatch", at, its_key, pin)
@@ -225,18 +225,18 @@ def try_cloudwatch(machine, folder, ours, other):
                     not machine.has("amazon-cloudwatch-agent"), f"an error, {words}")
     done = machine.build_ami("--cloudwatch", f"{url}/agent.deb", key)
     machine.end("AWS's key is what is expected by default", done, done.returncode != 0 and
-                f"expected was {AWS}" in done.stdout, "an error")
+                f"expected {AWS}" in done.stdout, "an error")
 
     machine.succeeds("the agent is installed", f"key {ours.fingerprint}", "--cloudwatch", f"{url}/agent.deb", key, pin)
     assert machine.has("amazon-cloudwatch-agent")
-    machine.succeeds("a second run leaves it", "is there: 1.300000.0", "--cloudwatch", f"{url}/agent.deb", key, pin)
+    machine.succeeds("a second run leaves it", "already installed: 1.300000.0", "--cloudwatch", f"{url}/agent.deb", key, pin)
     machine.remove("amazon-cloudwatch-agent")
     given = machine.root / "srv" / "agent"
     shutil.copytree(web, given)
     done = machine.build_ami("--cloudwatch /srv/agent/changed.deb --cloudwatch-key /srv/agent/agent.gpg", pin)
     machine.end("a file is held to its signature", done, done.returncode != 0 and "BAD signature" in done.stdout,
                 "BAD signature")
-    machine.succeeds("a file without one is taken, and told", "its signature is not looked at",
+    machine.succeeds("a file without one is taken, and told", "its signature is not verified",
                      "--cloudwatch /srv/agent/unsigned.deb")
     assert machine.has("amazon-cloudwatch-agent")
 

@@ -80,13 +80,13 @@ installs_and_repeats()
     provision='deploy/build_ami.sh --images none --no-prepare'
     stock_root "$1"
     fingerprint stock
-    to_the_end "$provision --dry-run" "a dry run: nothing was changed"
+    to_the_end "$provision --dry-run" "dry run: nothing was changed"
     fingerprint dry
     unchanged stock dry "the dry run"
     cut_at "to be installed" 12
     cut_at "building /srv/evalx" 15
     begin=$(date +%s)
-    to_the_end "$provision" "a program in the sandbox gave the right answer"
+    to_the_end "$provision" "a program in the sandbox printed the expected output"
     say "the rest took $(($(date +%s) - begin)) s"
     /usr/bin/python3 -c 'import json, sys; json.load(open(sys.argv[1]))' "$root/etc/evalx/manifest.json"
     for tool in gcc meson ninja; do
@@ -111,7 +111,7 @@ with_languages()
     [ "$languages" = default ] || provision="$provision --images '$languages'"
     stock_root "$1"
     begin=$(date +%s)
-    to_the_end "$provision" "a program in the sandbox gave the right answer"
+    to_the_end "$provision" "a program in the sandbox printed the expected output"
     say "build_ami.sh took $(($(date +%s) - begin)) s"
     to_the_end "evalx-images list && evalx-images verify" "matches its manifest"
     grep -v ' not built ' "$folder/output"

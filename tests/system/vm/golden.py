@@ -46,14 +46,14 @@ class Golden(engine.Engine):
     def dry_run(self):
         before = self.fingerprint()
         output = self.sh(BUILD + " --dry-run", 300)
-        check("a dry run: nothing was changed" in output, "the dry run does not say so")
+        check("dry run: nothing was changed" in output, "the dry run does not say so")
         check(self.fingerprint() == before, "the dry run changed something")
 
     def provision(self):
         begin = time.monotonic()
         output = self.sh(BUILD, 1800)
         self.log(f"build_ami.sh took {time.monotonic() - begin:.0f} s")
-        check("a program in the sandbox gave the right answer" in output, "no self-test")
+        check("a program in the sandbox printed the expected output" in output, "no self-test")
         manifest = json.loads(self.sh("cat /etc/evalx/manifest.json"))
         check({"/usr/local/bin/evalx", "/etc/systemd/system/evalx-worker.service"} <=
               {file["path"] for file in manifest["files"]}, "the manifest lacks files")
