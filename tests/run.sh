@@ -3,9 +3,9 @@
 #
 #   fast      needs no root and less than a minute: unit and property tests, the store contract on SQLite, the fuzz
 #             corpora, the tests of tools/
-#   standard  has to pass before a change counts: all test programs, the attacks and the black-box tests; under the
-#             sanitizers all test programs but the attacks, and the black-box tests of the HTTP API
-#   full      standard, and under the sanitizers the attacks and all black-box tests too
+#   standard  has to pass before a change counts: all test programs, the attacks and the black-box tests; the same under
+#             the sanitizers, except black-box tests that are slow or compare compilers
+#   full      standard, and all black-box tests under the sanitizers
 #
 # Everything is built already (./dev test does it).  A phase is one run of meson or pytest; two lanes of phases run side
 # by side, since most tests wait more than they compute.  Each phase leaves its results in a folder of $results, which
@@ -15,7 +15,6 @@ set -u
 tier=$1
 results=$PWD/$build/test-results
 jobs=$(($(nproc) * 2))
-http_tests="tests/integration/test_http.py tests/integration/test_clients.py tests/integration/test_embedded.py"
 
 # The quarantine of freed memory is small, because the attacks check how much memory evalx keeps.
 sanitizer_env()
@@ -76,8 +75,7 @@ lane_programs()
     phase canaries pytest_tests "$build" tests/sandbox/test_canaries.py
     phase programs meson_tests "$build"
     sanitizer_env
-    phase sanitized-programs meson_tests "$build_asan" --no-suite attacks
-    [ "$tier" != full ] || phase sanitized-attacks meson_tests "$build_asan" --suite attacks
+    phase sanitized-programs meson_tests "$build_asan"
 }
 
 lane_black_box()
@@ -87,8 +85,8 @@ lane_black_box()
     if [ "$tier" = full ]; then
         phase sanitized-black-box pytest_tests "$build_asan" tests/integration
     else
-        # shellcheck disable=SC2086 # a list of names
-        phase sanitized-http pytest_tests "$build_asan" -m "not slow" $http_tests
+        phase sanitized-black-box pytest_tests "$build_asan" -m "not slow" tests/integration \
+            --ignore tests/integration/test_prepare.py
     fi
 }
 
