@@ -59,16 +59,17 @@ struct backend {
      * run.  Best effort: if it fails, start does the same again and reports the error.
      */
     void (*prepare)(struct slot *slot);
-    /*
-     * Starts the checked request: fills init, pidfd, report, notify, started and begun_us.  -1: *reply has the error.
-     */
+    /* Starts the checked request.  Fills *run from init to begun_us.  -1: *reply has the error. */
     int (*start)(struct slot *slot, const int fds[], struct active_run *run, struct slot_reply *reply);
-    /* Ends the run: soon init exits, and no other process of the run is left then.  Repeated calls use more force. */
+    /* Ends the run: init exits soon afterwards.  Repeated calls use more force. */
     void (*kill)(struct active_run *run);
     uint64_t kill_retry_us; /* how long to wait before kill is called again */
     /* CPU time in the run's group that is not the program's.  NULL: none. */
     uint64_t (*overhead_cpu_us)(const struct active_run *run);
-    /* All processes of the run but init have ended.  Fills run->stats, or *reply with the error. */
+    /*
+     * Init has exited or has reported the end of the run.  Kills what may be left of the run besides init, and fills
+     * run->stats, or *reply with the error.
+     */
     void (*finish)(struct slot *slot, struct active_run *run, struct slot_reply *reply);
     /* After the answer, before prepare: lets the run's init exit.  NULL: init has exited by itself. */
     void (*release)(void);
