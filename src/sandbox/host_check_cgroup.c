@@ -1,7 +1,7 @@
 /*
  * host_check_cgroup: the mounted cgroup hierarchies, their controllers, the right to create groups, and swap.
  *
- * The launcher chooses by the same rule (sandboxd/cgroup_tree.c): v2 if it has memory and pids, else v1 with memory,
+ * The launcher chooses by the same rule (sandboxd/cgroup_detect.c): v2 if it has memory and pids, else v1 with memory,
  * pids and cpuacct.
  */
 #include <inttypes.h>
