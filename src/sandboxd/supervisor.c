@@ -112,7 +112,7 @@ static int supervise(const struct launcher_settings *settings, int control)
 
 int main(int argc, char **argv)
 {
-    (void)prctl(PR_SET_NAME, "evalx-sandboxd"); /* executed from a memfd, whose name is the default */
+    (void)prctl(PR_SET_NAME, "evalx-sandboxd");     /* executed from a memfd, whose name is the default */
     if (argc == 2 && strcmp(argv[1], "probe") == 0) /* the self-test, in a box */
         _exit(probe_main());
     if (argc != 7) {
