@@ -72,7 +72,7 @@ fast()
 lane_programs()
 {
     # Not beside the attacks, which would notice what these tests do on purpose.
-    phase canaries pytest_tests "$build" tests/sandbox/test_canaries.py
+    phase canaries pytest_tests "$build" -n 0 tests/sandbox/test_canaries.py
     phase programs meson_tests "$build"
     sanitizer_env
     phase sanitized-programs meson_tests "$build_asan"
