@@ -14,7 +14,8 @@ import sys
 import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-sys.path.insert(0, os.path.join(ROOT, "tests"))
+sys.path[:0] = [os.path.join(ROOT, "tests"), os.path.join(ROOT, "tools")]
+import language_file  # noqa: E402
 from shared_host import UID_SPAN, free_port, free_uids  # noqa: E402
 
 DISK_MIB = 48
@@ -40,30 +41,28 @@ def move_into_images(folder):
 
 def make_languages(source, target, slow, in_images=False):
     """
-    The shipped languages, and copies of the compiled ones whose compilers must hurry, for compile bombs.  On a slow
-    machine the shipped ones get more time: it is the hasty ones whose end is asserted.
+    The shipped languages, and copies of the compiled ones whose compilers have little time, for compile bombs.  On a
+    slow machine the shipped ones have more time, because only the end of the hasty ones is asserted.
     """
     shutil.copytree(source, target)
     if in_images:
         move_into_images(target)
     for name in ("c", "cpp", "java"):
-        path = os.path.join(target, name + ".conf")
-        if not os.path.exists(path):
+        entry = language_file.read_all(source).get(name)
+        if entry is None:
             continue
-        with open(path, encoding="utf-8") as file:
-            text = file.read()
-        text = re.sub(rf"(?m)^id = {re.escape(name)}$", f"id = {name}-hasty", text)
-        text = re.sub(r"(?m)^aliases = .*\n", "", text)
-        limits = (f"[compile_limits]\ncpu_time_ms = {int(HASTY_CPU_MS * slow)}\n"
-                  f"wall_time_ms = {int(HASTY_WALL_MS * slow)}\nmemory_bytes = 512m\nprocesses = 64\n\n")
-        text = re.sub(r"(?s)\[compile_limits\]\n.*?\n\n", limits, text)
+        limits = {**entry["compile_limits"], "cpu_time_ms": int(HASTY_CPU_MS * slow),
+                  "wall_time_ms": int(HASTY_WALL_MS * slow), "memory_bytes": 512 << 20, "processes": 64}
+        hasty = {**entry, "id": f"{name}-hasty", "aliases": [], "compile_limits": limits}
+        if in_images:
+            hasty["image"] = IN_IMAGES[name]
         with open(os.path.join(target, name + "-hasty.conf"), "w", encoding="utf-8") as file:
+            file.write(language_file.text(hasty))
+    for name in ("defaults", "c", "cpp", "java") if slow > 1 else ():
+        with open(os.path.join(target, name + ".conf"), "r+", encoding="utf-8") as file:
+            text = re.sub(r"(?s)(?<=\[compile_limits\]\n).*?\n\n", lambda m: slower(m[0], slow), file.read())
+            file.seek(0)
             file.write(text)
-        if slow > 1:
-            with open(path, "r+", encoding="utf-8") as file:
-                text = re.sub(r"(?s)(?<=\[compile_limits\]\n).*?\n\n", lambda m: slower(m[0], slow), file.read())
-                file.seek(0)
-                file.write(text)
 
 
 def slower(limits, slow):

@@ -50,7 +50,7 @@ cp "$binaries/evalx" "$job/files/build/"
 for program in test_run test_isolation test_prestart test_exec_cache exec_cache_program_one exec_cache_program_two; do
     cp "$binaries/tests/sandbox/$program" "$job/files/build/tests/sandbox/"
 done
-cp -r languages demo tests "$job/files/"
+cp -r languages demo tests tools "$job/files/"
 {
     echo "export EVALX_TEST_SLOWNESS=${EVALX_VM_SLOW:-20}"
     echo 'export EVALX_BINARY=/job/build/evalx EVALX_LANGUAGES=/job/languages'
