@@ -229,7 +229,8 @@ def try_cloudwatch(machine, folder, ours, other):
 
     machine.succeeds("the agent is installed", f"key {ours.fingerprint}", "--cloudwatch", f"{url}/agent.deb", key, pin)
     assert machine.has("amazon-cloudwatch-agent")
-    machine.succeeds("a second run leaves it", "already installed: 1.300000.0", "--cloudwatch", f"{url}/agent.deb", key, pin)
+    machine.succeeds("a second run leaves it", "already installed: 1.300000.0", "--cloudwatch", f"{url}/agent.deb", key,
+                     pin)
     machine.remove("amazon-cloudwatch-agent")
     given = machine.root / "srv" / "agent"
     shutil.copytree(web, given)
