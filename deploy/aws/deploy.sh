@@ -1,5 +1,5 @@
 #!/bin/sh
-# deploy.sh: evalx on AWS, from an empty account to a load balancer that answers; docs/guide/DEPLOY.md walks through it.
+# deploy.sh: deploys evalx on AWS, starting from an empty account.  docs/guide/DEPLOY.md explains every step.
 set -eu
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 root=$(dirname "$(dirname "$here")")
@@ -9,27 +9,28 @@ usage()
     cat <<'END'
 usage: deploy.sh COMMAND [OPTIONS]
 
-  cost      what the fleet costs a month; asks nobody
-  check     can this machine and this account do it?
-  image     builds the image from this clone: some 30 to 60 minutes
-  service   makes the fleet, or changes it to the options given now: some 15 minutes
-  up        image, service, test
-  status    addresses, instances, alarms
+  cost      prints what the fleet costs a month; makes no request
+  check     checks this machine and the account: zones, quota, default VPC
+  image     builds the image from this clone (30 to 60 minutes)
+  service   creates the fleet or updates it to the given options (about 15 minutes)
+  up        runs image, service and test
+  status    prints addresses, instances and alarms
   test      sends a batch to the fleet and compares the answers
-  destroy   deletes the fleet; with --all also images, sources and what made them
+  destroy   deletes the fleet; with --all also images, sources and the build stack
 
-  --env dev|production   which .parameters file, and which fleet (default dev)
-  --name NAME            the fleet's name, where it is not that of --env (a second one beside the first)
-  --region REGION        default: what the aws command is set to
-  --allow CIDR           who may reach the load balancer, as 203.0.113.7/32; 0.0.0.0/0 is everybody
-  --certificate ARN      HTTPS with this certificate of ACM
-  --keys PARAMETER       API keys: an SSM parameter with the lines of EVALX_API_KEYS_FILE, without its first slash
-  --email ADDRESS        who is told of alarms
-  --image AMI            this image instead of the newest; also the way back to an older one
-  --set KEY=VALUE        one more parameter of service.yaml; may be given again
-  --build-options WORDS  for build_ami.sh
+  --env dev|production   the .parameters file to use, and the default name of the fleet (default dev)
+  --name NAME            another name for the fleet, to run a second one beside the first
+  --region REGION        default: the region that the aws command is configured for
+  --allow CIDR           addresses that may reach the load balancer, such as 203.0.113.7/32; 0.0.0.0/0 allows everyone
+  --certificate ARN      enables HTTPS with this ACM certificate
+  --keys PARAMETER       API keys: the name, without the first slash, of an SSM parameter that contains the lines of
+                         EVALX_API_KEYS_FILE
+  --email ADDRESS        receives alarms
+  --image AMI            uses this image instead of the newest, for example to roll back
+  --set KEY=VALUE        sets a parameter of service.yaml; may be repeated
+  --build-options WORDS  options for build_ami.sh
   --dry-run              prints each command that would change something instead of running it
-  --yes                  asks nothing
+  --yes                  asks for no confirmation
 END
 }
 
@@ -49,7 +50,7 @@ while [ $# -gt 0 ]; do
     --env | --name | --region | --allow | --certificate | --keys | --email | --image | --set | --build-options) ;;
     *) usage >&2; exit 2 ;;
     esac
-    [ $# -ge 2 ] || fail "$1 wants a value"
+    [ $# -ge 2 ] || fail "$1 requires a value"
     case $1 in
     --env) env_name=$2 ;;
     --name) fleet=$2 ;;
@@ -65,11 +66,11 @@ while [ $# -gt 0 ]; do
     shift 2
 done
 parameters=$here/$env_name.parameters
-[ -f "$parameters" ] || fail "--env $env_name: there is no $parameters"
+[ -f "$parameters" ] || fail "--env $env_name: the file $parameters does not exist"
 fleet=${fleet:-$env_name}
 stack=evalx-$fleet
 
-# The values that hold: those of the file, then each --set.
+# The effective parameters: those of the file, overridden by --set.
 settings()
 {
     {
@@ -82,14 +83,14 @@ settings()
 
 setting() { settings | sed -n "s/^$1=//p"; }
 
-# run COMMAND...: what changes something.
+# run COMMAND...: runs a command that changes something; a dry run only prints it.
 run()
 {
     say "+ $*"
     [ -n "$dry_run" ] || "$@"
 }
 
-# ask COMMAND...: what only looks; in a dry run without an account it may fail.
+# ask COMMAND...: runs a read-only aws command.  It may fail in a dry run without an account.
 ask() { aws --region "$region" --output text "$@" 2>/dev/null; }
 
 confirm()
@@ -97,7 +98,7 @@ confirm()
     [ -z "$yes" ] && [ -z "$dry_run" ] || return 0
     printf '%s [y/N] ' "$*" >&2
     read -r answer || answer=
-    case $answer in y | Y | yes) ;; *) fail "nothing was done" ;; esac
+    case $answer in y | Y | yes) ;; *) fail "cancelled" ;; esac
 }
 
 need_region()
@@ -105,7 +106,7 @@ need_region()
     command -v aws >/dev/null ||
         fail "the aws command is missing: https://aws.amazon.com/cli (version 2), or pip install awscli"
     [ -n "$region" ] || region=$(aws configure get region || true)
-    [ -n "$region" ] || fail "no region: --region us-east-1, or run: aws configure"
+    [ -n "$region" ] || fail "the region is not set: use --region us-east-1, or run: aws configure"
 }
 
 account()
@@ -130,7 +131,7 @@ output()
 
 # ---- commands ----
 
-# Prices of prices.txt (dollars an hour, or a month where the line says so), 730 hours a month.
+# Multiplies the prices in prices.txt (dollars an hour, or a month) by 730 hours a month.
 cost()
 {
     languages=$(cat "$root"/languages/*.conf 2>/dev/null | grep -c '^\[language\]\|^\[version ' || true)
@@ -165,8 +166,8 @@ cost()
             row(value["ApiMin"], "log records of metrics, GB", price["log"] * 3, value["ApiMax"])
             row(1, "secret", price["secret"], 0)
             printf "\n      from %.0f USD at rest to %.0f USD with every instance running all month\n", low, high
-            print  "      not in it: traffic to the internet (0.09 USD/GB) and through NAT (0.045 USD/GB), taxes"
-            if (missing != "") print "      without a price, counted as nothing:" missing
+            print  "      not included: traffic to the internet (0.09 USD/GB) and through NAT (0.045 USD/GB), taxes"
+            if (missing != "") print "      without a price, counted as 0:" missing
         }'
 }
 
@@ -175,22 +176,22 @@ check()
     need_region
     say "account $(account), region $region"
     zones=$(ask ec2 describe-availability-zones --query 'length(AvailabilityZones)' || echo '?')
-    say "zones: $zones (two are needed)"
+    say "availability zones: $zones (two are needed)"
     quota=$(ask service-quotas get-service-quota --service-code ec2 --quota-code L-1216C47A \
         --query Quota.Value || echo '?')
-    say "processors of running on-demand instances allowed: $quota"
-    say "  this fleet starts with $(($(setting ApiMin) + $(setting WorkerMin))) instances and may have" \
-        "$(($(setting ApiMax) + $(setting WorkerMax))); ask for more under Service Quotas before the first load"
+    say "quota of vCPUs for running on-demand instances: $quota"
+    say "  this fleet starts with $(($(setting ApiMin) + $(setting WorkerMin))) instances and may grow to" \
+        "$(($(setting ApiMax) + $(setting WorkerMax))); request a higher quota under Service Quotas if needed"
     default=$(ask ec2 describe-vpcs --filters Name=is-default,Values=true --query 'Vpcs[0].VpcId' || echo None)
     [ "$default" != None ] ||
-        say "no default VPC, which the image is built in: aws ec2 create-default-vpc --region $region"
+        say "the image is built in the default VPC, which is missing: run aws ec2 create-default-vpc --region $region"
 }
 
 version()
 {
     if git -C "$root" rev-parse --short=12 HEAD >/dev/null 2>&1; then
         git -C "$root" rev-parse --short=12 HEAD
-        [ -z "$(git -C "$root" status --porcelain)" ] || say "note: what is not committed does not go into the image"
+        [ -z "$(git -C "$root" status --porcelain)" ] || say "note: uncommitted changes are not part of the image"
     else
         find "$root" -type f ! -path '*/build*' -exec sha256sum {} + | sort | sha256sum | cut -c1-12
     fi
@@ -220,7 +221,7 @@ make_image()
     trap 'rm -f "$archive"' EXIT
     pack "$archive"
     run aws --region "$region" s3 cp --only-show-errors "$archive" "s3://$bucket/sources/$name.tar.gz"
-    say "building the image of $name: EC2 Image Builder in the console shows how far it is"
+    say "building the image of $name; EC2 Image Builder in the console shows the progress"
     run aws --region "$region" cloudformation deploy --stack-name evalx-image --template-file "$here/image.yaml" \
         --capabilities CAPABILITY_IAM --no-fail-on-empty-changeset --tags project=evalx \
         --parameter-overrides "SourceBucket=$bucket" "SourceVersion=$name" "BuildOptions=$build_options"
@@ -228,26 +229,27 @@ make_image()
     say "image: $(output evalx-image ImageId || true)"
 }
 
-# held KEY: the value of a parameter in the stack that is there; nothing where there is none.
-held()
+# current_value KEY: the value of a parameter of the existing stack, or nothing.
+current_value()
 {
     ask cloudformation describe-stacks --stack-name "$stack" \
         --query "Stacks[0].Parameters[?ParameterKey=='$1'].ParameterValue" | grep -v '^None$'
 }
 
-# Who is let in is always said, once; the whole world only with a lock on the door.
-look_at_access()
+# The allowed addresses must be given once.  Allowing everyone without HTTPS and API keys needs a confirmation.
+check_access()
 {
-    [ -n "$allow" ] || allow=$(held AllowedCidr || true)
-    [ -n "$allow" ] || fail "--allow CIDR is missing: your own address is \$(curl -s https://checkip.amazonaws.com)/32"
+    [ -n "$allow" ] || allow=$(current_value AllowedCidr || true)
+    [ -n "$allow" ] || fail "--allow CIDR is required: your own address is \$(curl -s https://checkip.amazonaws.com)/32"
     case $allow in */0) ;; *) return 0 ;; esac
-    if [ -z "$certificate$(held CertificateArn || true)" ] || [ -z "$keys$(held ApiKeysParameter || true)" ]; then
-        say "everybody would be let in, without encryption or without API keys: --certificate and --keys mend that"
-        confirm "everybody may run programs there?"
+    if [ -z "$certificate$(current_value CertificateArn || true)" ] ||
+        [ -z "$keys$(current_value ApiKeysParameter || true)" ]; then
+        say "--allow $allow lets everyone in without HTTPS or without API keys: add --certificate and --keys"
+        confirm "allow everyone to run programs there?"
     fi
 }
 
-# What was given before and is not given now stays: CloudFormation keeps a parameter that is not named.
+# The parameters to set.  CloudFormation keeps the previous value of parameters that are not named.
 overrides()
 {
     settings
@@ -262,16 +264,16 @@ overrides()
 make_service()
 {
     need_region
-    look_at_access
+    check_access
     [ -n "$image" ] || image=$(output evalx-image ImageId || true)
     if [ -z "$image" ] && [ -n "$dry_run" ]; then
         image='ami-00000000'
     fi
-    [ -n "$image" ] || fail "there is no image yet: deploy.sh image"
+    [ -n "$image" ] || fail "there is no image yet: run deploy.sh image first"
     cost >&2
-    confirm "make or change the fleet $stack in $region?"
+    confirm "create or update the fleet $stack in $region?"
     say "image $image"
-    # shellcheck disable=SC2046 # a word each; no value has blanks
+    # shellcheck disable=SC2046 # one word each; no value contains blanks
     run aws --region "$region" cloudformation deploy --stack-name "$stack" --template-file "$here/service.yaml" \
         --capabilities CAPABILITY_IAM --no-fail-on-empty-changeset --tags project=evalx \
         --parameter-overrides $(overrides)
@@ -282,7 +284,7 @@ status()
 {
     need_region
     state=$(ask cloudformation describe-stacks --stack-name "$stack" --query 'Stacks[0].StackStatus' ||
-        echo 'not there')
+        echo 'does not exist')
     say "stack $stack: $state"
     aws --region "$region" --output table cloudformation describe-stacks --stack-name "$stack" \
         --query 'Stacks[0].Outputs[].[OutputKey,OutputValue]'
@@ -293,7 +295,7 @@ status()
         --state-value ALARM --query 'MetricAlarms[].[AlarmName,StateReason]'
 }
 
-# A batch whose answers are known.  With API keys, EVALX_KEY holds one; it goes to curl by its standard input.
+# Sends a request.  If API keys are in use, EVALX_KEY must hold one; curl reads it from standard input.
 try_it()
 {
     header=
@@ -305,18 +307,18 @@ test_fleet()
 {
     need_region
     url=${EVALX_URL:-$(output "$stack" Url || true)}
-    [ -n "$url" ] || fail "$stack has no address: deploy.sh status"
+    [ -n "$url" ] || fail "$stack has no address yet: check it with deploy.sh status"
     say "$url"
     answer=$(try_it --retry 10 --retry-delay 3 --retry-all-errors "$url/healthz")
     say "/healthz: $answer"
     code=$(curl -s -o /dev/null -w '%{http_code}' --max-time 20 "$url/metrics")
-    [ "$code" = 404 ] || fail "/metrics answers $code to the world; it must be 404"
+    [ "$code" = 404 ] || fail "/metrics answers $code through the load balancer; it must be 404"
     answer=$(try_it "$url/execute/batch" -d '[
         {"language": "python", "version": "latest", "code": "print(int(input()) ** 2)", "stdin": "12",
          "expected_output": "144"},
         {"stdin": "7", "expected_output": "50"}]')
     token=$(printf '%s' "$answer" | sed -n 's/.*"token":"\([^"]*\)".*/\1/p')
-    [ -n "$token" ] || fail "the batch was not taken: $answer"
+    [ -n "$token" ] || fail "the batch was not accepted: $answer"
     say "token $token"
     for _ in 1 2 3 4 5; do
         answer=$(try_it "$url/submissions/$token?wait=30")
@@ -324,22 +326,22 @@ test_fleet()
     done
     verdicts=$(printf '%s' "$answer" | grep -o '"status":"[a-z_]*"' | tr '\n' ' ')
     say "verdicts: $verdicts"
-    [ "$verdicts" = '"status":"accepted" "status":"wrong_answer" ' ] || fail "that is not right: $answer"
+    [ "$verdicts" = '"status":"accepted" "status":"wrong_answer" ' ] || fail "expected accepted and wrong_answer, got: $answer"
     say "the fleet works"
 }
 
 destroy()
 {
     need_region
-    confirm "delete the fleet $stack in $region, with its queue and its results?"
+    confirm "delete the fleet $stack in $region with its queue and results?"
     run aws --region "$region" cloudformation delete-stack --stack-name "$stack"
     run aws --region "$region" cloudformation wait stack-delete-complete --stack-name "$stack"
     [ -n "$all" ] || return 0
-    confirm "delete every image of evalx in $region, and the sources they were made from?"
+    confirm "delete all images of evalx in $region and their sources?"
     run aws --region "$region" cloudformation delete-stack --stack-name evalx-image
     run aws --region "$region" cloudformation wait stack-delete-complete --stack-name evalx-image
     run aws --region "$region" s3 rb --force "s3://$(bucket)"
-    # Image Builder leaves the AMIs: they carry the recipe's name.
+    # Image Builder does not delete the AMIs.  Their names start with the recipe's name.
     query='Images[].BlockDeviceMappings[].Ebs.SnapshotId'
     for ami in $(ask ec2 describe-images --owners self --filters 'Name=name,Values=evalx-*' \
         --query 'Images[].ImageId' || true); do
@@ -358,7 +360,7 @@ image) make_image ;;
 service) make_service ;;
 up)
     need_region
-    look_at_access
+    check_access
     make_image
     make_service
     [ -n "$dry_run" ] || test_fleet

@@ -1,15 +1,15 @@
-# keys: the keys that sign another distribution's archive.  Sourced by layer.sh, and by sh from tools/.
+# keys: the keys that sign the archive of another distribution.  Sourced by layer.sh and by sh scripts in tools/.
 # shellcheck shell=sh
 
-# ubuntu_keys FOLDER [MIRROR]: makes FOLDER/ubuntu-archive-keyring.gpg, from MIRROR of Debian.  Debian 12 has no package
-# of Ubuntu's keys, Debian 13 has one.  Debian's keys, which this machine has, verify that package; it is not installed.
-# apt's output goes to FOLDER/keys.log.
+# ubuntu_keys FOLDER [MIRROR]: makes FOLDER/ubuntu-archive-keyring.gpg.  Debian 12 has no package of Ubuntu's keys, so
+# they are extracted from the package of Debian 13, which is downloaded from MIRROR (a mirror of Debian) but not
+# installed.  Debian's keys on this machine verify that package.  apt's output goes to FOLDER/keys.log.
 ubuntu_keys()
 {
     [ ! -s "$1/ubuntu-archive-keyring.gpg" ] || return 0
     ubuntu_keys_debian=/usr/share/keyrings/debian-archive-keyring.gpg
     if [ ! -f $ubuntu_keys_debian ]; then
-        echo "this machine has neither Ubuntu's keys nor Debian's: install ubuntu-keyring or debian-archive-keyring" >&2
+        echo "the keys of Ubuntu and Debian are missing: install ubuntu-keyring or debian-archive-keyring" >&2
         return 1
     fi
     ubuntu_keys_work=$(cd "$1" && pwd)/keys.new
@@ -26,7 +26,7 @@ ubuntu_keys()
             mv files/usr/share/keyrings/ubuntu-archive-keyring.gpg ..
     ) >"$1/keys.log" 2>&1 </dev/null; then
         tail -n 10 "$1/keys.log" >&2
-        echo "Ubuntu's keys could not be had from Debian 13 (above: why); the package ubuntu-keyring has them too" >&2
+        echo "Ubuntu's keys could not be fetched from Debian 13 (reason above); install the package ubuntu-keyring" >&2
         return 1
     fi
     rm -rf "$ubuntu_keys_work"

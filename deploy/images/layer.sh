@@ -1,8 +1,8 @@
-# shellcheck shell=bash disable=SC2154 # images, mirror and began are evalx-images', which sources this
+# shellcheck shell=bash disable=SC2154 # evalx-images, which sources this file, sets images, mirror and began
 # layer: builds, strips, measures and checks bases and layers.  Sourced by evalx-images.
 
-# What no program needs: documentation, translations, files for desktops.  dpkg does not unpack it; what scripts of
-# packages create nevertheless is removed at the end.
+# Files that no program needs: documentation, translations, files for desktops.  dpkg does not unpack them.  Those that
+# package scripts create are removed at the end.
 useless="usr/share/doc usr/share/man usr/share/info usr/share/locale usr/share/lintian usr/share/bug usr/share/doc-base
     usr/share/menu usr/share/applications usr/share/bash-completion usr/share/zsh usr/share/fish usr/share/gdb
     usr/share/pixmaps usr/share/icons usr/share/help usr/share/gtk-doc usr/share/omf usr/share/linda
@@ -76,7 +76,7 @@ sources_of()
     esac
 }
 
-# The key that signs a suite's archive; nothing if apt trusts it already.
+# Prints the file of the key that signs a suite's archive, or nothing if apt already trusts it.
 keyring_of()
 {
     local key=/usr/share/keyrings/ubuntu-archive-keyring.gpg at
@@ -94,7 +94,7 @@ keyring_of()
     echo "$key"
 }
 
-# The images' roots reach the mirror the way this machine does (proxies, trust).
+# apt in an image's root uses the proxy and trust settings of this machine.
 apt_options()
 {
     apt-config dump | grep -E '^Acquire::(https?::|Check-|Retries|AllowInsecure)' | grep -v '""' || true
@@ -107,7 +107,7 @@ base_layer()
     [ ! -f "$images/.build/$1.base" ] || cat "$images/.build/$1.base"
 }
 
-# An existing base knows the mirror it was made from; a mirror given since then replaces it.
+# An existing base remembers the mirror it was made from.  A mirror given later replaces it.
 base_sources()
 {
     local sources origin=Debian
@@ -118,7 +118,7 @@ base_sources()
     say "base of $1: packages now come from $(given_mirror $origin)"
     printf '%s\n' "$sources" >"$2/etc/apt/sources.list"
     [ ! -f /etc/resolv.conf ] || cat /etc/resolv.conf >"$2/etc/resolv.conf"
-    apt_in "$2" update >&2 || fail "the base of $1: that mirror cannot be used (reason above)"
+    apt_in "$2" update >&2 || fail "the base of $1: the mirror cannot be used (reason above)"
 }
 
 base_build()
@@ -147,7 +147,7 @@ base_build()
     # Ubuntu's minimal root lacks apt.
     mmdebstrap --quiet --mode=root --variant=minbase --include=apt --dpkgopt=force-unsafe-io \
         "${options[@]}" --aptopt='Acquire::Languages "none"' --skip=cleanup/apt "$suite" "$root.new" - <<<"$sources" ||
-        fail "the base of $suite could not be made (reason above; is the archive reachable and its key installed?)"
+        fail "the base of $suite could not be made (reason above); check the mirror and the key of its archive"
     printf '#!/bin/sh\nexit 101\n' >"$root.new/usr/sbin/policy-rc.d" # packages must not start services
     chmod 0755 "$root.new/usr/sbin/policy-rc.d"
     mkdir -p "$root.new"/usr/share/man/man{1,2,3,4,5,6,7,8} # update-alternatives puts links there
@@ -158,7 +158,7 @@ base_build()
     cp -a --reflink=auto "$root.new" "$images/.build/base.new"
     strip_base "$images/.build/base.new"
     mv "$images/.build/base.new" "$images/.layers/${suite}_$stamp"
-    # Root and layer belong together: if the script ends between here and the last line, neither counts.
+    # Root and layer belong together: neither is used if the script is interrupted before the last line.
     rm -f "$images/.build/$suite.base"
     rm -rf --one-file-system "$root"
     mv "$root.new" "$root"
@@ -185,8 +185,8 @@ strip_base()
     printf 'passwd: files\ngroup: files\nhosts: files\n' >"$root/etc/nsswitch.conf"
 }
 
-# Removes files for running a machine, setuid and setgid files, devices and sockets.  All else belongs to root and is
-# writable by nobody else.
+# Removes files for running a machine, setuid and setgid files, devices and sockets.  Gives all other files to root and
+# makes them writable by root only.
 strip_layer()
 {
     local root=$1 path
@@ -204,7 +204,7 @@ strip_layer()
 
 # ---- a layer ----
 
-# need_disk BYTES WHAT [BESIDES]: BESIDES names what is needed in addition and cannot be measured ahead.
+# need_disk BYTES WHAT [ALSO]: fails if BYTES are not free.  ALSO names additional data of unknown size.
 need_disk()
 {
     local have needs=()
@@ -237,7 +237,7 @@ layer_build()
     local name=$1 suite=$2 on=$3 work=$images/.build/work lower=$images/.build/root-$2 layer
     rm -f "$images/.build/$name.log"
     for layer in $([ -z "$on" ] || layers_of "$on" | tail -n +2); do
-        [ -d "$images/.build/state/$layer" ] || fail "$on has to be built again: evalx-images build --force $on"
+        [ -d "$images/.build/state/$layer" ] || fail "image $on must be rebuilt first: evalx-images build --force $on"
         lower=$images/.build/state/$layer:$images/.layers/$layer:$lower
     done
     if mountpoint -q "$work/root" 2>/dev/null; then umount -R "$work/root"; fi
@@ -245,7 +245,7 @@ layer_build()
     mkdir -p "$work/root" "$work/upper" "$work/work" "$images/.build/archives/partial"
     mount -t overlay evalx-images "$work/root" \
         -o "lowerdir=$lower,upperdir=$work/upper,workdir=$work/work,index=off,metacopy=off,redirect_dir=off" ||
-        fail "$images: cannot mount an overlay there (is it an overlay itself? use a volume)"
+        fail "cannot mount an overlay in $images; if it is on an overlay itself, use a volume"
     # shellcheck disable=SC2064 # expanded now
     trap "umount -R '$work/root' 2>/dev/null || true" EXIT
     mkdir -p "$work/root/var/cache/apt/archives"
@@ -280,8 +280,8 @@ logged()
     fi
 }
 
-# The sizes that apt would fetch and unpack, without doing so.  (After the -y of apt_in, --assume-no alone would not
-# stop it.)  The size of npm packages is unknown before.
+# Prints the size of the packages that apt would fetch and unpack.  --assume-no alone does not cancel the -y of apt_in,
+# hence APT::Get::Assume-Yes=false.  The size of npm packages is not known in advance.
 bytes_needed()
 {
     local packages
@@ -298,7 +298,7 @@ bytes_needed()
         END { printf "%d\n", sum }'
 }
 
-# The package database and the users are kept beside the layer: images built on it need them, runs do not.
+# Keeps the package database and the users outside the layer: images based on it need them, runs do not.
 keep_state()
 {
     local upper=$1 state=$2 path
@@ -339,7 +339,7 @@ install_into()
     done <<<"$(wanted "$name" setup)"
 }
 
-# The packages above the base, including those of the layers below.
+# The packages that are not in the base, including those of lower layers.
 layer_packages()
 {
     local name=$1 state=$images/.build/state/$1 below
@@ -366,7 +366,7 @@ packages_in()
           if (installed) print name, version, size "K" }' "$1" | sort
 }
 
-# Every path with its type, mode, and content or link target.
+# A checksum of every path with its type, mode, owner, and content or link target.
 layer_sum()
 {
     local layer=$images/.layers/$1
@@ -390,13 +390,13 @@ layer_facts()
 layer_problems()
 {
     local layer=$images/.layers/$1 found
-    [ -d "$layer" ] || { echo "layer $1 is gone"; return 1; }
+    [ -d "$layer" ] || { echo "layer $1 is missing"; return 1; }
     found=$(find "$layer" -xdev \( -perm /6000 -o ! -uid 0 -o \( ! -type l -perm /0022 \) -o \
         ! \( -type f -o -type d -o -type l \) \) | head -n 3)
     [ -z "$found" ] || { echo "files that no image may have: $found"; return 1; }
     found=$(find "$layer/usr/bin" "$layer/usr/lib/apt" "$layer/usr/share/doc" "$layer/usr/share/locale" -maxdepth 1 \
         \( -name apt -o -name apt-get -o -name dpkg -o -path '*/usr/share/doc*' -o -path '*/usr/share/locale*' \) \
         2>/dev/null | head -n 3)
-    [ -z "$found" ] || { echo "the package manager or documentation is there: $found"; return 1; }
-    [ "$(layer_sum "$1")" = "$2" ] || { echo "it was changed: its checksum is another"; return 1; }
+    [ -z "$found" ] || { echo "it contains the package manager or documentation: $found"; return 1; }
+    [ "$(layer_sum "$1")" = "$2" ] || { echo "it was changed: its checksum differs from the manifest"; return 1; }
 }

@@ -65,7 +65,7 @@ def test_a_second_build_finds_nothing_to_do(images):
     assert done.returncode == 0 and "tiny: up to date" in done.stdout, done.stdout + done.stderr
     assert layer(images) == before
     listed = tool(images, "list").stdout
-    assert "tiny" in listed and "to be built again" not in listed
+    assert "tiny" in listed and "out of date" not in listed
 
 
 def test_the_manifest_names_packages_and_notices_a_change(images):

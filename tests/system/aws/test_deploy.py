@@ -119,4 +119,4 @@ def test_the_whole_world_is_asked_about(account):
     options = [word for word in OPTIONS if word != "--yes"]
     text = run(script, "service", *options, "--allow", "0.0.0.0/0", "--image", "ami-0123456789abcdef0", env=env,
                status=1)
-    assert "everybody may run programs there?" in text
+    assert "allow everyone to run programs there?" in text

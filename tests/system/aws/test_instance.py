@@ -202,7 +202,7 @@ def test_first_boot_starts_units_and_agent(booted, dev, role):
     assert logs["logs_collected"]["files"]["collect_list"][0]["log_group_name"] == "/evalx/dev/system"
 
 
-def test_a_worker_that_must_go_drains_first(booted, dev):
+def test_a_terminated_worker_drains_first(booted, dev):
     folder = booted(dev, "worker")
     done = text_of(folder, "local/calls").splitlines()
     assert done[-1].startswith("systemctl stop evalx.service")
@@ -230,8 +230,8 @@ def test_it_drains_and_keeps_the_hook_waiting(instance, tmp_path, monkeypatch, w
     monkeypatch.setattr(command, "METADATA", instance.metadata)
     monkeypatch.setattr(command, "POLL_S", 0.1)
     monkeypatch.setattr(command, "HEARTBEAT_S", 0.2)
-    watch = command.Watch(command.Metadata())
-    assert watch.must_go() is None
+    watch = command.LifecycleDrain(command.Metadata())
+    assert watch.termination_reason() is None
     state, spot = "meta-data/autoscaling/target-lifecycle-state", "meta-data/spot/instance-action"
     (tmp_path / "metadata.json").write_text(json.dumps(
         METADATA | ({state: "Terminated"} if why == "group" else {spot: "{}", state: "InService"})), encoding="utf-8")
