@@ -96,12 +96,14 @@ def count_program(folder, entry, tap_suites):
 def count_meson(folder):
     with open(os.path.join(folder, "meson.json"), encoding="utf-8", errors="replace") as file:
         entries = [json.loads(line) for line in file]
-    # In meson's JUnit file a program with several results is a suite with the name PROJECT.TEST.
+    # In meson's JUnit file a program with several results is a suite "PROJECT.TEST" or "PROJECT.PROJECT:SUITE / TEST".
     suites = {}
     path = os.path.join(folder, "meson.xml")
     for suite in read_xml(path).iter("testsuite") if os.path.exists(path) else ():
         if "." in suite.get("name", ""):
-            suites[suite.get("name").split(".", 1)[1]] = list(suite.iter("testcase"))
+            cases = suites[suite.get("name").split(".", 1)[1].split(" / ")[-1]] = list(suite.iter("testcase"))
+            for case in cases:
+                case.set("name", re.sub(r"^\d+ (- )?", "", case.get("name", "")))
     counts = Counts()
     for entry in entries:
         counts.add(count_program(folder, entry, suites))

@@ -77,10 +77,12 @@ def test_failure_after_all_tests_passed(tmp_path):
 
 
 def test_tap_programs_are_counted_from_mesons_file(tmp_path):
-    meson = ("<testsuites><testsuite name='evalx.p'><testcase name='1 a'/><testcase name='2 b'><failure/></testcase>"
+    meson = ("<testsuites><testsuite name='evalx.p'><testcase name='1 - a'/><testcase name='2 b'><failure/></testcase>"
              "<testcase name='3 c'><skipped/><system-out>no root</system-out></testcase></testsuite>"
              "<testsuite name='evalx'><testcase name='other'/></testsuite></testsuites>")
-    assert counted(tmp_path, "FAIL", meson=meson, status="1") == (1, ["p::2 b"], ["p::3 c"])
+    expected = (1, ["p::b"], ["p::c"])
+    assert counted(tmp_path, "FAIL", meson=meson, status="1") == expected
+    assert counted(tmp_path, "FAIL", meson=meson.replace("evalx.p", "evalx.evalx:unit / p"), status="1") == expected
 
 
 def test_programs_without_single_results(tmp_path):
