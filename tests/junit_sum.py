@@ -85,7 +85,7 @@ def count_program(folder, entry, tap_suites):
         counts = count_cases(tap_suites[name], f"{name}::")
     elif result == "SKIP":
         lines = [line for line in (entry.get("stdout") or "").strip().split("\n") if line]
-        counts.skipped.append((name, re.sub("^skipped: ", "", lines[-1]) if lines else ""))
+        counts.skipped.append((name, re.sub(r"^(skipped: |1\.\.0 # SKIP )", "", lines[-1]) if lines else ""))
     elif result in ("OK", "EXPECTEDFAIL"):
         counts.passed = 1
     if result not in ("OK", "EXPECTEDFAIL", "SKIP") and not counts.failed:
