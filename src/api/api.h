@@ -10,7 +10,8 @@ struct api;
 
 /*
  * Starts the server.  The arguments are borrowed until api_stop.  The caller must forward the store's change feed
- * (store_watch, store_watch_results) to api_changed and api_ended; they only wake up ?wait= and /ws.
+ * (store_watch, store_watch_results) to api_changed, which wakes ?wait= and /ws, and to api_ended, which delivers the
+ * result to ?wait=.
  */
 int api_start(const struct config *config, const struct languages *languages, struct store *store, struct api **ret,
               struct error *err);

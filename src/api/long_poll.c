@@ -6,7 +6,7 @@
  * store delivers takes the same path without the read.  A change that arrives during a read sets `read_again`.  The
  * thread "long-poll" starts the reads that are due: the last one at the deadline, and those of the safety net.
  *
- * Lock order: the lock of the subscriptions before this one.  No subscriptions or exchange call is made with it held.
+ * Lock order: subscriptions->lock, then long_polls->lock.  No subscriptions or exchange call is made with it held.
  */
 #include "api/long_poll.h"
 

@@ -39,7 +39,7 @@ static struct arena_block *block_new(size_t bytes, struct error *err)
     struct arena_block *block = calloc(1, sizeof *block + bytes);
 
     if (block == NULL) {
-        (void)error_set(err, ERROR_BUSY, 0, "out of memory for %zu bytes", bytes);
+        (void)error_set(err, ERROR_BUSY, 0, "out of memory: cannot allocate %zu bytes", bytes);
         return NULL;
     }
     block->bytes = bytes;

@@ -38,7 +38,7 @@ int buf_reserve(struct buf *buf, size_t len, struct error *err)
         return error_set(err, ERROR_REQUEST, 0, "more than the %zu bytes that are allowed here", buf->max);
     /* One byte more, for the NUL at the end. */
     if (__builtin_add_overflow(buf->len + len, (size_t)1, &needed))
-        return error_set(err, ERROR_BUSY, 0, "out of memory for %zu bytes", len);
+        return error_set(err, ERROR_BUSY, 0, "out of memory: cannot allocate %zu bytes", len);
     if (buf->at != NULL && needed <= buf->cap)
         return 0;
 
@@ -50,7 +50,7 @@ int buf_reserve(struct buf *buf, size_t len, struct error *err)
 
     char *at = realloc(buf->at, cap);
     if (at == NULL)
-        return error_set(err, ERROR_BUSY, 0, "out of memory for %zu bytes", cap);
+        return error_set(err, ERROR_BUSY, 0, "out of memory: cannot allocate %zu bytes", cap);
     buf->at = at;
     buf->cap = cap;
     at[buf->len] = '\0';

@@ -35,7 +35,7 @@ struct error {
 __attribute__((format(printf, 4, 5), nonnull(1, 4))) int error_set(struct error *err, enum error_kind kind, int os,
                                                                    const char *fmt, ...);
 
-/* As error_set with ERROR_REQUEST, and names the field that is wrong. */
+/* Like error_set with ERROR_REQUEST, but also names the wrong field. */
 __attribute__((format(printf, 3, 4), nonnull(1, 2, 3))) int error_field(struct error *err, const char *field,
                                                                         const char *fmt, ...);
 

@@ -123,7 +123,7 @@ const struct subcommand dead_command = {
     .operands = "list|show TOKEN...|retry TOKEN...",
     .summary = "list dead submissions, or return them to their queue",
     .details =
-        "\nA submission is dead when all its attempts ended with the loss of the worker.  At most 1,000 of them are\n"
+        "\nA submission is dead when the worker of each attempt lost its lease.  At most 1,000 of them are\n"
         "kept, for 7 days.  `retry` returns a submission to its queue with all its attempts; a repeated retry has no\n"
         "further effect.  If the server requires API keys, EVALX_API_KEY must be the key of the client \"operator\".\n"
         "Otherwise the server must be on this machine.",

@@ -17,8 +17,9 @@ enum { OPTION_STDIN, OPTION_LANGUAGE, OPTION_TIMEOUT, OPTION_MEMORY, OPTION_EXPE
 
 static const struct option_spec options[] = {
     [OPTION_STDIN] = { "stdin", OPTION_VALUE, "FILE", "input of the program (-: stdin; default: empty)" },
-    [OPTION_LANGUAGE] = { "language", OPTION_VALUE, "NAME", "language (default: by the file name suffix)" },
-    [OPTION_TIMEOUT] = { "timeout", OPTION_VALUE, "SECONDS", "CPU time limit; the wall time limit is 1.5 times that" },
+    [OPTION_LANGUAGE] = { "language", OPTION_VALUE, "NAME", "language (default: chosen by the file name's suffix)" },
+    [OPTION_TIMEOUT] = { "timeout", OPTION_VALUE, "SECONDS",
+                         "CPU time limit; the wall time limit is 1.5 times as long, and at least 1 s longer" },
     [OPTION_MEMORY] = { "memory", OPTION_VALUE, "SIZE", "memory limit, for example 128m or 1g" },
     [OPTION_EXPECTED] = { "expected", OPTION_VALUE, "FILE", "expected output" },
     [OPTION_JSON] = { "json", OPTION_ALONE, NULL, "print the result as JSON, as the HTTP API returns it" },
@@ -135,10 +136,9 @@ const struct subcommand run_command = {
     .name = "run",
     .operands = "FILE [-- ARGUMENT...]",
     .summary = "run one program in the sandbox of this machine (root)",
-    .details = "\nThe exit status is that of the program, or 124 if it exceeded the time limit, 128+N if signal N "
-               "ended it, that\n"
-               "of the compiler if compilation failed, and 3 if the output differs from --expected.\n"
-               "With --json it is 0 if the result is \"accepted\", else 3.",
+    .details = "\nExit status: the program's own; 124: time limit exceeded; 128+N: ended by signal N; 3: the output\n"
+               "differs from --expected; if compilation failed, the compiler's.  With --json it is 0 if the result\n"
+               "is \"accepted\", else 3.",
     .options = options,
     .options_len = sizeof options / sizeof *options,
     .operands_min = 1,

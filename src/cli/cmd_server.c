@@ -23,7 +23,7 @@ const struct subcommand server_command = {
     .details =
         "\nWith REDIS_HOST (or EVALX_STORE=redis://...) it is an API server only; `evalx worker` runs submissions,\n"
         "on this machine or others.  Otherwise it keeps the queue in its data folder and runs submissions itself.\n"
-        "For that it must be started as root, which it drops before it opens the port.\n"
+        "For that it must be started as root; it gives root up before it opens the port.\n"
         "SIGTERM and SIGINT drain: it accepts nothing new and finishes what runs.  A second signal ends it at once.",
     .run = run,
 };

@@ -9,7 +9,7 @@ enum { OPTION_WAIT, OPTION_SERVER, OPTION_JSON };
 static const struct option_spec options[] = {
     [OPTION_WAIT] = { "wait", OPTION_MAYBE_VALUE, "=SECONDS", "wait until it has ended (default: 300 s)" },
     [OPTION_SERVER] = { "server", OPTION_VALUE, "URL", "server (default: EVALX_SERVER, then http://127.0.0.1:3000)" },
-    [OPTION_JSON] = { "json", OPTION_ALONE, NULL, "print the response of the server" },
+    [OPTION_JSON] = { "json", OPTION_ALONE, NULL, "print the server's JSON response unchanged" },
 };
 
 static int run(const struct invocation *invocation)

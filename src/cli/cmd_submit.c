@@ -25,7 +25,8 @@ enum {
 static const struct option_spec options[] = {
     [OPTION_LANGUAGE] = { "language", OPTION_VALUE, "NAME", "language (default: by the file name suffix)" },
     [OPTION_STDIN] = { "stdin", OPTION_VALUE, "FILE", "input of the program (default: empty)" },
-    [OPTION_TIMEOUT] = { "timeout", OPTION_VALUE, "SECONDS", "CPU time limit; the wall time limit is 1.5 times that" },
+    [OPTION_TIMEOUT] = { "timeout", OPTION_VALUE, "SECONDS",
+                         "CPU time limit; the wall time limit is 1.5 times as long, and at least 1 s longer" },
     [OPTION_MEMORY] = { "memory", OPTION_VALUE, "SIZE", "memory limit, for example 128m or 1g" },
     [OPTION_EXPECTED] = { "expected", OPTION_VALUE, "FILE", "expected output" },
     [OPTION_WAIT] = { "wait", OPTION_MAYBE_VALUE, "=SECONDS",

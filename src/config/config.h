@@ -52,14 +52,14 @@ enum config_source { CONFIG_DEFAULT, CONFIG_FILE, CONFIG_ENVIRONMENT, CONFIG_FLA
     X(client_queued_max, UINT, "EVALX_CLIENT_QUEUED_MAX", "client_queued_max", "0",                                    \
       "maximum waiting submissions per API key, further ones get status 429 (0: unlimited)")                           \
     X(client_running_max, UINT, "EVALX_CLIENT_RUNNING_MAX", "client_running_max", "0",                                 \
-      "maximum running submissions per API key (0: unlimited)")                                                        \
+      "maximum submissions per API key that run or are next in a queue (0: unlimited)")                                \
     X(lease_ms, UINT, "EVALX_LEASE_MS", "lease_ms", "15000",                                                           \
       "milliseconds without a heartbeat after which a worker loses its submissions")                                   \
     X(attempts_max, UINT, "EVALX_ATTEMPTS_MAX", "attempts_max", "3",                                                   \
       "maximum attempts to run a submission before it fails")                                                          \
     X(drain_s, UINT, "EVALX_DRAIN_SECONDS", "drain_seconds", "60",                                                     \
       "maximum seconds that a stop waits for requests and running submissions")                                        \
-    X(wait_s_max, UINT, "EVALX_WAIT_MAX_SECONDS", "wait_max_seconds", "60", "maximum of ?wait=SECONDS")                \
+    X(wait_s_max, UINT, "EVALX_WAIT_MAX_SECONDS", "wait_max_seconds", "60", "largest ?wait= accepted")                 \
     X(connections_max, UINT, "EVALX_CONNECTIONS_MAX", "connections_max", "10000", "maximum HTTP connections")          \
     X(connections_ip_max, UINT, "EVALX_CONNECTIONS_PER_IP", "connections_per_ip", "0",                                 \
       "maximum HTTP connections per address (0: unlimited)")                                                           \
@@ -73,11 +73,11 @@ enum config_source { CONFIG_DEFAULT, CONFIG_FILE, CONFIG_ENVIRONMENT, CONFIG_FLA
     X(result_cache_s, UINT, "EVALX_RESULT_CACHE_SECONDS", "result_cache_seconds", "3600",                              \
       "seconds that cached results are kept")                                                                          \
     X(disk_bytes, UINT, "EVALX_DISK_BYTES", "disk_bytes", "256m", "maximum size of a run's writable folders together") \
-    X(cpu_ms_max, UINT, "EVALX_CPU_MS_MAX", "cpu_ms_max", "60000", "ceiling of limits.cpu_time_ms")                    \
-    X(wall_ms_max, UINT, "EVALX_WALL_MS_MAX", "wall_ms_max", "120000", "ceiling of limits.wall_time_ms")               \
-    X(memory_bytes_max, UINT, "EVALX_MEMORY_BYTES_MAX", "memory_bytes_max", "2g", "ceiling of limits.memory_bytes")    \
-    X(processes_max, UINT, "EVALX_PROCESSES_MAX", "processes_max", "256", "ceiling of limits.processes")               \
-    X(output_bytes_max, UINT, "EVALX_OUTPUT_BYTES_MAX", "output_bytes_max", "16m", "ceiling of limits.output_bytes")   \
+    X(cpu_ms_max, UINT, "EVALX_CPU_MS_MAX", "cpu_ms_max", "60000", "largest limits.cpu_time_ms")                       \
+    X(wall_ms_max, UINT, "EVALX_WALL_MS_MAX", "wall_ms_max", "120000", "largest limits.wall_time_ms")                  \
+    X(memory_bytes_max, UINT, "EVALX_MEMORY_BYTES_MAX", "memory_bytes_max", "2g", "largest limits.memory_bytes")       \
+    X(processes_max, UINT, "EVALX_PROCESSES_MAX", "processes_max", "256", "largest limits.processes")                  \
+    X(output_bytes_max, UINT, "EVALX_OUTPUT_BYTES_MAX", "output_bytes_max", "16m", "largest limits.output_bytes")      \
     X(cors_origin, STRING, "EVALX_CORS_ORIGIN", "cors_origin", "*",                                                    \
       "Access-Control-Allow-Origin; empty: no CORS headers")                                                           \
     X(insecure_no_cgroup, BOOL, "EVALX_INSECURE_NO_CGROUP", "insecure_no_cgroup", "false",                             \
@@ -88,7 +88,7 @@ enum config_source { CONFIG_DEFAULT, CONFIG_FILE, CONFIG_ENVIRONMENT, CONFIG_FLA
     X(denied_syscalls, STRING, "EVALX_DENIED_SYSCALLS", "denied_syscalls", "error",                                    \
       "effect of a denied system call: error (it fails with EPERM) or kill (the run ends)")                            \
     X(prestart, BOOL, "EVALX_PRESTART", "prestart", "true", "start interpreters before their program arrives")         \
-    X(pin, BOOL, "EVALX_PIN", "pin", "false", "pin the programs of each slot to one processor")                        \
+    X(pin, BOOL, "EVALX_PIN", "pin", "false", "pin each slot, with its programs, to one processor")                    \
     X(cpp_templates, BOOL, "EVALX_CPP_TEMPLATES", "cpp_templates", "true",                                             \
       "evalx prepare: let g++ instantiate common templates ahead of time")                                             \
     X(log_level, STRING, "EVALX_LOG", "log", "info", "minimum level of log lines: debug, info, warn or error")

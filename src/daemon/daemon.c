@@ -1,5 +1,5 @@
 /*
- * daemon: composition.  The header has the order of start and stop, which is the point of this file.
+ * daemon: puts the parts together.  Their order of start and stop, listed in the header, is the point of this file.
  *
  * The launcher is forked first, because a process with threads cannot fork safely and one without root cannot make
  * sandboxes.  Signals are blocked and SIGPIPE is ignored only after that: every program that runs would inherit both.
@@ -249,7 +249,7 @@ static void reap_expired(struct daemon *daemon, bool *is_failing)
         return;
     bool failed = store_reap_expired(daemon->store, &err) < 0;
     if (failed && !*is_failing)
-        log_error("reap expired leases: %s", err.text);
+        log_error("cannot reap expired leases: %s", err.text);
     *is_failing = failed;
 }
 

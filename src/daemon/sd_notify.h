@@ -24,7 +24,7 @@ struct sd_notify {
 /* From NOTIFY_SOCKET, WATCHDOG_USEC and WATCHDOG_PID. */
 void sd_notify_open(struct sd_notify *sd_notify);
 
-/* The start is complete; `systemctl status` shows `status`. */
+/* Reports that the start is complete, with `status` as the line that `systemctl status` shows. */
 void sd_notify_ready(struct sd_notify *sd_notify, const char *status);
 
 /* True if a keep-alive is due.  The caller then checks that the process works, and only then calls sd_notify_alive. */

@@ -62,5 +62,5 @@ size_t connections_count(struct connections *connections);
 /* Shuts down connections without a pending request; `all`: every connection that is not UPGRADED. */
 void connections_shut(struct connections *connections, bool all);
 
-/* `wanted`, or fewer if RLIMIT_NOFILE, raised as far as possible, does not allow as many. */
+/* Raises RLIMIT_NOFILE as far as possible.  Returns `wanted`, or fewer if the limit is still too low. */
 uint32_t connections_possible(uint32_t wanted);

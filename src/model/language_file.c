@@ -71,7 +71,8 @@ static int check_names(const struct language *language, struct error *err)
     if (language->id.len == 0 || language->id.len > LANGUAGE_ID_BYTES_MAX ||
         !is_made_of(language->id, "abcdefghijklmnopqrstuvwxyz0123456789_+#.-") ||
         text_equal(language->id, TEXT(QUEUE_MIXED)))
-        return error_set(err, ERROR_SETUP, 0, "id: expected 1 to %d of a-z 0-9 _ + # . -, and not \"%s\"",
+        return error_set(err, ERROR_SETUP, 0,
+                         "id: expected 1 to %d characters from a-z, 0-9 and _+#.-; \"%s\" is reserved",
                          LANGUAGE_ID_BYTES_MAX, QUEUE_MIXED);
     if (language->name.len == 0 || language->version.len == 0 || language->run.words_len == 0)
         return error_set(err, ERROR_SETUP, 0, "name, version and run are required");

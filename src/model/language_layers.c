@@ -184,7 +184,7 @@ static int begin_version(struct reading *reading, struct text version, struct er
     if (!reading->has_language)
         return error_set(err, ERROR_SETUP, 0, "[version %.40s]: expected a [language] section before it", version.at);
     if (version.len == 0)
-        return error_set(err, ERROR_SETUP, 0, "[version]: expected a version");
+        return error_set(err, ERROR_SETUP, 0, "[version]: the section names no version, as in [version 3.12]");
     for (const struct language_layer *layer = reading->first->next; layer != NULL; layer = layer->next)
         if (text_equal(layer_line(layer, KEY_version), version))
             return error_set(err, ERROR_SETUP, 0, "[version %.40s] appears twice", version.at);

@@ -17,7 +17,7 @@ struct file {
     struct text content; /* any bytes */
 };
 
-/* What kind of program it is: this selects the seccomp filter. */
+/* What kind of program it is.  A class can have a seccomp filter of its own; today all have the same one. */
 enum run_class {
     RUN_CLASS_NATIVE,   /* compiled programs and small interpreters */
     RUN_CLASS_RUNTIME,  /* JVM, Node, Go, .NET: many threads, huge reserved address space */

@@ -15,7 +15,7 @@ __attribute__((format(printf, 5, 6))) void host_add(struct host_list *list, enum
 
 /* Reads the beginning of the file, without trailing newlines.  False if the file cannot be read. */
 bool host_read(const struct host_list *list, const char *path, char ret[], size_t size);
-/* -1 if the file is missing or holds no number; "max" is INT64_MAX. */
+/* -1 if the file is missing or holds no number; the word "max" is returned as INT64_MAX. */
 int64_t host_number(const struct host_list *list, const char *path);
 bool host_exists(const struct host_list *list, const char *path);
 /* Copies the rest of the first line that begins with `start`.  False if there is no such line. */

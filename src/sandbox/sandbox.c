@@ -91,7 +91,7 @@ static int open_launcher_file(struct error *err)
     if (fd < 0 && errno == EINVAL)
         fd = memfd_create("evalx-launcher", MFD_CLOEXEC);
     if (fd < 0)
-        return error_set(err, ERROR_SETUP, errno, "memfd for the launcher");
+        return error_set(err, ERROR_SETUP, errno, "create a memfd for the launcher");
     size_t len = (size_t)(launcher_blob_end - launcher_blob);
     for (size_t at = 0; at < len;) {
         ssize_t wrote = write(fd, launcher_blob + at, len - at);
@@ -268,7 +268,7 @@ int sandbox_image(struct sandbox *sandbox, const char *name, struct error *err)
     return 0;
 }
 
-int sandbox_open_slot(struct sandbox *sandbox, uint32_t slot_number, int *ret_socket, struct error *err)
+int sandbox_request_slot(struct sandbox *sandbox, uint32_t slot_number, int *ret_socket, struct error *err)
 {
     struct control_request request = { .op = CONTROL_SLOT, .slot = slot_number };
     int fd = -1;

@@ -1,8 +1,8 @@
 /*
  * sandbox: runs one program with limits and returns its output and statistics.
  *
- *   sandbox_start       forks the launcher, the only process that stays root.  Call it first: as root, before any
- *                       thread is started and before privileges are dropped.
+ *   sandbox_start       forks the supervisor.  It, the launcher and the slots are the only processes that keep root.
+ *                       Call it first: as root, before any thread is started and before privileges are dropped.
  *   sandbox_image       makes an image (a read-only root) available to runs.
  *   sandbox_slot_open   opens a slot: a process of the root side that runs one program after another.  One thread at a
  *                       time uses a slot; different slots are independent.

@@ -22,4 +22,4 @@ struct sandbox {
 };
 
 /* Asks the launcher for a slot; it replaces an open slot of the same number.  The caller owns *ret_socket. */
-int sandbox_open_slot(struct sandbox *sandbox, uint32_t slot_number, int *ret_socket, struct error *err);
+int sandbox_request_slot(struct sandbox *sandbox, uint32_t slot_number, int *ret_socket, struct error *err);

@@ -71,7 +71,7 @@ int sandbox_slot_open(struct sandbox *sandbox, uint32_t slot_number, struct sand
     struct sandbox_slot *slot = calloc(1, sizeof *slot);
     if (slot == NULL)
         return error_set(err, ERROR_SANDBOX, ENOMEM, "open slot %" PRIu32, slot_number);
-    if (sandbox_open_slot(sandbox, slot_number, &slot->socket, err) < 0) {
+    if (sandbox_request_slot(sandbox, slot_number, &slot->socket, err) < 0) {
         free(slot);
         return -1;
     }
@@ -98,7 +98,7 @@ static void reopen(struct sandbox_slot *slot)
 {
     struct error ignored;
     int fresh = -1;
-    if (sandbox_open_slot(slot->sandbox, slot->slot_number, &fresh, &ignored) < 0)
+    if (sandbox_request_slot(slot->sandbox, slot->slot_number, &fresh, &ignored) < 0)
         fresh = -1;
     lock_guard(&slot->lock);
     cleanup_close(&slot->socket);
@@ -174,7 +174,7 @@ static int open_input(struct text input, int *ret_fd, struct error *err)
 {
     auto_close int fd = memfd_create("stdin", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     if (fd < 0)
-        return error_set(err, ERROR_SANDBOX, errno, "memfd for stdin");
+        return error_set(err, ERROR_SANDBOX, errno, "create a memfd for stdin");
     for (size_t at = 0; at < input.len;) {
         ssize_t wrote = write(fd, input.at + at, input.len - at);
         if (wrote < 0 && errno == EINTR)
@@ -224,7 +224,7 @@ static int run_fds_open(struct run_fds *fds, struct sandbox_slot *slot, const st
     if (request->keep_files) {
         fds->keep = memfd_create("kept", MFD_CLOEXEC | MFD_ALLOW_SEALING);
         if (fds->keep < 0)
-            return error_set(err, ERROR_SANDBOX, errno, "memfd for the files of the box");
+            return error_set(err, ERROR_SANDBOX, errno, "create a memfd for the files of the box");
     }
     return run_fds_prepare(fds, err);
 }
@@ -356,7 +356,7 @@ int sandbox_run(struct sandbox_slot *slot, const struct run_request *request, st
     /* The request and its descriptors. */
     buf_init(&outcome.output, request->limits.output_bytes);
     buf_init(&outcome.errors, request->limits.output_bytes);
-    if (slot->socket < 0 && sandbox_open_slot(slot->sandbox, slot->slot_number, &slot->socket, err) < 0)
+    if (slot->socket < 0 && sandbox_request_slot(slot->sandbox, slot->slot_number, &slot->socket, err) < 0)
         goto failed;
     if (fill_request(slot, request, err) < 0 || run_fds_open(&fds, slot, request, err) < 0)
         goto failed;

@@ -1,7 +1,7 @@
 /*
  * cgroup: the groups that limit, measure and kill runs, with one interface for cgroup v1 and v2.
  *
- *   tree     evalx-PIDNS-PID-START, one per launcher, below the group in which this process was started.
+ *   tree     evalx-PIDNS-PID-START, one per supervisor, below the group in which this process was started.
  *            v2: at the top of the hierarchy if that group holds other processes, since it cannot have children then.
  *   slot     tree/slot-N, which holds the slot's own processes.
  *            v2: they are in its child "supervisor", because a group whose children have limits may hold no process.

@@ -12,8 +12,8 @@ int cgroup_file_write_text(int dir, const char *name, const char *text, struct e
 /* Reads the whole content, NUL-terminated, cut at size - 1.  -1 with errno. */
 int cgroup_file_read(int dir, const char *name, char *into, size_t size);
 /*
- * Reads an open file from its beginning.  Returns the number after `key ` at the start of a line, or the first number
- * if key is NULL.  0 if there is none; "max" is UINT64_MAX.
+ * Reads an open file from its beginning.  Returns the number after the key that begins a line, or the first number
+ * if key is NULL.  0 if there is none; the word "max" is returned as UINT64_MAX.
  */
 uint64_t cgroup_fd_number(int fd, const char *key);
 

@@ -386,7 +386,7 @@ static int export_program(scmp_filter_ctx ctx, struct sock_fprog *ret, struct er
 {
     auto_close int fd = memfd_create("filter", MFD_CLOEXEC);
     if (fd < 0)
-        return error_set(err, ERROR_SANDBOX, errno, "memfd for the seccomp filter");
+        return error_set(err, ERROR_SANDBOX, errno, "create a memfd for the seccomp filter");
     int os = seccomp_export_bpf(ctx, fd);
     if (os < 0)
         return error_set(err, ERROR_SANDBOX, -os, "export seccomp filter");

@@ -1,5 +1,5 @@
 /*
- * seccomp_filter: which system calls a program may make, by class.
+ * seccomp_filter: which system calls a program may make.  All run classes have the same filter today.
  *
  * The filters are built once by the launcher with libseccomp, which is not async-signal-safe, and kept as plain BPF.
  * The processes of a run load them with the raw system call.  docs/design/SANDBOX.md says why each call is denied.

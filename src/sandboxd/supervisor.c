@@ -70,7 +70,7 @@ static int prepare(struct launcher_settings *settings, bool insecure_no_cgroup, 
         return error_set(err, ERROR_SETUP, 0, "the sandbox must be started as root (sudo evalx ...)");
     (void)setsid(); /* Ctrl-C in a terminal is for the worker, which then drains */
     if (prctl(PR_SET_CHILD_SUBREAPER, 1) < 0)
-        return error_set(err, ERROR_SETUP, errno, "become the reaper of orphans");
+        return error_set(err, ERROR_SETUP, errno, "become a child subreaper (PR_SET_CHILD_SUBREAPER)");
     if (setgroups(0, NULL) < 0)
         return error_set(err, ERROR_SETUP, errno, "drop groups");
     if (drop_capabilities(isolate[0] != '\0', err) < 0)

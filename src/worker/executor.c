@@ -3,7 +3,7 @@
  *
  * A slot that breaks is not the program's fault until it has broken twice with the same step:
  *
- *   first error     The step is run again in the slot, which has repaired itself.
+ *   first error     The step is run again in the new slot process that sandbox_run has asked for.
  *   second error    The slot is closed and opened again.  If that works, the program is what breaks slots: its test
  *                   ends as an internal error (all its tests, if it was the compile step).  If it does not work, the
  *                   host is to blame: the step is queued again, and the executor retries until its slot opens.

@@ -1,4 +1,4 @@
-/* worker: starts and stops the threads.  Each thread's work is in its own file, see worker_internal.h. */
+/* worker: starts and stops the threads.  Each thread's work is in its own file; worker_internal.h lists them. */
 #include "worker/worker.h"
 
 #include <assert.h>

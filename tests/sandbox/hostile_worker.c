@@ -28,7 +28,7 @@ int open_slot_socket(uint32_t slot)
 {
     struct error err;
     int fd = -1;
-    if (sandbox_open_slot(sandbox, slot, &fd, &err) < 0)
+    if (sandbox_request_slot(sandbox, slot, &fd, &err) < 0)
         fail_msg("open slot: %s", err.text);
     return fd;
 }

@@ -9,7 +9,7 @@
  * Commits that must be durable are numbered.  A number is *started* before its COMMIT, so that whoever reads the rows
  * of that commit sees its number as started.  It is *committed* after the COMMIT, so that a flush knows which commits
  * it covers, and *durable* after the flush.  A caller that needs a durable commit flushes or waits for the caller that
- * flushes; there is no thread for it.
+ * flushes; no thread exists just for flushing.
  *
  * After a failed flush the kernel has forgotten which pages it could not write, so a later successful flush proves
  * nothing about them, and SQLite itself would not notice.  From then on nothing is accepted until evalx is restarted.

@@ -285,7 +285,7 @@ int sqlite_release(struct store *base, const char *token, uint32_t attempt, stru
 static int make_dead_letter(struct sqlite_store *store, const char *token, const struct row *row, struct error *err)
 {
     char reason[128];
-    int len = snprintf(reason, sizeof reason, "given up after %u attempts: each worker that ran it stopped answering",
+    int len = snprintf(reason, sizeof reason, "given up after %u attempts: every worker that claimed it lost its lease",
                        row->lost);
     if (sqlite_run(&store->writer, QUERY_DEAD_PUT, err, "iit", row->seq, (int64_t)clock_wall_ms(), reason) < 0 ||
         sqlite_run(&store->writer, QUERY_DEAD_DROP_MANY, err, "i", (int64_t)SQLITE_DEAD_MAX) < 0)

@@ -10,7 +10,7 @@ for _, token in ipairs(lost) do
     elseif at[5] + 1 < tonumber(ARGV[1]) then
         requeue(token, at[2], at[3], at[4], at[5] + 1, at[8], at[9])
     else
-        local reason = 'given up after ' .. (at[5] + 1) .. ' attempts: each worker that ran it stopped answering'
+        local reason = 'given up after ' .. (at[5] + 1) .. ' attempts: every worker that claimed it lost its lease'
         redis.call('HSET', p .. 'dead:' .. token, 'lane', at[3], 'priority', at[2], 'attempt', at[6],
             'created', at[7], 'died', now, 'reason', reason, 'payload', redis.call('GET', job_key(token)) or '',
             'client', at[8] or '')
