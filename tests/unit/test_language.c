@@ -23,7 +23,7 @@ static void a_mistake_is_named(void **state)
     } rows[] = {
         { "", "x.conf: id: expected" },
         { "id = Big\n", "id: expected 1 to 31 characters from a-z" },
-        { "id = mixed\n", "and not \"mixed\"" },
+        { "id = mixed\n", "\"mixed\" is reserved" },
         { "id = a23456789012345678901234567890123\n", "id: expected" },
         { "id = x\n", "name, version and run are required" },
         { "id = x\nid = y\n", "x.conf:2: id is set twice" },
