@@ -45,9 +45,9 @@ struct daemon {
     struct languages *languages;
     struct sandbox *sandbox; /* NULL in an API server without a worker */
     struct store *store;
-    struct worker *worker; /* NULL in an API server without a worker */
-    struct api *api;       /* NULL in `evalx worker` */
-    struct server *page;   /* the health page of `evalx worker`, or NULL */
+    struct worker *worker;        /* NULL in an API server without a worker */
+    struct api *api;              /* NULL in `evalx worker` */
+    struct server *health_server; /* the health page of `evalx worker`, or NULL */
     struct watch_targets watch_targets;
     struct sd_notify sd_notify;
     sigset_t stop_signals;
@@ -316,8 +316,8 @@ static void daemon_stop(struct daemon *daemon, uint64_t drain_s)
         api_stop(daemon->api, deadline_us);
     worker_stop(daemon->worker, deadline_us);
     set_watch_targets(daemon, NULL, NULL);
-    if (daemon->page != NULL)
-        server_stop(daemon->page, 0);
+    if (daemon->health_server != NULL)
+        server_stop(daemon->health_server, 0);
     store_close(daemon->store);
     sandbox_stop(daemon->sandbox);
     (void)pthread_mutex_destroy(&daemon->watch_targets.lock);
@@ -378,7 +378,7 @@ static int start_shared_worker(struct daemon *daemon, struct error *err)
     if (start_sandbox(daemon, err) < 0 || become_user(daemon, true, err) < 0 || open_store(daemon, false, err) < 0 ||
         start_worker(daemon, err) < 0)
         return -1;
-    return health_server_start(daemon->config, &daemon->page, err);
+    return health_server_start(daemon->config, &daemon->health_server, err);
 }
 
 int daemon_run_worker(const struct config *config, struct languages *languages, struct error *err)

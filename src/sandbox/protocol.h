@@ -65,10 +65,10 @@ enum slot_kill_reason { SLOT_KILL_CANCEL = 1, SLOT_KILL_OUTPUT };
 /* Descriptors of a SLOT_RUN, in this order; then, with their flags, those of SLOT_HAS_ARCHIVE and SLOT_KEEP_FILES. */
 enum slot_fd { SLOT_FD_STDIN, SLOT_FD_STDOUT, SLOT_FD_STDERR, SLOT_FD_BASE_COUNT_ };
 #define SLOT_FDS_MAX 5
-#define SLOT_HAS_ARCHIVE 1u /* a descriptor of an archive to unpack into the box */
-#define SLOT_KEEP_FILES 2u  /* a descriptor to which the files of the box are packed */
-#define SLOT_DENIED_ENDS 4u /* a denied system call ends the run instead of returning EPERM */
-#define SLOT_SELF_TEST 8u   /* the built-in probe is executed; argv is ignored */
+#define SLOT_HAS_ARCHIVE 1u          /* a descriptor of an archive to unpack into the box */
+#define SLOT_KEEP_FILES 2u           /* a descriptor to which the files of the box are packed */
+#define SLOT_DENIED_SYSCALLS_KILL 4u /* a denied system call ends the run instead of returning EPERM */
+#define SLOT_SELF_TEST 8u            /* the built-in probe is executed; argv is ignored */
 /* The program is an interpreter that reads its only file `source` whole before running it, so it may be prestarted. */
 #define SLOT_MAY_PRESTART 16u
 #define SLOT_SOURCE_BYTES 64

@@ -157,7 +157,7 @@ static int fill_request(struct sandbox_slot *slot, const struct run_request *fro
     if (from->self_test)
         to->flags |= SLOT_SELF_TEST; /* the probe makes denied calls and must live on */
     else if (sandbox->denied_syscalls_kill)
-        to->flags |= SLOT_DENIED_ENDS;
+        to->flags |= SLOT_DENIED_SYSCALLS_KILL;
     if (sandbox->prestart && from->prestart_source != NULL && strlen(from->prestart_source) < sizeof to->source) {
         to->flags |= SLOT_MAY_PRESTART;
         memcpy(to->source, from->prestart_source, strlen(from->prestart_source));

@@ -157,7 +157,7 @@ static int start(struct slot *slot, const int fds[], struct active_run *run, str
     const struct slot_request *request = &slot->request;
     int archive = slot_archive_fd(slot, fds), keep = slot_keep_fd(slot, fds);
     struct error err;
-    if (request->flags & (SLOT_SELF_TEST | SLOT_DENIED_ENDS))
+    if (request->flags & (SLOT_SELF_TEST | SLOT_DENIED_SYSCALLS_KILL))
         return slot_fail(reply, EOPNOTSUPP, "the isolate backend does not use evalx's syscall filter");
 
     /* An empty box with a limited disk, the image, and the request's files. */

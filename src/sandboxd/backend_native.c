@@ -180,7 +180,7 @@ static void prepare(struct slot *slot)
 static void load_slot_filter(const struct slot *slot)
 {
     uint32_t flags = slot->request.flags;
-    bool needs_notify = (flags & SLOT_DENIED_ENDS) != 0;
+    bool needs_notify = (flags & SLOT_DENIED_SYSCALLS_KILL) != 0;
     if (native.slot_filter_loaded && needs_notify) {
         dprintf(STDERR_FILENO, "evalx slot %u: a run asks for the notify filter after others\n",
                 slot->settings->number);
@@ -209,7 +209,7 @@ static int ensure_box(struct slot *slot, int archive, struct error *err)
     struct standby_spec spec = { .image = slot->image,
                                  .disk_bytes = request->limits.disk_bytes,
                                  .class = request->class,
-                                 .kill_on_denied = (request->flags & SLOT_DENIED_ENDS) != 0 };
+                                 .denied_syscalls_kill = (request->flags & SLOT_DENIED_SYSCALLS_KILL) != 0 };
     load_slot_filter(slot);
     if (!keeps && !self_test) { /* a compile is followed by runs, not by another compile */
         exec_cache_see(&native.exec_cache, archive);

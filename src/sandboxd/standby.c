@@ -22,7 +22,7 @@ bool standby_fits(const struct standby *standby, const struct standby_spec *spec
 {
     const struct standby_spec *own = &standby->spec;
     return own->image != NULL && own->image == spec->image && own->disk_bytes == spec->disk_bytes &&
-           own->class == spec->class && own->kill_on_denied == spec->kill_on_denied &&
+           own->class == spec->class && own->denied_syscalls_kill == spec->denied_syscalls_kill &&
            (own->cached_exec == 0 || own->cached_exec == spec->cached_exec);
 }
 
@@ -41,7 +41,7 @@ int standby_make(const struct standby_spec *spec, const struct standby_context *
         return error_set(err, ERROR_SANDBOX, errno, "make the exec stub's socket");
     auto_close int stub_init = stub[0], stub_child = stub[1];
     auto_close int notify_slot = -1, notify_child = -1;
-    if (spec->kill_on_denied) {
+    if (spec->denied_syscalls_kill) {
         if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, notify) < 0)
             return error_set(err, ERROR_SANDBOX, errno, "make the socket for the listener");
         notify_slot = notify[0];

@@ -20,9 +20,9 @@ struct standby_spec {
     struct image *image; /* assembled; NULL: no box */
     uint64_t disk_bytes;
     uint32_t class;
-    bool kill_on_denied;     /* a denied syscall ends the run */
-    uint64_t cached_exec;    /* number of the cached executable in it (exec_cache.h); 0: none */
-    const char *cached_name; /* its name in the box */
+    bool denied_syscalls_kill; /* a denied syscall ends the run */
+    uint64_t cached_exec;      /* number of the cached executable in it (exec_cache.h); 0: none */
+    const char *cached_name;   /* its name in the box */
 };
 
 /* What else is needed to make a box.  All of it is borrowed. */
