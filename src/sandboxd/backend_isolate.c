@@ -1,6 +1,6 @@
 /*
- * backend_isolate: runs programs with the isolate command (https://github.com/ioi/isolate).  It relies only on isolate's
- * command line and meta file.
+ * backend_isolate: runs programs with the isolate command (https://github.com/ioi/isolate).  It relies only on the
+ * command line and the meta file of isolate.
  *
  *   slot (root) --clone, joins the run's group--> isolate --run (root) --> its proxy, pid 1 --> the program
  *

@@ -25,8 +25,9 @@
 #define EXEC_CACHE_FOLDER EXEC_CACHE_CLOSED "/exec"
 #define EXEC_CACHE_NAME "program"
 /*
- * A standby box with the wrong executable is lost, which costs 1.2 ms of CPU time.  When twenty tests
- * are spread over two slots, one run in ten loses its box.  So the copy that is saved (0.4 us per KiB or more) must cost more than a tenth.
+ * A standby box with the wrong executable is lost, which costs 1.2 ms of CPU time.  When twenty tests are spread over
+ * two slots, one run in ten loses its box.  So the copy that is saved (0.4 us per KiB or more) must cost more than a
+ * tenth of that.
  */
 #define EXEC_CACHE_FILE_BYTES_MIN (256u << 10)
 /* The tmpfs has room for two: the previous executable may still be mounted in a box. */
