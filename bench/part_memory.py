@@ -59,8 +59,8 @@ def with_slots(bench, slots):
             for _ in range(3):
                 right(client.run(sent)[1], 4 * slots)
         time.sleep(0.5)
-        warm = look(fleet)
-        return {"idle": idle, "interpreters waiting": warm, "under load": under(bench, fleet, bench.many(1.5, 5))}
+        prestarted = look(fleet)
+        return {"idle": idle, "interpreters waiting": prestarted,"under load": under(bench, fleet, bench.many(1.5, 5))}
 
 
 def footprints(bench, report):

@@ -1,5 +1,4 @@
-"""assembly: what g++ -S wrote, as pieces in no order, so that two texts can be compared that differ in the order of
-their functions and in the numbers that follow from it."""
+"""assembly: compares two outputs of g++ -S, which may differ in the order of functions and in the numbers of labels."""
 from collections import Counter
 import re
 
@@ -15,7 +14,7 @@ NUMBERED = re.compile(r"\b(\w+)(?<!constprop)(?<!isra)(?<!part)(?<!cold)\.\d+\b(
 
 
 def without_constants(text):
-    """(lines, what each label .LC of a constant stands for)"""
+    """(lines, the constant of each label .LC)"""
     lines, constants, section, label = [], {}, "", None
     for line in text.split("\n"):
         if IGNORED.match(line):

@@ -22,7 +22,7 @@ def pytest_configure(config):
 
 
 def shares_a_fixture(item):
-    """True if the test uses something that is made once for all tests of its file."""
+    """True if the test uses a fixture that all tests of its file share."""
     made_by = item._fixtureinfo.name2fixturedefs.values()
     return any(one.scope == "module" for definitions in made_by for one in definitions)
 

@@ -1,5 +1,5 @@
-"""cpp_programs: C++ that is to become the same code with headers compiled ahead as without, and C++ that is to fail
-with the same words: what they do with the standard's own templates could tell when those were instantiated."""
+"""cpp_programs: C++ programs that must compile to the same code, or fail with the same messages, with and without
+precompiled headers.  They use the standard's templates in ways that depend on when these were instantiated."""
 
 # Each comes behind the include of bits/stdc++.h.
 WELL = {

@@ -1,8 +1,8 @@
-"""Run by test_fleet.py inside a network namespace of its own: one Redis, two API servers and three workers, each in one
-more, joined by a bridge.
+"""Run by test_fleet.py inside a network namespace: one Redis, two API servers and three workers, each in another
+network namespace, joined by a bridge.
 
-Every program sleeps, so slots and not processors are what there is too little of, and machines can be compared by the
-number of their slots.  Workers are added while a queue waits, then taken away: one is told to go, one is killed.
+Every program sleeps, so slots and not processors are scarce, and throughput is proportional to the number of slots.
+Workers are added while submissions wait and removed later: one is stopped by SIGTERM, one is killed.
 """
 import os
 import sys
@@ -21,7 +21,7 @@ PROGRAM = f"read -r n\nsleep {SLEEP_S}\necho $((n * n + 7))\n"
 
 
 class Network:
-    """The machines, by name; each in a namespace of its own."""
+    """The machines by name, each in its own namespace."""
 
     def __init__(self, folder):
         chaos.make_bridge()
@@ -55,13 +55,13 @@ class Network:
 
 
 def left(client):
-    """Submissions that wait or run, by the figures that scaling goes by."""
+    """The number of submissions that wait or run, from the metrics that scaling uses."""
     page = dict(line.rsplit(" ", 1) for line in client.get("/metrics").text.splitlines() if line.startswith("evalx_"))
     return int(page["evalx_queue_depth"]) + int(page["evalx_jobs_running"])
 
 
 def rate(client):
-    """Submissions finished in a second, over one window; the figures may be a second old, at both of its ends."""
+    """Submissions finished per second in one window.  The metrics may be a second old at both ends of it."""
     begin, before = time.monotonic(), left(client)
     time.sleep(WINDOW_S)
     done = before - left(client)
@@ -87,10 +87,10 @@ def scenario(network):
     assert left(clients[0]) == left(clients[1]) or abs(left(clients[0]) - left(clients[1])) < 20
 
     print(f"{left(clients[0])} wait or run as two workers go")
-    network.nodes["worker1"].terminate()    # ends what it began
-    network.nodes["worker2"].kill9()        # its submissions are handed out again when its lease has run out
+    network.nodes["worker1"].terminate()    # finishes its running jobs
+    network.nodes["worker2"].kill9()        # its submissions are claimed by others when its leases have expired
     assert network.nodes["worker1"].wait() == 0
-    for n, token in enumerate(tokens):      # asked of the other server than the one that took it
+    for n, token in enumerate(tokens):      # from the other server than the one that accepted it
         found = clients[(n + 1) % 2].poll(token, 90)
         [result] = found["results"]
         assert found["status"] == "Completed" and result["stdout"].strip() == str(n * n + 7), (n, found)

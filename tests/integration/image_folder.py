@@ -30,7 +30,7 @@ stdout = Hello, evalx
 
 
 def mirror():
-    """This machine's own mirror of Debian, or None."""
+    """The Debian mirror of this machine, or None."""
     done = subprocess.run(["apt-get", "indextargets", "--format", "$(ORIGIN) $(REPO_URI)", "Created-By: Packages"],
                           capture_output=True, text=True, check=False)
     for line in done.stdout.splitlines():
@@ -41,7 +41,7 @@ def mirror():
 
 
 def reached_mirror():
-    """The same, where images can be built from it; the test is skipped otherwise."""
+    """The same mirror.  Skips the test if images cannot be built from it."""
     if shutil.which("mmdebstrap") is None:
         pytest.skip("there is no mmdebstrap here")
     at = mirror()
@@ -55,7 +55,7 @@ def reached_mirror():
 
 
 def make():
-    """With the language "tiny", and nothing built."""
+    """An images folder with the language "tiny" and no built image."""
     folder = harness.make_folder()
     os.makedirs(folder + "/languages/tests")
     write_language(folder, "tiny", LANGUAGE)
@@ -82,7 +82,7 @@ def evalx(folder, *arguments):
 
 
 def layers(folder, name="tiny"):
-    """What evalx reads: the folders of an image, the bottom one first."""
+    """The folders of an image in the order that evalx reads, the bottom one first."""
     with open(f"{folder}/images/{name}.layers", encoding="utf-8") as file:
         return [os.path.join(folder, "images", ".layers", line) for line in file.read().split()]
 

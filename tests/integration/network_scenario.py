@@ -1,5 +1,5 @@
-"""Run by test_faults.py inside a network namespace of its own, without a route out of it: Redis in one more, joined by
-veth, whose packets then vanish in both directions without a word."""
+"""Run by test_faults.py inside a network namespace without a route to others.  Redis is in another one, connected by
+veth.  The scenario drops its packets silently in both directions."""
 import os
 import sys
 import time

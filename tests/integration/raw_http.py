@@ -1,4 +1,4 @@
-"""raw_http: HTTP as bytes on a socket, for tests of what no HTTP library would send."""
+"""raw_http: HTTP as bytes on a socket, for tests of requests that no HTTP library would send."""
 import json
 import socket
 import time
@@ -7,7 +7,7 @@ HOST = b"Host: x\r\n"
 
 
 class Reply:
-    """One answer; `closed` tells whether the server closed the connection behind it."""
+    """One answer; `closed` is true if the server closed the connection after it."""
 
     def __init__(self, raw, closed):
         self.raw, self.closed = raw, closed
@@ -37,7 +37,7 @@ class Socket:
         self.socket.close()
 
     def send(self, data):
-        """False once the server no longer takes anything."""
+        """False once the server accepts no more data."""
         try:
             self.socket.sendall(data)
             return True
@@ -45,7 +45,7 @@ class Socket:
             return False
 
     def read(self, silence=0.3, first=None):
-        """What comes until the server is silent for `silence` seconds, or closes; it may take `first` to begin."""
+        """Reads until the server closes or is silent for `silence` seconds (before the first byte: `first` seconds)."""
         raw, closed = b"", False
         self.socket.settimeout(first or silence)
         while True:
@@ -64,7 +64,7 @@ class Socket:
         return Reply(raw, closed)
 
     def closed_within(self, seconds):
-        """Waits for the server's end of the connection; what it said before is in .last."""
+        """Waits until the server closes the connection; .last holds what it sent before."""
         end = time.monotonic() + seconds
         raw = b""
         while time.monotonic() < end:
@@ -78,7 +78,7 @@ class Socket:
 
 
 def ask(port, request, silence=0.3):
-    """The answer to a request that gets one, however busy this machine is."""
+    """The answer to a request, with enough patience for a busy machine."""
     with Socket(port) as s:
         s.send(request)
         return s.read(silence, 20)

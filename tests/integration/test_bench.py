@@ -1,4 +1,4 @@
-"""bench/run.py: a part runs, keeps its figures as JSON and draws them.  How large they are is not asserted."""
+"""bench/run.py: a part runs, stores its figures as JSON and draws them.  The values themselves are not asserted."""
 import json
 import os
 import shutil

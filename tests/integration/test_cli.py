@@ -1,4 +1,4 @@
-"""The command line from outside: help, usage errors, exit statuses, JSON, programs run here, and a server asked."""
+"""The command line: help, usage errors, exit statuses, JSON, programs run locally, and requests to a server."""
 import json
 import os
 import re
@@ -26,7 +26,7 @@ SOURCES = {
 
 @pytest.fixture
 def evalx(evalx_binary, folder):
-    """evalx(*words, stdin=b"", env={}): the finished process, with text in stdout and stderr."""
+    """evalx(*words, stdin=b"", env={}): runs evalx and returns the finished process, with text in stdout and stderr."""
     base = {key: value for key, value in os.environ.items() if not key.startswith(("EVALX_", "REDIS_"))}
     base.update(EVALX_DATA=os.path.join(folder, "cli-data"), EVALX_LANGUAGES=os.path.join(harness.ROOT, "languages"),
                 EVALX_IMAGES=os.path.join(folder, "no-images"), EVALX_UID_BASE=str(1_900_000_000))
@@ -88,7 +88,7 @@ def test_each_command_has_help(evalx, command):
     (["submit", "--stdin", "x", "batch.json"], "--stdin"),
     (["help", "frobnicate"], "frobnicate"),
 ])
-def test_usage_errors_exit_2_and_say_what(evalx, words, said):
+def test_usage_errors_exit_2_with_a_reason(evalx, words, said):
     done = evalx(*words)
     assert done.returncode == 2, done.stderr
     assert done.stdout == ""
@@ -159,7 +159,7 @@ def test_the_old_name_of_a_setting_works_with_a_warning(evalx, start_evalx):
     (["--config", "/nonexistent.conf"], {}, "/nonexistent.conf"),
     ([], {"EVALX_LISTEN": "nowhere"}, "nowhere"),
 ])
-def test_settings_that_make_no_sense_are_refused_with_their_name(evalx, words, env, said):
+def test_invalid_settings_are_refused_by_name(evalx, words, env, said):
     for command in ("server", "languages"):
         done = evalx(*words, command, env=env)
         assert done.returncode == 1
@@ -176,7 +176,7 @@ def test_secrets_are_not_shown(evalx):
 
 # ---- languages and check ----
 
-def test_languages_lists_what_there_is(evalx):
+def test_languages_lists_all_languages(evalx):
     listed = json.loads(evalx("languages", "--json").stdout)
     assert {"c", "cpp", "python", "javascript", "java", "bash"} <= {entry["id"] for entry in listed}
     for entry in listed:
@@ -187,7 +187,7 @@ def test_languages_lists_what_there_is(evalx):
     assert len(table) == len(listed) + 1
 
 
-def test_a_language_that_is_missing_says_which_file(evalx, folder):
+def test_a_missing_language_names_the_missing_file(evalx, folder):
     languages = os.path.join(folder, "languages")
     os.mkdir(languages)
     write(languages, "bash.conf", harness.language_on_host("bash", needs=["/usr/bin/no-such-shell"]))
@@ -198,7 +198,7 @@ def test_a_language_that_is_missing_says_which_file(evalx, folder):
     assert "/usr/bin/no-such-shell" in evalx("languages", env=env).stdout
     done = evalx("run", write(folder, "x.sh", "echo"), env=env)
     assert done.returncode == 1 and "not installed" in done.stderr
-    # An image that was not built is named, with the command that builds it.
+    # For an image that was not built, the message names the command that builds it.
     write(languages, "bash.conf", harness.language_on_host("bash", image="shell-5"))
     (entry,) = json.loads(evalx("languages", "--json", env=env).stdout)
     assert entry["available"] is False and entry["missing"] is None
@@ -240,7 +240,7 @@ def test_check_names_what_fails_and_the_remedy(evalx):
 
 def test_without_root_it_says_what_to_do(evalx, evalx_binary, folder):
     source = write(folder, "x.sh", "echo")
-    # The clone may be closed to others; the folder is not.
+    # Other users may be unable to enter the clone, but they can enter this folder.
     binary = shutil.copy(evalx_binary, folder)
     languages = shutil.copytree(os.path.join(harness.ROOT, "languages"), os.path.join(folder, "languages"))
     nobody = {"executable": binary, "user": "nobody", "group": "nogroup", "extra_groups": [],
@@ -286,7 +286,7 @@ def test_run_passes_arguments_input_and_both_outputs(evalx, folder):
     assert done.stdout == "from stdin\n"
 
 
-def test_run_compares_with_what_is_expected(evalx, folder):
+def test_run_compares_with_the_expected_output(evalx, folder):
     source = write(folder, "x.sh", "echo 42")
     assert evalx("run", source, "--expected", write(folder, "right", "42  \n\n")).returncode == 0
     done = evalx("run", source, "--expected", write(folder, "wrong", "43\n"))
@@ -302,7 +302,7 @@ def test_run_json_is_the_result_of_the_api(evalx, folder):
     assert result["wall_time"] > 0 and result["memory_bytes"] > 0
 
 
-def test_run_shows_what_the_compiler_said(evalx, folder):
+def test_run_shows_compiler_messages(evalx, folder):
     if "c" not in available(evalx):
         pytest.skip("c is not installed on this machine")
     done = evalx("run", write(folder, "x.c", "int main(void) { return nothing; }"))
@@ -323,7 +323,7 @@ def test_run_shows_what_the_compiler_said(evalx, folder):
     (["x.py", "--stdin", "missing"], "missing"),
     (["binary.py"], "UTF-8"),
 ])
-def test_run_refuses_in_words(evalx, folder, words, said):
+def test_run_refuses_with_a_reason(evalx, folder, words, said):
     write(folder, "x.py", "print(1)")
     write(folder, "x.klingon", "qapla'")
     with open(os.path.join(folder, "binary.py"), "wb") as file:
@@ -377,7 +377,7 @@ def test_submit_prints_a_token_that_status_knows(evalx, embedded, folder):
     assert json.loads(evalx("submit", "--json", source, "--server", embedded.url).stdout)["status"] == "Queued"
 
 
-def test_status_of_what_has_not_ended(evalx, embedded, folder):
+def test_status_of_a_pending_submission(evalx, embedded, folder):
     token = evalx("submit", write(folder, "x.sh", "sleep 3"), "--server", embedded.url).stdout.strip()
     done = evalx("status", token, "--server", embedded.url)
     assert done.returncode == 0 and re.search(r"Queued|Processing", done.stdout)
@@ -386,7 +386,7 @@ def test_status_of_what_has_not_ended(evalx, embedded, folder):
     assert evalx("status", token, "--wait=20", "--server", embedded.url).returncode == 0
 
 
-def test_output_of_programs_cannot_drive_the_terminal(evalx, embedded, folder):
+def test_output_of_programs_cannot_control_the_terminal(evalx, embedded, folder):
     source = write(folder, "x.sh", "printf '\\033[2J\\302\\233evil\\a\\xff \\342\\202\\254\\n'")
     done = evalx("submit", "--wait", source, "--server", embedded.url)
     assert done.returncode == 0, done.stderr
@@ -394,13 +394,13 @@ def test_output_of_programs_cannot_drive_the_terminal(evalx, embedded, folder):
     assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f]", done.stdout)
 
 
-def test_a_server_that_is_not_there_says_what_to_do(evalx, folder):
+def test_an_unreachable_server_is_reported_with_a_remedy(evalx, folder):
     done = evalx("submit", "--server", "http://127.0.0.1:1", write(folder, "one.py", "print(1)\n"))
     assert done.returncode == 1
     assert "127.0.0.1:1" in done.stderr and "is evalx running there?" in done.stderr and "--server" in done.stderr
 
 
-def test_a_port_that_is_taken_says_what_to_do(evalx, embedded, folder):
+def test_a_port_in_use_is_reported_with_a_remedy(evalx, embedded, folder):
     done = evalx("server", env={"EVALX_LISTEN": embedded.url.split("//")[1], "EVALX_UID_BASE": str(1_950_000_000)})
     assert done.returncode == 1
     assert "Address already in use" in done.stderr and "EVALX_LISTEN=" in done.stderr

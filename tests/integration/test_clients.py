@@ -1,5 +1,5 @@
-"""API keys, Idempotency-Key, limits and turns of clients, dead letters, /queue and /workers, from outside: two API
-servers on a Redis of their own, with workers only where something is to run."""
+"""API keys, Idempotency-Key, limits of clients and fairness between them, dead letters, /queue and /workers.  Two API
+servers share a Redis; workers exist only in tests that run something."""
 import hashlib
 import json
 import os
@@ -20,7 +20,7 @@ def bearer(name):
 
 
 def keys_file(folder, lines=None, mode=0o600):
-    """A file the servers may read once they have given up root."""
+    """A file that the servers can read after they have dropped root."""
     path = os.path.join(folder, "keys")
     if lines is None:
         limits = {"alice": ":3:1"}
@@ -36,7 +36,7 @@ def keys_file(folder, lines=None, mode=0o600):
 
 @pytest.fixture
 def start_api(folder, leave_nothing):
-    """start_api(env={}): an API server; all of one test share a Redis."""
+    """start_api(env={}): starts an API server; all servers of one test share a Redis."""
     redis = []
 
     def start(env=None, role="server", ready="/healthz"):
@@ -139,7 +139,7 @@ def test_without_a_key_only_health_and_metrics_answer(start_api, folder):
     assert "wrong-guess" not in log and not any(key in log for key in KEYS.values())
 
 
-def test_limits_and_idempotency_keys_are_each_clients_own(start_api, folder):
+def test_limits_and_idempotency_keys_are_per_client(start_api, folder):
     client = start_api({"EVALX_API_KEYS_FILE": keys_file(folder)}).client()
     key = {"Idempotency-Key": "same"}
     tokens = [client.post("/execute", JOB, {**bearer(name), **key}).json()["token"] for name in ("alice", "bob")]
@@ -149,7 +149,7 @@ def test_limits_and_idempotency_keys_are_each_clients_own(start_api, folder):
     refused = client.post("/execute", JOB, bearer("alice"))
     assert code_of(refused) == (429, "client_queue_full")
     assert int(refused.headers["Retry-After"]) >= 1
-    assert client.post("/execute", JOB, {**bearer("alice"), **key}).json()["token"] == tokens[0]  # it is there already
+    assert client.post("/execute", JOB, {**bearer("alice"), **key}).json()["token"] == tokens[0]  # it already exists
     assert client.post("/execute", JOB, bearer("bob")).status == 202
     client.request("DELETE", f"/submissions/{tokens[0]}", headers=bearer("alice"))
     assert client.post("/execute", JOB, bearer("alice")).status == 202
@@ -173,7 +173,7 @@ def test_a_client_with_a_running_limit_gets_everything_run(start_api, folder):
     (["# nobody"], 0o600, "no keys"),
     (["alice:" + "0" * 64], 0o640, "chmod 600"),
 ])
-def test_a_wrong_file_of_keys_is_refused_at_start(evalx_binary, folder, lines, mode, expected):
+def test_an_invalid_key_file_is_refused_at_start(evalx_binary, folder, lines, mode, expected):
     path = keys_file(folder, lines, mode)
     redis = harness.Redis(folder).start()
     try:
@@ -189,7 +189,7 @@ def test_a_wrong_file_of_keys_is_refused_at_start(evalx_binary, folder, lines, m
 
 # ---- operators ----
 
-def test_queue_and_workers_tell_what_the_store_knows(start_api, evalx_binary):
+def test_queue_and_workers_show_the_contents_of_the_store(start_api, evalx_binary):
     server = start_api()
     client = server.client()
     assert client.get("/workers").json() == []
@@ -245,7 +245,7 @@ def test_a_dead_letter_is_listed_shown_and_retried(start_api, folder, evalx_bina
     assert token in evalx("dead", "list").stdout.decode()
     assert json.loads(evalx("dead", "list", "--json").stdout)["token"] == token
     assert "sleep 4" in evalx("dead", "show", token).stdout.decode()
-    for _ in range(2):  # done twice it is done once
+    for _ in range(2):  # repeating it changes nothing
         done = evalx("dead", "retry", token)
         assert done.returncode == 0 and token in done.stdout.decode(), done.stderr
     assert evalx("dead", "retry", "01ARZ3NDEKTSV4RRFFQ69G5FA0").returncode == 1
@@ -257,6 +257,6 @@ def test_a_dead_letter_is_listed_shown_and_retried(start_api, folder, evalx_bina
     assert client.request("POST", f"/dead/{token}/retry", headers=operator).json()["status"] == "Completed"
 
 
-def test_without_keys_dead_letters_are_for_this_machine(start_api):
+def test_without_keys_dead_letters_are_local_only(start_api):
     client = start_api().client()  # over loopback
     assert client.get("/dead").json() == {"dead": [], "next": None}

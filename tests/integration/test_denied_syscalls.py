@@ -1,6 +1,6 @@
-"""denied_syscalls=error and =kill: programs that do what programs do run alike in both; what is refused ends one.
+"""denied_syscalls=error and =kill: ordinary programs run alike with both; a denied syscall ends a program with =kill.
 
-Through `evalx run`, so each needs root.  Runtimes that are not installed are skipped with the reason.
+All tests use `evalx run` and need root.  Runtimes that are not installed are skipped with the reason.
 """
 import base64
 import json
@@ -14,7 +14,7 @@ import harness
 
 SETTINGS = ("error", "kill")
 
-# What runtimes do beside computing: threads, children, files, sockets that go nowhere, memory, timers, limits.
+# What runtimes do besides computing: threads, children, files, sockets without a network, memory, timers, limits.
 C_PROGRAM = r"""
 #define _GNU_SOURCE
 #include <pthread.h>
@@ -135,7 +135,7 @@ PROGRAMS = {
 
 @pytest.fixture
 def run(evalx_binary, folder):
-    """run(language, file name, source, setting, stdin=b""): what `evalx run --json` says."""
+    """run(language, file name, source, setting, stdin=b""): the result that `evalx run --json` prints."""
     if os.geteuid() != 0:
         pytest.skip("sandboxes need root")
     base = {key: value for key, value in os.environ.items() if not key.startswith(("EVALX_", "REDIS_"))}
@@ -186,14 +186,14 @@ def go_program(tmp_path_factory):
 
 @pytest.mark.parametrize("setting", SETTINGS)
 def test_a_go_program_works_in_both_settings(run, go_program, setting):
-    """Started in the box by a small program that takes it from stdin."""
+    """A small program in the box reads the Go program from stdin and starts it."""
     start = ("import base64, os, sys\nopen('p', 'wb').write(base64.b64decode(sys.stdin.buffer.read()))\n"
              "os.chmod('p', 0o755)\nos.execv('./p', ['p'])\n")
     result = run("python", "start.py", start, setting, stdin=go_program)
     assert (result["status"], result["stdout"]) == ("accepted", "19900 child\nfile\n"), result
 
 
-# Numbers, because libc has no function for some; x86-64 and the others agree on what the names mean only.
+# System call numbers, because libc has no function for some.  They differ between architectures; the names do not.
 REFUSED = ("mount", "ptrace", "unshare", "keyctl", "bpf", "perf_event_open")
 CALL = """
 import ctypes, platform, sys
@@ -209,7 +209,7 @@ print(answer, ctypes.get_errno())
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_a_refused_call_answers_eperm_or_ends_the_run(run, name):
+def test_a_denied_syscall_returns_eperm_or_ends_the_run(run, name):
     result = run("python", "p.py", CALL.format(name=name), "error")
     assert (result["status"], result["stdout"], result["signal"]) == ("accepted", "before\n-1 1\n", None), result
     result = run("python", "p.py", CALL.format(name=name), "kill")
@@ -219,8 +219,8 @@ def test_a_refused_call_answers_eperm_or_ends_the_run(run, name):
     assert f"evalx: {name}:" in result["stderr"]
 
 
-def test_a_child_or_a_thread_cannot_hide_a_refused_call(run):
-    """The run ends as a whole, whichever of its processes asked; a parent that goes on would hide a killed child."""
+def test_a_child_or_a_thread_cannot_hide_a_denied_syscall(run):
+    """Any process that makes a denied syscall ends the whole run.  Otherwise the parent could hide a killed child."""
     child = "import subprocess\nprint(subprocess.run(['unshare', '-m', 'true']).returncode, flush=True)\n"
     assert run("python", "p.py", child, "error")["stdout"] == "1\n"
     result = run("python", "p.py", child, "kill")
@@ -233,14 +233,14 @@ def test_a_child_or_a_thread_cannot_hide_a_refused_call(run):
     assert result["wall_time"] < 4
 
 
-def test_a_sigsys_of_the_programs_own_is_no_refused_call(run):
+def test_a_sigsys_raised_by_the_program_is_no_denied_syscall(run):
     result = run("python", "p.py", "import os\nos.kill(os.getpid(), 31)\n", "kill")
     assert (result["status"], result["signal"]) == ("runtime_error", "SIGSYS"), result
     assert result["message"] is None
 
 
-def test_what_libraries_only_try_ends_nothing(run):
-    """clone3, io_uring, netlink and packet sockets, the core limit, memory placement: refused, and forgiven."""
+def test_probing_calls_of_libraries_do_not_end_the_run(run):
+    """clone3, io_uring, netlink and packet sockets, the core limit, memory placement: they fail, the run continues."""
     tries = ("import ctypes, resource, socket\nlibc = ctypes.CDLL(None, use_errno=True)\n"
              "for number in (435, 425):\n    libc.syscall(number, 0, 0)\n    print(ctypes.get_errno())\n"
              "for family in (16, 17, 40):\n    try: socket.socket(family, socket.SOCK_RAW)\n"

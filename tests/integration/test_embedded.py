@@ -1,4 +1,4 @@
-"""The whole engine in one command: how it starts, what rights it keeps, how it ends, and what kill -9 leaves."""
+"""The whole engine in one command: how it starts, which privileges it keeps, how it ends, and what kill -9 leaves."""
 import json
 import os
 import re
@@ -29,7 +29,7 @@ def status_of(pid):
 
 
 def descendants(pid):
-    """All processes below it, whatever their names, environments and users."""
+    """All descendants of the process, regardless of their names, environments and users."""
     parents = {}
     for entry in filter(str.isdigit, os.listdir("/proc")):
         try:
@@ -70,7 +70,7 @@ def wait_processing(client, token):
 
 
 def test_batch_survives_kill9(embedded):
-    """Twenty tests, the whole process killed in the middle, started again on the same folder: all right, in order."""
+    """The process is killed in the middle of twenty tests and restarted: all results are right and in order."""
     client = embedded.client()
     cgroups = evalx_cgroups()
     token = client.submit(squares(20))
@@ -91,8 +91,8 @@ def test_batch_survives_kill9(embedded):
 
 
 def test_many_kills_lose_nothing(start_evalx):
-    """Killed at five different moments; each submission that was answered ends, once, with the right results."""
-    embedded = start_evalx({"EVALX_ATTEMPTS_MAX": "20"})  # one may be under way at each of the kills
+    """Killed at five different moments: every accepted submission ends once, with the right results."""
+    embedded = start_evalx({"EVALX_ATTEMPTS_MAX": "20"})  # one submission may be running at each kill
     tokens = []
     for round_number in range(5):
         client = embedded.client()
@@ -110,7 +110,7 @@ def test_many_kills_lose_nothing(start_evalx):
 
 
 def test_root_side_killed_in_the_middle(embedded):
-    """Every process of the sandbox killed twice during a batch: the worker runs what was lost again."""
+    """Every process of the sandbox is killed twice during a batch: the worker repeats the lost runs."""
     client = embedded.client()
     token = client.submit(squares(12))
     wait_processing(client, token)
@@ -124,7 +124,7 @@ def test_root_side_killed_in_the_middle(embedded):
 
 
 def test_a_program_is_not_blamed_for_a_launcher_that_dies(embedded):
-    """Four times during each try of the same run: it is run again, not called an internal error."""
+    """The launcher dies four times during the same run: the run is repeated, and is no internal error."""
     client = embedded.client()
     token = client.submit(squares(1, "read n; sleep 1.5; echo $((n * n))"))
     wait_processing(client, token)
@@ -145,14 +145,14 @@ def test_the_http_side_has_given_up_root(embedded):
     for kind in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"):
         assert int(status[kind], 16) == 0, kind
     assert status["NoNewPrivs"].strip() == "1"
-    # Not dumpable: its memory and environment are root's to see, not another process's of the same user.
+    # Not dumpable: only root can read its memory and environment, not another process of the same user.
     assert os.stat(f"/proc/{embedded.pid}/environ").st_uid == 0
     data = os.stat(embedded.data)
     assert data.st_uid == int(status["Uid"].split()[0]) and data.st_mode & 0o777 == 0o700
 
 
 def test_secrets_leave_the_environment(start_fleet):
-    """What was in REDIS_PASSWORD and in a URL is nowhere in /proc/PID/environ or cmdline of any process."""
+    """A password in REDIS_PASSWORD or in a URL is in no /proc/PID/environ or cmdline of any process."""
     fleet = start_fleet(workers=1)
     api = harness.Evalx("secretive", ["server", "--set", "redis_password="], fleet.folder,
                         {**fleet.redis.settings(), "EVALX_STORE": f"redis://127.0.0.1:{fleet.redis.port}/0"})
@@ -167,7 +167,7 @@ def test_secrets_leave_the_environment(start_fleet):
         api.stop()
 
 
-def test_programs_see_no_setting_of_ours(embedded):
+def test_programs_see_no_evalx_setting(embedded):
     code = "env; cat /proc/1/environ /proc/self/environ 2>/dev/null"
     answer = embedded.client().run([{"language": "bash", "version": "*", "code": code}])
     output = answer["results"][0]["stdout"]
@@ -252,13 +252,13 @@ def test_results_are_kept_only_when_asked_for(embedded):
     assert (kept["status"], again["status"]) == ("accepted", "wrong_answer")  # judged anew
     assert not run(stdin="0")["result_cached"]
     assert not run("/execute/batch?fresh=true", stdin="0", cache=True)["result_cached"]
-    # Whatever goes into a run makes it another one.
+    # A change of any input makes it another run.
     others = [{"stdin": "00"}, {"stdin": "0", "args": ["x"]}, {"stdin": "0", "limits": {"processes": 63}},
               {"stdin": "0", "code": element["code"] + "\n"}, {"stdin": "0", "timeout": 4}]
     for other in others:
         assert not run(cache=True, **other)["result_cached"], other
         assert run(cache=True, **other)["result_cached"], other
-    # An end that was its own is kept, whatever it is; one by a limit is not.
+    # The result of a program that ended by itself is kept, whatever it is.  A result caused by a limit is not kept.
     assert [run(stdin="3", cache=True)["result_cached"] for _ in range(2)] == [False, True]
     slow = {"code": "sleep 9", "limits": {"wall_time_ms": 100}, "cache": True}
     for _ in range(2):
@@ -332,7 +332,7 @@ def test_a_second_engine_on_the_same_folder_is_refused(embedded):
 
 
 def test_ready_line_and_start_time(embedded):
-    """The line operators wait for says where and with what; starting takes well below a second."""
+    """The log line for operators names the address and the settings; a start takes well below a second."""
     embedded.restart()
     line = next(line for line in reversed(embedded.log().splitlines()) if "listening" in line)
     assert f"address=127.0.0.1:{embedded.port}" in line

@@ -1,5 +1,5 @@
-"""What the store stands on is taken away: the network, the disk, the memory, the server, its name.  Each time the API
-says so soon and clearly, nothing it accepted is lost, workers deliver what they had begun, and all goes on by itself.
+"""Faults below the store: the network, the disk, the memory, the server and its name fail.  Each time the API reports
+it soon and clearly, no accepted submission is lost, workers deliver running jobs, and all recovers by itself.
 """
 import os
 import signal
@@ -30,7 +30,7 @@ def wait_processing(client, token):
 
 
 def assert_is_refusal(api, answer, words):
-    """503, when to come again, and the reason in the log: clients are not told how the operator's store is made."""
+    """503 with Retry-After, and the reason only in the log: clients must not learn details of the store."""
     assert answer.status == 503, f"{answer.status}: {answer.text}"
     assert answer.json()["error"]["code"] == "store_unavailable"
     assert int(answer.headers["Retry-After"]) >= 1
@@ -39,7 +39,7 @@ def assert_is_refusal(api, answer, words):
 
 
 def assert_refused(api, client, method, path, words, body=None):
-    """503 for this reason, soon."""
+    """Expects 503 for this reason, soon."""
     begin = time.monotonic()
     answer = client.request(method, path, body)
     took = time.monotonic() - begin
@@ -48,7 +48,7 @@ def assert_refused(api, client, method, path, words, body=None):
 
 
 def submit_until_refused(api, client, words, accepted, most=3000):
-    """Adds (token, number) of each accepted one; the first that is not must be refused for this reason."""
+    """Submits until one is refused, which must be for this reason.  Adds (token, number) of each accepted one."""
     for number in range(len(accepted), len(accepted) + most):
         answer = client.post("/execute/batch", echo(number))
         if answer.status != 202:
@@ -59,7 +59,7 @@ def submit_until_refused(api, client, words, accepted, most=3000):
 
 
 def back_again(client):
-    """The first submission that is accepted again; its token and number."""
+    """Token and number of the first submission that is accepted again."""
     def attempt():
         answer = client.post("/execute/batch", echo(77))
         return answer.json()["token"] if answer.status == 202 else None
@@ -72,7 +72,7 @@ def attempts_of(redis, token):
 
 @pytest.fixture
 def small_disk(folder):
-    """small_disk(MiB): a new tmpfs of that size."""
+    """small_disk(MiB): mounts a new tmpfs of that size."""
     mounted = []
 
     def mount(mebibytes):
@@ -88,7 +88,7 @@ def small_disk(folder):
 
 
 def fill(disk):
-    """Every byte of it; the file that holds them."""
+    """Fills the disk completely.  Returns the file that does."""
     name = os.path.join(disk, "filler")
     with open(name, "wb", buffering=0) as file:
         for size in (1 << 20, 4096):
@@ -113,8 +113,8 @@ def test_a_full_disk_under_sqlite(small_disk, start_evalx):
     filler = fill(server.env["EVALX_DATA"])
     submit_until_refused(server, client, "no space left", accepted)
     assert client.get("/healthz").status == 200
-    assert_echo(client, first, 5)  # what is there is still read
-    time.sleep(2.5)                # its run ends now, and the result has nowhere to go yet
+    assert_echo(client, first, 5)  # existing results can still be read
+    time.sleep(2.5)                # its run ends now, and its result cannot be stored yet
     os.unlink(filler)
     back = back_again(client)
     assert_echo(client, running, 6)
@@ -147,7 +147,7 @@ def disk_fleet(small_disk, start_fleet, fsync):
 
 @pytest.mark.slow
 def test_a_full_disk_under_redis(small_disk, start_fleet):
-    """With appendfsync everysec Redis stays, and takes no more writes until it can write what it has."""
+    """With appendfsync everysec, Redis stays up and rejects writes until its append-only file is written."""
     fleet, client = disk_fleet(small_disk, start_fleet, "everysec")
     accepted = []
     running = client.submit(echo(6, 3))
@@ -163,8 +163,8 @@ def test_a_full_disk_under_redis(small_disk, start_fleet):
 
 
 @pytest.mark.slow
-def test_a_full_disk_ends_a_redis_that_promised_more(small_disk, start_fleet):
-    """With appendfsync always it ends by itself rather than answer what it has not written."""
+def test_a_full_disk_ends_a_redis_with_appendfsync_always(small_disk, start_fleet):
+    """With appendfsync always, Redis exits rather than acknowledge a write that is not on disk."""
     fleet, client = disk_fleet(small_disk, start_fleet, "always")
     accepted = []
     filler = fill(fleet.redis.data)
@@ -188,7 +188,7 @@ def test_redis_out_of_memory(start_fleet):
     used = int(fleet.redis.call("INFO", "memory").split(b"used_memory:")[1].split(b"\r")[0])
     fleet.redis.call("CONFIG", "SET", "maxmemory", used + 300_000)
     submit_until_refused(fleet.api, client, "it is out of memory (maxmemory)", accepted)
-    # What is there is worked off all the same, and read.
+    # Submissions that are stored already are still run, and their results can be read.
     assert_echo(client, running, 6)
     for token, number in accepted:
         assert_echo(client, token, number)
@@ -239,7 +239,7 @@ def test_redis_hangs(start_fleet):
 
 @pytest.mark.slow
 def test_one_of_several_redis_dies(folder, leave_nothing):
-    """It takes its own share along, and brings it back; everything else goes on."""
+    """Its share of the submissions is unavailable until it returns; everything else continues."""
     shards = []
     for name in ("left", "right"):
         os.mkdir(os.path.join(folder, name))
@@ -268,9 +268,9 @@ def test_one_of_several_redis_dies(folder, leave_nothing):
 # ---- its name -----------------------------------------------------------------------------------------------------
 
 def start_by_name(folder, redis, leave_nothing):
-    """An API server that knows Redis as redis.test, with a hosts file and a resolv.conf of its own; (server, hosts).
+    """(server, hosts): an API server that reaches Redis as redis.test, with a separate hosts file and resolv.conf.
 
-    The name server in there never answers: asked for what is not in the file, the C library waits for ten seconds."""
+    The name server in resolv.conf never answers: for a name not in the hosts file, the C library waits ten seconds."""
     hosts, resolv = os.path.join(folder, "hosts"), os.path.join(folder, "resolv.conf")
     with open(hosts, "w", encoding="ascii") as file:
         file.write(" " * 100)
@@ -287,14 +287,14 @@ SILENT = "127.77.0.1"
 
 
 def write_hosts(path, line):
-    """In place: the file is bound over /etc/hosts of one process."""
+    """Writes the file in place, because it is bound over /etc/hosts of one process."""
     with open(path, "r+", encoding="ascii") as file:
         file.write(line.ljust(99) + "\n")
 
 
 @pytest.mark.slow
-def test_the_name_is_asked_for_again(folder, redis_server, leave_nothing):
-    """Redis moves to another address; its name leads there from then on."""
+def test_the_name_is_resolved_again(folder, redis_server, leave_nothing):
+    """Redis moves to another address, and its name then resolves to that address."""
     api, hosts = start_by_name(folder, redis_server, leave_nothing)
     client = api.client()
     token = client.submit(echo(5))
@@ -310,7 +310,7 @@ def test_the_name_is_asked_for_again(folder, redis_server, leave_nothing):
 
 @pytest.mark.slow
 def test_no_name_server_answers(folder, redis_server, leave_nothing):
-    """A lookup has no end of its own; calls end in time all the same."""
+    """A lookup has no timeout, but calls end in time nevertheless."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
         silent.bind((SILENT, 53))
         api, hosts = start_by_name(folder, redis_server, leave_nothing)
@@ -332,14 +332,14 @@ def test_no_name_server_answers(folder, redis_server, leave_nothing):
 
 @pytest.mark.slow
 def test_the_network_is_cut(run_in_own_network):
-    """network_scenario.py, in a network namespace of its own."""
+    """Runs network_scenario.py in a new network namespace."""
     run_in_own_network("network_scenario.py", 120)
 
 
 # ---- TLS ----------------------------------------------------------------------------------------------------------
 
 def test_a_fleet_over_tls(folder, leave_nothing):
-    """The whole way with rediss://, as the users evalx gives its processes: authorities read, links made again."""
+    """End to end with rediss://, as unprivileged users: the CA file can be read, and connections are re-established."""
     def openssl(*arguments):
         subprocess.run(["openssl", *arguments], cwd=folder, check=True, stdin=subprocess.DEVNULL, capture_output=True)
 

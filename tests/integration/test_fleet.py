@@ -50,7 +50,7 @@ def answer_to(client, n):
 
 
 def batch_of(client):
-    """The first element names the program; the others only their input, as in the field."""
+    """The first element contains the program; the others contain only their input, as existing clients send it."""
     language, code = PROGRAMS[client % len(PROGRAMS)]
     inputs = inputs_of(client)
     first = {"language": language, "version": "latest", "code": code % {"client": client}, "timeout": 10,
@@ -59,7 +59,7 @@ def batch_of(client):
 
 
 def patiently(call, what, seconds=60.0):
-    """Repeats a call that is safe to repeat while the service is away (503, refused or cut connections)."""
+    """Repeats a safe call while the service is unavailable (503, refused or cut connections)."""
     end = time.monotonic() + seconds * harness.SLOWNESS
     while True:
         try:
@@ -74,7 +74,7 @@ def patiently(call, what, seconds=60.0):
 
 
 def submit_and_poll(url, client, seconds, finished, patient=False):
-    """One user: submits a batch, polls to the end, returns the results.  `finished` is told each end."""
+    """One user: submits a batch, polls to the end, returns the results.  Reports each end to `finished`."""
     link = harness.Client(url)
     ask = patiently if patient else lambda call, what, *_: call()
     try:
@@ -106,7 +106,7 @@ def assert_right(client, found):
 
 
 def run_clients(fleet, clients=CLIENTS, seconds=120.0, during=None, patient=False):
-    """All users at once.  `during(finished)` is called once in the meantime, in this thread.  All answers are
+    """Runs all users at once.  Meanwhile calls `during(finished)` once, in this thread.  All answers are
     checked here; returns what each client got."""
     finished = []
     got = {}
@@ -151,7 +151,7 @@ def test_worker_killed_in_the_middle_changes_nothing(fleet):
     def kill(finished):
         some_finished(finished, 5)
         dead = fleet.kill_worker(0)
-        # Its launcher sees the socket close: programs, slots and cgroups go without anybody's help.
+        # Its launcher sees the socket close, and removes programs, slots and cgroups by itself.
         dead.assert_nothing_left()
         assert not harness.cgroups_of(dead.seen_pids)
 
@@ -209,8 +209,8 @@ def test_results_survive_the_api(fleet):
     client.close()
 
 
-def test_accepted_before_any_worker_runs_when_one_comes(start_fleet):
-    """202 means kept: the submission waits in Redis while API and Redis restart, until a worker appears."""
+def test_a_submission_waits_for_the_first_worker(start_fleet):
+    """202 means stored: the submission waits in Redis while API and Redis restart, until a worker appears."""
     fleet = start_fleet()
     for worker in fleet.workers:
         assert worker.stop() == 0
@@ -231,7 +231,7 @@ def test_accepted_before_any_worker_runs_when_one_comes(start_fleet):
 
 
 def test_sigterm_drains_a_worker(fleet):
-    """A worker told to stop finishes what it runs and ends with 0; nothing waits for its lease to run out."""
+    """After SIGTERM a worker finishes its runs and ends with 0; nothing waits for a lease to expire."""
     sleeper = [{"language": "python", "version": "latest", "timeout": 10,
                 "code": "import time\ntime.sleep(1.5)\nprint(input())", "stdin": f"{i}\n"} for i in range(4)]
     client = fleet.client()
@@ -271,16 +271,16 @@ def test_embedded_stops_in_order(embedded):
     embedded.assert_nothing_left()
 
 
-# ---- machines of their own ----------------------------------------------------------------------------------------
+# ---- several machines ---------------------------------------------------------------------------------------------
 
 @pytest.mark.slow
 def test_machines_come_and_go_under_load(run_in_own_network):
-    """fleet_scenario.py, in network namespaces of our own."""
+    """Runs fleet_scenario.py in new network namespaces."""
     run_in_own_network("fleet_scenario.py", 240)
 
 
-def test_what_one_worker_compiled_no_other_compiles(start_fleet):
-    """Each has its own data folder; with EVALX_SHARE_BYTES the second finds in Redis what the first one made."""
+def test_workers_share_compiled_artifacts(start_fleet):
+    """Each worker has its own data folder.  With EVALX_SHARE_BYTES, the second finds the first's artifact in Redis."""
     fleet = start_fleet(workers=1, env={"EVALX_SHARE_BYTES": "16m"})
     client = fleet.client()
 

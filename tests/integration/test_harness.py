@@ -1,4 +1,4 @@
-"""The harness notices what it promises to notice: a process left behind, a program's uid, a cgroup, a mount."""
+"""The harness detects leftovers: a process, a program by its uid, a cgroup, a mount."""
 import os
 import signal
 import subprocess
@@ -23,7 +23,7 @@ def test_process_left_behind_is_found(folder):
 
 
 def test_program_of_a_run_left_behind_is_found(folder):
-    """A program has none of our environment; its user id gives it away."""
+    """A program does not inherit our environment, so it is recognized by its user id."""
     evalx = harness.Evalx("server", ["server"], folder)
     with subprocess.Popen(["sleep", "60"], env={}, user=evalx.uid_base + 3) as left:
         try:
@@ -51,7 +51,7 @@ def test_a_program_that_ends_early_is_reported_with_its_log(folder):
         evalx.wait_ready()
 
 
-def test_deaf_process_is_killed_and_reported(folder):
+def test_a_process_that_ignores_sigterm_is_killed_and_reported(folder):
     deaf = harness.Process("deaf", ["sh", "-c", "trap '' TERM; echo set; while :; do sleep 0.1; done"],
                            dict(os.environ), folder).start()
     harness.wait_until("the trap is set", lambda: "set" in deaf.log())

@@ -1,5 +1,5 @@
-"""The HTTP interface from outside, against the real binary: protocol rules by raw sockets, limits, bad bodies, long
-polls, WebSockets, CORS, metrics, and the drain."""
+"""The HTTP interface of the real binary: protocol rules over raw sockets, limits, bad bodies, long polls, WebSockets,
+CORS, metrics, and the drain."""
 import asyncio
 import json
 import os
@@ -50,7 +50,7 @@ REFUSED_HEADS = {
     "signed length": (b"POST /execute HTTP/1.1\r\n" + HOST + b"Content-Length: +2\r\n\r\n{}", 400),
     "list of lengths": (b"POST /execute HTTP/1.1\r\n" + HOST + b"Content-Length: 2, 2\r\n\r\n{}", 400),
     "blank before colon": (b"POST /execute HTTP/1.1\r\n" + HOST + b"Content-Length : 2\r\n\r\n{}", 400),
-    # 400: libmicrohttpd 1.0 and newer refuse it before they ask us.
+    # 400: libmicrohttpd 1.0 and newer reject it before they call evalx.
     "unknown coding": (b"POST /execute HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: xchunked\r\n\r\n", (501, 400)),
     "no host": (b"GET /healthz HTTP/1.1\r\n\r\n", 400),
     "two hosts": (get(b"/healthz", b"Host: y\r\n"), 400),
@@ -65,7 +65,7 @@ REFUSED_HEADS = {
 
 
 @pytest.mark.parametrize("why", REFUSED_HEADS)
-def test_a_doubtful_head_is_refused_and_the_connection_closed(server, why):
+def test_an_ambiguous_head_is_refused_and_the_connection_closed(server, why):
     request, status = REFUSED_HEADS[why]
     reply = ask(server.port, request)
     assert reply.status in (status if isinstance(status, tuple) else (status,))
@@ -73,7 +73,7 @@ def test_a_doubtful_head_is_refused_and_the_connection_closed(server, why):
     assert reply.headers["connection"].lower() == "close"
 
 
-def test_a_request_hidden_behind_a_doubtful_one_is_not_answered(server):
+def test_a_request_smuggled_behind_an_ambiguous_one_is_not_answered(server):
     hidden = b"GET /languages HTTP/1.1\r\n" + HOST + b"\r\n"
     request = (b"POST /execute HTTP/1.1\r\n" + HOST + b"Content-Length: %d\r\nTransfer-Encoding: chunked\r\n\r\n"
                % (len(hidden) + 5) + b"0\r\n\r\n" + hidden)
@@ -319,7 +319,7 @@ async def until_final(ws):
 
 
 @pytest.mark.parametrize("how", ["query", "message"])
-def test_a_websocket_tells_of_every_change(server, client, how):
+def test_a_websocket_reports_every_change(server, client, how):
     token = client.submit(dict(SLEEPER, code="sleep 0.5"), "/execute")
 
     async def conversation(ws):
@@ -334,12 +334,12 @@ def test_a_websocket_tells_of_every_change(server, client, how):
                                                                             "Completed"].index)
 
 
-def test_a_websocket_tells_at_once_what_has_ended(server, client):
+def test_a_websocket_reports_an_ended_submission_at_once(server, client):
     token = client.run([dict(PYTHON, stdin="1")])["token"]
     assert talk(server, until_final, f"?token={token}") == [{"token": token, "status": "Completed"}]
 
 
-def test_a_websocket_hears_nothing_of_other_tokens(server, client):
+def test_a_websocket_gets_nothing_about_other_tokens(server, client):
     async def conversation(ws):
         await asyncio.get_running_loop().run_in_executor(None, lambda: client.run([dict(PYTHON, stdin="1")]))
         with pytest.raises(asyncio.TimeoutError):
@@ -348,7 +348,7 @@ def test_a_websocket_hears_nothing_of_other_tokens(server, client):
     talk(server, conversation)
 
 
-def test_a_websocket_answers_nonsense_in_words(server):
+def test_a_websocket_explains_invalid_messages(server):
     async def conversation(ws):
         heard = []
         for message in ("{", "[]", '{"subscribe": "x"}', '{"subscribe": ["x"]}', '{"subscribe": ["%s"]}' % UNKNOWN):
@@ -480,7 +480,7 @@ def test_the_depth_is_that_of_the_queue(start_evalx):
 
 
 def test_a_submission_of_many_tests_counts_as_all_the_slots_it_fills(start_evalx):
-    """What scaling goes by: one submission runs, and the worker is full."""
+    """Scaling relies on this: one submission runs, and the worker is full."""
     server = start_evalx({"EVALX_SLOTS": "3", "EVALX_LEASE_MS": "1000"})  # a heartbeat every third of a second
     client = server.client()
     token = client.submit([SLEEPER] * 8)
@@ -508,7 +508,7 @@ def test_readiness_needs_a_store_and_a_worker(start_fleet):
     fleet.redis.kill9()
     begin = time.monotonic()
     answer = client.get("/readyz")
-    assert answer.status in (200, 503)  # the figure may be a second old
+    assert answer.status in (200, 503)  # the metric may be a second old
     harness.wait_until("the store is missed", lambda: client.get("/readyz").status == 503, 20)
     assert "store" in client.get("/readyz").json()["error"]["message"]
     answer = client.post("/execute", PYTHON)
@@ -521,7 +521,7 @@ def test_readiness_needs_a_store_and_a_worker(start_fleet):
 
 # ---- the drain ----------------------------------------------------------------------------------------------------
 
-def test_sigterm_answers_what_is_under_way(start_evalx):
+def test_sigterm_answers_pending_requests(start_evalx):
     server = start_evalx()
     answers = {}
 
@@ -561,7 +561,7 @@ def document(name):
         return file.read()
 
 
-def test_the_documents_know_every_route_and_field(client):
+def test_the_documents_describe_every_route_and_field(client):
     with open(os.path.join(harness.ROOT, "src", "api", "api.c"), encoding="utf-8") as file:
         routes = set(re.findall(r'\{ "([A-Z]+)", "[^"]+", "([^"]+)"', file.read()))
     assert len(routes) >= 11

@@ -8,14 +8,14 @@ import pytest
 import image_folder
 from image_folder import LANGUAGE, evalx, layer, tool
 
-pytestmark = pytest.mark.slow  # once is enough: nothing of it depends on how evalx was built
+pytestmark = pytest.mark.slow  # runs with one build only, because it does not depend on how evalx was built
 
 
 @pytest.fixture(scope="module")
 def images():
     image_folder.reached_mirror()
     folder = image_folder.make()
-    os.makedirs(folder + "/images/.build/work/upper/usr")  # what a build that was ended half-way leaves
+    os.makedirs(folder + "/images/.build/work/upper/usr")  # the leftover of an interrupted build
     done = tool(folder, "build", "tiny")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "tiny from bookworm: needs up to" in done.stdout
@@ -30,7 +30,7 @@ def test_a_program_runs_in_it(images):
     assert entry["works"] and entry["cases"] == {"hello": True}
 
 
-def test_what_proves_a_language_can_fail(images):
+def test_verify_reports_failing_language_tests(images):
     with open(images + "/languages/tests/tiny.conf", "w", encoding="utf-8") as file:
         file.write('[right]\ncode = os.exit(7)\nverdict = runtime_error\nexit = 7\n'
                    '[wrong]\ncode = print("x")\nstdout = y\n'
@@ -44,7 +44,7 @@ def test_what_proves_a_language_can_fail(images):
     assert 'stderr does not contain "words"' in entry["cases"]["quiet"]
 
 
-def test_nothing_is_left_of_what_no_program_needs(images):
+def test_files_that_no_program_needs_are_removed(images):
     top = layer(images)
     with open(top + "/etc/tiny", encoding="utf-8") as file:
         assert file.read() == "first\nsecond\n"  # the lines of setup, in their order
@@ -81,7 +81,7 @@ def test_the_manifest_names_packages_and_notices_a_change(images):
     assert tool(images, "verify").returncode == 0
 
 
-def test_what_cannot_be_built_changes_nothing(images):
+def test_a_failed_build_changes_nothing(images):
     before = layer(images)
     conf = images + "/languages/tiny.conf"
     with open(conf, "w", encoding="utf-8") as file:

@@ -1,6 +1,5 @@
-"""evalx-images against the real mirror, after the first build: other suites, other mirrors, updates, builds that are
-killed, images that stand on others, and their end.  The image that was there is the one that runs, until another is
-whole."""
+"""evalx-images against the real mirror, after the first build: other suites, other mirrors, updates, killed builds,
+images based on others, and removal.  The old image is used until the new one is complete."""
 import http.server
 import json
 import os
@@ -19,7 +18,7 @@ import harness
 import image_folder
 from image_folder import LANGUAGE, evalx, layer, layers, tool
 
-pytestmark = pytest.mark.slow  # once is enough: nothing of it depends on how evalx was built
+pytestmark = pytest.mark.slow  # runs with one build only, because it does not depend on how evalx was built
 
 UPON = r"""id = upon
 name = Upon Tiny
@@ -41,7 +40,7 @@ stdout = Hello, evalx
 
 
 class Forwarder(http.server.BaseHTTPRequestHandler):
-    """A mirror of this machine's mirror that remembers what it was asked for."""
+    """A proxy in front of this machine's mirror that records the requests."""
 
     def do_GET(self):
         self.server.asked.append(self.path)
@@ -105,14 +104,14 @@ def version(folder):
     return line.split()[2]
 
 
-def test_everything_comes_from_the_mirror_that_was_named(images, forwarder):
+def test_everything_comes_from_the_given_mirror(images, forwarder):
     assert any(path.endswith("/dists/bookworm/InRelease") for path in forwarder.asked)
     assert any("/lua5.4_" in path for path in forwarder.asked)
     assert any("security" in path for path in forwarder.asked)
     assert works(images, "tiny", "upon")
 
 
-def test_an_image_that_stands_on_another_brings_only_what_is_new(images):
+def test_an_image_based_on_another_adds_only_new_files(images):
     assert layers(images, "upon")[:-1] == layers(images, "tiny")
     assert not os.path.exists(layer(images, "upon") + "/usr/bin/lua5.4")
     done = tool(images, "remove", "tiny")
@@ -127,15 +126,15 @@ def test_another_suite_beside_it(images, forwarder):
     assert "suite trixie" in manifest(images) and version(images) != old
     assert "tiny from trixie: needs up to" in done.stdout
     assert "/trixie_" in layers(images)[0] and "/tiny_" in layer(images)
-    # Who stands on the old one keeps it: its layers are the ones that it named.
+    # An image that is based on the old one keeps it, because it lists its layers by name.
     assert layers(images, "upon")[:-1] == before and works(images, "tiny", "upon")
     assert tool(images, "prune").returncode == 0 and works(images, "tiny", "upon")
-    done = tool(images, "build", "tiny")  # as its file says again
+    done = tool(images, "build", "tiny")  # back to the suite in its file
     assert done.returncode == 0 and "suite bookworm" in manifest(images) and version(images) == old
     assert tool(images, "verify").returncode == 0
 
 
-def test_another_mirror_for_a_base_that_is_there(images, forwarder):
+def test_another_mirror_for_an_existing_base(images, forwarder):
     other = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Forwarder)
     other.real, other.asked, other.is_down = forwarder.real, [], False
     thread = threading.Thread(target=other.serve_forever, daemon=True)
@@ -155,7 +154,7 @@ def test_another_mirror_for_a_base_that_is_there(images, forwarder):
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_an_update_builds_again_from_what_the_mirror_has_now(images, forwarder):
+def test_an_update_rebuilds_from_current_packages(images, forwarder):
     before, upon = layers(images), layers(images, "upon")
     forwarder.asked.clear()
     done = tool(images, "update", "--mirror", forwarder.url)
@@ -164,14 +163,14 @@ def test_an_update_builds_again_from_what_the_mirror_has_now(images, forwarder):
     assert len(layers(images)) == len(before) and not set(layers(images)) & set(before)
     assert layers(images, "upon")[:-1] == layers(images) and layer(images, "upon") not in upon
     assert "out of date" not in tool(images, "list").stdout
-    # A server that runs has the old layers: they stay until someone prunes.
+    # A running server uses the old layers, which are kept until `prune` runs.
     assert all(map(os.path.isdir, upon)) and works(images, "tiny", "upon")
     assert tool(images, "prune").returncode == 0
     assert not any(map(os.path.exists, upon)) and works(images, "tiny", "upon")
     assert tool(images, "verify").returncode == 0
 
 
-def test_an_update_without_a_mirror_leaves_what_is_there(images, forwarder):
+def test_an_update_without_a_mirror_changes_nothing(images, forwarder):
     before, upon = layers(images), layers(images, "upon")
     forwarder.is_down = True
     done = tool(images, "update", "--mirror", forwarder.url)
@@ -220,7 +219,7 @@ def test_two_builds_at_once_take_turns(images):
     assert works(images, "tiny", "upon") and tool(images, "verify").returncode == 0
 
 
-def test_the_end_of_all(images):
+def test_remove_and_prune_delete_all_images(images):
     done = tool(images, "remove", "tiny", "upon")
     assert done.returncode == 0, done.stdout + done.stderr
     kept = os.listdir(images + "/images/.layers")

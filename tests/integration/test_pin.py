@@ -1,10 +1,10 @@
-"""EVALX_PIN: the runs of a slot have one processor, and cannot take another; slots take turns in them."""
+"""EVALX_PIN: the runs of a slot have one processor and cannot choose another; slots are assigned processors in turn."""
 import os
 
 import pytest
 
 PROCESSORS = "import os; print(*sorted(os.sched_getaffinity(0)))"
-# Both are in a slot at the same time: each has the other's while to say where it is.
+# Both programs run at the same time, because each waits long enough for the other to report its processor.
 TOGETHER = "import os, time; time.sleep(1); print(*sorted(os.sched_getaffinity(0)))"
 TAKE_ANOTHER = """import os
 try:

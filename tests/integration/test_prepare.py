@@ -1,5 +1,5 @@
-"""evalx prepare: what a language makes ahead, once, is used while it is up to date, and only then; and programs mean
-the same with it and without."""
+"""evalx prepare: prepared files of a language are used only while they are up to date, and programs behave the same
+with and without them."""
 import json
 import os
 import re
@@ -36,7 +36,7 @@ UID_BASE = 1_910_000_000
 
 
 class Toy:
-    """A language of our own on the host's bash, with images and a folder of languages of its own."""
+    """A test language that runs the host's bash, with separate folders of images and languages."""
 
     def __init__(self, binary, folder):
         self.binary, self.folder = binary, folder
@@ -86,7 +86,7 @@ def toy(evalx_binary, folder):
 
 
 def test_prepared_once_and_used_while_it_is_up_to_date(toy):
-    assert toy.says() == "0"  # the word with {prepared} is left out
+    assert toy.says() == "0"  # the argument with {prepared} is omitted
     assert re.search(r"^toy +prepared after \d+\.\d s", toy.prepare())
     assert toy.says() == "1 made"
     first = toy.prepared()
@@ -95,14 +95,14 @@ def test_prepared_once_and_used_while_it_is_up_to_date(toy):
     toy.change("another compiler")
     assert toy.says() == "0"
     toy.prepare()
-    assert toy.says() == "1 made" and len(toy.prepared()) == 1 and toy.prepared() != first  # the old one is gone
+    assert toy.says() == "1 made" and len(toy.prepared()) == 1 and toy.prepared() != first  # the old one was removed
     toy.script("echo anew > file")
     assert toy.says() == "0"
     assert "prepared after" in toy.prepare() and toy.says() == "1 anew"
     assert "prepared after" in toy.prepare("--again") and toy.says() == "1 anew"
 
 
-def test_what_was_prepared_belongs_to_the_setting_that_its_script_reads(toy):
+def test_prepared_files_depend_on_the_settings_that_the_script_reads(toy):
     off = {"EVALX_CPP_TEMPLATES": "false"}
     toy.prepare()
     assert toy.says() == toy.says(off) == "1 made"  # this script does not read it
@@ -125,7 +125,7 @@ def test_a_server_uses_it_and_stops_when_it_is_out_of_date(toy, start_evalx):
     assert says() == "0"
 
 
-def test_what_a_script_leaves_is_roots_and_plain(toy):
+def test_prepared_files_belong_to_root_and_are_regular(toy):
     toy.script("mkdir -p a/b; echo made > file; cp file a/b/c; chmod 777 file a; ln -s /etc/shadow link; "
                "ln -s /etc folder; mkfifo fifo; chmod 4755 a/b/c")
     toy.prepare()
@@ -141,7 +141,7 @@ def test_what_a_script_leaves_is_roots_and_plain(toy):
     assert toy.says() == "1 made"
 
 
-def test_a_script_that_fails_leaves_nothing_and_says_why(toy):
+def test_a_failing_script_leaves_nothing_and_is_reported(toy):
     toy.script("echo half > file; echo no room >&2; exit 3")
     done = toy.evalx("prepare")
     assert done.returncode == 1 and "FAILS" in done.stdout and "exit code 3" in done.stdout and "no room" in done.stdout
@@ -153,7 +153,7 @@ def test_a_script_that_fails_leaves_nothing_and_says_why(toy):
     assert done.returncode == 1 and "time_limit" in done.stdout and toy.prepared() == []
 
 
-def test_a_script_in_a_file_knows_the_compile_command_and_may_say_something(toy):
+def test_a_script_file_gets_the_compile_command_and_may_print(toy):
     path = os.path.join(toy.languages, "toy.conf")
     with open(path, encoding="ascii") as file:
         text = file.read()
@@ -170,10 +170,10 @@ def test_a_script_in_a_file_knows_the_compile_command_and_may_say_something(toy)
     assert toy.says() == "1 /usr/bin/cp -p {source} {binary}"
 
 
-def test_prepare_refuses_in_words(toy):
+def test_prepare_refuses_with_a_reason(toy):
     done = toy.evalx("prepare", "klingon")
     assert done.returncode == 1 and "klingon" in done.stderr
-    # nobody could not read this test's build folder
+    # the user nobody could not read the build folder of this test
     shutil.copy(toy.binary, os.path.join(toy.folder, "evalx"))
     toy.binary = os.path.join(toy.folder, "evalx")
     done = toy.evalx("prepare", user="nobody", group="nogroup", extra_groups=[])
@@ -184,7 +184,7 @@ def test_prepare_refuses_in_words(toy):
     assert done.returncode == 1 and "must belong to root" in done.stdout
 
 
-# ---- C++ with headers that are compiled already ----
+# ---- C++ with precompiled headers ----
 
 BODY = """
 using namespace std;
@@ -196,7 +196,7 @@ int main()
     cout << n << ' ' << sizeof(WHAT) << ' ' << __LINE__ << endl;
 }
 """
-# What stands before BODY, what WHAT is, and whether g++ may take the header that is compiled already.
+# The text before BODY, the value of WHAT, and whether g++ may use the precompiled header.
 HEADS = {
     "plain": ("#include <iostream>", "int", True),
     "comment": ("/* a */ // b\n\n#include <iostream>", "int", True),
@@ -249,13 +249,13 @@ def prepared_java(evalx_binary):
 
 
 def refused_by_gcc(name):
-    """GCC 13 by itself does not compile <string> after a pragma that names a target."""
+    """Even without precompiled headers, GCC 13 fails to compile <string> after a pragma that names a target."""
     return name == "target" and subprocess.run(["g++", "-dumpversion"], capture_output=True, text=True,
                                                check=True).stdout.split(".")[0].strip() == "13"
 
 
 def compile_to(folder, name, options, more=()):
-    """(assembly or None, the compiler's words) of main.cpp in the folder; the assembly is NAME.s."""
+    """(assembly or None, compiler messages) of main.cpp in the folder; the assembly is NAME.s."""
     done = subprocess.run(["g++", *more, "-O2", *options, "-S", "-o", name + ".s", "main.cpp"], cwd=folder,
                           capture_output=True, text=True, check=False)
     if done.returncode != 0:
@@ -291,8 +291,8 @@ def runs(folder, name):
 
 @pytest.mark.parametrize("name", [*sorted(cpp_programs.WELL), *(f"algorithms {name}" for name in cpp_programs.AFTER)])
 def test_the_same_code_whenever_templates_were_instantiated(prepared_cpp, folder, name):
-    """The same functions, of the same instructions.  Their order is another one, and g++'s inlining goes by it: in
-    some programs it decides otherwise about a call, so a few functions may differ."""
+    """The functions have the same instructions.  Their order differs, and g++'s inlining depends on the order: in some
+    programs it decides differently about a call, so a few functions may differ."""
     program, _, after = name.partition(" ")
     write_main(folder, "#include <bits/stdc++.h>\n" + cpp_programs.AFTER.get(after, "") + cpp_programs.WELL[program])
     options = [*CPP_OPTIONS, "-DLOCAL=1"] if program == "constants" else CPP_OPTIONS
@@ -308,7 +308,7 @@ def test_the_same_code_whenever_templates_were_instantiated(prepared_cpp, folder
 
 
 @pytest.mark.parametrize("name", sorted(cpp_programs.ILL))
-def test_the_same_words_about_a_broken_program(prepared_cpp, folder, name):
+def test_the_same_messages_for_a_broken_program(prepared_cpp, folder, name):
     write_main(folder, "#include <bits/stdc++.h>\n" + cpp_programs.ILL[name])
     with_headers, said = compile_to(folder, "prepared", [*CPP_OPTIONS, "-Wall"], ["-isystem" + prepared_cpp[1]])
     plain, said_plain = compile_to(folder, "plain", [*CPP_OPTIONS, "-Wall"])
@@ -317,7 +317,7 @@ def test_the_same_words_about_a_broken_program(prepared_cpp, folder, name):
 
 
 def prepare_iostream(evalx_binary, folder, found, instead, more_env=None):
-    """evalx prepare of C++ with a word of its script replaced, for the small header alone; what it prints."""
+    """The output of evalx prepare for C++ with a word of its script replaced, and only the small header."""
     if not os.access("/usr/bin/g++", os.X_OK):
         pytest.skip("there is no g++")
     shutil.copytree(os.path.join(harness.ROOT, "languages"), os.path.join(folder, "languages"), dirs_exist_ok=True)
@@ -337,8 +337,8 @@ def prepare_iostream(evalx_binary, folder, found, instead, more_env=None):
     return done.stdout
 
 
-def test_without_a_plugin_headers_are_compiled_all_the_same(evalx_binary, folder):
-    """A compiler whose plugin cannot be compiled: g++ with a wrapper that says where nothing fitting is."""
+def test_headers_are_precompiled_without_the_plugin(evalx_binary, folder):
+    """A compiler without plugin headers: a wrapper of g++ that prints a wrong plugin folder."""
     for found, instead in (("include=$(", "include=/none #"), ("int plugin_init(", "int plugin_init(nonsense "),
                            ("at_eof = 1;", "abort();")):
         said = prepare_iostream(evalx_binary, folder, found, instead)
@@ -346,14 +346,14 @@ def test_without_a_plugin_headers_are_compiled_all_the_same(evalx_binary, folder
 
 
 def test_the_plugin_can_be_switched_off(evalx_binary, folder):
-    """Of a plugin that cannot be compiled nothing is seen: it is not tried, and no package is recommended."""
+    """With the plugin off, a plugin that cannot be compiled is not tried, and no package is recommended."""
     said = prepare_iostream(evalx_binary, folder, "int plugin_init(", "int plugin_init(nonsense ",
                             {"EVALX_CPP_TEMPLATES": "false"})
     assert "note:" not in said, said
 
 
 def test_compiled_headers_in_a_box(prepared_cpp, start_evalx):
-    """From source to result, prepared and not: the same verdicts and output, the same words of the compiler."""
+    """From source to result, with and without `prepare`: the same verdicts, output and compiler messages."""
     server = {"prepared": start_evalx({"EVALX_IMAGES": prepared_cpp[0]}, name="prepared"),
               "plain": start_evalx({"EVALX_IMAGES": os.path.join(prepared_cpp[0], "none")}, name="plain")}
     names = [name for name in sorted(HEADS) if not name.startswith("all_") and not refused_by_gcc(name)]
@@ -380,7 +380,7 @@ public class Main {
 """
 
 
-def test_class_archives_are_used_and_unseen(prepared_java, start_evalx, folder):
+def test_class_archives_are_used_and_invisible(prepared_java, start_evalx, folder):
     server = start_evalx({"EVALX_IMAGES": prepared_java[0]})
     result = server.client().run([{"language": "java", "version": "*", "code": MAIN, "stdin": "word"}])["results"][0]
     assert (result["status"], result["stdout"], result["stderr"]) == ("accepted", "[0, 1, 4, 9, 16]\n", "word")
@@ -421,7 +421,7 @@ raise "in the end"
 
 @pytest.fixture(scope="module")
 def ruby_of_the_host():
-    """A folder of languages with the real file, but on the host's ruby."""
+    """A folder of languages with the real language file, which runs the host's ruby."""
     folder = harness.make_folder()
     with open(os.path.join(folder, "ruby.conf"), "w", encoding="utf-8") as file:
         file.write(harness.language_on_host("ruby"))
@@ -444,5 +444,5 @@ def test_ruby_loads_what_it_loads_by_itself(prepared_ruby, ruby_of_the_host, sta
         server.stop()
         assert found[0]["status"] == "runtime_error" and "in the end (RuntimeError)" in found[0]["stderr"], found
         said.append([found[0]["stdout"], found[0]["stderr"]])
-        assert ("/prepared/" in found[1]["stdout"]) == (images != folder)  # it is used, where it is there
+        assert ("/prepared/" in found[1]["stdout"]) == (images != folder)  # it is used if it exists
     assert said[0] == said[1]

@@ -1,6 +1,6 @@
-"""evalx as a service of systemd's: what it tells the service manager, and passwords that come as credentials.
+"""evalx as a systemd service: its messages to the service manager, and passwords passed as credentials.
 
-The manager is a socket of the test's own.  Where a thread has to hang, it is really stopped, by ptrace.
+A socket of the test acts as the service manager.  A thread that must hang is stopped with ptrace.
 """
 import contextlib
 import ctypes
@@ -21,17 +21,17 @@ WAIT_ALL_CHILDREN = 0x40000000  # __WALL: threads of others too
 
 
 class Manager:
-    """Receives what a service says, as systemd does."""
+    """Receives the messages of a service, as systemd does."""
 
     def __init__(self, folder):
         self.path = os.path.join(folder, "notify")
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.socket.bind(self.path)
         os.chmod(self.path, 0o777)
-        self.heard = []  # one dictionary a message
+        self.heard = []  # one dictionary per message
 
     def listen(self, seconds):
-        """All that comes within so long."""
+        """All messages that arrive within this time."""
         end = time.monotonic() + seconds
         came = []
         while (left := end - time.monotonic()) > 0:
@@ -76,7 +76,7 @@ def thread_of(pid, name):
 
 @contextlib.contextmanager
 def stopped(thread):
-    """This one thread stands still; the rest of its process goes on."""
+    """Stops this thread; the rest of its process continues."""
 
     def trace(request):
         if libc.ptrace(request, thread, None, None) < 0:
@@ -91,7 +91,7 @@ def stopped(thread):
         trace(PTRACE_DETACH)
 
 
-def test_ready_alive_and_ending_are_told(start_evalx, manager):
+def test_readiness_liveness_and_stopping_are_notified(start_evalx, manager):
     begin = time.monotonic()
     server = start_evalx({"NOTIFY_SOCKET": manager.path, "WATCHDOG_USEC": "4000000", "EVALX_DRAIN_SECONDS": "7"})
     ready = manager.wait_for("READY")
@@ -109,7 +109,7 @@ def test_ready_alive_and_ending_are_told(start_evalx, manager):
 
 
 def test_the_api_and_the_worker_drain_until_one_deadline(start_evalx, manager):
-    """A client that never completes its request keeps the API busy, a long run the worker: each for the whole drain."""
+    """An incomplete request keeps the API busy and a long run keeps the worker busy, both for the whole drain."""
     drain = round(8 * harness.SLOWNESS)
     server = start_evalx({"NOTIFY_SOCKET": manager.path, "EVALX_DRAIN_SECONDS": str(drain),
                           "EVALX_REQUEST_DEADLINE_SECONDS": "3600"})
@@ -145,24 +145,24 @@ def test_an_abstract_socket_and_no_watchdog(start_evalx, folder):
         assert b"WATCHDOG" not in listener.recv(4096)
 
 
-def test_a_watchdog_of_another_process_is_not_ours(start_evalx, manager):
+def test_a_watchdog_for_another_process_is_ignored(start_evalx, manager):
     start_evalx({"NOTIFY_SOCKET": manager.path, "WATCHDOG_USEC": "2000000", "WATCHDOG_PID": "1"})
     manager.wait_for("READY")
     assert manager.listen(2.5) == []
 
 
 @pytest.mark.parametrize("name", ["nowhere", "/nonexistent/notify", "/" + "x" * 200])
-def test_a_manager_that_is_not_there_stops_nothing(start_evalx, name):
+def test_a_missing_service_manager_is_tolerated(start_evalx, name):
     server = start_evalx({"NOTIFY_SOCKET": name, "WATCHDOG_USEC": "1000000"})
     assert server.client().get("/healthz").status == 200
     assert server.stop() == 0
 
 
-def test_no_sign_of_life_while_the_http_thread_hangs(start_evalx, manager):
+def test_no_watchdog_message_while_the_http_thread_hangs(start_evalx, manager):
     server = start_evalx({"NOTIFY_SOCKET": manager.path, "WATCHDOG_USEC": "2000000"})
     manager.wait_for("WATCHDOG")
     with stopped(thread_of(server.pid, "http")):
-        manager.listen(1.5)  # one that was on its way
+        manager.listen(1.5)  # one may have been sent already
         assert manager.listen(7) == []
         assert "the HTTP server did not answer" in server.log()
     manager.wait_for("WATCHDOG")
@@ -171,7 +171,7 @@ def test_no_sign_of_life_while_the_http_thread_hangs(start_evalx, manager):
 
 @pytest.fixture
 def start_worker(redis_server, folder, leave_nothing, manager):
-    """start_worker(watchdog_us): a ready worker that has a manager."""
+    """start_worker(watchdog_us): starts a worker with a service manager, and returns it when ready."""
 
     def start(watchdog_us):
         settings = {**redis_server.settings(), "NOTIFY_SOCKET": manager.path, "WATCHDOG_USEC": str(watchdog_us)}
@@ -183,7 +183,7 @@ def start_worker(redis_server, folder, leave_nothing, manager):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("thread", ["heartbeat", "fetcher"])
-def test_no_sign_of_life_while_the_worker_hangs(start_worker, manager, thread):
+def test_no_watchdog_message_while_the_worker_hangs(start_worker, manager, thread):
     worker = start_worker(2000000)
     manager.wait_for("WATCHDOG")
     with stopped(thread_of(worker.pid, thread)):
@@ -193,8 +193,8 @@ def test_no_sign_of_life_while_the_worker_hangs(start_worker, manager, thread):
     manager.wait_for("WATCHDOG")
 
 
-def test_an_absent_redis_is_no_reason_to_be_killed(start_worker, redis_server, manager):
-    """Away means stopped: it takes connections and says nothing, which costs the most time."""
+def test_watchdog_messages_continue_while_redis_is_away(start_worker, redis_server, manager):
+    """Redis is stopped by SIGSTOP: it accepts connections and never answers, which takes clients the longest."""
     worker = start_worker(16000000)
     manager.wait_for("READY")
     redis_server.process.send_signal(signal.SIGSTOP)
@@ -210,7 +210,7 @@ def test_an_absent_redis_is_no_reason_to_be_killed(start_worker, redis_server, m
 
 @pytest.fixture
 def closed_redis(folder, leave_nothing):
-    """A Redis that wants a password, and that password."""
+    """A Redis that requires a password, and that password."""
     password = "correct-horse!&#$^<>-"
     redis = harness.Redis(folder)
     redis.command += ["--requirepass", password]
@@ -228,7 +228,7 @@ def asks_for_password(redis):
 
 
 def everywhere(pid):
-    """What others could see of a process: its environment, its command line."""
+    """What others could see of a process: its environment and command line."""
     seen = b""
     for name in ("environ", "cmdline"):
         with open(f"/proc/{pid}/{name}", "rb") as file:
@@ -244,7 +244,7 @@ def test_the_password_comes_in_a_file(closed_redis, folder, leave_nothing, evalx
     path = os.path.join(secrets, "redis-password")
     with open(path, "w", encoding="ascii") as file:
         file.write(password + "\n")
-    os.chmod(path, stat.S_IRUSR)  # root's, like a credential of a unit that starts as root
+    os.chmod(path, stat.S_IRUSR)  # owned by root, like a credential of a unit that starts as root
     given = {"CREDENTIALS_DIRECTORY": secrets} if way == "credential" else {"EVALX_REDIS_PASSWORD_FILE": path}
     settings = {**redis.settings(), **given}
     api = leave_nothing(harness.Evalx("api", ["server"], folder, settings))
@@ -260,7 +260,7 @@ def test_the_password_comes_in_a_file(closed_redis, folder, leave_nothing, evalx
         assert password not in process.log()
 
 
-def test_a_wrong_password_is_told_without_repeating_it(closed_redis, folder, leave_nothing):
+def test_a_wrong_password_is_reported_without_revealing_it(closed_redis, folder, leave_nothing):
     redis, password = closed_redis
     path = os.path.join(folder, "wrong")
     with open(path, "w", encoding="ascii") as file:

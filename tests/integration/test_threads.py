@@ -22,20 +22,20 @@ def table():
 
 
 def threads(pid):
-    """How many threads of each name a process has.  The main thread has the name of the binary, whatever that is."""
+    """The number of threads of a process by thread name.  The main thread is named after the binary."""
     found = {}
     for thread in os.listdir(f"/proc/{pid}/task"):
         try:
             with open(f"/proc/{pid}/task/{thread}/comm", encoding="ascii") as file:
                 name = "evalx" if int(thread) == pid else re.sub(r"-\d+$", "-N", file.read().strip())
         except (FileNotFoundError, ProcessLookupError):
-            continue  # it has ended meanwhile
+            continue  # the thread has ended meanwhile
         found[name] = found.get(name, 0) + 1
     return found
 
 
 def differs(process, pid):
-    """What the table says otherwise of a process; empty if nothing."""
+    """The differences between the table and a process; empty if there are none."""
     rows, found, wrong = table(), threads(pid), []
     expected = {"1": [1], "1?": [0, 1], "-": [0], "slots": [SLOTS], "2-8": range(2, 9)}
     for name in sorted({*rows, *found}):

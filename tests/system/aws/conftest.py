@@ -15,7 +15,7 @@ sys.path.insert(0, os.path.join(templates.ROOT, "tests", "integration"))
 
 try:
     import boto3
-except ImportError:  # PyPI could not be reached: what needs it is skipped
+except ImportError:  # PyPI could not be reached: tests that need it are skipped
     boto3 = None
 
 # boto3 and the aws command must never find the keys of a real account.
@@ -55,7 +55,7 @@ def moto():
 
 
 class Stack:
-    """service.yaml on the moto server: its resources by their names in the template, and clients to look at them."""
+    """service.yaml on the moto server: its resources by their names in the template, and clients to inspect them."""
 
     def __init__(self, moto, name, parameters):
         self.moto, self.name = moto, name
@@ -76,7 +76,7 @@ class Stack:
         self.values.names["AWS::StackName"] = name
 
     def attributes(self):
-        """Those that differ from the physical id."""
+        """Attributes that differ from the physical id."""
         found = {}
         balancer, targets = self.physical["Balancer"], self.physical["ApiTargets"]
         found["Balancer", "LoadBalancerFullName"] = balancer.split(":loadbalancer/")[1]
@@ -87,7 +87,7 @@ class Stack:
         return {o["OutputKey"]: o["OutputValue"] for o in self.told["Outputs"]}
 
     def properties(self, kind):
-        """Of all resources of a type that this stack's conditions let be, with every function worked out."""
+        """The properties of all existing resources of a type, with resolved functions."""
         return {name: self.values.of(r["Properties"]) for name, r in self.template["Resources"].items()
                 if r["Type"] == kind and ("Condition" not in r or self.values.condition(r["Condition"]))}
 

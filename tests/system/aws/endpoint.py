@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""A stand-in for the two places an instance asks: its metadata (IMDSv2 only) and the services of AWS.
+"""A stand-in for the two services that an instance calls: its metadata (IMDSv2 only) and the AWS API.
 
   endpoint.py FOLDER ADDRESS:PORT [ADDRESS:PORT...]
 

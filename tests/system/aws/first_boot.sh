@@ -1,12 +1,12 @@
 #!/bin/sh
-# first_boot: the first boot of an instance, as far as it goes without AWS and without systemd.
+# first_boot: the first boot of an instance, as far as possible without AWS and systemd.
 #
-#   first_boot.sh FOLDER ROLE       FOLDER/user-data is the script of the launch template; what is left goes there too
+#   first_boot.sh FOLDER ROLE       FOLDER/user-data is the script of the launch template; results are stored there too
 #
-# In namespaces of its own (run by unshare --mount --net --pid): an overlay of this machine's root, thrown away at the
-# end, with what build_ami.sh would have installed; the metadata at its real address; a Redis with TLS and a password
-# under the name that user data got.  Not real are systemctl and the CloudWatch agent's command: they note how they were
-# called, and systemctl does for evalx.service what its units do: fetch the secret, start the role.
+# It runs in new namespaces (unshare --mount --net --pid).  The root is an overlay of this machine's root, removed at
+# the end, with the files that build_ami.sh would install.  The metadata service has its real address.  A Redis with TLS and
+# a password has the name that user data contains.  systemctl and the command of the CloudWatch agent are fakes that
+# record their calls.  For evalx.service, systemctl does what its units do: it fetches the secret and starts the role.
 set -eu
 
 if [ "$1" != --inside ]; then
@@ -34,7 +34,7 @@ umount -l /old
 ip link set lo up
 ip address add 169.254.169.254/32 dev lo
 
-# What the image has.
+# The files of the image.
 rm -rf /etc/evalx
 mkdir -p /etc/evalx /usr/libexec/evalx /opt/aws/amazon-cloudwatch-agent/bin /var/lib/evalx /test/local /tmp/redis
 groupadd -f -r evalx
@@ -87,7 +87,7 @@ redis-server --bind 127.0.0.1 --port 0 --tls-port 6379 --tls-cert-file /etc/eval
 echo '127.0.0.1 localhost master.stub-redis.test' >/etc/hosts
 /usr/bin/python3 /source/tests/system/aws/endpoint.py /test 169.254.169.254:80 127.0.0.1:5555 &
 
-# as_root COMMAND...: as cloud-init would run it.
+# as_root COMMAND...: runs it as cloud-init would.
 as_root()
 {
     /usr/bin/env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
@@ -98,7 +98,7 @@ cd /
 status=0
 as_root /bin/sh /test/user-data || status=$?
 
-# The instance is told to go: the watcher drains evalx and reports.
+# The instance is terminated: lifecycle-drain drains evalx and reports.
 if [ "$role" = worker ] && [ "$status" -eq 0 ]; then
     /usr/bin/python3 - /test/metadata.json <<'END'
 import json, sys
@@ -109,7 +109,7 @@ END
     as_root timeout 60 /usr/libexec/evalx/lifecycle-drain || echo "lifecycle-drain ended with $?" >>/test/out
 fi
 
-# What it left, for the test to look at.
+# The results, for the test to inspect.
 cp -r /etc/evalx /test/etc
 stat -c '%a %U:%G %n' /etc/evalx/evalx.env /etc/evalx/api-keys /run/evalx-secrets /run/evalx-secrets/redis-password \
     >/test/modes 2>/dev/null || true

@@ -1,8 +1,8 @@
-"""CloudFormation templates: read, resolved, and made into what a moto server can create.
+"""CloudFormation templates: read, resolved, and reduced to what a moto server can create.
 
-moto's CloudFormation knows about two thirds of the types of service.yaml.  The others (STUBBED) are taken out, what
-refers to them is given a made-up value, and each is then created by its own API where moto has that: their parameters
-are still checked by botocore, name by name.
+moto's CloudFormation supports about two thirds of the types in service.yaml.  The others (STUBBED) are removed, and
+references to them get made-up values.  If moto supports the API of a removed resource, the resource is created through
+that API, so that botocore still checks the name of every parameter.
 """
 import base64
 import copy
@@ -15,7 +15,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.a
 DEPLOY = os.path.join(ROOT, "deploy")
 REGION, ACCOUNT = "us-east-1", "123456789012"
 
-# Type: the value of Ref and of each attribute that a template may ask for.
+# Type: the value of Ref and of each attribute that a template may refer to.
 STUBBED = {
     "AWS::ElastiCache::SubnetGroup": {"Ref": "stub-subnets"},
     "AWS::ElastiCache::ParameterGroup": {"Ref": "stub-parameters"},
@@ -67,7 +67,7 @@ def resources_of(template, kind):
 
 
 def stub(template):
-    """(a template of what moto can create, the names of what was taken out)"""
+    """(a template that moto can create, the names of the removed resources)"""
     template = copy.deepcopy(template)
     gone = {name: STUBBED[r["Type"]] for name, r in template["Resources"].items() if r["Type"] in STUBBED}
 
@@ -98,7 +98,7 @@ def stub(template):
 
 
 class Values:
-    """What the functions of a template come to, once the stack is there."""
+    """The values of a template's functions after the stack has been created."""
 
     def __init__(self, template, parameters, physical, attributes=None):
         self.template, self.physical, self.attributes = template, physical, attributes or {}

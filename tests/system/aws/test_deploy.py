@@ -1,8 +1,8 @@
-"""deploy.sh: what it prints without an account, and what it does to one (a moto server's).
+"""deploy.sh: what it prints without an account, and what it does to an account (on a moto server).
 
-moto has no EC2 Image Builder, and lacks what templates.py stubs: so the script runs from a copy of deploy/aws whose
-templates are the stubbed ones.  The aws command is the real one, but for `cloudformation deploy`: moto forgets the
-outputs of a stack that a change set made, so the same is done by create_stack and update_stack.
+moto lacks EC2 Image Builder and the types that templates.py stubs.  The script therefore runs from a copy of deploy/aws
+with stubbed templates.  The aws command is the real one, except for `cloudformation deploy`, which is replaced by
+create_stack and update_stack, because moto forgets the outputs of a stack that a change set made.
 """
 import os
 import shutil
@@ -25,7 +25,7 @@ def run(script, *arguments, env=None, status=0):
 
 
 @pytest.mark.parametrize("env_name", ["dev", "production"])
-def test_the_cost_is_told(env_name):
+def test_the_cost_is_printed(env_name):
     text = run(SCRIPT, "cost", "--env", env_name)
     assert "without a price" not in text
     low = float(text.split("from ")[1].split(" USD")[0])
@@ -50,7 +50,7 @@ value = lambda option: words[words.index(option) + 1]
 given = dict(word.split("=", 1) for word in words[words.index("--parameter-overrides") + 1:])
 stacks = [s for s in client.list_stacks()["StackSummaries"] if s["StackStatus"] != "DELETE_COMPLETE"]
 is_new = value("--stack-name") not in [s["StackName"] for s in stacks]
-if not is_new:  # as the real command: what is not named stays
+if not is_new:  # like the real command: keep parameters that are not named
     for each in client.describe_stacks(StackName=value("--stack-name"))["Stacks"][0]["Parameters"]:
         given.setdefault(each["ParameterKey"], each["ParameterValue"])
 with open(value("--template-file"), encoding="utf-8") as file:
@@ -62,7 +62,7 @@ with open(value("--template-file"), encoding="utf-8") as file:
 
 @pytest.fixture
 def account(moto, tmp_path):
-    """(script, environment): deploy/aws as moto can take it, and the aws command pointed there."""
+    """(script, environment): deploy/aws with stubbed templates, and the aws command with moto as its endpoint."""
     folder = tmp_path / "deploy" / "aws"
     shutil.copytree(os.path.join(templates.DEPLOY, "aws"), folder)
     (tmp_path / "languages").mkdir()
@@ -85,17 +85,17 @@ OPTIONS = ("--region", templates.REGION, "--name", "trial", "--yes")
 def test_from_nothing_to_an_address(account):
     script, env = account
     run(script, "check", *OPTIONS, env=env)
-    run(script, "service", *OPTIONS, env=env, status=1)  # nobody said who is let in
+    run(script, "service", *OPTIONS, env=env, status=1)  # --allow is missing
     text = run(script, "service", *OPTIONS, "--allow", "203.0.113.7/32", env=env, status=1)
     assert "there is no image yet" in text
     run(script, "image", *OPTIONS, env=env)
     text = run(script, "service", *OPTIONS, "--allow", "203.0.113.7/32", "--set", "WorkerMin=2", env=env)
     assert "ami-0123456789abcdef0" in text and "http://" in text and "CREATE_COMPLETE" in text
     assert "evalx-trial-worker" in text
-    # An update keeps who may come in.  Said, not done: moto cannot update a launch template.
+    # An update keeps the allowed addresses.  This is a dry run, because moto cannot update a launch template.
     text = run(script, "service", *OPTIONS, "--dry-run", "--image", "ami-0fedcba9876543210", env=env)
     assert "ImageId=ami-0fedcba9876543210" in text and "AllowedCidr=203.0.113.7/32" in text
-    # Nor can it delete this network: what would be done.
+    # Also a dry run, because moto cannot delete this network.
     text = run(script, "destroy", *OPTIONS, "--all", "--dry-run", env=env)
     assert "delete-stack --stack-name evalx-trial" in text and "s3 rb --force s3://evalx-sources-" in text
 
@@ -114,7 +114,7 @@ def test_a_dry_run_changes_nothing(account):
     assert not [s for s in client.list_stacks()["StackSummaries"] if s["StackName"] == "evalx-dry"]
 
 
-def test_the_whole_world_is_asked_about(account):
+def test_allowing_everyone_needs_a_confirmation(account):
     script, env = account
     options = [word for word in OPTIONS if word != "--yes"]
     text = run(script, "service", *options, "--allow", "0.0.0.0/0", "--image", "ami-0123456789abcdef0", env=env,

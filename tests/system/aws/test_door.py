@@ -1,6 +1,6 @@
-"""The load balancer's rules in front of the real evalx: what clients need passes, what is for operators does not.
+"""The load balancer's rules in front of the real evalx: they forward the paths of clients, but not those of operators.
 
-A small HTTP relay does what the rules of service.yaml say: forward the paths that match, answer 404 to all else.
+A small HTTP relay applies the rules of service.yaml: it forwards matching paths and answers 404 to all others.
 """
 import fnmatch
 import http.client
@@ -29,7 +29,7 @@ def relay(port, allowed):
 
         def pass_on(self):
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            path = self.path.split("?")[0]  # as it was sent: a load balancer decodes nothing
+            path = self.path.split("?")[0]  # not decoded, because a load balancer decodes nothing
             if not any(fnmatch.fnmatchcase(path, pattern) for pattern in allowed):
                 status, kind, text = 404, "application/json", b'{"error":"not found"}'
             else:
@@ -55,7 +55,7 @@ def relay(port, allowed):
 
 @pytest.fixture(scope="module")
 def door(tmp_path_factory):
-    """The relay's address, an engine behind it."""
+    """The address of a relay in front of an engine."""
     if os.geteuid() != 0 or not os.access(harness.BINARY, os.X_OK):
         pytest.skip("evalx is not built, or this is not root, whom the sandbox needs")
     folder = harness.make_folder()
@@ -75,7 +75,7 @@ def test_clients_pass(door, path):
     assert harness.Client(door).get(path).status == 200
 
 
-# evalx decodes a path before it looks at it, so the written form must not matter.
+# evalx decodes a path before it matches it, so an encoded path must not pass the rules either.
 @pytest.mark.parametrize("path", ["/metrics", "/%6detrics", "/dead", "/dead/x", "/%64ead", "/queue", "/workers",
                                   "/submissions/../metrics", "/submissions/%2e%2e/metrics", "/healthz/../metrics",
                                   "/submissions/..%2fmetrics", "//metrics", "/execute/../dead"])
@@ -86,7 +86,7 @@ def test_operators_paths_are_closed(door, path):
 
 
 def test_the_test_of_the_fleet_passes(door):
-    """deploy.sh test, as the manual has it."""
+    """deploy.sh test, called as in the manual."""
     found = subprocess.run(["sh", SCRIPT, "test", "--region", templates.REGION], capture_output=True, text=True,
                            stdin=subprocess.DEVNULL, env={**os.environ, "EVALX_URL": door}, check=False, timeout=200)
     if "the aws command is missing" in found.stderr:

@@ -1,4 +1,4 @@
-"""What can be said of the files of deploy/ without running them."""
+"""Static checks of the files in deploy/."""
 import glob
 import json
 import os
@@ -14,7 +14,7 @@ import templates
 AWS = os.path.join(templates.DEPLOY, "aws")
 
 
-def test_cfn_lint_has_nothing_to_say():
+def test_cfn_lint_finds_nothing():
     command = os.path.join(os.path.dirname(sys.executable), "cfn-lint")
     if not os.path.exists(command):
         pytest.skip("cfn-lint is not installed")
@@ -23,8 +23,8 @@ def test_cfn_lint_has_nothing_to_say():
     assert found.returncode == 0, found.stdout + found.stderr
 
 
-def test_a_template_goes_in_one_call():
-    """Above that, `cloudformation deploy` wants a bucket."""
+def test_a_template_fits_in_one_call():
+    """For a larger template, `cloudformation deploy` needs a bucket."""
     for path in glob.glob(f"{AWS}/*.yaml"):
         assert os.path.getsize(path) <= 51200, path
 
@@ -51,7 +51,7 @@ def test_user_data_is_clean(dev, production, tmp_path):
         for name, script in user_data(stack).items():
             path = tmp_path / f"{stack.name}-{name}.sh"
             path.write_text(script, encoding="utf-8")
-            # SC2157, SC2050: a test of what the stack filled in is of a constant.
+            # SC2157, SC2050: tests of values that the stack filled in are tests of constants.
             found = subprocess.run(["shellcheck", "-e", "SC2157,SC2050", str(path)], capture_output=True, text=True,
                                    check=False)
             assert found.returncode == 0, found.stdout
@@ -64,7 +64,7 @@ def user_data(stack):
 
 
 def test_the_image_has_what_user_data_needs(dev):
-    """build_ami.sh says what it would install; user data and its units name nothing else."""
+    """User data and its units use only files that build_ami.sh installs."""
     found = subprocess.run(["bash", f"{templates.DEPLOY}/build_ami.sh", "--dry-run", "--cloudwatch", "--any-system",
                             "--images", "none"], capture_output=True, text=True, check=False, timeout=120)
     if "would install: /etc/evalx/evalx.env" not in found.stdout:
@@ -86,13 +86,13 @@ def test_units_are_accepted_by_systemd(tmp_path):
         pytest.skip("systemd-analyze is not installed")
     units = glob.glob(f"{templates.DEPLOY}/systemd/*.service") + glob.glob(f"{templates.DEPLOY}/systemd/*.target")
     units += glob.glob(f"{AWS}/*.service")
-    for unit in units:  # what they start is on the image, not here
+    for unit in units:  # the programs that they start exist only on the image
         with open(unit, encoding="utf-8") as file:
             text = file.read()
         for command in ("/usr/local/bin/evalx", "/usr/libexec/evalx/"):
             text = text.replace(command, "/bin/true " if command.endswith("evalx") else "/bin/true /")
         (tmp_path / os.path.basename(unit)).write_text(text, encoding="utf-8")
-    # --man=no: its pages are on the image too.  Asked to look nowhere else, it knows only these and the system's own.
+    # --man=no: the manual pages exist only on the image too.  The unit path contains only these and the system's units.
     found = subprocess.run(["systemd-analyze", "verify", "--man=no", *sorted(str(p) for p in tmp_path.iterdir())],
                            capture_output=True, text=True, check=False)
     complaints = [line for line in found.stderr.split("\n") if any(os.path.basename(u) in line for u in units)]

@@ -1,4 +1,4 @@
-"""What an instance does: evalx-aws by itself, and the whole first boot by the user data of the launch templates."""
+"""The behaviour of an instance: evalx-aws alone, and the first boot with the user data of the launch templates."""
 import base64
 import datetime
 import importlib.machinery
@@ -72,7 +72,7 @@ def listens(port):
 
 @pytest.fixture
 def instance(tmp_path):
-    """run(arguments) of evalx-aws beside a stand-in for metadata and services; moto's address instead of the latter."""
+    """run(arguments): runs evalx-aws with a stand-in for the metadata and for the services (or moto for the latter)."""
     harness = pytest.importorskip("harness")
     ports = harness.free_port(), harness.free_port()
     prepare(tmp_path, **{ARN: "s3cret", "/evalx/keys": "name:0123"})
@@ -93,7 +93,7 @@ def instance(tmp_path):
     server.wait()
 
 
-def test_a_parameter_comes_to_a_file(instance, tmp_path):
+def test_a_parameter_is_written_to_a_file(instance, tmp_path):
     path = tmp_path / "keys"
     instance("fetch-parameter", "/evalx/keys", str(path))
     assert path.read_text(encoding="utf-8") == "name:0123\n" and path.stat().st_mode & 0o777 == 0o600
@@ -120,7 +120,7 @@ def test_a_signal(instance, tmp_path):
                     for status in ("SUCCESS", "FAILURE")]
 
 
-def test_wrong_use_is_told(instance):
+def test_wrong_usage_is_reported(instance):
     assert "fetch-secret" in instance("fetch", status=2)
     assert "does not answer" in instance("wait-healthy", "0", status=1)
 
@@ -129,7 +129,7 @@ def test_wrong_use_is_told(instance):
 
 @pytest.fixture(scope="module")
 def booted(tmp_path_factory):
-    """boot(stack, role): the folder with all that the first boot of this role left; each once."""
+    """boot(stack, role): the folder with the results of the first boot of this role, which runs once."""
     done = {}
 
     def boot(stack, role):
@@ -182,7 +182,7 @@ def test_first_boot(booted, request, which, role):
     assert "600 root:root /run/evalx-secrets/redis-password" in modes
     assert "700 root:root /run/evalx-secrets" in modes
     assert ("600 evalx:evalx /etc/evalx/api-keys" in modes) == (which == "production" and role == "api")
-    # It told the stack, as itself.
+    # It reported to the stack, with its instance id.
     reports = [c for c in calls(folder) if c["action"] == "SignalResource"]
     assert [(r["fields"]["StackName"], r["fields"]["LogicalResourceId"], r["fields"]["Status"]) for r in reports] == [
         (stack.name, f"{role.capitalize()}Group", "SUCCESS")]
@@ -213,7 +213,7 @@ def test_a_terminated_worker_drains_first(booted, dev):
                               "Version": "2011-01-01"}
 
 
-# ---- what makes an instance go ----
+# ---- termination of an instance ----
 
 @pytest.mark.parametrize("why", ["group", "spot"])
 def test_it_drains_and_keeps_the_hook_waiting(instance, tmp_path, monkeypatch, why):

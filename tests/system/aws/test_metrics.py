@@ -1,7 +1,7 @@
-"""The way of a figure: the binary shows it, the agent forwards it, an alarm or policy or the dashboard names it.
+"""The path of a metric: the binary exports it, the agent forwards it, and an alarm, policy or the dashboard uses it.
 
-No step of it is told of a mistake: an alarm on a metric that nobody sends waits for ever.  So: what is named in
-service.yaml must be made by the rules of the agent out of what the real binary shows on /metrics.
+No step reports a mistake: an alarm on a metric that nobody sends never fires.  Therefore each metric in service.yaml
+must result from the rules of the agent and the /metrics page of the real binary.
 """
 import json
 import os
@@ -13,7 +13,7 @@ import yaml
 import templates
 
 CLOUDWATCH = os.path.join(templates.DEPLOY, "cloudwatch")
-# What AWS itself sends: of each namespace the metrics and the dimensions that are used here.
+# Metrics that AWS itself sends: for each namespace, the metrics and dimensions that are used here.
 OF_AWS = {
     "AWS/ApplicationELB": {
         ("LoadBalancer",): {"RequestCount", "HTTPCode_Target_4XX_Count", "HTTPCode_Target_5XX_Count",
@@ -36,10 +36,10 @@ def scrape_config():
         return yaml.safe_load(file)
 
 
-# ---- the agent's own rules ----
+# ---- the rules of the agent ----
 
 def test_the_agent_accepts_its_settings():
-    """Its schema lets no unknown key pass, and refuses to start; these are the keys of its sections."""
+    """The agent does not start if its schema rejects a key; these are the keys of its sections."""
     found = agent()
     assert set(found) <= {"agent", "metrics", "logs", "traces"}
     assert "prometheus" not in found["metrics"]["metrics_collected"], "there it is only for Amazon Managed Prometheus"
@@ -83,7 +83,7 @@ def families(text):
 
 
 def forwarded(text):
-    """{(namespace, metric, dimension names)} that the agent makes of a scraped page."""
+    """{(namespace, metric, dimension names)} that the agent makes from a scraped page."""
     [job] = scrape_config()["scrape_configs"]
     extra = {"job": job["job_name"], **job["static_configs"][0]["labels"]}
     emf = agent()["logs"]["metrics_collected"]["prometheus"]["emf_processor"]
@@ -106,7 +106,7 @@ def forwarded(text):
 
 
 def collected():
-    """Those of the machine: by the agent's own plugins, merged over the dimensions of aggregation_dimensions."""
+    """The metrics of the machine: from the plugins of the agent, aggregated over aggregation_dimensions."""
     metrics = agent()["metrics"]
     names = {measurement if measurement.startswith(plugin) else f"{plugin}_{measurement}"
              for plugin, settings in metrics["metrics_collected"].items() for measurement in settings["measurement"]}
@@ -140,7 +140,7 @@ def named_metrics(template):
 
 
 def complaints(template, page):
-    """What is named and does not arrive."""
+    """The metrics that are used but do not arrive."""
     arrives = forwarded(page) | collected()
     found = []
     for where, (namespace, metric, dimensions) in named_metrics(template).items():
@@ -170,12 +170,12 @@ def page(tmp_path_factory):
         redis.stop()
 
 
-def test_what_is_named_arrives(page):
+def test_every_named_metric_arrives(page):
     assert complaints(templates.load("service.yaml"), page) == []
 
 
-def test_nothing_is_sent_for_nobody(page):
-    """Each metric of CloudWatch costs by the month."""
+def test_no_unused_metric_is_sent(page):
+    """Each CloudWatch metric has a monthly price."""
     named = {(namespace, metric, tuple(sorted(dimensions)))
              for namespace, metric, dimensions in named_metrics(templates.load("service.yaml")).values()}
     assert (forwarded(page) | collected()) - named == set()
@@ -205,7 +205,7 @@ def test_a_wrong_name_is_found(page, change):
 
 
 def test_an_instance_that_every_server_shares_is_not_summed(dev):
-    """Each API server sends the same figure of the same queue: a sum would count servers and scrapes."""
+    """All API servers send the same value for the same queue: a sum would multiply it by servers and scrapes."""
     for name, alarm in dev.properties("AWS::CloudWatch::Alarm").items():
         if alarm["Namespace"] == "CWAgent":
             assert alarm["Statistic"] == "Maximum", name

@@ -1,4 +1,4 @@
-"""The scaling rules of service.yaml, tried by tools/scaling.py: no flapping, and better than a step alone."""
+"""The scaling rules of service.yaml, simulated by tools/scaling.py: no flapping, and better than a step alone."""
 import copy
 import os
 import sys
@@ -19,7 +19,7 @@ def steady(rate, rules=None, seed=1, boot=90, slots=2):
 
 
 def unrest(fleets):
-    """(reversals within a quarter of an hour, changes) of three hours at an even load, over all fleets."""
+    """(reversals within a quarter of an hour, changes) in three hours of constant load, summed over all fleets."""
     changes = [[c for c in fleet.changes if c[0] >= SETTLED_S] for fleet in fleets]
     return sum(f.flaps(900, SETTLED_S) for f in fleets), sum(map(len, changes))
 
@@ -43,7 +43,7 @@ def test_larger_workers_do_not_flap_either():
 
 @pytest.mark.slow
 def test_a_policy_that_flaps_is_found():
-    """A plain (queued + busy) / slots, and one that forgets what runs."""
+    """A plain (queued + busy) / slots, and a policy that ignores running jobs."""
     for plain in ("IF(slots > 0, (queued + busy) / slots, 1.2)", "IF(slots > 0, queued / slots, 1.2)"):
         template = copy.deepcopy(templates.load("service.yaml"))
         policy = template["Resources"]["WorkerTracking"]["Properties"]["TargetTrackingConfiguration"]
@@ -56,7 +56,7 @@ def test_a_policy_that_flaps_is_found():
 
 
 @pytest.mark.parametrize("load", ["bursts", "rise and drop to zero"])
-def test_what_it_costs_and_what_it_gives(load):
+def test_cost_and_benefit_of_both_policies(load):
     ours, step, bare = (scaling.simulate(load, policy) for policy in ("ours", "step", "bare step"))
     assert ours.instance_hours() < 0.75 * step.instance_hours(), "nothing scaled in"
     assert ours.wait_at(.99) <= bare.wait_at(.99)
@@ -64,8 +64,8 @@ def test_what_it_costs_and_what_it_gives(load):
     assert step.history[-1][3] > 10, "a step alone never is"
 
 
-def test_nobody_who_works_is_taken_away():
-    """Busy slots with an empty queue: the queue alone would say that nobody is needed."""
+def test_busy_workers_are_not_removed():
+    """Busy slots and an empty queue: by the queue alone, no worker would be needed."""
     rules = scaling.Rules()
     assert rules.load(0, 20, 20) > 0.9 * rules.target
     assert rules.load(0, 0, 20) < 0.9 * rules.target
@@ -74,7 +74,7 @@ def test_nobody_who_works_is_taken_away():
 
 
 def test_submissions_of_many_tests_count_by_the_slots_they_fill():
-    """Counted by submissions, a fleet whose workers are all full looks idle and is made smaller, again and again."""
+    """Counted by submissions, a fleet of full workers looks idle and would shrink again and again."""
     def fleet(told_width):
         settings = scaling.Settings(slots=4, width=4, told_width=told_width)
         found = scaling.simulate((SECONDS, lambda _second: 1.0), "ours", settings)
@@ -85,7 +85,7 @@ def test_submissions_of_many_tests_count_by_the_slots_they_fill():
     assert reversals > 0 and changes > 30 and waits[len(waits) * 99 // 100] > 60
 
 
-def test_the_step_counts_what_warms_up():
+def test_the_step_counts_instances_that_warm_up():
     rules = scaling.Rules()
     assert [rules.step_for(depth) for depth in (20, 21, 101, 501)] == [2, 2, 4, 8]
     assert rules.step_for(19) == 0 and rules.depth == 20

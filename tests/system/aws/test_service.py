@@ -1,4 +1,4 @@
-"""The service stack as a moto server made it: networks, routes, groups, templates, load balancer, roles."""
+"""The service stack on a moto server: networks, routes, groups, templates, load balancer, roles."""
 import base64
 import ipaddress
 
@@ -19,11 +19,11 @@ def test_it_is_complete(stack):
     wanted = {name for name, r in stack.stubbed["Resources"].items()
               if "Condition" not in r or stack.values.condition(r["Condition"])}
     missing = wanted - set(stack.physical)
-    assert missing <= {"AlarmsByMail"}, missing  # moto gives a subscription no resource of its own
+    assert missing <= {"AlarmsByMail"}, missing  # moto creates no resource for a subscription
     assert stack.outputs()["Url"].startswith("https://" if stack.name == "evalx-production" else "http://")
 
 
-def test_subnets_lie_in_two_zones(stack):
+def test_subnets_are_in_two_zones(stack):
     subnets = {}
     for name in ("PublicSubnetA", "PublicSubnetB", "AppSubnetA", "AppSubnetB", "DataSubnetA", "DataSubnetB"):
         found = stack.client("ec2").describe_subnets(SubnetIds=[stack.physical[name]])["Subnets"][0]
@@ -35,7 +35,7 @@ def test_subnets_lie_in_two_zones(stack):
 
 
 def routes_of(stack, subnet):
-    """moto keeps an association, but does not show it with its table: which table it is, the template says."""
+    """moto does not show the associations of a route table, so the table is looked up in the template."""
     tables = [each["RouteTableId"] for each in stack.properties("AWS::EC2::SubnetRouteTableAssociation").values()
               if each["SubnetId"] == stack.physical[subnet]]
     assert len(tables) == 1, f"{subnet} has {len(tables)} route tables"
@@ -57,7 +57,7 @@ def test_routes(stack):
 
 
 def let_in(stack, group):
-    """{(first port, who)}; who is a group's name in the template, or an address range."""
+    """{(first port, source)}; the source is the name of a group in the template, or an address range."""
     found = stack.client("ec2").describe_security_groups(GroupIds=[stack.physical[group]])["SecurityGroups"][0]
     names = {physical: name for name, physical in stack.physical.items()}
     rules = set()
@@ -74,8 +74,8 @@ def test_security_groups(stack):
     assert let_in(stack, "RedisSecurityGroup") == {(6379, "ApiSecurityGroup"), (6379, "WorkerSecurityGroup")}
 
 
-def test_what_goes_out(stack):
-    """From the template: moto lets a group's own rules of this kind fall."""
+def test_egress_rules(stack):
+    """Read from the template, because moto drops the egress rules of a group."""
     names = {physical: name for name, physical in stack.physical.items()}
     out = {name: {(rule.get("FromPort"), rule.get("CidrIp") or names[rule["DestinationSecurityGroupId"]])
                   for rule in group["SecurityGroupEgress"]}
@@ -107,7 +107,7 @@ def test_launch_templates(stack, role):
     assert "EVALX_STORE=rediss://master.stub-redis.test:6379\n" in script
     assert f"fleet: {stack.parameters['FleetName']}/" in script
     assert "${" not in script, "something was not filled in"
-    # What the test stack shows and what the template resolves by our own reading of it must be one.
+    # The values in the stack must equal those that templates.py resolves.
     wanted = stack.properties("AWS::EC2::LaunchTemplate")[f"{role}Template"]["LaunchTemplateData"]["UserData"]
     assert base64.b64decode(wanted).decode() == script
     assert ("fetch-parameter \"/evalx/keys\"" in script) == (role == "Api" and stack.name == "evalx-production")
@@ -149,7 +149,7 @@ def test_load_balancer(stack):
 
 
 def forwarded(stack):
-    """The path patterns that reach API servers, over the listener that serves clients."""
+    """The path patterns that reach API servers through the listener for clients."""
     secure = stack.name == "evalx-production"
     listener = stack.physical["HttpsListener" if secure else "HttpListener"]
     rules = stack.client("elbv2").describe_rules(ListenerArn=listener)["Rules"]
@@ -170,7 +170,7 @@ def test_only_clients_paths_are_forwarded(stack):
 
 
 def statements(stack, role):
-    """All that an instance of this role may do.  Which policies a role has, the template says: moto attaches none."""
+    """All permissions of this role.  The template lists the policies of a role, because moto attaches none."""
     mine = stack.properties("AWS::IAM::Role")[f"{role}Role"]
     documents = [policy["PolicyDocument"] for policy in mine["Policies"]] if "Policies" in mine else []
     for policy in stack.properties("AWS::IAM::Policy").values():
@@ -201,20 +201,20 @@ def test_roles_are_split(stack):
     assert actions["Api"] - both == ({"ssm:GetParameter"} if stack.name == "evalx-production" else set())
 
 
-def test_logs_end_some_day(stack):
+def test_logs_expire(stack):
     found = {g["logGroupName"]: g for g in stack.client("logs").describe_log_groups()["logGroups"]}
     for kind in ("prometheus", "system"):
         assert found[f"/evalx/{stack.parameters['FleetName']}/{kind}"]["retentionInDays"] >= 1
 
 
 def test_stubs_are_no_more_than_needed():
-    """Each type that is stubbed is one this moto does not know."""
+    """moto supports none of the stubbed types."""
     parsing = pytest.importorskip("moto.cloudformation.parsing")
     assert [kind for kind in templates.STUBBED if parsing.resource_class_from_type(kind) is not None] == []
 
 
-def test_what_moto_lacks_is_right_by_its_own_api(stack):
-    """botocore refuses a parameter it does not know; moto's API then has to take it."""
+def test_resources_that_moto_cannot_create_are_accepted_by_its_api(stack):
+    """botocore rejects unknown parameters, and moto's API must accept the others."""
     def clean(properties, *without):
         return {k: v for k, v in properties.items() if k not in without}
 

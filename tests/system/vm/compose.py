@@ -137,8 +137,8 @@ class Compose(engine.Engine):
         check(0.9 * 2**26 < hog["memory_bytes"] <= 2**26, f"the limit was 64 MiB: {hog}")
         self.run_batch()
 
-    def walls(self):
-        """The sandbox works in the container, and only its root side runs as root."""
+    def isolation(self):
+        """The sandbox works in the container, and only sandboxd runs as root."""
         check("sandbox self-test passed" in self.sh("docker logs deploy-worker-1 2>&1"), "no self-test")
         status, output = self.run("docker exec deploy-worker-1 evalx check", 300)
         self.log(output)
@@ -333,7 +333,7 @@ class Compose(engine.Engine):
         self.machine.wait_end()
 
 
-STEPS = ("boot", "load", "up", "verdicts", "walls", "groups", "networks", "killed", "redis_restarted", "scaled",
+STEPS = ("boot", "load", "up", "verdicts", "isolation", "groups", "networks", "killed", "redis_restarted", "scaled",
          "stopped", "removed", "stuck", "engine_restarted", "rebooted", "end")
 NEEDED = ("boot", "load", "up", "end")
 WORDS = ("cd /srv/evalx; docker compose -f deploy/compose.yaml ps -a; "
