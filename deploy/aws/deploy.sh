@@ -326,7 +326,8 @@ test_fleet()
     done
     verdicts=$(printf '%s' "$answer" | grep -o '"status":"[a-z_]*"' | tr '\n' ' ')
     say "verdicts: $verdicts"
-    [ "$verdicts" = '"status":"accepted" "status":"wrong_answer" ' ] || fail "expected accepted and wrong_answer, got: $answer"
+    [ "$verdicts" = '"status":"accepted" "status":"wrong_answer" ' ] ||
+        fail "expected accepted and wrong_answer, got: $answer"
     say "the fleet works"
 }
 

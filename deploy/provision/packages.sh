@@ -168,6 +168,7 @@ remove_build_tools()
         note "removed: ${tools[*]} and their unused dependencies"
     fi
     rm -f "$state/packages-before"
-    ldd /usr/local/bin/evalx | grep 'not found' >&2 && fail "a library of evalx was removed with the build tools (above)"
+    ldd /usr/local/bin/evalx | grep 'not found' >&2 &&
+        fail "a library of evalx was removed with the build tools (above)"
     return 0
 }
