@@ -60,7 +60,7 @@ def with_slots(bench, slots):
                 right(client.run(sent)[1], 4 * slots)
         time.sleep(0.5)
         prestarted = look(fleet)
-        return {"idle": idle, "interpreters waiting": prestarted,"under load": under(bench, fleet, bench.many(1.5, 5))}
+        return {"idle": idle, "interpreters waiting": prestarted, "under load": under(bench, fleet, bench.many(1.5, 5))}
 
 
 def footprints(bench, report):

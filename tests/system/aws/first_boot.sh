@@ -4,8 +4,8 @@
 #   first_boot.sh FOLDER ROLE       FOLDER/user-data is the script of the launch template; results are stored there too
 #
 # It runs in new namespaces (unshare --mount --net --pid).  The root is an overlay of this machine's root, removed at
-# the end, with the files that build_ami.sh would install.  The metadata service has its real address.  A Redis with TLS and
-# a password has the name that user data contains.  systemctl and the command of the CloudWatch agent are fakes that
+# the end, with the files that build_ami.sh would install.  The metadata service has its real address.  A Redis with TLS
+# and a password has the name that user data contains.  systemctl and the command of the CloudWatch agent are fakes that
 # record their calls.  For evalx.service, systemctl does what its units do: it fetches the secret and starts the role.
 set -eu
 
