@@ -25,7 +25,7 @@ def write(path, text):
 
 
 class Bench:
-    """What every part gets: the build folder, a temporary folder, and how thorough to be."""
+    """The context of every part: the build folder, a temporary folder, and whether the run is quick."""
 
     def __init__(self, build, quick):
         self.build, self.quick = os.path.abspath(build), quick
@@ -100,7 +100,7 @@ class Bench:
 
     @contextlib.contextmanager
     def store(self, kind, name, extra=None):
-        """The process that answers HTTP, on either store."""
+        """The process that serves HTTP, for either store."""
         if kind == "sqlite":
             with self.embedded(name, extra) as server:
                 yield server

@@ -10,7 +10,7 @@ def p99(values):
 
 
 def tenth(values):
-    """The 10th percentile, the figure that other work on the machine changes least."""
+    """The 10th percentile, which other load on the machine affects least."""
     return sorted(values)[len(values) // 10]
 
 

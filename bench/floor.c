@@ -1,12 +1,12 @@
 /*
- * floor: what a program costs without evalx: posix_spawn and wait4 of ARGV, stdin from /dev/null, stdout to a pipe
+ * floor: the cost of a program without evalx: posix_spawn and wait4 of ARGV, stdin from /dev/null, stdout to a pipe
  * that is read to its end.
  *
  *   floor [--namespaces] COUNT JOBS ARGV...
  *
- * JOBS processes do COUNT runs each.  With JOBS 1 every run's microseconds are printed, one a line; with more only the
- * runs per second of all together.  --namespaces runs each in fresh namespaces and a fresh memory group
- * (floor_namespaces.c).
+ * JOBS processes do COUNT runs each.  With JOBS 1 the microseconds of every run are printed, one per line.  With more
+ * JOBS only the total runs per second are printed.  With --namespaces each run has new namespaces and a new memory
+ * group (floor_namespaces.c).
  */
 #include <fcntl.h>
 #include <inttypes.h>

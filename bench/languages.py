@@ -38,7 +38,7 @@ def prepared(bench, languages, folder):
     """The images folder in which these languages of a folder are prepared."""
     images = os.path.join(bench.folder, "images")
     os.makedirs(images, 0o755, exist_ok=True)
-    if not languages: # without a name evalx would take all
+    if not languages: # without a name, evalx would prepare all of them
         return images
     env = {key: value for key, value in os.environ.items() if not key.startswith(("EVALX_", "REDIS_"))}
     env.update(EVALX_IMAGES=images, EVALX_LANGUAGES=folder, EVALX_UID_BASE="1920000000", EVALX_DATA=bench.folder)

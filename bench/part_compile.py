@@ -85,7 +85,7 @@ def measure(bench, report):
         fleet = stack.enter_context(bench.fleet("compile", {"EVALX_IMAGES": images}))
         ports = fleet.api.port, fleet.workers[0].port
         for row in programs:
-            compare(bench, ports[0], row, FIRST)  # what the page cache is to hold
+            compare(bench, ports[0], row, FIRST)  # fills the page cache
             before = compiles(ports[1], row[1])
             rounds = bench.many(4, 15)
             plain, fresh, again, compiler = zip(*(compare(bench, ports[0], row, FIRST + 1 + i) for i in range(rounds)))

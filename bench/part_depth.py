@@ -20,7 +20,7 @@ KINDS = ("SQLite", "Redis")
 def sqlite_at(bench, name, fill, settings):
     server = bench.harness.Evalx(name, ["server"], bench.folder, bench.settings(settings))
     if fill:
-        server.start().wait_ready().stop()  # the file is now there, and belongs to whom it must
+        server.start().wait_ready().stop()  # creates the file with the right owner
         put(bench, f"sqlite:{os.path.join(server.data, 'evalx.db')}")
     try:
         yield server.start().wait_ready().port

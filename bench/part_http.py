@@ -9,7 +9,7 @@ import time
 from engine import C_CODE, Client, right, submission
 from figures import median, p99, tenth
 
-PAUSE_S = 0.003  # a client does not come back in the same microsecond
+PAUSE_S = 0.003  # a client does not send its next request in the same microsecond
 NAMES = {"sqlite": "SQLite", "redis": "Redis (appendfsync everysec)"}
 WAYS = {"POST ?wait": "run", "POST, GET ?wait": "run_by_get"}
 

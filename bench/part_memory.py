@@ -18,7 +18,7 @@ from processes import below, memory, memory_of_all
 
 MANY_SLOTS = 8
 WAITING_CLIENTS = 10000
-NOBODY_RUNS = "ada"  # a language without an image here: what asks for it waits
+NOBODY_RUNS = "ada"  # a language without an image here, so its submissions wait
 
 
 def measure(bench, report):
@@ -95,7 +95,7 @@ def answers(port):
 
 
 def start_ms(bench, number):
-    """`evalx` on SQLite, from the start of the process to the first 200 of /readyz: it can take and run work."""
+    """`evalx` on SQLite, from the start of the process to the first 200 of /readyz, when it can accept and run work."""
     server = bench.harness.Evalx(f"start-{number}", ["server"], bench.folder, bench.settings())
     begin = time.perf_counter()
     process = subprocess.Popen(server.command, env=server.env, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
@@ -119,7 +119,7 @@ def readiness(bench, report):
     report.claim("start of evalx to ready", median(found), "ms", at_most=100)
 
 
-# ---- 10,000 clients that wait ----
+# ---- 10,000 waiting clients ----
 
 def waiting(bench, report):
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

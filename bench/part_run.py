@@ -34,7 +34,7 @@ def programs(bench):
 
 
 def others(tiny):
-    """name -> (its command, the command to be subtracted), for what is installed."""
+    """name -> (its command, the command to subtract), for each installed sandbox."""
     found = {}
     if shutil.which("bwrap"):
         found["bubblewrap"] = ([shutil.which("bwrap"), "--unshare-all", "--ro-bind", "/", "/", "--proc", "/proc",

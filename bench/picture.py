@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""picture: draws the figures as one SVG, without a library that would have to be installed.
+"""picture: draws the figures as one SVG, without a library.
 
 picture.py FIGURES.json > PICTURE.svg draws stored figures.  A panel is a group of bars with one unit.  A bar is as long
 as the value, a thin line extends it to the p99, and a dashed line marks the aim.

@@ -1,3 +1,3 @@
-"""Writes for ever: the output limit ends it."""
+"""Writes forever: the output limit ends it."""
 while True:
     print("and another thing, " * 50)

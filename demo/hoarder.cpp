@@ -1,4 +1,4 @@
-// Eats memory until the limit of its group ends it.
+// Allocates memory until the memory limit ends it.
 #include <cstring>
 #include <vector>
 

@@ -1,4 +1,4 @@
-// Follows a null pointer: ends by SIGSEGV.
+// Dereferences a null pointer: SIGSEGV ends it.
 #include <cstdio>
 
 int main()
