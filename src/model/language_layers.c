@@ -197,6 +197,17 @@ static int begin_version(struct reading *reading, struct text version, struct er
     return 0;
 }
 
+static bool is_known_section(const char *section)
+{
+    for (enum limits_of of = 0; of < LIMITS_COUNT_; of++)
+        if (strcmp(section, limits_sections[of]) == 0)
+            return true;
+    for (enum key key = 0; key < KEY_COUNT_; key++)
+        if (section[0] != '\0' && strcmp(section, keys[key].section) == 0)
+            return true;
+    return false;
+}
+
 static int begin_section(struct reading *reading, const char *section, struct error *err)
 {
     bool is_language = strcmp(section, "language") == 0;
@@ -213,6 +224,9 @@ static int begin_section(struct reading *reading, const char *section, struct er
     }
     if (is_version)
         return begin_version(reading, text_of(section + 7 + strspn(section + 7, " ")), err);
+    /* A section without keys is not an entry, and "[verison 2]" must not be ignored.  The old form ignores it. */
+    if ((reading->has_language || reading->is_defaults) && !is_known_section(section))
+        return error_set(err, ERROR_SETUP, 0, "unknown section [%.40s]", section);
     return reading->first != NULL ? 0 : add_layer(reading, &reading->builtin, err);
 }
 

@@ -62,6 +62,7 @@ static void a_mistake_is_named(void **state)
         { "[language]\n" BASICS "[version 2]\ncolour = red\n",
           "x.conf:9: unknown key \"colour\" in section [version 2]" },
         { "[language]\n" BASICS "[version 2]\n[limits]\nspeed = 1\n", "x.conf:10: unknown limit \"speed\"" },
+        { "[language]\n" BASICS "[verison 2]\n", "x.conf:8: unknown section [verison 2]" },
         { "[language]\n" BASICS "[version 2]\nid = Big\n", "x.conf: [version 2]: id: expected" },
         { "[language]\n" BASICS "[version 2]\nrun =\n", "x.conf: [version 2]: name, version and run are required" },
         { "id = x\nname = X\nversion = 1\nimage = ../etc\n", "name, version and run" },
@@ -337,6 +338,7 @@ static void defaults_hold_for_files_with_a_language_section(void **state)
         { "[version 1]\n", "defaults.conf:1: [version 1]: expected in a language's own file" },
         { "class = native\n[language]\n", "defaults.conf:2: [language]: expected in a language's own file" },
         { "colour = red\n", "defaults.conf:1: unknown key \"colour\"" },
+        { "[colours]\n", "defaults.conf:1: unknown section [colours]" },
     };
     for (size_t i = 0; i < LEN(rows); i++) {
         write_file(folder, "defaults.conf", rows[i][0]);
