@@ -7,7 +7,7 @@ useless="usr/share/doc usr/share/man usr/share/info usr/share/locale usr/share/l
     usr/share/menu usr/share/applications usr/share/bash-completion usr/share/zsh usr/share/fish usr/share/gdb
     usr/share/pixmaps usr/share/icons usr/share/help usr/share/gtk-doc usr/share/omf usr/share/linda
     usr/share/vim usr/share/emacs/site-lisp usr/share/common-licenses"
-# Files for running a machine.  evalx keeps them out of every run (src/sandboxd/rootfs.c, `never`).
+# Files for running a machine.  evalx keeps them out of every run (src/sandboxd/rootfs.c, `excluded`).
 machine="boot dev home media mnt opt/evalx proc root run srv sys tmp var/cache var/log var/tmp var/spool var/mail
     var/backups var/lib/apt var/lib/systemd var/lib/pam lib/systemd usr/lib/systemd etc/systemd etc/init.d etc/cron.d
     etc/cron.daily etc/cron.weekly etc/logrotate.d etc/pam.d etc/security etc/skel etc/default etc/fstab etc/hostname

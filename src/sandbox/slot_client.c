@@ -201,11 +201,12 @@ static int run_fds_prepare(struct run_fds *fds, struct error *err)
             continue;
         if (pipe2(ends, O_CLOEXEC) < 0)
             return error_set(err, ERROR_SANDBOX, errno, "pipe for the output");
-        fds->read_end[i] = ends[0];
-        fds->write_end[i] = ends[1];
+        auto_close int read_end = ends[0], write_end = ends[1];
         /* Write-only also for the program that opens /dev/stdout: it must not read what others wrote. */
-        if (fcntl(ends[0], F_SETFL, O_NONBLOCK) < 0 || fchmod(ends[1], S_IWUSR) < 0)
+        if (fcntl(read_end, F_SETFL, O_NONBLOCK) < 0 || fchmod(write_end, S_IWUSR) < 0)
             return error_set(err, ERROR_SANDBOX, errno, "pipe for the output");
+        fds->read_end[i] = take_fd(&read_end);
+        fds->write_end[i] = take_fd(&write_end);
     }
     return 0;
 }
