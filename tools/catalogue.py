@@ -77,7 +77,7 @@ def main(paths):
     text += TAIL
     with open(os.path.join(ROOT, "docs", "guide", "LANGUAGES.md"), "w", encoding="utf-8") as file:
         file.write(text)
-    print(f"docs/guide/LANGUAGES.md: {len(passed)} passed, {len(failed)} did not, {len(missing)} not tried")
+    print(f"docs/guide/LANGUAGES.md: {len(passed)} passed, {len(failed)} failed, {len(missing)} not tested")
 
 
 if __name__ == "__main__":

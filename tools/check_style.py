@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""The rules of docs/design/STYLE.md that a machine can check.
+"""Checks the rules of docs/design/STYLE.md that can be checked automatically.
 
 Usage: check_style.py [ROOT].  Prints "path:line: rule: what is wrong" and ends with 1 if anything was found.
 Each rule is a small function over one file; tests/tools/test_check_style.py shows that each catches a bad file.
@@ -14,7 +14,7 @@ FILE_LINES_MAX = 600
 FUNCTION_LINES_MAX = 80
 LINE_COLUMNS_MAX = 120
 
-# A folder may include from itself and from these.
+# The folders that each folder may include from, besides itself.
 INCLUDES = {
     "base": set(),
     "run": {"base"},
@@ -36,7 +36,7 @@ INCLUDES = {
 INCLUDES_ALSO = {("sandboxd", "sandbox/protocol.h"), ("sandboxd", "sandbox/archive.h"),
                  ("sandboxd", "sandbox/image_layers.h")}
 
-# Which files may know a library: a second file that includes it would spread its types.
+# The files that may include a library.  Any other file that includes it would spread its types.
 LIBRARIES = {
     "microhttpd.h": r"http/server\.c",
     "hiredis/": r"queue/(redis|shards)/\w+\.[ch]",
@@ -52,12 +52,12 @@ BANNED = ("strcpy strcat strncpy strncat sprintf vsprintf strtok gets atoi atol 
           "alloca tmpnam tempnam mktemp").split()
 BANNED_IN_SRC = ["system", "popen", "signal"]  # a test may use them on itself
 BANNED_CALL = re.compile(r"(?<![\w.>])(" + "|".join(BANNED + BANNED_IN_SRC) + r")\s*\(")
-# What is fed to the sandbox is written as its authors, hostile or new to C, would write it.
+# Programs for the sandbox are written as hostile users or beginners would write them.
 PROGRAMS = re.compile(r"(demo|tests/sandbox/attacks)/|.*/corpus/")
-# Written in two parts, so that this file does not catch itself.
+# Written in two parts, so that this file does not match itself.
 UNFINISHED = re.compile(r"\b(TO" r"DO|FIX" r"ME|XX" r"X|HA" r"CK)\b")
-# The vocabulary this code has left behind: an identifier or a file of such a name would bring back a word with two
-# meanings.  docs/GLOSSARY.md has the terms of today.  Plain English words are not rejected.
+# Former names of identifiers and files, which had several meanings.  docs/GLOSSARY.md lists the current terms.  Plain
+# English words are not rejected.
 OLD_IDENTIFIERS = re.compile(r"""(?x)
     (desk|clerk|crew|warden|claimer|finisher|asker|guardian|newcomer|intake)(_\w+)?
     | (HELD|SHELF|THRESHOLD|STAGE|BUNDLE|LANE|PLACE|PROOF)_\w+
@@ -79,7 +79,7 @@ LENGTH_SUFFIXES = (".c", ".h", ".py", ".sh")
 
 
 def code_only(text):
-    """The text with comments and the insides of strings blanked, line breaks kept."""
+    """The text with comments and the contents of strings replaced by blanks.  Line breaks are kept."""
     def blank(match):
         found = match.group(0)
         if found[0] in "\"'":
@@ -122,7 +122,7 @@ def check_head(path, text):
 
 
 def check_functions(path, text):
-    """A function's braces stand in column 0, so it can be measured without parsing C."""
+    """A function's braces are in column 0, so its length can be measured without parsing C."""
     if not path.endswith((".c", ".h")):
         return
     lines = code_only(text).split("\n")
@@ -147,12 +147,12 @@ def check_banned(path, text):
         if match.group(1) in BANNED_IN_SRC and not path.startswith("src/"):
             continue
         if re.match(r"signal\s*\([^;]*,\s*SIG_(DFL|IGN)\)", code[match.start():]):
-            continue  # without a handler it means the same everywhere
+            continue  # without a handler, it has the same meaning everywhere
         yield line_of(code, match.start()), "banned", f"{match.group(1)}() is banned (base/banned.h, STYLE.md)"
 
 
 def check_includes(path, text):
-    """Direction between the folders of src/, and which file may know which library."""
+    """The include direction between the folders of src/, and the files that may include a library."""
     match = re.fullmatch(r"src/(\w+)/(.+)", path)
     if not match or not path.endswith((".c", ".h")):
         return
@@ -171,7 +171,7 @@ def check_includes(path, text):
 
 
 def check_own_header(path, text):
-    """A .c with a header of its name includes it first: so each header is known to stand on its own."""
+    """A .c file includes the header of its name first, which proves that the header is self-contained."""
     match = re.fullmatch(r"src/([\w/]+)\.c", path)
     if not match:
         return
@@ -182,7 +182,7 @@ def check_own_header(path, text):
 
 
 def check_contracts(path, text):
-    """A block of prototypes needs a comment in it, or the head comment right above, or naming a function of it.
+    """A block of prototypes needs a comment in it or a head comment directly above, or a comment that names a function.
 
     Pairs whose contract is the house's own (x_free, x_name, ...) need none.
     """
@@ -234,7 +234,7 @@ def check_text(path, text):
 
 
 def check_machine_paths(path, text, root):
-    """A path of the machine this is checked on has no business in the tree."""
+    """The tree must not contain paths of the machine that runs the check."""
     home = os.path.expanduser("~").rstrip("/")
     for own in {root, home}:
         if own.count("/") < 2 and own != home or len(own) < 4:
@@ -245,7 +245,7 @@ def check_machine_paths(path, text, root):
         yield path, line_of(text, match.start()), "machine-path", f"{match.group(0)} is a path of one machine"
 
 
-# All that the program that stays root may consist of, besides system headers.
+# All files that sandboxd, which keeps root, may consist of, besides system headers.
 SANDBOXD_SOURCES = re.compile(r"src/(base/.+|run/.+|sandboxd/.+|sandbox/(protocol|archive|image_layers)\.h)")
 
 
@@ -266,7 +266,7 @@ def check_sandboxd_dependencies(root):
 
 
 def tracked_files(root):
-    """What git knows, and what is about to be added; all files where there is no git (an exported tree)."""
+    """Tracked files and untracked files that git does not ignore; without git (in an exported tree), all files."""
     try:
         out = subprocess.run(["git", "-C", root, "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
                              check=True, capture_output=True).stdout

@@ -46,7 +46,7 @@ def wait_ready(server, url):
 
 
 def submit(binary, url):
-    """Prints what `evalx submit` prints, as it comes, and returns the token found in it."""
+    """Prints the output of `evalx submit` as it arrives, and returns the token in it."""
     command = [binary, "submit", "--wait", "--server", url, "demo/batch.json"]
     say("$ evalx submit --wait demo/batch.json")
     token = None
@@ -55,7 +55,7 @@ def submit(binary, url):
             print("    " + line, end="", flush=True)
             found = re.search(r"\b[0-9A-Z]{26}\b", line)
             token = token or (found and found.group(0))
-    # 3 says that all have ended and not every one is "accepted", as it must be here.
+    # Exit status 3: all have ended, and not all are "accepted", as expected here.
     if not token or client.returncode != 3:
         raise RuntimeError(f"evalx submit ended with status {client.returncode} and token {token}")
     return token
@@ -105,7 +105,7 @@ def main(argv):
     try:
         with open(os.path.join(folder, "log"), "w+", encoding="utf-8") as log:
             say(f"starting evalx at {url}")
-            # A session of its own: Ctrl-C comes to us, and we end it in order.
+            # In a new session, so that only this script gets Ctrl-C, and stops the server in order.
             server = subprocess.Popen([binary], env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                                       start_new_session=True)
             try:

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""embed.py NAME FILE OUT.S: an assembly file that holds FILE's bytes between the symbols NAME and NAME_end.
+"""embed.py NAME FILE OUT.S: writes an assembly file with the bytes of FILE between the symbols NAME and NAME_end.
 
 The bytes are read by the assembler (.incbin), so a large file costs no compile time.
 """

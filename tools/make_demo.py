@@ -37,7 +37,7 @@ def main(argv):
              if not os.path.exists(os.path.join(DEMO, name)) or read(name) != text]
     if "--check" in argv:
         for name in stale:
-            print(f"demo/{name} is not what tools/make_demo.py makes: run it")
+            print(f"demo/{name} is out of date: run tools/make_demo.py")
         return 1 if stale else 0
     for name in stale:
         with open(os.path.join(DEMO, name), "w", encoding="utf-8") as file:

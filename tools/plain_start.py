@@ -118,14 +118,14 @@ def child(images, language, at, answer):
         make_root(images, language["image"], at)
         enter(at)
         said["ms"] = measure_here(language)
-    except Exception as error:  # pylint: disable=broad-except # whatever it is, it belongs into the report
+    except Exception as error:  # pylint: disable=broad-except # any error is reported to the parent
         said["error"] = f"{type(error).__name__}: {error}"
     os.write(answer, json.dumps(said).encode())
     os._exit(0)
 
 
 def plain_ms(images, ident):
-    """(milliseconds, None), or (None, why not)."""
+    """(milliseconds, None), or (None, reason)."""
     language = language_file.read(ident)
     with tempfile.TemporaryDirectory(prefix="evalx-plain-") as at:
         sys.stdout.flush()

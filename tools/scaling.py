@@ -23,25 +23,25 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, os.path.join(ROOT, "tests", "aws"))
 import templates  # noqa: E402
 
-SCRAPE_S = 30             # prometheus.yaml says so; a test compares
-HEARTBEAT_S = 5           # a worker tells how many of its slots are busy; a third of lease_ms, a test compares
+SCRAPE_S = 30             # as in prometheus.yaml; a test compares them
+HEARTBEAT_S = 5           # a worker reports its busy slots; a third of lease_ms; a test compares them
 AWS_RULES = {
-    "agent_batch_s": 30,  # the agent sends what it scraped in batches
-    "ingest_s": 5,        # CloudWatch takes a record in
-    "evaluate_s": 10,     # after the end of a minute, when its alarms are looked at
-    "track_out": 3,       # minutes on end above the target before tracking adds
-    "track_in": 15,       # minutes on end below 0.9 of it before tracking takes away
+    "agent_batch_s": 30,  # the agent sends scraped metrics in batches
+    "ingest_s": 5,        # CloudWatch ingests a record
+    "evaluate_s": 10,     # from the end of a minute until its alarms are evaluated
+    "track_out": 3,       # minutes in a row above the target before tracking adds workers
+    "track_in": 15,       # minutes in a row below 0.9 of it before tracking removes some
     "track_in_share": 0.9,
-    "in_at_once": 0.1,    # of the fleet, but at least one, in a minute: "scales in gradually"
+    "in_at_once": 0.1,    # share of the fleet, but at least one worker, in a minute: "scales in gradually"
 }
 API_SERVERS = 2
 JOB_S = 2.0               # mean time of a job; exponential, at most a minute
 
 
-# ---- the rules, as service.yaml has them ----
+# ---- the rules in service.yaml ----
 
 class Figure(float):
-    """A number of metric math.  A division by zero gives no figure, and is no error."""
+    """A number in metric math.  A division by zero gives no value and is no error."""
 
     def __add__(self, other):
         return Figure(float(self) + other)
@@ -70,11 +70,11 @@ class Rules:
         self.expressions = [(m["Id"], m["Expression"], m["ReturnData"]) for m in metrics if "Expression" in m]
 
     def load(self, queued, busy, slots):
-        """What tracking sees: evaluates the metric math expressions of the template."""
+        """The metric of target tracking, from the metric math expressions of the template."""
         names = {"queued": Figure(queued), "busy": Figure(busy), "slots": Figure(slots),
                  "IF": lambda condition, yes, no: Figure(yes if condition else no), "__builtins__": {}}
         for name, expression, is_shown in self.expressions:
-            names[name] = eval(expression, names)  # the template is ours
+            names[name] = eval(expression, names)  # the template is trusted
             if is_shown:
                 return names[name]
         raise AssertionError("no expression is shown")
@@ -91,9 +91,9 @@ class Rules:
 class Worker:
     def __init__(self, now, boot_s):
         self.began, self.ready, self.drains, self.ended = now, now + boot_s, None, None
-        self.ends = []      # of the submissions it holds
-        self.told = 0       # busy slots on average between its last two heartbeats
-        self.worked = 0     # slot seconds since the last
+        self.ends = []      # the end times of its submissions
+        self.told = 0       # the mean number of busy slots between its last two heartbeats
+        self.worked = 0     # slot seconds since the last heartbeat
 
 
 class Fleet:
@@ -146,7 +146,7 @@ class Fleet:
                                                      self.settings.slots * len(serving), self.now + delay))
 
     def figure(self, minute, index, statistic):
-        """The statistic of one minute, of the figures that have arrived by now, or None."""
+        """The statistic of one minute from the values that have arrived by now, or None."""
         found = [sample[index] for sample in self.samples.get(minute, ()) if sample[3] <= self.now]
         if not found:
             return None
@@ -164,7 +164,7 @@ class Fleet:
         self.desired = wanted
 
     def scale(self):
-        """Runs once a minute, on the last minute whose figures have had time to arrive."""
+        """Runs once a minute, for the last minute whose values have had time to arrive."""
         if self.now % 60 != AWS_RULES["evaluate_s"] or self.now < 60:
             return
         minute = self.now // 60 - 1
@@ -173,7 +173,7 @@ class Fleet:
         if depth is not None and depth > self.rules.depth:
             if self.policy == "bare step":
                 self.set_desired(self.desired + 2, "step")
-            else:  # what is still warming up counts towards the step
+            else:  # instances that are warming up count towards the step
                 self.set_desired(self.desired + max(0, self.rules.step_for(depth) - warming), "step")
         if self.policy == "ours":
             self.track(minute, warming)
@@ -220,10 +220,10 @@ class Fleet:
         return sum(1 for (t, by, _), (u, more, _) in pairs if by * more < 0 and u - t < within_s)
 
 
-# ---- loads: jobs that come in each second ----
+# ---- loads: new jobs in each second ----
 
 def poisson(rate, source):
-    """Jobs of a second; by Knuth, in parts so that e^-rate does not vanish."""
+    """The number of jobs in a second: Knuth's method, in parts so that e^-rate does not underflow."""
     count = 0
     while rate > 0:
         part = min(rate, 20.0)
@@ -255,7 +255,7 @@ POLICIES = ("bare step", "step", "ours")
 class Settings:
     def __init__(self, boot=90, slots=2, least=1, most=20, width=1, told_width=None):
         self.boot, self.slots, self.min, self.max, self.width = boot, slots, least, most, width
-        # A figure that counts submissions instead of slots tells 1 of each: for showing what that does.
+        # To show the effect of counting submissions instead of slots: each submission counts as 1.
         self.told_width = told_width or width
 
 
@@ -306,9 +306,9 @@ def draw(found, path):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--boot", type=int, default=90, help="seconds from an instance's start to its first job")
-    parser.add_argument("--slots", type=int, default=2, help="of a worker")
-    parser.add_argument("--max", type=int, default=20, help="workers")
-    parser.add_argument("--picture", help="writes an SVG there")
+    parser.add_argument("--slots", type=int, default=2, help="slots of a worker")
+    parser.add_argument("--max", type=int, default=20, help="maximum number of workers")
+    parser.add_argument("--picture", help="file for an SVG")
     options = parser.parse_args()
     settings = Settings(boot=options.boot, slots=options.slots, most=options.max)
     found = {(load, policy): simulate(load, policy, settings) for load in LOADS for policy in POLICIES}

@@ -130,8 +130,8 @@ def test_a_program_is_not_blamed_for_a_launcher_that_dies(embedded):
     wait_processing(client, token)
     for _ in range(4):
         time.sleep(0.6)
-        guardian = min(children_of(embedded.pid))
-        launcher = min(children_of(guardian))
+        supervisor = min(children_of(embedded.pid))
+        launcher = min(children_of(supervisor))
         os.kill(launcher, signal.SIGKILL)
     assert_squares(client.poll(token), 1)
     assert embedded.log().count("has ended") >= 3
