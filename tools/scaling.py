@@ -8,7 +8,7 @@ behaviour of AWS itself is modelled here and listed in AWS_RULES.  Three sets of
 
   bare step   +2 for each minute that the queue is long, as a first attempt might: no warm-up, nothing scales in
   step        the step policy of service.yaml alone: warm-up and larger steps, nothing scales in
-  ours        service.yaml as it is: step policy and target tracking
+  ours        service.yaml unchanged: step policy and target tracking
 
 Needs python3-yaml, and python3-matplotlib for a picture.
 """

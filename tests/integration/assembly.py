@@ -3,7 +3,7 @@ from collections import Counter
 import re
 
 SECTION = re.compile(r"\t\.(?:section|text|data|bss)\b")
-# What names symbols, one a line: pieces of their own.
+# Directives that name symbols, one per line; each is a separate piece.
 DIRECTIVE = re.compile(r"\t\.(?:weak|globl|type|size|set|local|comm|hidden|internal)\t|\w+ *= *")
 # Of the unit, or empty, or said where the personality is first needed.
 IGNORED = re.compile(r"\t\.(?:file|ident|globl\t__gxx_personality_v0)|\.L(?:COLD|HOT)[BE]\d+:")

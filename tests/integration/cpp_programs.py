@@ -388,7 +388,7 @@ int main()
 }
 """,
 }
-# What stands between the header and a program; none keeps g++ from taking the compiled header.
+# Text between the header and a program.  None of it keeps g++ from using the precompiled header.
 AFTER = {
     "optimize": '#pragma GCC optimize("O3,unroll-loops")\n',
     "fast": '#pragma GCC optimize("Ofast")\n#pragma GCC target("avx2,bmi,popcnt")\n',

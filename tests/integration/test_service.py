@@ -96,7 +96,7 @@ def test_readiness_liveness_and_stopping_are_notified(start_evalx, manager):
     server = start_evalx({"NOTIFY_SOCKET": manager.path, "WATCHDOG_USEC": "4000000", "EVALX_DRAIN_SECONDS": "7"})
     ready = manager.wait_for("READY")
     assert ready["READY"] == "1" and f"listening on 127.0.0.1:{server.port}" in ready["STATUS"], ready
-    assert manager.heard == [ready], "nothing is told before the port is open"
+    assert manager.heard == [ready], "no message is sent before the port is open"
     manager.wait_for("WATCHDOG")
     manager.wait_for("WATCHDOG")
     assert time.monotonic() - begin < 20 * harness.SLOWNESS

@@ -3,8 +3,8 @@
 
   endpoint.py FOLDER ADDRESS:PORT [ADDRESS:PORT...]
 
-Every request of a service is written to FOLDER/calls, a line of JSON each.  FOLDER/metadata.json holds the metadata by
-path and is read at each request, so a test can change it; FOLDER/secrets.json what is answered.
+Every request to a service is written to FOLDER/calls as a line of JSON.  FOLDER/metadata.json contains the metadata by
+path; it is read at each request, so a test can change it.  FOLDER/secrets.json contains the secrets to return.
 """
 import http.server
 import json

@@ -100,7 +100,7 @@ def test_a_parameter_is_written_to_a_file(instance, tmp_path):
     [call] = calls(tmp_path)
     assert (call["service"], call["action"], call["session"]) == ("ssm", "GetParameter", "session-token")
     instance("fetch-parameter", "/evalx/other", str(path), status=1)
-    assert path.read_text(encoding="utf-8") == "name:0123\n", "what is there stays"
+    assert path.read_text(encoding="utf-8") == "name:0123\n", "the existing file is kept"
 
 
 def test_a_parameter_of_moto(instance, moto, tmp_path):

@@ -46,7 +46,7 @@ class Golden(engine.Engine):
     def dry_run(self):
         before = self.fingerprint()
         output = self.sh(BUILD + " --dry-run", 300)
-        check("dry run: nothing was changed" in output, "the dry run does not say so")
+        check("dry run: nothing was changed" in output, "the dry run does not report that it changed nothing")
         check(self.fingerprint() == before, "the dry run changed something")
 
     def provision(self):
@@ -119,7 +119,7 @@ class Golden(engine.Engine):
         self.sh(f"! journalctl --no-pager | grep -v evalx-test | grep -F '{PASSWORD}'", 120)
         self.sh(f"! systemctl show {ROLES} | grep -F '{PASSWORD}'")
         check(self.sh("stat -c '%a %U' /run/evalx-secrets/redis-password /run/evalx-secrets") == "600 root\n700 root",
-              "the password lies open")
+              "others can read the password")
 
     def killed(self):
         """kill -9 of the main process of each unit while a job runs."""
@@ -296,7 +296,7 @@ class Golden(engine.Engine):
         self.run("systemctl restart evalx-worker", 240)
         told = "journalctl --no-pager -u evalx-worker | grep -c 'apparmor_parser --replace /etc/apparmor.d/evalx'"
         self.wait("the worker says what helps", lambda: self.run(told)[0] == 0)
-        check(self.run("systemctl is-active evalx-worker")[1] != "active", "the worker serves all the same")
+        check(self.run("systemctl is-active evalx-worker")[1] != "active", "the worker serves nevertheless")
         # The remedy works.
         self.sh("apparmor_parser --replace /etc/apparmor.d/evalx; systemctl restart evalx-worker", 240)
         self.wait_ready()
@@ -306,7 +306,7 @@ class Golden(engine.Engine):
     def stop_all(self):
         self.sh("systemctl stop evalx.service", 240)
         for unit in ROLES.split():
-            check(self.run(f"systemctl is-active {unit}")[1] == "inactive", f"{unit} goes on without evalx.service")
+            check(self.run(f"systemctl is-active {unit}")[1] == "inactive", f"{unit} continues without evalx.service")
         check(not self.answers("/healthz"), "the port is still open")
         self.sh("systemctl start evalx.service", 240)
         self.wait_ready()
