@@ -21,7 +21,8 @@ void prestart_spec_of(const struct slot_request *request, struct prestart_spec *
         return;
     ret->is_set = true;
     ret->limits = request->limits;
-    ret->limits.wall_us = 0; /* enforced by the slot, from the time of the request */
+    ret->limits.wall_us = 0;      /* enforced by the slot, from the time of the request */
+    ret->limits.output_bytes = 0; /* enforced by the worker */
     ret->words = request->words;
     ret->variables = request->variables;
     ret->strings_len = request->strings_len;
