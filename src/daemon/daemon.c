@@ -33,7 +33,7 @@
 #define ANSWER_MS_MAX 5000u
 #define STOP_MARGIN_S 30u /* beyond the drain: to release what still runs, close the store and end the sandbox */
 
-/* The parts that the store's watch calls.  A part is added once it runs, and removed before it is stopped. */
+/* The parts that the store's watch calls.  A part is added once it runs, and removed before it is freed. */
 struct watch_targets {
     pthread_mutex_t lock;
     struct api *api;
@@ -315,7 +315,8 @@ static void daemon_stop(struct daemon *daemon, uint64_t drain_s)
     if (daemon->api != NULL)
         api_stop(daemon->api, deadline_us);
     worker_stop(daemon->worker, deadline_us);
-    set_watch_targets(daemon, NULL, NULL);
+    set_watch_targets(daemon, NULL, NULL); /* until here the watch reports cancellations to the worker */
+    worker_free(daemon->worker);
     if (daemon->health_server != NULL)
         server_stop(daemon->health_server, 0);
     store_close(daemon->store);

@@ -120,8 +120,10 @@ static void enter_phase(struct worker *worker, enum worker_phase phase)
     worker_set_phase(worker, phase);
 }
 
-static void free_worker(struct worker *worker)
+void worker_free(struct worker *worker)
 {
+    if (worker == NULL)
+        return;
     artifact_cache_close(worker->cache);
     result_cache_close(worker->results);
     free(worker->executors);
@@ -162,7 +164,7 @@ int worker_start(const struct config *config, const struct languages *languages,
     return 0;
 
 undo:
-    free_worker(worker);
+    worker_free(worker);
     return -1;
 }
 
@@ -241,5 +243,4 @@ void worker_stop(struct worker *worker, uint64_t deadline_us)
     thread_join(worker->canceller);
     if (store_forget_worker(worker->store, worker->name, &err) < 0)
         log_warn("cannot remove this worker from the store: %s", err.text);
-    free_worker(worker);
 }

@@ -20,7 +20,7 @@ struct worker;
 /*
  * Registers the languages' images with the sandbox, which must have been started, and starts all threads.
  * Returns when every executor has tried to open its slot.  It is an error if none could.
- * All arguments are borrowed until worker_stop.
+ * All arguments are borrowed until worker_free.
  */
 int worker_start(const struct config *config, const struct languages *languages, struct sandbox *sandbox,
                  struct store *store, struct worker **ret, struct error *err);
@@ -41,7 +41,9 @@ void worker_cancelled(struct worker *worker, const char token[TOKEN_BYTES]);
 /* Stops claiming and returns once the fetcher has exited.  The jobs go on.  NULL is fine. */
 void worker_drain(struct worker *worker);
 /*
- * Drains, waits for the jobs until deadline_us (sync_now_us), releases the rest to other workers, joins all threads and
- * frees the worker.  NULL is fine.
+ * Drains, waits for the jobs until deadline_us (sync_now_us), releases the rest to other workers and joins all threads.
+ * worker_cancelled may still be called, until worker_free.  NULL is fine.
  */
 void worker_stop(struct worker *worker, uint64_t deadline_us);
+/* After worker_stop.  NULL is fine. */
+void worker_free(struct worker *worker);
