@@ -1,5 +1,5 @@
 /*
- * evalx prepare: builds files with which compilers and runtimes start faster (sandbox/prepared.h).
+ * evalx prepare: creates files that make compilers and runtimes start faster (sandbox/prepared.h).
  *
  * This process stays root and writes the files.  A child drops root, runs the language's script in the sandbox like any
  * program, and returns the content of the box as one descriptor.  It is untrusted, so it is unpacked like sources
@@ -247,7 +247,7 @@ static int run(const struct invocation *invocation)
 const struct subcommand prepare_command = {
     .name = "prepare",
     .operands = "[LANGUAGE...]",
-    .summary = "build files with which compilers start faster (root)",
+    .summary = "create files that make compilers start faster (root)",
     .details =
         "\nRuns the [prepare] script of each language that has one, or of the named languages, in the sandbox and "
         "keeps\n"

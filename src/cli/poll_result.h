@@ -18,7 +18,7 @@ int poll_submission(struct http_client *http_client, const char *token, uint32_t
 
 /*
  * Prints the body with as_json, else a table.  Returns the exit status: EVALX_EXIT_OK if every result is accepted, or
- * if the submission has not ended and `waited` is false; EVALX_EXIT_NOT_ACCEPTED; EVALX_EXIT_FAILURE if it is Failed
- * or has not ended within the wait.
+ * if the submission has not ended and `waited` is false; EVALX_EXIT_FAILURE if the submission is Failed, or has not
+ * ended and `waited` is true; otherwise EVALX_EXIT_NOT_ACCEPTED.
  */
 int print_submission(const json_t *answer, const struct buf *body, bool as_json, bool waited);

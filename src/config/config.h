@@ -73,11 +73,13 @@ enum config_source { CONFIG_DEFAULT, CONFIG_FILE, CONFIG_ENVIRONMENT, CONFIG_FLA
     X(result_cache_s, UINT, "EVALX_RESULT_CACHE_SECONDS", "result_cache_seconds", "3600",                              \
       "seconds that cached results are kept")                                                                          \
     X(disk_bytes, UINT, "EVALX_DISK_BYTES", "disk_bytes", "256m", "maximum size of a run's writable folders together") \
-    X(cpu_ms_max, UINT, "EVALX_CPU_MS_MAX", "cpu_ms_max", "60000", "largest limits.cpu_time_ms")                       \
-    X(wall_ms_max, UINT, "EVALX_WALL_MS_MAX", "wall_ms_max", "120000", "largest limits.wall_time_ms")                  \
-    X(memory_bytes_max, UINT, "EVALX_MEMORY_BYTES_MAX", "memory_bytes_max", "2g", "largest limits.memory_bytes")       \
-    X(processes_max, UINT, "EVALX_PROCESSES_MAX", "processes_max", "256", "largest limits.processes")                  \
-    X(output_bytes_max, UINT, "EVALX_OUTPUT_BYTES_MAX", "output_bytes_max", "16m", "largest limits.output_bytes")      \
+    X(cpu_ms_max, UINT, "EVALX_CPU_MS_MAX", "cpu_ms_max", "60000", "upper bound of limits.cpu_time_ms")                \
+    X(wall_ms_max, UINT, "EVALX_WALL_MS_MAX", "wall_ms_max", "120000", "upper bound of limits.wall_time_ms")           \
+    X(memory_bytes_max, UINT, "EVALX_MEMORY_BYTES_MAX", "memory_bytes_max", "2g",                                      \
+      "upper bound of limits.memory_bytes")                                                                            \
+    X(processes_max, UINT, "EVALX_PROCESSES_MAX", "processes_max", "256", "upper bound of limits.processes")           \
+    X(output_bytes_max, UINT, "EVALX_OUTPUT_BYTES_MAX", "output_bytes_max", "16m",                                     \
+      "upper bound of limits.output_bytes")                                                                            \
     X(cors_origin, STRING, "EVALX_CORS_ORIGIN", "cors_origin", "*",                                                    \
       "Access-Control-Allow-Origin; empty: no CORS headers")                                                           \
     X(insecure_no_cgroup, BOOL, "EVALX_INSECURE_NO_CGROUP", "insecure_no_cgroup", "false",                             \

@@ -28,7 +28,8 @@ int command_check(const struct command *command, const char *key, bool has_binar
             if (k == sizeof known / sizeof *known)
                 return error_set(err, ERROR_SETUP, 0, "%s: \"%.40s\" has no such placeholder", key, word);
             if (!has_prepared && strstr(known[k], "prepared}") != NULL)
-                return error_set(err, ERROR_SETUP, 0, "%s: %s is used, but nothing is prepared", key, known[k]);
+                return error_set(err, ERROR_SETUP, 0, "%s: %s is used, but the language has no [prepare] script", key,
+                                 known[k]);
             if (!has_binary && strcmp(known[k], "{binary}") == 0)
                 return error_set(err, ERROR_SETUP, 0, "%s: {binary} is used, but no binary is named", key);
         }
