@@ -334,9 +334,9 @@ const struct subcommand languages_command = {
     .name = "languages",
     .operands = "[verify [ID...]]",
     .summary = "list the languages of this machine, and what is missing",
-    .details =
-        "\n`verify` runs tests of each available language, or of the named ones, in the sandbox: its hello test and\n"
-        "those in its file of the folder tests/.  This needs root.",
+    .details = "\n`verify` tests the named languages, or all available ones, in the sandbox.  For each it runs the "
+               "hello test\n"
+               "and the tests in that language's file under tests/.  This needs root.",
     .options = options,
     .options_len = sizeof options / sizeof *options,
     .operands_max = -1,

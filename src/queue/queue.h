@@ -246,7 +246,10 @@ static inline int store_release(struct store *store, const char *token, uint32_t
     return store->ops->release(store, token, attempt, err);
 }
 
-/* Ends a submission as Failed with the reason "cancelled".  *ret_cancelled is false if it is unknown or has ended. */
+/*
+ * Ends a submission as Failed with the reason "cancelled".  *ret_cancelled is false if the submission is unknown or had
+ * already ended.
+ */
 static inline int store_cancel(struct store *store, const char *token, bool *ret_cancelled, struct error *err)
 {
     return store->ops->cancel(store, token, ret_cancelled, err);

@@ -264,7 +264,7 @@ uint64_t sqlite_commit_begin(struct sqlite_store *store);
 void sqlite_commit_end(struct sqlite_store *store, uint64_t number);
 /* Returns 0 once this commit is on the disk. */
 int sqlite_wait_durable(struct sqlite_store *store, uint64_t number, struct error *err);
-/* The same for every commit whose rows a reader may have seen. */
+/* Returns 0 once every commit that is already visible to readers is on the disk. */
 int sqlite_wait_all_durable(struct sqlite_store *store, struct error *err);
 
 /* ---- queues.c; the next three inside a transaction ---- */
