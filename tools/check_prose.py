@@ -8,8 +8,9 @@ sentence has more than 35.  Documents, C sources and the man page: no phrase of 
 """
 import os
 import re
-import subprocess
 import sys
+
+from check_style import tracked_files
 
 MEAN_WORDS_MAX = 20
 SENTENCE_WORDS_MAX = 35
@@ -99,18 +100,6 @@ def check_phrases(path, text):
             yield path, line, "phrase", f'"{match.group(0)}": write it plainly ({instead})'
 
 
-def tracked(root):
-    out = subprocess.run(["git", "-C", root, "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-                         capture_output=True, check=False)
-    if out.returncode == 0:
-        return sorted({name for name in out.stdout.decode().split("\0") if name})
-    found = []
-    for folder, folders, names in os.walk(root):
-        folders[:] = [f for f in folders if not f.startswith("build") and f not in (".git", "__pycache__")]
-        found += [os.path.relpath(os.path.join(folder, name), root) for name in names]
-    return sorted(found)
-
-
 def check_file(path, text):
     if path.endswith(".md") and path not in GENERATED:
         yield from check_document(path, text)
@@ -121,7 +110,7 @@ def check_file(path, text):
 
 def check_tree(root):
     findings = []
-    for path in tracked(root):
+    for path in tracked_files(root):
         full = os.path.join(root, path)
         if path.startswith(("tests/fuzz/corpus/", "tests/sandbox/attacks/")) and not path.endswith("README.md"):
             continue
