@@ -20,7 +20,7 @@
 #define KEYS_MAX 10000
 
 struct api_key {
-    struct store_client client;
+    struct api_client client;
     uint8_t digest[SHA256_DIGEST_SIZE];
 };
 
@@ -41,11 +41,11 @@ static struct text next_field(const char **rest)
 
 static bool parse_name(struct text field, char ret[STORE_CLIENT_BYTES])
 {
-    if (field.len == 0 || field.len >= STORE_CLIENT_BYTES)
+    if (!client_name_is_valid(field))
         return false;
     memcpy(ret, field.at, field.len);
     ret[field.len] = '\0';
-    return strspn(ret, "abcdefghijklmnopqrstuvwxyz0123456789_.-") == field.len;
+    return true;
 }
 
 static bool parse_digest(struct text field, uint8_t ret[SHA256_DIGEST_SIZE])
@@ -74,21 +74,29 @@ static bool parse_limit(struct text field, uint64_t limit_default, uint32_t *ret
 static const char *parse_line(const struct config *config, const char *line, struct api_key *ret)
 {
     const char *rest = line;
-    if (!parse_name(next_field(&rest), ret->client.name))
+    if (!parse_name(next_field(&rest), ret->client.store.name))
         return "expected a name of 1 to 32 characters a-z 0-9 _ . -";
     if (!parse_digest(next_field(&rest), ret->digest))
         return "expected the 64 hexadecimal digits of the key's SHA-256 after the name";
-    if (!parse_limit(next_field(&rest), config->client_queued_max, &ret->client.queued_max) ||
-        !parse_limit(next_field(&rest), config->client_running_max, &ret->client.running_max))
+    if (!parse_limit(next_field(&rest), config->client_queued_max, &ret->client.store.queued_max) ||
+        !parse_limit(next_field(&rest), config->client_running_max, &ret->client.store.running_max))
         return "expected a whole number for the limit";
-    return rest == NULL ? NULL : "expected name:sha256[:queued_max[:running_max]]";
+    struct text share = next_field(&rest);
+    ret->client.share_cache = text_equal(share, TEXT("share_cache"));
+    if (share.len > 0 && !ret->client.share_cache)
+        return "expected the word share_cache, or nothing, after the limits";
+    return rest == NULL ? NULL : "expected name:sha256[:queued_max[:running_max[:share_cache]]]";
 }
 
 static const char *add_key(struct api_keys *api_keys, const struct api_key *key)
 {
-    for (size_t i = 0; i < api_keys->len; i++)
+    for (size_t i = 0; i < api_keys->len; i++) {
+        const struct api_client *other = &api_keys->at[i].client;
         if (memeql_sec(api_keys->at[i].digest, key->digest, SHA256_DIGEST_SIZE) != 0)
             return "this key is already in the file";
+        if (strcmp(other->store.name, key->client.store.name) == 0 && other->share_cache != key->client.share_cache)
+            return "another key of this client differs in share_cache";
+    }
     if (api_keys->len == KEYS_MAX)
         return "too many keys";
     if (api_keys->len == api_keys->cap) {
@@ -178,11 +186,11 @@ void api_keys_free(struct api_keys *api_keys)
     free(api_keys);
 }
 
-const struct store_client *api_keys_find(const struct api_keys *api_keys, struct text key)
+const struct api_client *api_keys_find(const struct api_keys *api_keys, struct text key)
 {
     struct sha256_ctx sha;
     uint8_t digest[SHA256_DIGEST_SIZE];
-    const struct store_client *found = NULL;
+    const struct api_client *found = NULL;
 
     sha256_init(&sha);
     sha256_update(&sha, key.len, (const uint8_t *)key.at);

@@ -1,16 +1,23 @@
 /*
  * api_keys: the file of API keys, one client a line.  It is read once at startup.
  *
- *     name:sha256[:queued_max[:running_max]]
+ *     name:sha256[:queued_max[:running_max[:share_cache]]]
  *
  * The file contains only the SHA-256 of a key in hexadecimal, never the key.  An omitted or empty limit defaults to
- * client_queued_max or client_running_max; 0 means no limit.  Blank lines and lines that begin with # are ignored.
+ * client_queued_max or client_running_max; 0 means no limit.  The word share_cache lets the client use caches together
+ * with all other clients that have it (cache_key.h).  Blank lines and lines that begin with # are ignored.
  */
 #pragma once
 #include "config/config.h"
 #include "queue/queue.h"
 
 struct api_keys;
+
+/* Who sent a request: what exchange_client returns if API keys are used. */
+struct api_client {
+    struct store_client store;
+    bool share_cache;
+};
 
 #define CLIENT_OPERATOR "operator" /* the client that may read and retry all dead letters */
 
@@ -22,4 +29,4 @@ int api_keys_load(const struct config *config, struct api_keys **ret, struct err
 void api_keys_free(struct api_keys *api_keys); /* NULL is fine */
 
 /* The client with this key, or NULL.  Takes the same time however much of a key matches. */
-const struct store_client *api_keys_find(const struct api_keys *api_keys, struct text key);
+const struct api_client *api_keys_find(const struct api_keys *api_keys, struct text key);

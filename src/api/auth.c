@@ -43,7 +43,7 @@ bool auth_check(struct exchange *exchange, void *context)
         return true;
     bool given = exchange_header(exchange, "Authorization", &value) && read_bearer(value, &key);
     given = given || (exchange_header(exchange, "X-Api-Key", &key) && key.len > 0);
-    const struct store_client *client = given ? api_keys_find(api->api_keys, key) : NULL;
+    const struct api_client *client = given ? api_keys_find(api->api_keys, key) : NULL;
     if (client == NULL) {
         exchange_respond_refusal(exchange, given ? &wrong_key : &no_key, challenge);
         return false;
@@ -58,9 +58,9 @@ bool auth_check_operator(struct exchange *exchange, const struct api *api)
     static const struct refusal not_local = {
         403, "", "without API keys this is only allowed from the server's own machine (127.0.0.1 or ::1)", NULL
     };
-    const struct store_client *client = exchange_client(exchange);
+    const struct api_client *client = exchange_client(exchange);
 
-    if (client != NULL ? strcmp(client->name, CLIENT_OPERATOR) == 0 : exchange_is_local(exchange))
+    if (client != NULL ? strcmp(client->store.name, CLIENT_OPERATOR) == 0 : exchange_is_local(exchange))
         return true;
     exchange_respond_refusal(exchange, api->api_keys != NULL ? &not_operator : &not_local, NULL);
     return false;

@@ -3,13 +3,13 @@
  */
 #include "api/idempotency.h"
 
-#include "queue/queue.h"
+#include "api/api_keys.h"
 
 #define KEY_BYTES_MAX 255
 
 int idempotency_read_key(const struct exchange *exchange, char ret_key[HASH_HEX_BYTES], struct error *err)
 {
-    const struct store_client *client = exchange_client(exchange);
+    const struct api_client *client = exchange_client(exchange);
     struct hash hash;
     struct text key;
 
@@ -22,7 +22,7 @@ int idempotency_read_key(const struct exchange *exchange, char ret_key[HASH_HEX_
     if (!is_valid)
         return error_field(err, "Idempotency-Key", "expected 1 to %d printable ASCII characters", KEY_BYTES_MAX);
     hash_start(&hash);
-    hash_add(&hash, text_of(client != NULL ? client->name : ""));
+    hash_add(&hash, text_of(client != NULL ? client->store.name : ""));
     hash_add(&hash, key);
     hash_finish(&hash, ret_key);
     return 0;

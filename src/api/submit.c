@@ -143,8 +143,12 @@ static int encode(struct submit *submit, struct store_new *entry, struct buf *pa
         idempotency_hash_body(submit->exchange, submit->kind, submit->fresh, entry->body);
     }
     store_new_token(submit->api->store, entry->key, submission.token);
-    if (exchange_client(submit->exchange) != NULL)
-        memcpy(&entry->client, exchange_client(submit->exchange), sizeof entry->client);
+    const struct api_client *client = exchange_client(submit->exchange);
+    if (client != NULL) {
+        entry->client = client->store;
+        memcpy(submission.client, client->store.name, sizeof submission.client);
+        submission.share_cache = client->share_cache;
+    }
     struct text queue = submission_queue(&submission);
     assert(queue.len < sizeof entry->queue);
     memcpy(entry->token, submission.token, TOKEN_BYTES);

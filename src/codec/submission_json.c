@@ -1,14 +1,14 @@
 /*
  * submission_json: the format of stored submissions.
  *
- *   {"v":1,"token":T,"created_ms":N,"priority":"normal","fresh":true,"cache":true,
+ *   {"v":1,"token":T,"created_ms":N,"priority":"normal","client":NAME,"share":true,"fresh":true,"cache":true,
  *    "programs":[{"language":ID,"version":V,"files":[[NAME,BYTES],...]},...],
  *    "tests":[{"p":program,"e":element,"i":index,"in":BYTES,"args":[...],"want":BYTES,"b64":true,"limits":[...]},...]}
  *
  * "limits" has a number for each line of LIMITS_LIST, in its order and in the units of its fields.
  *
- * BYTES is a string if the bytes are UTF-8 (which may contain NUL), else {"b64":"..."}.  "fresh" and "cache" are
- * written only if they are true.  A test omits what is empty or false, and limits equal to those of the test before:
+ * BYTES is a string if the bytes are UTF-8 (which may contain NUL), else {"b64":"..."}.  "client" is written only if
+ * there is one; "share", "fresh" and "cache" only if they are true.  A build that knows no "client" ignores it.  A test omits what is empty or false, and limits equal to those of the test before:
  * in a large batch most are.
  */
 #include "codec/submission_json.h"
@@ -101,9 +101,12 @@ static int write_test(struct buf *out, const struct test *test, const struct tes
 
 int submission_encode(const struct submission *submission, struct buf *out, struct error *err)
 {
-    if (buf_printf(out, err,
-                   "{\"v\":%d,\"token\":\"%s\",\"created_ms\":%" PRIu64 ",\"priority\":\"%s\"%s%s,\"programs\":[",
-                   VERSION, submission->token, submission->created_ms, submission_priority_name(submission->priority),
+    if (buf_printf(out, err, "{\"v\":%d,\"token\":\"%s\",\"created_ms\":%" PRIu64 ",\"priority\":\"%s\"", VERSION,
+                   submission->token, submission->created_ms, submission_priority_name(submission->priority)) < 0)
+        return -1;
+    if (submission->client[0] != '\0' && buf_printf(out, err, ",\"client\":\"%s\"", submission->client) < 0)
+        return -1;
+    if (buf_printf(out, err, "%s%s%s,\"programs\":[", submission->share_cache ? ",\"share\":true" : "",
                    submission->fresh ? ",\"fresh\":true" : "", submission->cache_results ? ",\"cache\":true" : "") < 0)
         return -1;
     for (size_t i = 0; i < submission->programs_len; i++)
@@ -256,6 +259,19 @@ static int read_test(const json_t *object, const struct submission *submission, 
     return 0;
 }
 
+static int read_client(const json_t *json, struct submission *submission, struct error *err)
+{
+    const json_t *client = json_object_get(json, "client");
+
+    submission->share_cache = json_is_true(json_object_get(json, "share"));
+    if (client == NULL)
+        return 0;
+    if (!json_is_string(client) || !client_name_is_valid(string_of(client)))
+        return unreadable(err, "its client");
+    memcpy(submission->client, json_string_value(client), json_string_length(client));
+    return 0;
+}
+
 static int read_head(const json_t *json, struct submission *submission, struct error *err)
 {
     const json_t *version = json_object_get(json, "v");
@@ -273,7 +289,8 @@ static int read_head(const json_t *json, struct submission *submission, struct e
     memcpy(submission->token, json_string_value(token), TOKEN_BYTES);
     submission->fresh = json_is_true(json_object_get(json, "fresh"));
     submission->cache_results = json_is_true(json_object_get(json, "cache"));
-    if (read_unsigned(json_object_get(json, "created_ms"), INT64_MAX, &submission->created_ms, err) < 0)
+    if (read_unsigned(json_object_get(json, "created_ms"), INT64_MAX, &submission->created_ms, err) < 0 ||
+        read_client(json, submission, err) < 0)
         return -1;
     for (enum submission_priority i = 0; i < PRIORITY_COUNT_; i++)
         if (json_is_string(priority) && text_equal(string_of(priority), text_of(submission_priority_name(i)))) {

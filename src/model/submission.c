@@ -2,6 +2,7 @@
 #include "model/submission.h"
 
 #include <assert.h>
+#include <string.h>
 
 #define NAME_BYTES_MAX 200
 #define NAME_PARTS_MAX 8
@@ -31,6 +32,16 @@ const char *submission_priority_name(enum submission_priority priority)
 
     assert((unsigned)priority < PRIORITY_COUNT_);
     return names[priority];
+}
+
+bool client_name_is_valid(struct text name)
+{
+    if (name.len == 0 || name.len >= CLIENT_NAME_BYTES)
+        return false;
+    for (size_t i = 0; i < name.len; i++)
+        if (name.at[i] == '\0' || strchr("abcdefghijklmnopqrstuvwxyz0123456789_.-", name.at[i]) == NULL)
+            return false;
+    return true;
 }
 
 static bool part_is_valid(struct text part)

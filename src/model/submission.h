@@ -37,6 +37,10 @@ const char *submission_priority_name(enum submission_priority priority);
  */
 bool file_name_is_valid(struct text name);
 
+#define CLIENT_NAME_BYTES 33 /* 1 to 32 characters, and NUL */
+/* True for the name of a client: 1 to 32 characters a-z 0-9 _ . - */
+bool client_name_is_valid(struct text name);
+
 struct program {
     const struct language *language;
     struct text version; /* as the client wrote it */
@@ -61,8 +65,10 @@ struct submission {
     char token[TOKEN_BYTES];
     uint64_t created_ms; /* wall clock */
     enum submission_priority priority;
-    bool fresh;         /* use no cache, neither to read nor to write */
-    bool cache_results; /* results of earlier, equal runs may be used */
+    char client[CLIENT_NAME_BYTES]; /* who sent it; "": nobody in particular, because there are no API keys */
+    bool share_cache;               /* caches are shared with other clients that allow it, too */
+    bool fresh;                     /* use no cache, neither to read nor to write */
+    bool cache_results;             /* results of earlier, equal runs may be used */
     struct program *programs;
     size_t programs_len;
     struct test *tests;

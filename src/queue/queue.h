@@ -43,7 +43,7 @@
 struct config;
 struct store;
 
-#define STORE_CLIENT_BYTES 33
+#define STORE_CLIENT_BYTES CLIENT_NAME_BYTES
 /* The API client a submission belongs to.  All zero: anonymous, without limits, served in order of arrival. */
 struct store_client {
     char name[STORE_CLIENT_BYTES]; /* [a-z0-9_.-] */

@@ -6,7 +6,8 @@
  * image that only root may enter.  Standby boxes made afterwards have a read-only mount of this one file.  No run can
  * change it, just as no run can change the image's files.  A slot caches one executable; the next replaces it.
  *
- * An archive is the same if it is the same file, unchanged.  The cache keeps the file open, so that its inode number
+ * An archive is the same if it is the same file, unchanged.  Clients that do not share caches have files of their own,
+ * also of equal programs (worker/cache_key.h).  The cache keeps the file open, so that its inode number
  * cannot be reused.
  */
 #pragma once

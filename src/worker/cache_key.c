@@ -6,7 +6,8 @@
 #include "worker/step_command.h"
 
 #define ARTIFACT_VERSION "evalx artifact 1" /* changed when artifacts of an older evalx must not be used */
-#define RESULT_VERSION "evalx result 1"
+#define ARTIFACT_VERSION_SCOPED "evalx artifact 1 of a client"
+#define RESULT_VERSION "evalx result 2"
 
 /*
  * The image "host" is this machine's own /usr: a package upgrade changes the compiler while the language file's version
@@ -38,18 +39,31 @@ static void add_program(struct hash *hash, const struct program *program, char *
     }
 }
 
-void cache_key_artifact(const struct program *program, char *const *argv, char ret_key[HASH_HEX_BYTES])
+/* No client's name contains a '+'. */
+#define SCOPE_SHARED "+"
+
+static struct text cache_scope(const struct submission *submission)
 {
+    return submission->share_cache ? TEXT(SCOPE_SHARED) : text_of(submission->client);
+}
+
+void cache_key_artifact(const struct submission *submission, const struct program *program, char *const *argv,
+                        char ret_key[HASH_HEX_BYTES])
+{
+    struct text scope = cache_scope(submission);
     struct hash hash;
 
     hash_start(&hash);
-    hash_add(&hash, TEXT(ARTIFACT_VERSION));
+    hash_add(&hash, scope.len == 0 ? TEXT(ARTIFACT_VERSION) : TEXT(ARTIFACT_VERSION_SCOPED));
+    if (scope.len > 0)
+        hash_add(&hash, scope);
     add_program(&hash, program, argv);
     hash_finish(&hash, ret_key);
 }
 
-int cache_key_result(const struct program *program, const struct run_request *request, struct arena *arena,
-                     char ret_key[HASH_HEX_BYTES], struct error *err)
+int cache_key_result(const struct submission *submission, const struct program *program,
+                     const struct run_request *request, struct arena *arena, char ret_key[HASH_HEX_BYTES],
+                     struct error *err)
 {
     char compile_key[HASH_HEX_BYTES] = "";
     struct step_command compiler;
@@ -58,10 +72,11 @@ int cache_key_result(const struct program *program, const struct run_request *re
     if (program->language->compile.words_len > 0) {
         if (step_command_compile(program, arena, &compiler, err) < 0)
             return -1;
-        cache_key_artifact(program, compiler.argv, compile_key);
+        cache_key_artifact(submission, program, compiler.argv, compile_key);
     }
     hash_start(&hash);
     hash_add(&hash, TEXT(RESULT_VERSION));
+    hash_add(&hash, cache_scope(submission));
     hash_add(&hash, text_of(compile_key));
     add_program(&hash, program, request->argv);
     hash_add_u64(&hash, request->class);

@@ -3,6 +3,9 @@
  *
  * A key is the SHA-256 of every input that can change the cached value.  Equal keys mean equal values, so an input
  * that is left out here would hand one client's artifact to another client's different program.
+ *
+ * A key also contains the scope of the cache, because a hit, and even its duration, tells that somebody has sent the
+ * same program before.  The scope is the client; or one that is common to all clients with share_cache (api_keys.h).
  */
 #pragma once
 #include "base/arena.h"
@@ -12,8 +15,10 @@
 #include "sandbox/sandbox.h"
 
 /* The key of what the compiler makes of the program.  `argv` is the compiler's (step_command_compile). */
-void cache_key_artifact(const struct program *program, char *const *argv, char ret_key[HASH_HEX_BYTES]);
+void cache_key_artifact(const struct submission *submission, const struct program *program, char *const *argv,
+                        char ret_key[HASH_HEX_BYTES]);
 
 /* The key of the outcome of `request`: how its program was compiled, and the request itself. */
-int cache_key_result(const struct program *program, const struct run_request *request, struct arena *arena,
-                     char ret_key[HASH_HEX_BYTES], struct error *err);
+int cache_key_result(const struct submission *submission, const struct program *program,
+                     const struct run_request *request, struct arena *arena, char ret_key[HASH_HEX_BYTES],
+                     struct error *err);

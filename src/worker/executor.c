@@ -115,8 +115,8 @@ static int run_once(struct executor *executor, struct running_step *running)
     struct result_cache *results = submission->fresh || !submission->cache_results ? NULL : worker->results;
 
     if (running->step.kind == STEP_COMPILE)
-        return step_compile(executor->slot, artifacts, &submission->programs[running->step.at], &running->compiled,
-                            &running->error);
+        return step_compile(executor->slot, artifacts, submission, &submission->programs[running->step.at],
+                            &running->compiled, &running->error);
     /* No thread changes a program's artifact once its run steps are queued, so it is read without the lock. */
     const struct test *test = &submission->tests[running->step.at];
     return step_run(executor->slot, results, submission, test, &running->job->programs[test->program],

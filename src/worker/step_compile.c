@@ -155,8 +155,8 @@ static int run_compiler(struct sandbox_slot *slot, const struct program *program
     return ret->ok ? seal(&ret->archive_fd, err) : 0;
 }
 
-static int compile_or_find(struct sandbox_slot *slot, struct artifact_cache *cache, const struct program *program,
-                           struct compiled *ret, struct error *err)
+static int compile_or_find(struct sandbox_slot *slot, struct artifact_cache *cache, const struct submission *submission,
+                           const struct program *program, struct compiled *ret, struct error *err)
 {
     char key[HASH_HEX_BYTES];
     struct artifact artifact;
@@ -168,7 +168,7 @@ static int compile_or_find(struct sandbox_slot *slot, struct artifact_cache *cac
         return -1;
     if (cache == NULL)
         return run_compiler(slot, program, &command, ret, err);
-    cache_key_artifact(program, command.argv, key);
+    cache_key_artifact(submission, program, command.argv, key);
     if (artifact_cache_get(cache, key, &artifact)) {
         buf_done(&ret->output);
         ret->archive_fd = artifact.archive_fd;
@@ -186,8 +186,8 @@ static int compile_or_find(struct sandbox_slot *slot, struct artifact_cache *cac
     return failed;
 }
 
-int step_compile(struct sandbox_slot *slot, struct artifact_cache *cache, const struct program *program,
-                 struct compiled *ret, struct error *err)
+int step_compile(struct sandbox_slot *slot, struct artifact_cache *cache, const struct submission *submission,
+                 const struct program *program, struct compiled *ret, struct error *err)
 {
     struct compiled compiled;
     int failed;
@@ -195,7 +195,7 @@ int step_compile(struct sandbox_slot *slot, struct artifact_cache *cache, const 
     assert(program->files_len > 0);
     compiled_init(&compiled);
     if (program->language->compile.words_len > 0) {
-        failed = compile_or_find(slot, cache, program, &compiled, err);
+        failed = compile_or_find(slot, cache, submission, program, &compiled, err);
     } else {
         failed = archive_of_files(program->files, program->files_len, &compiled.archive_fd, err);
         compiled.ok = true;

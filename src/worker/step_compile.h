@@ -36,5 +36,5 @@ void compiled_done(struct compiled *compiled);
  * Takes the artifact from the cache, or compiles the program and puts the artifact into the cache.  `cache` may be
  * NULL.  A program that does not compile is a result, not an error.  After ERROR_SANDBOX the step may be tried again.
  */
-int step_compile(struct sandbox_slot *slot, struct artifact_cache *cache, const struct program *program,
-                 struct compiled *ret, struct error *err);
+int step_compile(struct sandbox_slot *slot, struct artifact_cache *cache, const struct submission *submission,
+                 const struct program *program, struct compiled *ret, struct error *err);

@@ -11,16 +11,16 @@
 
 #define PRESTART_SOURCE_BYTES_MAX (60u << 10) /* a pipe holds 64 KiB: the source must fit in one write */
 
-static int run_or_find(struct sandbox_slot *slot, struct result_cache *results, const struct program *program,
-                       const struct run_request *request, struct arena *arena, struct run_outcome *ret, bool *ret_found,
-                       struct error *err)
+static int run_or_find(struct sandbox_slot *slot, struct result_cache *results, const struct submission *submission,
+                       const struct program *program, const struct run_request *request, struct arena *arena,
+                       struct run_outcome *ret, bool *ret_found, struct error *err)
 {
     char key[HASH_HEX_BYTES];
 
     *ret_found = false;
     if (results == NULL)
         return sandbox_run(slot, request, ret, err);
-    if (cache_key_result(program, request, arena, key, err) < 0)
+    if (cache_key_result(submission, program, request, arena, key, err) < 0)
         return -1;
     *ret_found = result_cache_get(results, key, ret);
     if (*ret_found)
@@ -119,7 +119,7 @@ int step_run(struct sandbox_slot *slot, struct result_cache *results, const stru
         .archive_fd = compiled->archive_fd,
         .prestart_source = prestart_source(program),
     };
-    if (run_or_find(slot, results, program, &request, &arena, ret_outcome, &found, err) < 0)
+    if (run_or_find(slot, results, submission, program, &request, &arena, ret_outcome, &found, err) < 0)
         return -1;
 
     *ret = new_result(submission, test, compiled);

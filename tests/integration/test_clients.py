@@ -155,6 +155,39 @@ def test_limits_and_idempotency_keys_are_per_client(start_api, folder):
     assert client.post("/execute", JOB, bearer("alice")).status == 202
 
 
+def shared_keys(folder):
+    """Four clients: alice and bob keep to themselves, carol and dave share their caches.  Alice has two keys."""
+    names = [("alice", ""), ("bob", ""), ("carol", ":::share_cache"), ("dave", ":::share_cache")]
+    keys = {name: {"Authorization": f"Bearer key of {name}"} for name, _ in names}
+    keys["alice again"] = {"Authorization": "Bearer second key of alice"}
+    lines = [f"{name}:{hashlib.sha256(f'key of {name}'.encode()).hexdigest()}{rest}" for name, rest in names]
+    lines.append("alice:" + hashlib.sha256(b"second key of alice").hexdigest())
+    return keys_file(folder, lines), keys
+
+
+def cached(client, headers, job):
+    """Runs the job.  Returns whether the compiler's product, and the result of the run, came from a cache."""
+    answer = client.post("/execute?wait=20", job, headers)
+    assert answer.status in (200, 202), answer.text
+    result = harness.wait_until("it has ended", lambda: client.get(
+        f"/submissions/{answer.json()['token']}", headers).json().get("results"))[0]
+    assert result["stdout"] == "42", result
+    return result["compile_cached"], result["result_cached"]
+
+
+@pytest.mark.parametrize("order", [["alice", "bob", "carol"], ["carol", "bob", "alice"]], ids=["own", "shared"])
+def test_caches_are_shared_only_where_both_clients_allow_it(start_api, folder, order):
+    path, keys = shared_keys(folder)
+    client = start_api({"EVALX_API_KEYS_FILE": path, "EVALX_SHARE_BYTES": "16m"}).client()
+    start_api({"EVALX_SHARE_BYTES": "16m"}, role="worker")
+    job = {"language": "c", "version": "*", "cache": True,
+           "code": '#include <stdio.h>\nint main(void) { printf("42"); }'}
+    for name in order:
+        assert cached(client, keys[name], job) == (False, False), f"{name} learns what others have sent"
+    assert cached(client, keys["alice again"], job) == (True, True)
+    assert cached(client, keys["dave"], job) == (True, True)
+
+
 def test_a_client_with_a_running_limit_gets_everything_run(start_api, folder):
     client = start_api({"EVALX_API_KEYS_FILE": keys_file(folder)}).client()
     tokens = [client.post("/execute", JOB, bearer("alice")).json()["token"] for _ in range(3)]
@@ -171,6 +204,8 @@ def test_a_client_with_a_running_limit_gets_everything_run(start_api, folder):
     (["alice:" + "0" * 64 + ":many"], 0o600, "limit"),
     (["alice:" + "0" * 64, "bob:" + "0" * 64], 0o600, "already"),
     (["# nobody"], 0o600, "no keys"),
+    (["alice:" + "0" * 64 + ":::sharing"], 0o600, "share_cache"),
+    (["alice:" + "0" * 64, "alice:" + "1" * 64 + ":::share_cache"], 0o600, "keys:2"),
     (["alice:" + "0" * 64], 0o640, "chmod 600"),
 ])
 def test_an_invalid_key_file_is_refused_at_start(evalx_binary, folder, lines, mode, expected):

@@ -46,6 +46,8 @@ static void an_unreadable_submission_is_reported_with_the_reason(void **state)
         { "{\"v\":1,\"token\":\"x\"}", ERROR_BUG, "its token" },
         { "{\"v\":1,\"token\":\"01ARZ3NDEKTSV4RRFFQ69G5FAV\",\"created_ms\":-5}", ERROR_BUG, "a number" },
         { "{\"v\":1,\"token\":\"01ARZ3NDEKTSV4RRFFQ69G5FAV\",\"created_ms\":5}", ERROR_BUG, "its priority" },
+        { "{\"v\":1,\"token\":\"01ARZ3NDEKTSV4RRFFQ69G5FAV\",\"created_ms\":5,\"client\":\"+\"}", ERROR_BUG,
+          "its client" },
     };
     struct submission submission;
     struct error err;
@@ -74,14 +76,18 @@ static void a_request_comes_back_as_it_was(void **state)
                             "{\"timeout\":1,\"expected_output\":\"\",\"base64\":true}]"),
                        REQUEST_BATCH, &languages, &config, &before, &err),
         err);
-    for (int flags = 3; flags >= 0; flags--) {
+    for (int flags = 7; flags >= 0; flags--) {
         buf_clear(&stored);
+        before.share_cache = (flags & 4) != 0;
+        (void)snprintf(before.client, sizeof before.client, "%s", before.share_cache ? "a_b-c.1" : "");
         before.fresh = (flags & 1) != 0;
         before.cache_results = (flags & 2) != 0;
         assert_ok(submission_encode(&before, &stored, &err), err);
         assert_ok(submission_decode(buf_text(&stored), &languages, &after, &err), err);
         assert_int_equal(after.fresh, before.fresh);
         assert_int_equal(after.cache_results, before.cache_results);
+        assert_int_equal(after.share_cache, before.share_cache);
+        assert_string_equal(after.client, before.client);
         if (flags > 0)
             submission_done(&after);
     }
