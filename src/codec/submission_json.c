@@ -8,8 +8,8 @@
  * "limits" has a number for each line of LIMITS_LIST, in its order and in the units of its fields.
  *
  * BYTES is a string if the bytes are UTF-8 (which may contain NUL), else {"b64":"..."}.  "client" is written only if
- * there is one; "share", "fresh" and "cache" only if they are true.  A build that knows no "client" ignores it.  A test omits what is empty or false, and limits equal to those of the test before:
- * in a large batch most are.
+ * there is one; "share", "fresh" and "cache" only if they are true.  A build that knows no "client" ignores it.
+ * A test omits what is empty or false, and limits equal to those of the test before: in a large batch most are.
  */
 #include "codec/submission_json.h"
 

@@ -9,6 +9,16 @@ void store_claim_done(struct store_claim *claim)
     buf_done(&claim->payload);
 }
 
+bool store_filter_passes(const struct store_filter *filter, const char *client, enum submission_priority priority)
+{
+    if (filter->without[priority])
+        return false;
+    for (size_t i = 0; i < filter->flows_len; i++)
+        if (filter->flows[i].priority == priority && strcmp(filter->flows[i].client, client) == 0)
+            return false;
+    return true;
+}
+
 void store_view_done(struct store_view *view)
 {
     buf_done(&view->result);

@@ -90,14 +90,28 @@ struct store_lease {
     enum store_lease_state state; /* set by store_heartbeat; unchanged if that fails */
 };
 
+/* What a claim leaves out, although it waits: so a worker can ask for what should go before the jobs it holds. */
+#define STORE_FLOWS_MAX 64u
+struct store_filter {
+    bool without[PRIORITY_COUNT_]; /* whole priorities */
+    struct {
+        char client[STORE_CLIENT_BYTES];
+        enum submission_priority priority;
+    } flows[STORE_FLOWS_MAX]; /* a client's submissions of one priority */
+    size_t flows_len;
+};
+bool store_filter_passes(const struct store_filter *filter, const char *client, enum submission_priority priority);
+#define STORE_LOOK_MAX 64 /* a claim with a filter looks at so many submissions of each queue and priority, no more */
+
 #define STORE_WORKER_BYTES 80
 /* The calling worker. */
 struct store_worker {
     char name[STORE_WORKER_BYTES]; /* unique among living workers: host, process id, start time */
     uint32_t slots;
-    uint32_t busy_milli;       /* slots in use, in thousandths, averaged since the last heartbeat */
-    uint32_t running;          /* submissions held now */
-    const char *const *queues; /* NULL-terminated; contains QUEUE_MIXED if the worker takes mixed submissions */
+    uint32_t busy_milli;               /* slots in use, in thousandths, averaged since the last heartbeat */
+    uint32_t running;                  /* submissions held now */
+    const char *const *queues;         /* NULL-terminated; contains QUEUE_MIXED if the worker takes mixed submissions */
+    const struct store_filter *filter; /* store_claim only; NULL: takes everything.  With a filter wait_ms must be 0. */
 };
 
 struct store_view {

@@ -130,6 +130,49 @@ static enum store_outcome try_add(struct store *store, struct store_new *entry, 
     return added.outcome;
 }
 
+static void expect_filtered(struct store *store, const struct store_filter *filter, const char *token)
+{
+    struct store_worker worker = worker_named("filtered");
+    struct store_claim claims[4];
+    size_t len = 4;
+    worker.filter = filter;
+    must(store_claim(store, &worker, 1, 0, claims, &len, &err));
+    assert_int_equal(len, token != NULL);
+    if (token == NULL)
+        return;
+    assert_string_equal(claims[0].token, token);
+    store_claim_done(&claims[0]);
+}
+
+static void a_filter_leaves_out_clients_and_priorities(void **state)
+{
+    (void)state;
+    store_fixture.is_pinned = true;
+    struct store *store = fixture_open();
+    struct store_filter filter = { .flows_len = 1, .flows = { { "many", PRIORITY_NORMAL } } };
+    char few[TOKEN_BYTES], anonymous[TOKEN_BYTES], first[TOKEN_BYTES];
+    struct store_new high = entry_of(store, "many", "python", PRIORITY_HIGH);
+    expect_filtered(store, &filter, NULL);
+    add_of(store, "many", "c", first);
+    add_many_of(store, "many", 50);
+    expect_filtered(store, &filter, NULL);
+    add_of(store, "few", "c", few);
+    add_of(store, "", "python", anonymous);
+    must(store_add(store, &high, 1, &err));
+    /* A priority left out, then another client in the same queue, then the other queue. */
+    filter.without[PRIORITY_HIGH] = true;
+    expect_filtered(store, &filter, few);
+    expect_filtered(store, &filter, anonymous);
+    expect_filtered(store, &filter, NULL);
+    filter.without[PRIORITY_HIGH] = false;
+    expect_filtered(store, &filter, high.token);
+    expect_filtered(store, &filter, NULL);
+    for (filter.flows_len = 0; filter.flows_len < STORE_FLOWS_MAX; filter.flows_len++)
+        filter.flows[filter.flows_len].priority = PRIORITY_LOW; /* the longest filter, of anonymous clients */
+    expect_filtered(store, &filter, first);
+    store_close(store);
+}
+
 static void a_client_has_no_more_waiting_than_it_may(void **state)
 {
     (void)state;
@@ -406,6 +449,7 @@ const struct CMUnitTest tests_clients[] = {
     A_TEST(one_with_many_waiting_does_not_hold_up_another),
     A_TEST(turns_go_on_after_a_restart_and_when_leases_are_lost),
     A_TEST(of_one_client_the_oldest_comes_first),
+    A_TEST(a_filter_leaves_out_clients_and_priorities),
     A_TEST(a_client_has_no_more_waiting_than_it_may),
     A_TEST(a_client_runs_no_more_than_it_may),
     A_TEST(a_limit_leaves_nothing_behind),

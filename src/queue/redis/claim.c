@@ -23,6 +23,7 @@
 #include "queue/redis/redis_store.h"
 
 #define SLICE_MS 2000
+#define FILTER_BYTES (4 * PRIORITY_COUNT_ + STORE_FLOWS_MAX * (STORE_CLIENT_BYTES + 4))
 #define CLAIM_FIELDS 4 /* token, attempt, waited_ms, payload */
 
 static void claim_conn_free(struct redis_claim_conn *conn)
@@ -142,15 +143,32 @@ static int read_claims(const redisReply *reply, size_t max, struct store_claim r
     return 0;
 }
 
+/* As claim.lua reads it: "PRIORITY" and "PRIORITY:CLIENT", separated by blanks. */
+static const char *write_filter(const struct store_filter *filter, char ret[FILTER_BYTES])
+{
+    size_t len = 0;
+    ret[0] = '\0';
+    if (filter == NULL)
+        return ret;
+    for (int i = 0; i < PRIORITY_COUNT_; i++)
+        if (filter->without[i])
+            len += (size_t)snprintf(ret + len, FILTER_BYTES - len, "%d ", i);
+    for (size_t i = 0; i < filter->flows_len; i++)
+        len += (size_t)snprintf(ret + len, FILTER_BYTES - len, "%d:%s ", (int)filter->flows[i].priority,
+                                filter->flows[i].client);
+    return ret;
+}
+
 /* Connects if necessary. */
 static int send_request(struct redis_store *store, struct redis_claim_conn *conn,
                         const struct redis_claim_request *request, redisReply **ret, bool *ret_broke, struct error *err)
 {
     auto_args struct redis_args args = { 0 };
+    char without[FILTER_BYTES];
     *ret_broke = false;
     if (conn->connection == NULL && redis_pool_connect(&store->pool, &conn->connection, err) < 0)
         return -1;
-    if (redis_args_init(&args, store, REDIS_CLAIM, 7 + request->queues_len, err) < 0)
+    if (redis_args_init(&args, store, REDIS_CLAIM, 8 + request->queues_len, err) < 0)
         return -1;
     redis_args_add(&args, text_of(request->worker->name));
     redis_args_add_number(&args, store->lease_ms);
@@ -159,6 +177,7 @@ static int send_request(struct redis_store *store, struct redis_claim_conn *conn
     redis_args_add_number(&args, conn->number);
     redis_args_add(&args, conn->is_unanswered ? TEXT("1") : TEXT("0"));
     redis_args_add(&args, text_of(request->woken_queue));
+    redis_args_add(&args, text_of(write_filter(request->worker->filter, without)));
     for (size_t i = 0; i < request->queues_len; i++)
         redis_args_add(&args, text_of(request->worker->queues[i]));
     conn->is_unanswered = true;

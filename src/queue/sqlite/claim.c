@@ -77,12 +77,16 @@ static const enum submission_priority *priority_order(uint64_t turn)
     return turn % 8 == 7 ? eighth : turn % 4 == 3 ? fourth : usual;
 }
 
-static int read_head(struct sqlite_store *store, size_t queue, enum submission_priority priority, struct head *ret,
-                     struct error *err)
+/* The first submission of the queue that the filter passes; NULL passes all. */
+static int read_head(struct sqlite_store *store, const struct store_filter *filter, size_t queue,
+                     enum submission_priority priority, struct head *ret, struct error *err)
 {
-    sqlite3_stmt *head =
-        sqlite_bind(&store->writer, QUERY_HEAD, err, "ti", store->queues[queue].name, (int64_t)priority);
+    sqlite3_stmt *head = sqlite_bind(&store->writer, QUERY_HEADS, err, "tii", store->queues[queue].name,
+                                     (int64_t)priority, (int64_t)(filter != NULL ? STORE_LOOK_MAX : 1));
     int got = sqlite_step(head, err);
+    while (got == 1 && filter != NULL &&
+           !store_filter_passes(filter, (const char *)sqlite3_column_text(head, 5), priority))
+        got = sqlite_step(head, err);
     if (got < 0)
         return -1;
     *ret = (struct head){ .is_known = true };
@@ -103,12 +107,14 @@ static int find_head(struct sqlite_store *store, const struct store_worker *work
                      enum submission_priority priority, struct head **ret, struct error *err)
 {
     *ret = NULL;
+    if (worker->filter != NULL && worker->filter->without[priority])
+        return 0;
     for (size_t i = 0; i < store->queues_len;
          i++) { /* no lock: only the leader changes queues, and this runs on the leader */
         struct head *head = &heads[i * PRIORITY_COUNT_ + priority];
         if (store->queues[i].waiting[priority] == 0 || !worker_takes(worker, store->queues[i].name))
             continue;
-        if (!head->is_known && read_head(store, i, priority, head, err) < 0)
+        if (!head->is_known && read_head(store, worker->filter, i, priority, head, err) < 0)
             return -1;
         if (head->seq != 0 && (*ret == NULL || head->seq < (*ret)->seq))
             *ret = head;
@@ -283,6 +289,7 @@ int sqlite_claim(struct store *base, const struct store_worker *worker, size_t m
     struct claim_op op = { .worker = worker, .max = max, .claims = ret_claims };
     uint64_t deadline_us = sync_now_us() + wait_ms * UINT64_C(1000);
 
+    assert(worker->filter == NULL || wait_ms == 0);
     mutex_lock(&store->lock);
     bool claim = has_unclaimed(store, worker);
     mutex_unlock(&store->lock);
@@ -292,7 +299,7 @@ int sqlite_claim(struct store *base, const struct store_worker *worker, size_t m
         wakeup_done(store, queue);
         if (claimed < 0)
             return -1;
-        if (op.len > 0)
+        if (op.len > 0 || worker->filter != NULL)
             break;
         queue = wait_for_wakeup(store, worker, deadline_us, &claim);
         if (!claim)

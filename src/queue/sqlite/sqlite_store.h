@@ -57,6 +57,8 @@
     X(PAYLOAD_DROP, "DELETE FROM payload WHERE seq = ?1")                                                              \
     X(HEAD, "SELECT seq, token, attempt, queued, created, client, tag FROM submission "                                \
             "WHERE state = 0 AND parked = 0 AND lane = ?1 AND priority = ?2 ORDER BY tag, seq LIMIT 1")                \
+    X(HEADS, "SELECT seq, token, attempt, queued, created, client, tag FROM submission "                               \
+             "WHERE state = 0 AND parked = 0 AND lane = ?1 AND priority = ?2 ORDER BY tag, seq LIMIT ?3")              \
     X(LAST_TAG, "SELECT max(tag) FROM submission "                                                                     \
                 "WHERE state = 0 AND parked = 0 AND client <> '' AND client = ?1 AND lane = ?2 AND priority = ?3")     \
     X(OLDEST_NAMED, "SELECT created FROM submission "                                                                  \

@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
 -- ARGV: worker, lease_ms, max, connection, number, again (0 or 1), the queue whose wakeup the connection took or '',
--- queues...  Returns token, attempt, waited_ms, payload for each claim.
+-- filter (the priorities "P" and clients "P:CLIENT" to leave out, separated by blanks, or ''), queues...  Returns token, attempt, waited_ms, payload for each claim.
 --
 -- A claim connection numbers its requests, and its last answer is stored.  If an answer was lost, the connection sends
 -- the same request with `again`, and gets the submissions it was given the first time.
@@ -30,7 +30,7 @@ if ARGV[6] == '1' then
 end
 
 local queues = {}
-for i = 8, #ARGV do queues[#queues + 1] = ARGV[i] end
+for i = 9, #ARGV do queues[#queues + 1] = ARGV[i] end
 if #queues == 0 then return claims end
 
 -- High, normal, low; but every 8th claim starts with low and every 4th with normal, so that nothing starves.  Claims are
@@ -46,7 +46,29 @@ local function priorities()
     return { 0, 1, 2 }
 end
 
+-- With a filter: the first member of the queue that it passes.  Only the first 64 are looked at (STORE_LOOK_MAX).
+local without, is_filtered = {}, false
+for flow in string.gmatch(ARGV[8], '%S+') do without[flow], is_filtered = true, true end
+local function first_passed(priority, queue)
+    for _, member in ipairs(redis.call('ZRANGE', queue_key(priority, queue), 0, 63)) do
+        local client = redis.call('HGET', sub_key(token_in(member)), 'client') or ''
+        if not without[priority .. ':' .. client] then return member end
+    end
+end
+
+local function oldest_passed()
+    for _, priority in ipairs(priorities()) do
+        local best, found
+        for _, queue in ipairs(queues) do
+            local member = not without[tostring(priority)] and first_passed(priority, queue)
+            if member and (not best or member < best) then best, found = member, queue end
+        end
+        if best then return priority, found, best end
+    end
+end
+
 local function oldest()
+    if is_filtered then return oldest_passed() end
     for _, priority in ipairs(priorities()) do
         local seqs = redis.call('ZMSCORE', heads_key(priority), unpack(queues))
         local best, queue
@@ -60,9 +82,13 @@ end
 
 local touched, answer, taken = {}, { ARGV[5] }, 0
 while taken < max do
-    local priority, queue = oldest()
+    local priority, queue, member = oldest()
     if not queue then break end
-    local member = redis.call('ZPOPMIN', queue_key(priority, queue))[1]
+    if member then
+        redis.call('ZREM', queue_key(priority, queue), member)
+    else
+        member = redis.call('ZPOPMIN', queue_key(priority, queue))[1]
+    end
     local token = member and token_in(member)
     local at = token and redis.call('HMGET', sub_key(token), 'state', 'queued', 'client')
     note_head(priority, queue, at and at[3] or '')
