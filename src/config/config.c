@@ -111,6 +111,7 @@ static const struct {
     { "client_running_max", 0, UINT32_MAX },
     { "lease_ms", 1000, 3600000 },
     { "attempts_max", 1, 100 },
+    { "returns_max", 1, 1000 },
     { "drain_seconds", 0, 86400 },
     { "wait_max_seconds", 1, 3600 },
     { "connections_max", 1, 1000000 },

@@ -55,8 +55,10 @@ enum config_source { CONFIG_DEFAULT, CONFIG_FILE, CONFIG_ENVIRONMENT, CONFIG_FLA
       "maximum submissions per API key that run or are next in a queue (0: unlimited)")                                \
     X(lease_ms, UINT, "EVALX_LEASE_MS", "lease_ms", "15000",                                                           \
       "milliseconds without a heartbeat after which a worker loses its submissions")                                   \
-    X(attempts_max, UINT, "EVALX_ATTEMPTS_MAX", "attempts_max", "3",                                                   \
-      "maximum attempts to run a submission before it fails")                                                          \
+    X(attempts_max, UINT, "EVALX_ATTEMPTS_MAX", "attempts_max", "2",                                                   \
+      "workers that may die while they hold a submission, before it fails; after the first it runs alone")             \
+    X(returns_max, UINT, "EVALX_RETURNS_MAX", "returns_max", "8",                                                      \
+      "attempts that may fail because of a worker's host, before the submission fails")                                \
     X(drain_s, UINT, "EVALX_DRAIN_SECONDS", "drain_seconds", "60",                                                     \
       "maximum seconds that a stop waits for requests and running submissions")                                        \
     X(wait_s_max, UINT, "EVALX_WAIT_MAX_SECONDS", "wait_max_seconds", "60", "largest ?wait= accepted")                 \

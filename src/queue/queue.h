@@ -8,7 +8,8 @@
  *   1. Durability.  What store_add has acknowledged survives a crash of any process (SQLite: also a power cut).
  *   2. One holder.  A submission is leased to one worker at a time.
  *   3. Redelivery.  When a lease expires, the submission is queued again with attempt + 1.  After attempts_max expired
- *      leases it ends as Failed with a reason and is kept as a dead letter.
+ *      leases it ends as Failed with a reason and is kept as a dead letter.  So it does after returns_max returns
+ *      (store_return), by workers whose host failed it.
  *   4. One result.  The first store_finish of the current attempt is kept.  A late finish of an older attempt changes
  *      nothing.  The worker that finished an attempt may repeat the call and gets the same answer.
  *   5. Depth.  store_depth counts in the store itself; its cost grows with the number of languages, not of submissions.
@@ -77,6 +78,7 @@ struct store_added {
 struct store_claim {
     char token[TOKEN_BYTES];
     uint32_t attempt;   /* 1 for the first lease of the submission */
+    uint32_t lost;      /* leases that expired: if not 0, it may have killed a worker, and has to run alone */
     uint64_t waited_ms; /* from the add, or from its return to the queue, to this claim */
     struct buf payload; /* owned by the claim until store_claim_done */
 };
@@ -169,6 +171,7 @@ struct store_ops {
     int (*finish)(struct store *, const char *worker, const char *token, uint32_t attempt, enum submission_state state,
                   struct text result, bool *ret_kept, struct error *);
     int (*release)(struct store *, const char *token, uint32_t attempt, struct error *);
+    int (*give_back)(struct store *, const char *token, uint32_t attempt, const char *reason, struct error *);
     int (*cancel)(struct store *, const char *token, bool *ret_cancelled, struct error *);
     int (*get)(struct store *, const char *const tokens[], size_t len, struct store_view ret_views[], struct error *);
     int (*depth)(struct store *, struct queue_depth *ret, struct error *);
@@ -228,7 +231,7 @@ static inline int store_add(struct store *store, const struct store_new news[], 
 /*
  * Leases up to `max` submissions, oldest first within a priority, and waits up to wait_ms for the first one.  *ret_len
  * is 0 after that time or after store_wake.  A lease begins now and lasts config->lease_ms.  The caller ends each
- * lease with store_finish or store_release, and each claim with store_claim_done.
+ * lease with store_finish, store_release or store_return, and each claim with store_claim_done.
  */
 static inline int store_claim(struct store *store, const struct store_worker *worker, size_t max, uint32_t wait_ms,
                               struct store_claim ret_claims[], size_t *ret_len, struct error *err)
@@ -258,6 +261,21 @@ static inline int store_finish(struct store *store, const char *worker, const ch
 static inline int store_release(struct store *store, const char *token, uint32_t attempt, struct error *err)
 {
     return store->ops->release(store, token, attempt, err);
+}
+
+/* The delay after the first return; it doubles with each further one. */
+#define STORE_RETURN_MS_MIN 1000u
+#define STORE_RETURN_MS_MAX 60000u
+
+/*
+ * Gives back a submission that the worker's host failed to run, for no fault of the submission that is known.  It is
+ * queued again after a delay, so that another worker or a host that has recovered gets it.  After returns_max returns
+ * it ends as Failed with `reason`, and as a dead letter.  Its lease ends now: the worker renews it no more.
+ */
+static inline int store_return(struct store *store, const char *token, uint32_t attempt, const char *reason,
+                               struct error *err)
+{
+    return store->ops->give_back(store, token, attempt, reason, err);
 }
 
 /*

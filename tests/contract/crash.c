@@ -124,6 +124,7 @@ static void what_a_dead_process_held_is_queued_again(void **state)
     (void)state;
     store_fixture.config.lease_ms =
         store_fixture.is_redis ? 300 : 3600000; /* SQLite: at once, because no other process can hold it */
+    store_fixture.config.attempts_max = 3;
     char token[TOKEN_BYTES], claimed[TOKEN_BYTES];
     struct store *store = fixture_open();
     add_one(store, "c", PRIORITY_NORMAL, token);

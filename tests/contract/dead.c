@@ -234,12 +234,96 @@ static void workers_are_listed_while_they_live(void **state)
     store_close(store);
 }
 
+static void a_returned_submission_waits_and_costs_no_lease(void **state)
+{
+    (void)state;
+    store_fixture.config.attempts_max = 1;
+    store_fixture.config.returns_max = 3;
+    struct store *store = fixture_open();
+    char token[TOKEN_BYTES], claimed[TOKEN_BYTES];
+    uint32_t attempt = 0;
+    add_one(store, "c", PRIORITY_NORMAL, token);
+    assert_true(claim_one(store, claimed, &attempt));
+    must(store_return(store, token, 7, "another attempt", &err)); /* not the current one: nothing */
+    uint64_t returned_ms = now_ms();
+    must(store_return(store, token, 1, "no descriptor was left", &err));
+    must(store_return(store, token, 1, "repeated", &err)); /* counts once */
+    must(store_reap_expired(store, &err));
+    assert_false(claim_one(store, claimed, &attempt)); /* not at once */
+    claim_after_reaping(store, claimed, &attempt);
+    assert_true(now_ms() - returned_ms >= STORE_RETURN_MS_MIN);
+    assert_string_equal(claimed, token);
+    assert_int_equal(attempt, 2);
+    assert_true(finish_one(store, token, 2, "[]"));
+    store_close(store);
+}
+
+static void many_returns_end_as_a_dead_letter(void **state)
+{
+    (void)state;
+    store_fixture.config.returns_max = 2;
+    struct store *store = fixture_open();
+    char token[TOKEN_BYTES], claimed[TOKEN_BYTES];
+    uint32_t attempt = 0;
+    struct store_dead dead;
+    bool found = false;
+    add_one(store, "c", PRIORITY_NORMAL, token);
+    assert_true(claim_one(store, claimed, &attempt));
+    must(store_return(store, token, 1, "first reason", &err));
+    claim_after_reaping(store, claimed, &attempt);
+    must(store_return(store, token, 2, "second reason", &err));
+    expect_state(store, token, SUBMISSION_FAILED, "second reason");
+    must(store_dead_get(store, token, &dead, &found, &err));
+    assert_true(found);
+    assert_string_equal(dead.reason, "second reason");
+    assert_memory_equal(dead.payload.at, "work", 4);
+    store_dead_done(&dead);
+    bool retried = false;
+    must(store_dead_retry(store, token, &retried, &err));
+    assert_true(retried);
+    claim_after_reaping(store, claimed, &attempt);
+    must(store_return(store, token, attempt, "third reason", &err)); /* all its returns are available again */
+    expect_state(store, token, SUBMISSION_PROCESSING, "");
+    bool cancelled = false;
+    must(store_cancel(store, token, &cancelled, &err)); /* also during the delay */
+    assert_true(cancelled);
+    struct queue_depth *depth = depth_of(store);
+    assert_int_equal(depth->waiting + depth->running + depth->dead, 0);
+    free(depth);
+    store_close(store);
+}
+
+static void a_claim_tells_how_many_leases_were_lost(void **state)
+{
+    (void)state;
+    set_short_leases();
+    store_fixture.config.attempts_max = 3;
+    struct store *store = fixture_open();
+    struct store_worker worker = worker_named("one");
+    struct store_claim claim;
+    size_t len = 0;
+    add_one(store, "c", PRIORITY_NORMAL, NULL);
+    for (uint32_t lost = 0; lost < 3; lost++) {
+        for (len = 0; len == 0;) {
+            must(store_reap_expired(store, &err));
+            must(store_claim(store, &worker, 1, 0, &claim, &len, &err));
+            nap_ms(10);
+        }
+        assert_int_equal(claim.lost, lost);
+        store_claim_done(&claim);
+    }
+    store_close(store);
+}
+
 const struct CMUnitTest tests_dead[] = {
     A_TEST(a_dead_letter_keeps_its_submission),
     A_TEST(the_list_is_read_in_pages),
     A_TEST(a_retried_dead_letter_has_all_attempts_again),
     A_TEST(only_dead_letters_are_retried),
     A_TEST(retried_when_its_results_are_gone_or_the_queue_is_full),
+    A_TEST(a_returned_submission_waits_and_costs_no_lease),
+    A_TEST(many_returns_end_as_a_dead_letter),
+    A_TEST(a_claim_tells_how_many_leases_were_lost),
     A_TEST(workers_are_listed_while_they_live),
 };
 const size_t tests_dead_len = sizeof tests_dead / sizeof *tests_dead;

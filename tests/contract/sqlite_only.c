@@ -124,6 +124,7 @@ static void an_older_file_is_upgraded(void **state)
             "ALTER TABLE submission DROP COLUMN client; ALTER TABLE submission DROP COLUMN tag;"
             "ALTER TABLE submission DROP COLUMN parked; ALTER TABLE submission DROP COLUMN running_max;"
             "ALTER TABLE submission DROP COLUMN retried; ALTER TABLE dead DROP COLUMN client;"
+            "ALTER TABLE submission DROP COLUMN returned;"
             "ALTER TABLE dead DROP COLUMN running_max; PRAGMA user_version=1");
     for (size_t i = 0; i < 2; i++) { /* opened twice: before and after the upgrade */
         store = fixture_open();

@@ -150,6 +150,15 @@ int redis_release(struct store *base, const char *token, uint32_t attempt, struc
     return redis_run(redis_of(base), REDIS_RELEASE, REDIS_REPLY_INTEGER, &reply, err, "tn", token, (uint64_t)attempt);
 }
 
+int redis_give_back(struct store *base, const char *token, uint32_t attempt, const char *reason, struct error *err)
+{
+    struct redis_store *store = redis_of(base);
+    auto_reply redisReply *reply = NULL;
+    return redis_run(store, REDIS_RETURN, REDIS_REPLY_INTEGER, &reply, err, "tnnnntnn", token, (uint64_t)attempt,
+                     store->returns_max, (uint64_t)STORE_RETURN_MS_MIN, (uint64_t)STORE_RETURN_MS_MAX, reason,
+                     ttl_ms(store), (uint64_t)REDIS_DEAD_MS_MAX);
+}
+
 int redis_cancel(struct store *base, const char *token, bool *ret_cancelled, struct error *err)
 {
     struct redis_store *store = redis_of(base);

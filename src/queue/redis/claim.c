@@ -24,7 +24,7 @@
 
 #define SLICE_MS 2000
 #define FILTER_BYTES (4 * PRIORITY_COUNT_ + STORE_FLOWS_MAX * (STORE_CLIENT_BYTES + 4))
-#define CLAIM_FIELDS 4 /* token, attempt, waited_ms, payload */
+#define CLAIM_FIELDS 5 /* token, attempt, waited_ms, payload, lost */
 
 static void claim_conn_free(struct redis_claim_conn *conn)
 {
@@ -129,6 +129,7 @@ static int read_claims(const redisReply *reply, size_t max, struct store_claim r
             (void)snprintf(claim->token, sizeof claim->token, "%s", words[0]->str);
             claim->attempt = (uint32_t)words[1]->integer;
             claim->waited_ms = words[2]->integer > 0 ? (uint64_t)words[2]->integer : 0;
+            claim->lost = (uint32_t)redis_number(words[4]);
             buf_init(&claim->payload, (size_t)words[3]->len + 1);
             if (words[3]->len > 0)
                 result = buf_append(&claim->payload, words[3]->str, (size_t)words[3]->len, err);

@@ -59,7 +59,7 @@ struct redis_claim_conn {
 struct redis_store {
     struct store store;                   /* must come first */
     char prefix[CONFIG_STRING_BYTES + 4]; /* "{evalx}:" */
-    uint64_t queue_max, lease_ms, attempts_max, result_ttl_ms, idempotency_ms;
+    uint64_t queue_max, lease_ms, attempts_max, returns_max, result_ttl_ms, idempotency_ms;
     struct redis_trust *trust; /* NULL: no TLS */
     struct redis_resolver *resolver;
     struct redis_pool pool;
@@ -146,6 +146,7 @@ int redis_heartbeat(struct store *base, const struct store_worker *worker, struc
 int redis_finish(struct store *base, const char *worker, const char *token, uint32_t attempt,
                  enum submission_state state, struct text result, bool *ret_kept, struct error *err);
 int redis_release(struct store *base, const char *token, uint32_t attempt, struct error *err);
+int redis_give_back(struct store *base, const char *token, uint32_t attempt, const char *reason, struct error *err);
 int redis_cancel(struct store *base, const char *token, bool *ret_cancelled, struct error *err);
 int redis_get(struct store *base, const char *const tokens[], size_t len, struct store_view ret_views[],
               struct error *err);

@@ -95,6 +95,7 @@ static const struct store_ops redis_ops = {
     .heartbeat = redis_heartbeat,
     .finish = redis_finish,
     .release = redis_release,
+    .give_back = redis_give_back,
     .cancel = redis_cancel,
     .get = redis_get,
     .depth = redis_depth,
@@ -133,6 +134,7 @@ int redis_store_new(const struct config *config, const char *url, struct redis_s
     store->queue_max = config->queue_max;
     store->lease_ms = config->lease_ms;
     store->attempts_max = config->attempts_max;
+    store->returns_max = config->returns_max;
     store->result_ttl_ms = config->result_ttl_s * 1000;
     store->idempotency_ms = config->idempotency_s * 1000;
     (void)snprintf(store->prefix, sizeof store->prefix, "{%s}:", config->redis_prefix);

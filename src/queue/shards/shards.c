@@ -281,6 +281,17 @@ static int shards_release(struct store *base, const char *token, uint32_t attemp
     return done_by_shard(shards_of(base), token, redis_release(&redis->store, token, attempt, err), err);
 }
 
+static int shards_give_back(struct store *base, const char *token, uint32_t attempt, const char *reason,
+                            struct error *err)
+{
+    struct redis_store *redis;
+    if (shard_of_token(shards_of(base), token, &redis, err) < 0)
+        return -1;
+    if (redis == NULL)
+        return 0;
+    return done_by_shard(shards_of(base), token, redis_give_back(&redis->store, token, attempt, reason, err), err);
+}
+
 static int shards_cancel(struct store *base, const char *token, bool *ret_cancelled, struct error *err)
 {
     struct redis_store *redis;
@@ -471,6 +482,7 @@ static const struct store_ops shards_ops = {
     .heartbeat = shards_heartbeat,
     .finish = shards_finish,
     .release = shards_release,
+    .give_back = shards_give_back,
     .cancel = shards_cancel,
     .get = shards_get,
     .depth = shards_depth,

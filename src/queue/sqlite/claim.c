@@ -26,7 +26,7 @@
 struct head {
     bool is_known;
     int64_t seq; /* 0: the queue is empty */
-    int64_t attempt, queued;
+    int64_t attempt, queued, lost;
     char token[TOKEN_BYTES];
     size_t queue, client;
 };
@@ -95,6 +95,7 @@ static int read_head(struct sqlite_store *store, const struct store_filter *filt
     ret->seq = sqlite3_column_int64(head, 0);
     ret->attempt = sqlite3_column_int64(head, 2);
     ret->queued = sqlite3_column_int64(head, 3);
+    ret->lost = sqlite3_column_int64(head, 7);
     ret->queue = queue;
     ret->client = sqlite_client(store, (const char *)sqlite3_column_text(head, 5));
     (void)snprintf(ret->token, sizeof ret->token, "%s", (const char *)sqlite3_column_text(head, 1));
@@ -143,7 +144,7 @@ static int take(struct sqlite_store *store, const struct claim_op *op, const str
 {
     uint64_t now = clock_wall_ms();
     int64_t lease = (int64_t)(clock_mono_us() / 1000 + store->lease_ms);
-    *claim = (struct store_claim){ .attempt = (uint32_t)head->attempt + 1 };
+    *claim = (struct store_claim){ .attempt = (uint32_t)head->attempt + 1, .lost = (uint32_t)head->lost };
     claim->waited_ms = now > (uint64_t)head->queued ? now - (uint64_t)head->queued : 0;
     (void)snprintf(claim->token, sizeof claim->token, "%s", head->token);
     if (read_payload(store, head->seq, &claim->payload, err) < 0 ||

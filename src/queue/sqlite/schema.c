@@ -62,7 +62,8 @@ static const char schema[] =
     "  started INTEGER NOT NULL DEFAULT 0,"
     "  finished INTEGER NOT NULL DEFAULT 0,"
     "  lease INTEGER NOT NULL DEFAULT 0," /* when it expires, in ms on the monotonic clock of this process */
-    "  worker TEXT NOT NULL DEFAULT ''," CLIENT_COLUMNS(
+    "  worker TEXT NOT NULL DEFAULT '',"  /* '' while it is running: returned, and its delay lasts until `lease` */
+    "  returned INTEGER NOT NULL DEFAULT 0," CLIENT_COLUMNS(
         ",") ");"
              "CREATE TABLE payload(seq INTEGER PRIMARY KEY, body BLOB NOT NULL);"
              "CREATE TABLE result(seq INTEGER PRIMARY KEY, body BLOB NOT NULL);"
@@ -73,7 +74,7 @@ static const char schema[] =
              "CREATE INDEX submission_lease ON submission(lease) WHERE state = 1;"
              "CREATE INDEX submission_old ON submission(finished) WHERE state >= 2;"
              "CREATE INDEX dead_died ON dead(died);" CLIENT_TABLES "PRAGMA application_id=1702259832;"
-             "PRAGMA user_version=2;"
+             "PRAGMA user_version=3;"
              "COMMIT;";
 
 /* Upgrades from schema 1, which had no named clients. */
@@ -85,8 +86,14 @@ static const char schema_2[] =
                                                "ALTER TABLE dead ADD COLUMN running_max INTEGER NOT NULL DEFAULT 0;"
                                                "DROP INDEX submission_waiting;" CLIENT_TABLES "PRAGMA user_version=2;"
                                                "COMMIT;";
+
+/* Upgrades from schema 2, which did not count returns. */
+static const char schema_3[] = "BEGIN IMMEDIATE;"
+                               "ALTER TABLE submission ADD COLUMN returned INTEGER NOT NULL DEFAULT 0;"
+                               "PRAGMA user_version=3;"
+                               "COMMIT;";
 static_assert(APPLICATION_ID == 1702259832, "the number in the schema is the one we compare with");
-static_assert(SQLITE_SCHEMA_VERSION == 2, "the number in the schema is the one we compare with");
+static_assert(SQLITE_SCHEMA_VERSION == 3, "the number in the schema is the one we compare with");
 
 const char *sqlite_query_sql(enum sqlite_query query)
 {
@@ -228,7 +235,8 @@ static int check_schema(struct sqlite_connection *connection, const char *file, 
         return error_set(err, ERROR_SETUP, 0,
                          "open store: %s was written by a newer evalx (schema %lld, this one knows up to %d)", file,
                          (long long)version, SQLITE_SCHEMA_VERSION);
-    if (version < SQLITE_SCHEMA_VERSION && sqlite3_exec(connection->db, schema_2, NULL, NULL, NULL) != SQLITE_OK) {
+    if ((version < 2 && sqlite3_exec(connection->db, schema_2, NULL, NULL, NULL) != SQLITE_OK) ||
+        (version < 3 && sqlite3_exec(connection->db, schema_3, NULL, NULL, NULL) != SQLITE_OK)) {
         sqlite_fail(connection->db, ERROR_SETUP, "bring the tables up to date", err);
         (void)sqlite3_exec(connection->db, "ROLLBACK", NULL, NULL, NULL);
         return -1;

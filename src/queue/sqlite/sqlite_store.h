@@ -36,7 +36,7 @@
 #include "queue/queue.h"
 #include "queue/stores.h"
 
-#define SQLITE_SCHEMA_VERSION 2
+#define SQLITE_SCHEMA_VERSION 3
 #define SQLITE_READERS_MAX 4
 #define SQLITE_DEAD_MAX 1000                         /* dead letters kept */
 #define SQLITE_DEAD_MS_MAX (7ull * 24 * 3600 * 1000) /* and for how long */
@@ -57,7 +57,7 @@
     X(PAYLOAD_DROP, "DELETE FROM payload WHERE seq = ?1")                                                              \
     X(HEAD, "SELECT seq, token, attempt, queued, created, client, tag FROM submission "                                \
             "WHERE state = 0 AND parked = 0 AND lane = ?1 AND priority = ?2 ORDER BY tag, seq LIMIT 1")                \
-    X(HEADS, "SELECT seq, token, attempt, queued, created, client, tag FROM submission "                               \
+    X(HEADS, "SELECT seq, token, attempt, queued, created, client, tag, lost FROM submission "                         \
              "WHERE state = 0 AND parked = 0 AND lane = ?1 AND priority = ?2 ORDER BY tag, seq LIMIT ?3")              \
     X(LAST_TAG, "SELECT max(tag) FROM submission "                                                                     \
                 "WHERE state = 0 AND parked = 0 AND client <> '' AND client = ?1 AND lane = ?2 AND priority = ?3")     \
@@ -71,9 +71,10 @@
     X(KEYS_DROP_OLD, "DELETE FROM keyed WHERE key IN (SELECT key FROM keyed WHERE until <= ?1 LIMIT 256)")             \
     X(TAKE, "UPDATE submission SET state = 1, attempt = attempt + 1, started = ?2, lease = ?3, worker = ?4 "           \
             "WHERE seq = ?1")                                                                                          \
-    X(BY_TOKEN, "SELECT seq, state, priority, lane, attempt, lost, cancelled, client, parked, worker "                 \
+    X(BY_TOKEN, "SELECT seq, state, priority, lane, attempt, lost, cancelled, client, parked, worker, returned "       \
                 "FROM submission WHERE token = ?1")                                                                    \
     X(RENEW, "UPDATE submission SET lease = ?2 WHERE seq = ?1")                                                        \
+    X(RETURN, "UPDATE submission SET lease = ?2, returned = ?3, worker = '' WHERE seq = ?1")                           \
     X(END, "UPDATE submission SET state = ?2, finished = ?3, cancelled = ?4, lost = ?5, worker = ?6, lease = 0, "      \
            "parked = 0 WHERE seq = ?1")                                                                                \
     X(RESULT_PUT, "INSERT INTO result(seq, body) VALUES(?1, ?2)")                                                      \
@@ -182,7 +183,7 @@ struct sqlite_worker {
 struct sqlite_store {
     struct store store; /* must come first */
     char file[CONFIG_STRING_BYTES + 16];
-    uint64_t queue_max, lease_ms, attempts_max, result_ttl_ms, idempotency_ms;
+    uint64_t queue_max, lease_ms, attempts_max, returns_max, result_ttl_ms, idempotency_ms;
     int lock_fd;
 
     struct sqlite_connection writer; /* used by the leader only */
@@ -316,6 +317,7 @@ int sqlite_heartbeat(struct store *store, const struct store_worker *worker, str
 int sqlite_finish(struct store *store, const char *worker, const char *token, uint32_t attempt,
                   enum submission_state state, struct text result, bool *ret_kept, struct error *err);
 int sqlite_release(struct store *store, const char *token, uint32_t attempt, struct error *err);
+int sqlite_give_back(struct store *store, const char *token, uint32_t attempt, const char *reason, struct error *err);
 int sqlite_cancel(struct store *store, const char *token, bool *ret_cancelled, struct error *err);
 int sqlite_reap_expired(struct store *store, struct error *err);
 /* Takes back the leases that expired before `mono_ms`.  *ret_more: there may be more of them. */

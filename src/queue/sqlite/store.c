@@ -98,6 +98,7 @@ static const struct store_ops sqlite_ops = {
     .heartbeat = sqlite_heartbeat,
     .finish = sqlite_finish,
     .release = sqlite_release,
+    .give_back = sqlite_give_back,
     .cancel = sqlite_cancel,
     .get = sqlite_get,
     .depth = sqlite_depth,
@@ -123,6 +124,7 @@ int sqlite_store_open(const struct config *config, const char *file, struct stor
     store->queue_max = config->queue_max;
     store->lease_ms = config->lease_ms;
     store->attempts_max = config->attempts_max;
+    store->returns_max = config->returns_max;
     store->result_ttl_ms = config->result_ttl_s * 1000;
     store->idempotency_ms = config->idempotency_s * 1000;
     (void)snprintf(store->file, sizeof store->file, "%s", file);

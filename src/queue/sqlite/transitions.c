@@ -19,7 +19,7 @@ struct row {
     enum submission_state state;
     enum submission_priority priority;
     size_t queue, client;
-    uint32_t attempt, lost;
+    uint32_t attempt, lost, returned;
     bool cancelled, parked;
     char worker[STORE_WORKER_BYTES]; /* the one that holds or finished it, or "" */
 };
@@ -41,6 +41,7 @@ static int find_row(struct sqlite_store *store, const char *token, struct row *r
     ret->client = sqlite_client(store, (const char *)sqlite3_column_text(found, 7));
     ret->parked = sqlite3_column_int(found, 8) != 0;
     (void)snprintf(ret->worker, sizeof ret->worker, "%s", (const char *)sqlite3_column_text(found, 9));
+    ret->returned = (uint32_t)sqlite3_column_int64(found, 10);
     (void)sqlite3_reset(found);
     return 1;
 }
@@ -282,15 +283,66 @@ int sqlite_release(struct store *base, const char *token, uint32_t attempt, stru
     return sqlite_commit(sqlite_of(base), &(struct sqlite_op){ .apply = apply_release, .what = &op }, err);
 }
 
-static int make_dead_letter(struct sqlite_store *store, const char *token, const struct row *row, struct error *err)
+static int make_dead_letter(struct sqlite_store *store, const char *token, const struct row *row, const char *reason,
+                            struct error *err)
 {
-    char reason[128];
-    int len = snprintf(reason, sizeof reason, "given up after %u attempts: every worker that claimed it lost its lease",
-                       row->lost);
     if (sqlite_run(&store->writer, QUERY_DEAD_PUT, err, "iit", row->seq, (int64_t)clock_wall_ms(), reason) < 0 ||
         sqlite_run(&store->writer, QUERY_DEAD_DROP_MANY, err, "i", (int64_t)SQLITE_DEAD_MAX) < 0)
         return -1;
-    return end_row(store, token, row, SUBMISSION_FAILED, (struct text){ reason, (size_t)len }, false, "", err);
+    return end_row(store, token, row, SUBMISSION_FAILED, text_of(reason), false, "", err);
+}
+
+/* ---- returned by a worker whose host failed ---- */
+
+struct return_op {
+    const char *token, *reason;
+    uint32_t attempt;
+};
+
+static int64_t return_delay_ms(uint32_t returned)
+{
+    uint64_t delay_ms = STORE_RETURN_MS_MIN;
+    while (returned-- > 1 && delay_ms < STORE_RETURN_MS_MAX)
+        delay_ms *= 2;
+    return (int64_t)(delay_ms < STORE_RETURN_MS_MAX ? delay_ms : STORE_RETURN_MS_MAX);
+}
+
+/* It stays PROCESSING, without a worker, until its delay is over: then reaping queues it again. */
+static int apply_return(struct sqlite_store *store, void *what, struct error *err)
+{
+    const struct return_op *op = what;
+    struct row row;
+    int found = find_row(store, op->token, &row, err);
+    if (found <= 0)
+        return found;
+    if (row.state != SUBMISSION_PROCESSING || row.attempt != op->attempt || row.worker[0] == '\0')
+        return 0;
+    if (++row.returned >= store->returns_max)
+        return make_dead_letter(store, op->token, &row, op->reason, err);
+    return sqlite_run(&store->writer, QUERY_RETURN, err, "iii", row.seq,
+                      (int64_t)(clock_mono_us() / 1000) + return_delay_ms(row.returned), (int64_t)row.returned);
+}
+
+int sqlite_give_back(struct store *base, const char *token, uint32_t attempt, const char *reason, struct error *err)
+{
+    struct return_op op = { token, reason, attempt };
+    return sqlite_commit(sqlite_of(base), &(struct sqlite_op){ .apply = apply_return, .what = &op, .is_durable = true },
+                         err);
+}
+
+/* ---- expiry ---- */
+
+/* After the loss of a lease, or the delay of a return. */
+static int take_back_row(struct sqlite_store *store, const char *token, struct row *row, struct error *err)
+{
+    char reason[128];
+    if (row->worker[0] == '\0')
+        return requeue_row(store, token, row, err);
+    if (++row->lost < store->attempts_max)
+        return requeue_row(store, token, row, err);
+    (void)snprintf(reason, sizeof reason, "given up after %u attempts: every worker that claimed it lost its lease",
+                   row->lost);
+    return make_dead_letter(store, token, row, reason, err);
 }
 
 int sqlite_expire_leases(struct sqlite_store *store, int64_t mono_ms, bool *ret_more, struct error *err)
@@ -311,10 +363,7 @@ int sqlite_expire_leases(struct sqlite_store *store, int64_t mono_ms, bool *ret_
         if (found < 0)
             return -1;
         assert(found == 1 && row.state == SUBMISSION_PROCESSING);
-        row.lost++;
-        int moved = row.lost >= store->attempts_max ? make_dead_letter(store, tokens[i], &row, err)
-                                                    : requeue_row(store, tokens[i], &row, err);
-        if (moved < 0)
+        if (take_back_row(store, tokens[i], &row, err) < 0)
             return -1;
     }
     *ret_more = len == 256;

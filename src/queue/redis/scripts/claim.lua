@@ -1,6 +1,7 @@
 #!lua flags=allow-oom
 -- ARGV: worker, lease_ms, max, connection, number, again (0 or 1), the queue whose wakeup the connection took or '',
--- filter (the priorities "P" and clients "P:CLIENT" to leave out, separated by blanks, or ''), queues...  Returns token, attempt, waited_ms, payload for each claim.
+-- filter (the priorities "P" and clients "P:CLIENT" to leave out, separated by blanks, or ''), queues...  Returns token,
+-- attempt, waited_ms, payload, lost for each claim.
 --
 -- A claim connection numbers its requests, and its last answer is stored.  If an answer was lost, the connection sends
 -- the same request with `again`, and gets the submissions it was given the first time.
@@ -9,20 +10,21 @@ local answer_key = p .. 'asked:' .. ARGV[4]
 local now = now_ms()
 local claims = {}
 
-local function add_claim(token, attempt, waited_ms)
+local function add_claim(token, attempt, waited_ms, lost)
     claims[#claims + 1] = token
     claims[#claims + 1] = attempt
     claims[#claims + 1] = waited_ms
     claims[#claims + 1] = redis.call('GET', job_key(token)) or ''
+    claims[#claims + 1] = tonumber(lost) or 0
 end
 
 if ARGV[6] == '1' then
     local answer = redis.call('GET', answer_key)
     if answer and string.match(answer, '^%d+') == ARGV[5] then
         for token, attempt in string.gmatch(answer, ' (%w+):(%d+)') do
-            local at = redis.call('HMGET', sub_key(token), 'state', 'attempt', 'started', 'queued')
-            if at[1] == PROCESSING and at[2] == attempt and #claims < 4 * max then
-                add_claim(token, tonumber(attempt), at[3] - at[4])
+            local at = redis.call('HMGET', sub_key(token), 'state', 'attempt', 'started', 'queued', 'lost')
+            if at[1] == PROCESSING and at[2] == attempt and #claims < 5 * max then
+                add_claim(token, tonumber(attempt), at[3] - at[4], at[5])
             end
         end
         return claims
@@ -90,7 +92,7 @@ while taken < max do
         member = redis.call('ZPOPMIN', queue_key(priority, queue))[1]
     end
     local token = member and token_in(member)
-    local at = token and redis.call('HMGET', sub_key(token), 'state', 'queued', 'client')
+    local at = token and redis.call('HMGET', sub_key(token), 'state', 'queued', 'client', 'lost')
     note_head(priority, queue, at and at[3] or '')
     if not token then break end
     touched[queue] = true
@@ -103,7 +105,7 @@ while taken < max do
         redis.call('ZADD', LEASES, now + lease_ms, token)
         count(queue, -1, 1)
         publish(token, PROCESSING, 0)
-        add_claim(token, attempt, now - at[2])
+        add_claim(token, attempt, now - at[2], at[4])
         answer[#answer + 1] = token .. ':' .. attempt
         turn = turn + 1
         taken = taken + 1

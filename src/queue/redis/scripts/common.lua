@@ -175,6 +175,18 @@ local function finish(token, state, result, cancelled, by, ttl_ms, client, now)
     if client then client_run_ended(client) end
 end
 
+-- Ends a running submission as a dead letter.
+local function bury(token, reason, ttl_ms, dead_ms)
+    local at = redis.call('HMGET', sub_key(token), 'priority', 'lane', 'attempt', 'created', 'client')
+    local now = now_ms()
+    redis.call('HSET', dead_key(token), 'lane', at[2], 'priority', at[1], 'attempt', at[3], 'created', at[4],
+        'died', now, 'reason', reason, 'payload', redis.call('GET', job_key(token)) or '', 'client', at[5] or '')
+    redis.call('PEXPIRE', dead_key(token), dead_ms)
+    redis.call('ZADD', DEAD, now, token)
+    count(at[2], 0, -1)
+    finish(token, FAILED, reason, 0, '', ttl_ms, at[5], now)
+end
+
 -- The last heartbeat of a worker, "SLOTS RUNNING BUSY": returns slots, busy slots, running submissions.  Workers of an
 -- older version send no busy slots.
 local function parse_heartbeat(stored)

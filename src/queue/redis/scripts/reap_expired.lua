@@ -3,22 +3,17 @@
 local now = now_ms()
 local lost = redis.call('ZRANGEBYSCORE', LEASES, '-inf', now, 'LIMIT', 0, 100)
 for _, token in ipairs(lost) do
-    local at = redis.call('HMGET', sub_key(token), 'state', 'priority', 'lane', 'seq', 'lost', 'attempt', 'created',
-        'client', 'tag')
+    local at = redis.call('HMGET', sub_key(token), 'state', 'priority', 'lane', 'seq', 'lost', 'worker', 'client', 'tag')
     if at[1] ~= PROCESSING then
         redis.call('ZREM', LEASES, token)
+    elseif at[6] == '' then -- it was returned, and its delay is over
+        requeue(token, at[2], at[3], at[4], at[5], at[7], at[8])
     elseif at[5] + 1 < tonumber(ARGV[1]) then
-        requeue(token, at[2], at[3], at[4], at[5] + 1, at[8], at[9])
+        requeue(token, at[2], at[3], at[4], at[5] + 1, at[7], at[8])
     else
-        local reason = 'given up after ' .. (at[5] + 1) .. ' attempts: every worker that claimed it lost its lease'
-        redis.call('HSET', p .. 'dead:' .. token, 'lane', at[3], 'priority', at[2], 'attempt', at[6],
-            'created', at[7], 'died', now, 'reason', reason, 'payload', redis.call('GET', job_key(token)) or '',
-            'client', at[8] or '')
-        redis.call('PEXPIRE', p .. 'dead:' .. token, ARGV[5])
-        redis.call('ZADD', DEAD, now, token)
-        count(at[3], 0, -1)
         redis.call('HSET', sub_key(token), 'lost', at[5] + 1)
-        finish(token, FAILED, reason, 0, '', ARGV[2], at[8])
+        bury(token, 'given up after ' .. (at[5] + 1) .. ' attempts: every worker that claimed it lost its lease',
+            ARGV[2], ARGV[5])
     end
 end
 
