@@ -29,6 +29,7 @@
 #define PATH_BYTES 4096
 #define REPLY_MS 20000
 #define STOP_MS 5000
+#define LAUNCHERS_MAX 32 /* launchers that may have died since the last request, or die during one */
 #ifndef MFD_EXEC
 #define MFD_EXEC 0x10u
 #endif
@@ -171,6 +172,7 @@ int sandbox_start(const struct sandbox_settings *settings, struct sandbox **ret,
     }
     mutex_init(&sandbox->lock);
     sandbox->control = pair[0];
+    sandbox->images_known = true;
     sandbox->denied_syscalls_kill = settings->denied_syscalls_kill;
     sandbox->prestart = settings->prestart && isolate[0] == '\0';
     sandbox->launcher = fork();
@@ -232,19 +234,34 @@ static struct control_request image_request(const char *name)
     return request;
 }
 
-/* As request_once.  After a HELLO it repeats the images and the request; a launcher that keeps dying is broken. */
+/* Names all images to the launcher, unless it knows them.  As request_once. */
+static int name_images(struct sandbox *sandbox, struct error *err)
+{
+    int result = 0;
+    for (size_t i = 0; i < sandbox->images_len && result == 0 && !sandbox->images_known; i++)
+        result = request_once(sandbox, image_request(sandbox->images[i]), NULL, err);
+    sandbox->images_known = result == 0;
+    return result;
+}
+
+/*
+ * As request_once, but never 1.  Each HELLO is of another launcher, which knows no image: several may wait here if
+ * launchers died while nothing was asked of them.  So the images are named again until a whole round meets no HELLO,
+ * and a launcher that did not accept all of them gets no other request.
+ */
 static int send_request(struct sandbox *sandbox, const struct control_request *request, int *ret_fd, struct error *err)
 {
     lock_guard(&sandbox->lock);
-    int result = request_once(sandbox, *request, ret_fd, err);
-    for (int rounds = 0; rounds < 3 && result == 1; rounds++) {
+    for (int round = 0; round < LAUNCHERS_MAX; round++) {
+        int result = name_images(sandbox, err);
+        if (result == 0)
+            result = request_once(sandbox, *request, ret_fd, err);
+        if (result <= 0)
+            return result;
+        sandbox->images_known = false;
         atomic_fetch_add(&sandbox->restarts, 1);
-        for (size_t i = 0; i < sandbox->images_len; i++)
-            if (request_once(sandbox, image_request(sandbox->images[i]), NULL, err) != 0)
-                break; /* the request itself then fails, too, with a better message */
-        result = request_once(sandbox, *request, ret_fd, err);
     }
-    return result == 1 ? error_set(err, ERROR_SANDBOX, 0, "the launcher keeps dying") : result;
+    return error_set(err, ERROR_SANDBOX, 0, "the launcher keeps dying");
 }
 
 unsigned sandbox_restarts(const struct sandbox *sandbox)
