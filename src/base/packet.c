@@ -9,7 +9,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#define FDS_MAX 8
+#define FDS_MAX 12
 
 union control_space {
     char bytes[CMSG_SPACE(sizeof(int) * FDS_MAX)];

@@ -69,7 +69,10 @@ static void check_host(struct report *report, const struct config *config)
 {
     struct host_finding findings[HOST_FINDINGS_MAX];
     uint64_t slots = config->slots != 0 ? config->slots : (uint64_t)sysconf(_SC_NPROCESSORS_ONLN);
-    struct host_environment host = { .root = "", .data = config->data, .processes = slots * config->processes_max };
+    struct host_environment host = { .root = "",
+                                     .data = config->data,
+                                     .has_landlock = host_has_landlock(),
+                                     .processes = slots * config->processes_max };
 
     host_environment_disk(&host);
     size_t len = host_check(&host, findings);

@@ -8,14 +8,17 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <linux/capability.h>
+#include <linux/landlock.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/statvfs.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "sandbox/host_check_internal.h"
+#include "sandbox/protocol.h"
 
 #define PATH_BYTES 600
 
@@ -162,6 +165,21 @@ static void check_seccomp(struct host_list *list)
                  "no user_notif: denied_syscalls=kill cannot work");
     else
         host_add(list, HOST_OK, "seccomp", NULL, "filters and listeners");
+}
+
+bool host_has_landlock(void)
+{
+    return syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION) >= LANDLOCK_ABI_NEEDED;
+}
+
+static void check_landlock(struct host_list *list)
+{
+    if (list->host->has_landlock)
+        host_add(list, HOST_OK, "landlock", NULL, "programs can open only a few files of /proc");
+    else
+        host_add(list, HOST_WARN, "landlock",
+                 "boot Linux 5.19 or newer with landlock in its lsm= list (Debian 12 and Ubuntu 24.04 have it)",
+                 "not available: /proc tells programs which files of their image others are using");
 }
 
 static void check_namespaces(struct host_list *list)
@@ -391,9 +409,9 @@ void host_environment_disk(struct host_environment *host)
 size_t host_check(const struct host_environment *host, struct host_finding ret[HOST_FINDINGS_MAX])
 {
     static void (*const checks[])(struct host_list *) = {
-        check_kernel,  check_capabilities, check_root,    check_namespaces,   check_apparmor,
-        check_seccomp, check_memfd,        check_overlay, host_check_cgroups, check_core_pattern,
-        check_sysctls, check_pids,         check_smt,     check_disk,
+        check_kernel,       check_capabilities, check_root,  check_namespaces, check_apparmor,
+        check_seccomp,      check_landlock,     check_memfd, check_overlay,    host_check_cgroups,
+        check_core_pattern, check_sysctls,      check_pids,  check_smt,        check_disk,
     };
     struct host_list list = { .host = host, .findings = ret };
     for (size_t i = 0; i < sizeof checks / sizeof *checks; i++)

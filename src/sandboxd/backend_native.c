@@ -27,6 +27,7 @@
 #include "sandboxd/exec_cache.h"
 #include "sandboxd/exec_stub.h"
 #include "sandboxd/init_process.h"
+#include "sandboxd/landlock.h"
 #include "sandboxd/prestart.h"
 #include "sandboxd/standby.h"
 
@@ -41,6 +42,7 @@ static struct {
     int sockstat;              /* /proc/net/sockstat of that namespace */
     unsigned sockets_at_start; /* that it had before the first run */
     int exec_stub;             /* descriptor of the executable */
+    bool has_landlock;         /* of landlock_is_available */
     bool slot_filter_loaded;   /* see load_slot_filter */
     uint64_t uids_used;
     struct limits applied; /* limits that slot->group has; 0: none yet */
@@ -87,6 +89,7 @@ static int setup(struct slot *slot, struct error *err)
     native.sockets_at_start = count_sockets();
     if (native.sockets_at_start == UINT_MAX)
         return error_set(err, ERROR_SANDBOX, 0, "/proc/net/sockstat lacks the number of sockets in use");
+    native.has_landlock = landlock_is_available();
     exec_cache_init(&native.exec_cache);
     native.exec_stub = exec_stub_open();
     return native.exec_stub < 0 ? error_set(err, ERROR_SANDBOX, errno, "make the exec stub's file") : 0;
@@ -129,6 +132,7 @@ static int make_standby(struct slot *slot, const struct standby_spec *spec, int 
         .run = &slot->group,
         .filters = slot->settings->filters,
         .slot_filter_loaded = native.slot_filter_loaded,
+        .has_landlock = native.has_landlock,
         .network_ns = native.network_ns,
         .exec_stub = native.exec_stub,
         .probe = probe,

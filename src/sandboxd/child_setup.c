@@ -23,6 +23,7 @@
 #include "base/cleanup.h"
 #include "base/packet.h"
 #include "sandboxd/exec_stub.h"
+#include "sandboxd/landlock.h"
 #include "sandboxd/seccomp_filter.h"
 
 static int set_capabilities(uint64_t permitted, uint64_t effective)
@@ -157,6 +158,12 @@ static int set_no_new_privs(const struct box_plan *plan)
     return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ? errno : 0;
 }
 
+/* Init never reads the descriptors, and holds the socket's other end for the life of the box. */
+static int restrict_files(const struct box_plan *plan)
+{
+    return plan->has_landlock ? landlock_restrict(plan->stub_socket[1]) : 0;
+}
+
 static int enter_box(const struct box_plan *plan)
 {
     (void)plan;
@@ -223,6 +230,7 @@ static const struct {
     { "reset the signals", reset_signals },
     { "drop the capabilities", drop_capabilities },
     { "set no_new_privs", set_no_new_privs },
+    { "restrict the files of /proc", restrict_files },
     { "enter the box", enter_box },
     { "arrange the descriptors", arrange_descriptors },
     { "load the filter", load_filter },

@@ -18,6 +18,7 @@
  */
 #pragma once
 #include <linux/filter.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -40,6 +41,7 @@ struct box_plan {
     const struct cgroup_run *run;
     const struct sock_fprog *filter;        /* of init, and of the program unless notify_socket is set */
     const struct sock_fprog *notify_filter; /* of the program if notify_socket is set */
+    bool has_landlock;                      /* restrict the program's files by landlock.h */
     int notify_socket;                      /* receives the listener for denied syscalls; -1: they return EPERM */
     int exec_stub;                          /* descriptor of its executable */
     int probe;                              /* executable that replaces the program in a self-test, or -1 */

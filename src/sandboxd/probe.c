@@ -25,6 +25,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/utsname.h>
 #include <sys/wait.h>
@@ -62,10 +63,16 @@ static bool user(char seen[SEEN_BYTES])
     return groups == 0 || (groups == 1 && group == UID_INSIDE) ? true : saw(seen, "%d groups", groups);
 }
 
-/* One id, mapped to a different one outside, which is not root. */
+/*
+ * One id, mapped to a different one outside, which is not root.  If Landlock hides the map: root's files do not belong
+ * to the own id.
+ */
 static bool user_namespace(char seen[SEEN_BYTES])
 {
+    struct stat root;
     FILE *map = fopen("/proc/self/uid_map", "re");
+    if (map == NULL && errno == EACCES && stat("/", &root) == 0)
+        return root.st_uid != UID_INSIDE && root.st_uid != 0 ? true : saw(seen, "/ belongs to %u", root.st_uid);
     if (map == NULL)
         return saw(seen, "uid_map: %s", strerror(errno));
     unsigned long inside = 0, outside = 0, count = 0;
@@ -199,6 +206,30 @@ static bool processes_seen(char seen[SEEN_BYTES])
     return passes && access("/proc/sys", F_OK) == 0 ? saw(seen, "/proc/sys") : passes;
 }
 
+/* Files that tell about other boxes, or change what the kernel keeps of a process. */
+static bool files_of_proc(char seen[SEEN_BYTES])
+{
+    static const char *const folders[] = { "self", "thread-self", "2/task/2" };
+    static const struct {
+        const char *name;
+        int flags;
+    } files[] = { { "pagemap", O_RDONLY },   { "smaps", O_RDONLY },      { "smaps_rollup", O_RDONLY },
+                  { "numa_maps", O_RDONLY }, { "clear_refs", O_WRONLY }, { "net/sockstat", O_RDONLY },
+                  { "sched", O_RDONLY },     { "uid_map", O_RDONLY },    { "oom_score_adj", O_WRONLY } };
+    if (getenv(PROBE_WITHOUT_LANDLOCK) != NULL)
+        return true;
+    for (size_t i = 0; i < sizeof folders / sizeof *folders; i++) {
+        for (size_t k = 0; k < sizeof files / sizeof *files; k++) {
+            char path[64];
+            (void)snprintf(path, sizeof path, "/proc/%s/%s", folders[i], files[k].name);
+            auto_close int fd = open(path, files[k].flags | O_CLOEXEC);
+            if (fd >= 0)
+                return saw(seen, "%s can be opened", path);
+        }
+    }
+    return true;
+}
+
 static bool has_option(const char *options, const char *wanted)
 {
     size_t len = strlen(wanted);
@@ -317,6 +348,7 @@ static const struct {
     { "descriptors", descriptors },
     { "network", network },
     { "processes seen", processes_seen },
+    { "files of /proc", files_of_proc },
     { "mounts", mounts },
     { "read-only image", read_only },
     { "devices", devices },

@@ -52,6 +52,7 @@ int standby_make(const struct standby_spec *spec, const struct standby_context *
         .run = context->run,
         .filter = context->slot_filter_loaded ? &filters->box[spec->class] : &filters->full[spec->class],
         .notify_filter = &filters->notify[spec->class],
+        .has_landlock = context->has_landlock,
         .notify_socket = notify_child,
         .exec_stub = context->exec_stub,
         .probe = context->probe,

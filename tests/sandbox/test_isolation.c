@@ -29,7 +29,7 @@ static void the_image_is_read_only_and_shows_nothing_of_the_host(void **state)
     expect_output("ls -d /root /home /var /sys /run /mnt /work 2>/dev/null | wc -l", "0\n");
     expect_output("cat /etc/shadow /etc/hostname /proc/1/environ 2>/dev/null | wc -c", "0\n");
     expect_output("hostname 2>/dev/null || cat /proc/sys/kernel/hostname 2>/dev/null || uname -n", "box\n");
-    expect_output("grep -c . /proc/self/mountinfo | awk '{print ($1 < 24)}'", "1\n");
+    expect_output("grep -c . /proc/$$/mountinfo | awk '{print ($1 < 24)}'", "1\n");
     expect_output("find / -xdev -perm /6000 2>/dev/null | head -1 | xargs -r -I{} {} --version >/dev/null 2>&1; "
                   "id -u | grep -c -x 0",
                   "0\n");
@@ -56,7 +56,7 @@ static void isolate_gives_no_privileges(void **state)
     (void)state;
     needs_isolate();
     expect_output("id -u | grep -v -x -e 0 -e 1000 | wc -l; grep -E '^(CapPrm|CapEff|CapAmb|NoNewPrivs|Seccomp):' "
-                  "/proc/self/status | tr -s '\\t ' ' '",
+                  "/proc/$$/status | tr -s '\\t ' ' '",
                   "1\nCapPrm: 0000000000000000\nCapEff: 0000000000000000\nCapAmb: 0000000000000000\n"
                   "NoNewPrivs: 1\nSeccomp: 2\n");
     expect_output("for c in 'unshare -m true' 'mount -t tmpfs x /tmp' 'chroot / true' 'hostname x' "
@@ -69,14 +69,14 @@ static void a_program_has_no_privileges(void **state)
 {
     (void)state;
     needs_native("isolate has no user namespace, and keeps a bounding set that no_new_privs makes ineffective");
-    expect_output("id -u; id -G; grep -E '^(CapPrm|CapEff|CapBnd|CapAmb|NoNewPrivs|Seccomp):' /proc/self/status | "
+    expect_output("id -u; id -G; grep -E '^(CapPrm|CapEff|CapBnd|CapAmb|NoNewPrivs|Seccomp):' /proc/$$/status | "
                   "tr -s '\\t ' ' '",
                   "1000\n1000\nCapPrm: 0000000000000000\nCapEff: 0000000000000000\nCapBnd: 0000000000000000\n"
                   "CapAmb: 0000000000000000\nNoNewPrivs: 1\nSeccomp: 2\n");
     expect_output("for c in 'unshare -U true' 'unshare -m true' 'mount -t tmpfs x /tmp' 'chroot / true' 'hostname x' "
                   "'ip link add d0 type dummy'; do $c >/dev/null 2>&1 && echo \"$c worked\"; done; echo end",
                   "end\n");
-    expect_output("awk '/core file/ {print $5, $6}' /proc/self/limits; ulimit -c 0 2>/dev/null || echo kept",
+    expect_output("awk '/core file/ {print $5, $6}' /proc/$$/limits; ulimit -c 0 2>/dev/null || echo kept",
                   "1 1\nkept\n");
 }
 

@@ -46,6 +46,7 @@ static void every_isolation_check_fails_outside_a_box(void **state)
                                           "descriptors:",
                                           "network:",
                                           "processes seen:",
+                                          "files of /proc:",
                                           "mounts:",
                                           "read-only image:",
                                           "devices:",

@@ -106,6 +106,7 @@ static struct host_environment place_well(void)
 {
     return (struct host_environment){ .root = root,
                                       .data = "/var/lib/evalx",
+                                      .has_landlock = true,
                                       .disk_known = true,
                                       .disk_bytes_free = 50ull << 30,
                                       .disk_inodes_free = 1000000,
@@ -267,6 +268,14 @@ static void each_problem_has_a_remedy(void **state)
     }
 }
 
+static void landlock_is_recommended(void **state)
+{
+    (void)state;
+    struct host_environment host = place_well();
+    host.has_landlock = false;
+    expect(&host, "landlock", HOST_WARN, "not available", "Linux 5.19");
+}
+
 static void rules_for_user_namespaces_matter_without_privilege(void **state)
 {
     (void)state;
@@ -364,6 +373,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(a_good_host_needs_no_remedy),
         CASE(each_problem_has_a_remedy),
+        CASE(landlock_is_recommended),
         CASE(rules_for_user_namespaces_matter_without_privilege),
         CASE(memory_peak_is_known_by_its_file_or_the_kernel_version),
         CASE(cgroup_v1_works_but_is_not_the_best),
