@@ -3,6 +3,8 @@
  */
 #include "http/error_response.h"
 
+#include <errno.h>
+
 #include "base/json_write.h"
 
 unsigned error_response_status(enum error_kind kind)
@@ -69,6 +71,8 @@ const char *error_response_message(const struct error *err)
     case ERROR_BUSY:
         return err->text;
     case ERROR_STORE:
+        if (err->os == ENOSPC)
+            return "the disk of the server is full; nothing is accepted until there is space again";
         return "the store is unavailable; try again in a moment";
     case ERROR_NONE:
     case ERROR_SANDBOX:

@@ -9,7 +9,9 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/sync.h"
 #include "cutter.h"
+#include "queue/redis/redis_store.h"
 
 static void redis_do(const char *command)
 {
@@ -469,8 +471,13 @@ static void workers_removed_by_an_older_version_are_not_counted(void **state)
 static void a_server_that_cannot_keep_the_promises_is_refused(void **state)
 {
     (void)state;
-    redis_do("CONFIG SET maxmemory-policy allkeys-lru");
-    open_fails("maxmemory-policy");
+    static const char *const policies[] = { "allkeys-lru", "volatile-lru", "volatile-ttl", "volatile-random" };
+    for (size_t i = 0; i < sizeof policies / sizeof *policies; i++) {
+        char command[64];
+        (void)snprintf(command, sizeof command, "CONFIG SET maxmemory-policy %s", policies[i]);
+        redis_do(command);
+        open_fails("set it to noeviction");
+    }
     redis_do("CONFIG SET maxmemory-policy noeviction");
     static const struct {
         const char *url, *expected;
@@ -494,7 +501,30 @@ static void a_server_that_cannot_keep_the_promises_is_refused(void **state)
     }
 }
 
+static void a_server_that_becomes_unsafe_gets_no_submissions(void **state)
+{
+    (void)state;
+    struct store *store = fixture_open();
+    struct redis_store *redis = redis_of(store);
+    struct store_new entry = { .priority = PRIORITY_NORMAL, .queue = "c", .payload = TEXT("work") };
+    for (int unsafe = 1; unsafe >= 0; unsafe--) {
+        struct error why = { 0 };
+        redis_do(unsafe ? "CONFIG SET maxmemory-policy volatile-lru" : "CONFIG SET maxmemory-policy noeviction");
+        mutex_lock(&redis->unsafe_lock);
+        redis->checked_ms = 0; /* the next check is due */
+        mutex_unlock(&redis->unsafe_lock);
+        must(store_reap_expired(store, &err));
+        store_new_token(store, "", entry.token);
+        int added = store_add(store, &entry, 1, &why);
+        if (unsafe && (added != -1 || why.kind != ERROR_STORE || strstr(why.text, "volatile-lru") == NULL))
+            fail_msg("added %d: %s", added, why.text);
+        assert_int_equal(added, unsafe ? -1 : 0);
+    }
+    store_close(store);
+}
+
 const struct CMUnitTest tests_redis[] = {
+    A_TEST(a_server_that_becomes_unsafe_gets_no_submissions),
     A_TEST(a_lost_answer_changes_nothing),
     A_TEST(a_server_that_forgot_the_scripts_gets_them_again),
     A_TEST(a_server_that_hangs_is_an_error_soon),

@@ -49,6 +49,7 @@ int main(int argc, char **argv)
     } else {
         choose(tests_sqlite, tests_sqlite_len, only);
         choose(tests_sqlite_flush, tests_sqlite_flush_len, only);
+        choose(tests_sqlite_health, tests_sqlite_health_len, only);
     }
     /* Not cmocka_run_group_tests: that macro takes the length from the array. */
     int failed = _cmocka_run_group_tests(argv[1], chosen, chosen_len, NULL, NULL);

@@ -66,6 +66,8 @@ int redis_add(struct store *base, const struct store_new news[], size_t len, str
     auto_reply redisReply *reply = NULL;
     if (len == 0)
         return 0;
+    if (redis_check_passed(store, err) < 0)
+        return -1;
     if (redis_args_init(&args, store, REDIS_ADD, 2 + ADD_ENTRY_ARGS * len, err) < 0)
         return -1;
     redis_args_add_number(&args, store->queue_max);
@@ -307,6 +309,7 @@ int redis_reap_expired(struct store *base, struct error *err)
 {
     struct redis_store *store = redis_of(base);
     bool more = true;
+    redis_check_again(store);
     while (more) { /* in parts, so that other calls get through in between */
         auto_reply redisReply *reply = NULL;
         if (redis_run(store, REDIS_REAP_EXPIRED, REDIS_REPLY_INTEGER, &reply, err, "nnnnn", store->attempts_max,

@@ -60,7 +60,10 @@ struct redis_store {
     struct store store;                   /* must come first */
     char prefix[CONFIG_STRING_BYTES + 4]; /* "{evalx}:" */
     uint64_t queue_max, lease_ms, attempts_max, returns_max, result_ttl_ms, idempotency_ms;
-    struct redis_trust *trust; /* NULL: no TLS */
+    pthread_mutex_t unsafe_lock; /* the two fields below */
+    struct error unsafe;         /* why the server cannot keep the promises; kind ERROR_NONE: none is known */
+    uint64_t checked_ms;         /* when that was looked at */
+    struct redis_trust *trust;   /* NULL: no TLS */
     struct redis_resolver *resolver;
     struct redis_pool pool;
 
@@ -160,6 +163,10 @@ int redis_cache_put(struct store *base, const char *key, struct text bytes, uint
 
 /* Does not connect. */
 int redis_store_new(const struct config *config, const char *url, struct redis_store **ret, struct error *err);
+/* While it runs: repeats redis_check_server now and then.  From a failure on until it passes again, adds fail. */
+void redis_check_again(struct redis_store *store);
+/* -1 with ERROR_STORE while the last check says that the server cannot keep the promises. */
+int redis_check_passed(struct redis_store *store, struct error *err);
 /* Fails with ERROR_SETUP if the server cannot keep the promises.  If the ACL forbids INFO, it is accepted unchecked. */
 int redis_check_server(struct redis_store *store, struct error *err);
 

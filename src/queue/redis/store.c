@@ -4,9 +4,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "base/sync.h"
 #include "queue/redis/redis_store.h"
 #include "queue/shards/token_shard.h"
+
+#define CHECK_MS 10000u
 
 /* The value of "name:value" in the answer to INFO; empty if it is missing. */
 static struct text info_value(struct text info, const char *name)
@@ -37,9 +40,9 @@ static int check_info(struct text info, struct error *err)
     if (text_parse_u64(first, &major) == 0 && major < 7)
         return error_set(err, ERROR_SETUP, 0, "open store: Redis %.*s is too old; 7.0 or newer is needed",
                          TEXT_ARG(version));
-    if (policy.len > 7 && memcmp(policy.at, "allkeys", 7) == 0)
+    if (policy.len > 0 && !text_equal(policy, TEXT("noeviction")))
         return error_set(err, ERROR_SETUP, 0,
-                         "open store: Redis may evict accepted submissions (maxmemory-policy %.*s); "
+                         "open store: Redis may evict submissions, results or keys (maxmemory-policy %.*s); "
                          "set it to noeviction",
                          TEXT_ARG(policy));
     return 0;
@@ -65,6 +68,35 @@ int redis_check_server(struct redis_store *store, struct error *err)
     return check_info((struct text){ reply->str, (size_t)reply->len }, err);
 }
 
+void redis_check_again(struct redis_store *store)
+{
+    struct error err = { 0 };
+    uint64_t now = redis_now_ms();
+    mutex_lock(&store->unsafe_lock);
+    bool is_due = now - store->checked_ms >= CHECK_MS;
+    if (is_due)
+        store->checked_ms = now;
+    mutex_unlock(&store->unsafe_lock);
+    if (!is_due || (redis_check_server(store, &err) < 0 && err.kind != ERROR_SETUP))
+        return; /* one that does not answer is reported by the calls */
+    lock_guard(&store->unsafe_lock);
+    if (err.kind == ERROR_SETUP && store->unsafe.kind == ERROR_NONE)
+        log_error("%s; nothing is accepted until then", err.text);
+    if (err.kind == ERROR_NONE && store->unsafe.kind != ERROR_NONE)
+        log_info("the settings of Redis are safe again");
+    store->unsafe = err;
+}
+
+int redis_check_passed(struct redis_store *store, struct error *err)
+{
+    lock_guard(&store->unsafe_lock);
+    if (store->unsafe.kind == ERROR_NONE)
+        return 0;
+    *err = store->unsafe;
+    err->kind = ERROR_STORE;
+    return -1;
+}
+
 static void redis_close(struct store *base)
 {
     struct redis_store *store = redis_of(base);
@@ -74,6 +106,7 @@ static void redis_close(struct store *base)
     redis_trust_close(store->trust);
     redis_resolver_close(store->resolver);
     (void)pthread_mutex_destroy(&store->claim_conns_lock);
+    (void)pthread_mutex_destroy(&store->unsafe_lock);
     free(store);
 }
 
@@ -139,6 +172,8 @@ int redis_store_new(const struct config *config, const char *url, struct redis_s
     store->idempotency_ms = config->idempotency_s * 1000;
     (void)snprintf(store->prefix, sizeof store->prefix, "{%s}:", config->redis_prefix);
     mutex_init(&store->claim_conns_lock);
+    mutex_init(&store->unsafe_lock);
+    store->checked_ms = redis_now_ms();
     redis_pool_init(&store->pool, &address);
     *ret = store;
     return 0;

@@ -130,7 +130,7 @@ static int read_payload(struct sqlite_store *store, int64_t seq, struct buf *ret
     if (got < 0)
         return -1;
     if (got == 0)
-        return error_set(err, ERROR_STORE, 0, "%s is damaged: a submission without its payload", store->file);
+        return sqlite_damaged(store->file, "a submission without its payload", err);
     size_t len = (size_t)sqlite3_column_bytes(payload, 0);
     const void *body = sqlite3_column_blob(payload, 0);
     buf_init(ret, len + 1);

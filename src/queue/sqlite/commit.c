@@ -26,6 +26,7 @@ static void fail_group(struct sqlite_store *store, struct sqlite_op *group[], si
     if (sqlite3_get_autocommit(store->writer.db) == 0)
         (void)sqlite_run(&store->writer, QUERY_ROLLBACK, &ignored, "");
     sqlite_rollback_to(store, start);
+    sqlite_note_failure(store, why);
     for (size_t i = 0; i < len; i++) {
         group[i]->result = -1;
         group[i]->err = *why;
@@ -50,6 +51,7 @@ static int run_op(struct sqlite_store *store, struct sqlite_op *op, bool alone, 
         return op->result;
     }
     if (op->result < 0) {
+        sqlite_note_failure(store, &op->err);
         sqlite_rollback_to(store, mark);
         if (sqlite_run(writer, QUERY_ROLLBACK_TO, err, "") < 0)
             return -1;
@@ -66,7 +68,9 @@ static void run_group(struct sqlite_store *store, struct sqlite_op *group[], siz
         is_durable |= group[i]->is_durable;
     store->commit_number = is_durable ? sqlite_commit_begin(store) : 0;
 
-    int result = sqlite_run(&store->writer, QUERY_BEGIN_WRITE, &err, "");
+    int result = sqlite_health(store, &err);
+    if (result == 0)
+        result = sqlite_run(&store->writer, QUERY_BEGIN_WRITE, &err, "");
     for (size_t i = 0; i < len && result == 0; i++)
         result = run_op(store, group[i], len == 1, &err);
     if (result == 0)

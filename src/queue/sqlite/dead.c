@@ -30,14 +30,6 @@ static int read_payload(sqlite3_stmt *row, struct store_dead *ret, struct error 
     return len > 0 ? buf_append(&ret->payload, sqlite3_column_blob(row, 8), len, err) : 0;
 }
 
-static void give_or_close(struct sqlite_store *store, struct sqlite_connection *connection, int result)
-{
-    if (result < 0)
-        sqlite_connection_close(connection);
-    else
-        sqlite_reader_give(store, connection);
-}
-
 int sqlite_dead_list(struct store *base, uint64_t before_ms, const char *before_token, struct store_dead ret_dead[],
                      size_t max, size_t *ret_len, struct error *err)
 {
@@ -53,7 +45,7 @@ int sqlite_dead_list(struct store *base, uint64_t before_ms, const char *before_
         assert(len < max);
         read_dead(row, &ret_dead[len++]);
     }
-    give_or_close(store, &connection, got);
+    sqlite_reader_give(store, &connection, got, err);
     *ret_len = len;
     return got;
 }
@@ -72,7 +64,7 @@ int sqlite_dead_get(struct store *base, const char *token, struct store_dead *re
         got = read_payload(row, ret, err);
         (void)sqlite3_reset(row);
     }
-    give_or_close(store, &connection, got);
+    sqlite_reader_give(store, &connection, got, err);
     return got;
 }
 

@@ -13,6 +13,8 @@
 
 int sqlite_reader_take(struct sqlite_store *store, struct sqlite_connection *ret, struct error *err)
 {
+    if (sqlite_health(store, err) < 0)
+        return -1;
     mutex_lock(&store->readers_lock);
     bool got = store->readers_len > 0;
     if (got)
@@ -27,10 +29,13 @@ int sqlite_reader_take(struct sqlite_store *store, struct sqlite_connection *ret
     return 0;
 }
 
-void sqlite_reader_give(struct sqlite_store *store, struct sqlite_connection *connection)
+void sqlite_reader_give(struct sqlite_store *store, struct sqlite_connection *connection, int result,
+                        const struct error *err)
 {
+    if (result < 0)
+        sqlite_note_failure(store, err);
     mutex_lock(&store->readers_lock);
-    bool keep = store->readers_len < SQLITE_READERS_MAX;
+    bool keep = result == 0 && store->readers_len < SQLITE_READERS_MAX;
     if (keep)
         store->readers[store->readers_len++] = *connection;
     mutex_unlock(&store->readers_lock);
@@ -96,10 +101,7 @@ int sqlite_get(struct store *base, const char *const tokens[], size_t len, struc
     struct error ignored;
     if (sqlite3_get_autocommit(connection.db) == 0)
         (void)sqlite_run(&connection, QUERY_COMMIT, &ignored, "");
-    if (result == 0)
-        sqlite_reader_give(store, &connection);
-    else
-        sqlite_connection_close(&connection);
+    sqlite_reader_give(store, &connection, result, err);
     return result == 0 ? wait_for_ends(store, ret_views, len, err) : -1;
 }
 
@@ -187,13 +189,11 @@ int sqlite_depth(struct store *base, struct queue_depth *ret, struct error *err)
 
     sqlite3_stmt *dead = result == 0 ? sqlite_bind(&connection, QUERY_DEAD_COUNT, err, "") : NULL;
     int got = sqlite_step(dead, err);
-    if (got < 0) {
-        sqlite_connection_close(&connection);
-        return -1;
+    if (got == 1) {
+        ret->dead = (uint64_t)sqlite3_column_int64(dead, 0);
+        (void)sqlite3_reset(dead);
     }
-    assert(got == 1);
-    ret->dead = (uint64_t)sqlite3_column_int64(dead, 0);
-    (void)sqlite3_reset(dead);
-    sqlite_reader_give(store, &connection);
-    return 0;
+    result = got == 1 ? 0 : -1;
+    sqlite_reader_give(store, &connection, result, err);
+    return result;
 }

@@ -101,24 +101,41 @@ const char *sqlite_query_sql(enum sqlite_query query)
     return queries[query];
 }
 
+int sqlite_damaged(const char *file, const char *found_by, struct error *err)
+{
+    (void)error_set(err, ERROR_STORE, 0, "%s is damaged (%s); move it away or restore a copy", file, found_by);
+    err->os = SQLITE_DAMAGED; /* without the text of that errno */
+    return -1;
+}
+
 int sqlite_fail(sqlite3 *db, enum error_kind kind, const char *doing, struct error *err)
 {
     int code = db != NULL ? sqlite3_errcode(db) & 0xff : SQLITE_NOMEM;
     const char *file = db != NULL ? sqlite3_db_filename(db, "main") : "";
+    int os = db != NULL ? sqlite3_system_errno(db) : 0;
+    if (code == SQLITE_IOERR && (os == ENOSPC || os == EDQUOT)) /* the index of the log could not grow */
+        code = SQLITE_FULL;
     switch (code) {
     case SQLITE_FULL:
-        return error_set(err, kind, 0, "%s: no space left for %s; make room, or set EVALX_DATA to another folder",
-                         doing, file);
+        (void)error_set(err, kind, 0,
+                        "%s: the disk is full: no space left for %s; make room, or set EVALX_DATA to another folder",
+                        doing, file);
+        err->os = ENOSPC;
+        return -1;
     case SQLITE_CORRUPT:
-        return error_set(err, kind, 0, "%s: %s is damaged; move it away or restore a copy", doing, file);
+        (void)sqlite_damaged(file, doing, err);
+        err->kind = kind;
+        return -1;
     case SQLITE_NOTADB:
-        return error_set(err, kind, 0, "%s: %s is no SQLite database; move it away", doing, file);
+        (void)error_set(err, kind, 0, "%s: %s is no SQLite database; move it away", doing, file);
+        err->os = SQLITE_DAMAGED;
+        return -1;
     case SQLITE_READONLY:
         return error_set(err, kind, 0, "%s: %s or its folder cannot be written to", doing, file);
     case SQLITE_CANTOPEN:
-        return error_set(err, kind, sqlite3_system_errno(db), "%s: cannot open %s or the files beside it", doing, file);
+        return error_set(err, kind, os, "%s: cannot open %s or the files beside it", doing, file);
     default:
-        return error_set(err, kind, sqlite3_system_errno(db), "%s: SQLite %s: %s", doing, file,
+        return error_set(err, kind, os, "%s: SQLite %s: %s", doing, file,
                          db != NULL ? sqlite3_errmsg(db) : "out of memory");
     }
 }

@@ -19,18 +19,22 @@
  *   - read.c: get and depth, on read connections that never wait for a commit.
  *   - watch.c: the thread that calls the watchers.
  *   - schema.c: the file, its tables and the statements.
+ *   - health.c: a file that was deleted, replaced or damaged while it is open; the size of the log.
  *   - store.c: opening and closing.
  *
  * Locks: `ops_lock` guards the queue of ops and is never held while statements run.  `lock` guards queues, clients,
  * waiters, workers and events; it is held for short moments, also inside a transaction.  `readers_lock` guards the idle
- * read connections, `flush_lock` the commit numbers.  No lock is taken while another one is held.
+ * read connections, `flush_lock` the commit numbers, `health_lock` what is wrong with the file.  No lock is taken while
+ * another one is held.
  *
  * In SQL a queue is a "lane", the older word for it.
  */
 #pragma once
+#include <errno.h>
 #include <pthread.h>
 #include <sqlite3.h>
 #include <stdio.h>
+#include <sys/types.h>
 
 #include "config/config.h"
 #include "queue/queue.h"
@@ -38,6 +42,9 @@
 
 #define SQLITE_SCHEMA_VERSION 3
 #define SQLITE_READERS_MAX 4
+#define SQLITE_FILES 3 /* the file, its log and the index of the log */
+#define SQLITE_PATH_BYTES (CONFIG_STRING_BYTES + 32)
+#define SQLITE_DAMAGED EUCLEAN                       /* error.os of whatever found the file damaged */
 #define SQLITE_DEAD_MAX 1000                         /* dead letters kept */
 #define SQLITE_DEAD_MS_MAX (7ull * 24 * 3600 * 1000) /* and for how long */
 
@@ -180,6 +187,12 @@ struct sqlite_worker {
     uint64_t beat_ms; /* monotonic clock */
 };
 
+/* The file that a path named when the store was opened. */
+struct sqlite_file_id {
+    dev_t dev;
+    ino_t ino;
+};
+
 struct sqlite_store {
     struct store store; /* must come first */
     char file[CONFIG_STRING_BYTES + 16];
@@ -199,6 +212,12 @@ struct sqlite_store {
     uint64_t last_started, last_committed, last_durable; /* commit numbers; see flush.c */
     bool is_flushing;
     int flush_os; /* errno of a failed flush; from then on nothing is durable any more */
+
+    struct sqlite_file_id files[SQLITE_FILES];
+    pthread_mutex_t health_lock; /* the fields below */
+    struct error damage;         /* of the file, for good; kind ERROR_NONE: none is known */
+    struct error loss;           /* the file is deleted or replaced, as of looked_ms */
+    uint64_t looked_ms, checked_ms;
 
     pthread_mutex_t lock;
     struct sqlite_queue *queues; /* grows and never shrinks; a queue is identified by its index */
@@ -251,6 +270,8 @@ int sqlite_step(sqlite3_stmt *statement, struct error *err);
 #define sqlite_run(connection, query, err, ...)                                                                        \
     sqlite_run_(sqlite_bind((connection), (query), (err), __VA_ARGS__), (err))
 int sqlite_run_(sqlite3_stmt *statement, struct error *err);
+/* An ERROR_STORE after which nothing is accepted; see health.c.  Always returns -1. */
+int sqlite_damaged(const char *file, const char *found_by, struct error *err);
 /* Sets *err to the last error of db, with advice for the operator.  Always returns -1. */
 int sqlite_fail(sqlite3 *db, enum error_kind kind, const char *doing, struct error *err);
 
@@ -269,6 +290,17 @@ void sqlite_commit_end(struct sqlite_store *store, uint64_t number);
 int sqlite_wait_durable(struct sqlite_store *store, uint64_t number, struct error *err);
 /* Returns 0 once every commit that is already visible to readers is on the disk. */
 int sqlite_wait_all_durable(struct sqlite_store *store, struct error *err);
+
+/* ---- health.c ---- */
+
+/* After the files are open: remembers which they are, and checks the pages of a small file. */
+int sqlite_health_open(struct sqlite_store *store, struct error *err);
+/* -1 with ERROR_STORE if the file is damaged, deleted or replaced.  Cheap: it looks at the files once a second. */
+int sqlite_health(struct sqlite_store *store, struct error *err);
+/* From then on sqlite_health fails, if *err says that the file is damaged. */
+void sqlite_note_failure(struct sqlite_store *store, const struct error *err);
+/* Called about once a second: shortens a long log, and now and then checks the pages of a small file. */
+int sqlite_health_care(struct sqlite_store *store, struct error *err);
 
 /* ---- queues.c; the next three inside a transaction ---- */
 
@@ -335,7 +367,9 @@ int sqlite_get(struct store *store, const char *const tokens[], size_t len, stru
                struct error *err);
 int sqlite_depth(struct store *store, struct queue_depth *ret, struct error *err);
 int sqlite_reader_take(struct sqlite_store *store, struct sqlite_connection *ret, struct error *err);
-void sqlite_reader_give(struct sqlite_store *store, struct sqlite_connection *connection);
+/* Closes it if result is -1, then *err is the reason. */
+void sqlite_reader_give(struct sqlite_store *store, struct sqlite_connection *connection, int result,
+                        const struct error *err);
 
 /* dead.c */
 int sqlite_workers(struct store *store, struct store_worker_view ret_views[], size_t max, size_t *ret_len,

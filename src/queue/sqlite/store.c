@@ -80,6 +80,7 @@ static void sqlite_close(struct store *base)
     (void)pthread_mutex_destroy(&store->readers_lock);
     (void)pthread_cond_destroy(&store->watch_wakeup);
     (void)pthread_mutex_destroy(&store->flush_lock);
+    (void)pthread_mutex_destroy(&store->health_lock);
     (void)pthread_cond_destroy(&store->flushed);
     free(store);
 }
@@ -132,10 +133,11 @@ int sqlite_store_open(const struct config *config, const char *file, struct stor
     mutex_init(&store->lock);
     mutex_init(&store->readers_lock);
     mutex_init(&store->flush_lock);
+    mutex_init(&store->health_lock);
     cond_init(&store->watch_wakeup);
     cond_init(&store->flushed);
 
-    if (sqlite_file_open(store, err) < 0 || recover(store, err) < 0) {
+    if (sqlite_file_open(store, err) < 0 || sqlite_health_open(store, err) < 0 || recover(store, err) < 0) {
         err->kind = ERROR_SETUP;
         sqlite_close(&store->store);
         return -1;

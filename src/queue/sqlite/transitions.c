@@ -408,6 +408,8 @@ int sqlite_reap_expired(struct store *base, struct error *err)
 {
     struct sqlite_store *store = sqlite_of(base);
     sqlite_forget_dead_workers(store);
+    if (sqlite_health_care(store, err) < 0)
+        return -1;
     bool more = true;
     while (more) /* in parts, so that other commits get through in between */
         if (sqlite_commit(store, &(struct sqlite_op){ .apply = apply_reap_expired, .what = &more }, err) < 0)
