@@ -4,7 +4,10 @@
  * The worker writes an archive of the sources (archive_of_files).  Init unpacks it into /box before the program starts,
  * and packs /box after a compile.  `evalx prepare` unpacks what a prepare script made.
  *
- * Format, little-endian: "EVXBNDL1", then for each file u32 name_len, u32 mode (0644 or 0755), u64 size, name, content.
+ * Format, little-endian: "EVXBNDL2", then for each file u32 name_len, u32 mode (0644 or 0755), u64 size, name and
+ * content.  `size` is that of the content.  The content of a file with holes (mode has the bit ARCHIVE_SPARSE) is its
+ * u64 size and its pieces: u64 offset, u64 length, bytes.  Pieces are in order and consist of whole pages, except at
+ * the file's end.
  *
  * Unpacking and packing run inside a box, with the file-system identity of the program's user.  A hostile archive can
  * therefore reach no more than the program itself could.
@@ -18,7 +21,11 @@
 #include "base/error.h"
 #include "run/run.h"
 
-#define ARCHIVE_MAGIC "EVXBNDL1"
+#define ARCHIVE_MAGIC "EVXBNDL2"
+#define ARCHIVE_SPARSE 0x80000000u
+#define ARCHIVE_PAGE_BYTES 4096u
+/* Kernel memory of a file or folder in a box: its inode and its name.  Measured on Linux 6.18: 940 bytes. */
+#define ARCHIVE_INODE_BYTES 1024u
 #define ARCHIVE_FILES_MAX 4096
 #define ARCHIVE_NAME_MAX 200
 #define ARCHIVE_DEPTH_MAX 8 /* nested folders that archive_pack enters */
@@ -27,6 +34,10 @@ struct archive_entry {
     uint32_t name_len;
     uint32_t mode;
     uint64_t size;
+};
+
+struct archive_piece {
+    uint64_t offset, len;
 };
 
 /* Writes the files, each with mode 0644, to a sealed memfd at position 0.  The caller closes *ret_fd. */
@@ -43,8 +54,15 @@ int archive_unpack(int archive, int folder);
 int archive_unpack_except(int archive, int folder, const char *except);
 
 /*
+ * The memory that the unpacked files take: whole pages, and ARCHIVE_INODE_BYTES for each file and folder.  Reads only
+ * the entries' heads.
+ */
+int archive_measure(int archive, uint64_t *ret_bytes);
+
+/*
  * Appends the regular files below `folder` to the empty `archive`.  Follows no links.  The limits are ARCHIVE_FILES_MAX
- * files, ARCHIVE_DEPTH_MAX folders deep, and bytes_max in all.  Every other process of the box has ended.
+ * files, ARCHIVE_DEPTH_MAX folders deep, and bytes_max in all, in whole pages.  Every other process of the box has
+ * ended.
  */
 int archive_pack(int folder, int archive, uint64_t bytes_max);
 

@@ -20,6 +20,11 @@ static int open_beneath(int folder, const char *name, uint64_t flags, uint64_t m
     return (int)syscall(SYS_openat2, folder, name, &how, sizeof how);
 }
 
+static uint64_t whole_pages(uint64_t bytes)
+{
+    return (bytes + ARCHIVE_PAGE_BYTES - 1) / ARCHIVE_PAGE_BYTES * ARCHIVE_PAGE_BYTES;
+}
+
 /*
  * A window into the archive.  Most archives fit into it, so that one pread reads the whole.  The rest of a large file
  * is copied with sendfile.
@@ -118,29 +123,71 @@ static int unpack_content(off_t *at, uint64_t size, int to)
     return os != 0 ? os : archive_copy(window.archive, at, size - buffered, to);
 }
 
+/* The content of a file with holes.  Only pieces take memory, so a piece that is not whole pages is refused. */
+static int unpack_sparse(off_t *at, uint64_t size, int to)
+{
+    uint64_t file_size, end = 0;
+    const char *bytes;
+    int os = size < sizeof file_size ? EBADMSG : read_at(*at, sizeof file_size, &bytes);
+    if (os != 0)
+        return os;
+    memcpy(&file_size, bytes, sizeof file_size);
+    *at += sizeof file_size;
+    size -= sizeof file_size;
+    if (file_size > INT64_MAX || ftruncate(to, (off_t)file_size) < 0)
+        return file_size > INT64_MAX ? EBADMSG : errno;
+    while (size > 0) {
+        struct archive_piece piece;
+        os = size < sizeof piece ? EBADMSG : read_at(*at, sizeof piece, &bytes);
+        if (os != 0)
+            return os;
+        memcpy(&piece, bytes, sizeof piece);
+        *at += sizeof piece;
+        size -= sizeof piece;
+        if (piece.len == 0 || piece.len > size || piece.offset < end || piece.offset > file_size ||
+            piece.len > file_size - piece.offset || piece.offset % ARCHIVE_PAGE_BYTES != 0 ||
+            (piece.len % ARCHIVE_PAGE_BYTES != 0 && piece.offset + piece.len != file_size))
+            return EBADMSG;
+        end = piece.offset + piece.len;
+        if (lseek(to, (off_t)piece.offset, SEEK_SET) < 0)
+            return errno;
+        os = unpack_content(at, piece.len, to);
+        if (os != 0)
+            return os;
+        size -= piece.len;
+    }
+    return 0;
+}
+
+/* Reads the head of the entry at *at and its name, and advances *at to the content. */
+static int read_head(off_t *at, struct archive_entry *ret, char name[ARCHIVE_NAME_MAX + 1])
+{
+    const char *bytes;
+    int os = read_at(*at, sizeof *ret, &bytes);
+    if (os != 0)
+        return os;
+    memcpy(ret, bytes, sizeof *ret);
+    *at += sizeof *ret;
+    uint32_t mode = ret->mode & ~ARCHIVE_SPARSE;
+    if (ret->name_len == 0 || ret->name_len > ARCHIVE_NAME_MAX || (mode != 0644 && mode != 0755))
+        return EBADMSG;
+    os = read_at(*at, ret->name_len, &bytes);
+    if (os != 0)
+        return os;
+    memcpy(name, bytes, ret->name_len);
+    *at += ret->name_len;
+    name[ret->name_len] = '\0';
+    return archive_name_is_plain(name, ret->name_len) && ret->size <= INT64_MAX - (uint64_t)*at ? 0 : EBADMSG;
+}
+
 static int unpack_entry(off_t *at, int folder, const char *except)
 {
     struct archive_entry entry;
-    const char *bytes;
-    int os = read_at(*at, sizeof entry, &bytes);
-    if (os != 0)
-        return os;
-    memcpy(&entry, bytes, sizeof entry);
-    *at += sizeof entry;
-    if (entry.name_len == 0 || entry.name_len > ARCHIVE_NAME_MAX || (entry.mode != 0644 && entry.mode != 0755))
-        return EBADMSG;
-    os = read_at(*at, entry.name_len, &bytes);
-    if (os != 0)
-        return os;
     char name[ARCHIVE_NAME_MAX + 1];
-    memcpy(name, bytes, entry.name_len);
-    *at += entry.name_len;
-    name[entry.name_len] = '\0';
-    if (!archive_name_is_plain(name, entry.name_len))
-        return EBADMSG;
+    int os = read_head(at, &entry, name);
+    if (os != 0)
+        return os;
     if (except != NULL && strcmp(name, except) == 0) {
-        if (entry.size > INT64_MAX - (uint64_t)*at)
-            return EBADMSG;
         *at += (off_t)entry.size;
         return 0;
     }
@@ -148,13 +195,14 @@ static int unpack_entry(off_t *at, int folder, const char *except)
     if (os != 0)
         return os;
 
-    auto_close int to = open_beneath(folder, name, O_WRONLY | O_CREAT | O_EXCL, entry.mode);
+    auto_close int to = open_beneath(folder, name, O_WRONLY | O_CREAT | O_EXCL, entry.mode & 0777);
     if (to < 0)
         return errno;
-    return unpack_content(at, entry.size, to);
+    return (entry.mode & ARCHIVE_SPARSE) != 0 ? unpack_sparse(at, entry.size, to) : unpack_content(at, entry.size, to);
 }
 
-int archive_unpack_except(int archive, int folder, const char *except)
+/* Checks the first bytes.  Fills in the positions of the first entry and of the archive's end. */
+static int begin(int archive, off_t *ret_at, off_t *ret_end)
 {
     struct stat st;
     if (fstat(archive, &st) < 0)
@@ -165,12 +213,52 @@ int archive_unpack_except(int archive, int folder, const char *except)
     window.begin = 0;
     window.len = 0;
     const char *magic;
-    off_t at = sizeof ARCHIVE_MAGIC - 1;
-    int os = read_at(0, (size_t)at, &magic);
-    if (os == 0 && memcmp(magic, ARCHIVE_MAGIC, (size_t)at) != 0)
-        os = EBADMSG;
-    for (unsigned files = 0; os == 0 && at < st.st_size; files++)
+    *ret_at = sizeof ARCHIVE_MAGIC - 1;
+    *ret_end = st.st_size;
+    int os = read_at(0, (size_t)*ret_at, &magic);
+    return os == 0 && memcmp(magic, ARCHIVE_MAGIC, (size_t)*ret_at) != 0 ? EBADMSG : os;
+}
+
+int archive_unpack_except(int archive, int folder, const char *except)
+{
+    off_t at, end;
+    int os = begin(archive, &at, &end);
+    for (unsigned files = 0; os == 0 && at < end; files++)
         os = files >= ARCHIVE_FILES_MAX ? EBADMSG : unpack_entry(&at, folder, except);
+    return os;
+}
+
+/* How many folders of `name` are not those of the name before: a folder's files follow one another in archives. */
+static unsigned count_new_folders(const char *name, const char *before)
+{
+    size_t same = 0;
+    for (size_t i = 0; name[i] != '\0' && name[i] == before[i]; i++)
+        if (name[i] == '/')
+            same = i + 1;
+    unsigned count = 0;
+    for (const char *slash = strchr(name + same, '/'); slash != NULL; slash = strchr(slash + 1, '/'))
+        count++;
+    return count;
+}
+
+int archive_measure(int archive, uint64_t *ret_bytes)
+{
+    char names[2][ARCHIVE_NAME_MAX + 1] = { "", "" };
+    off_t at, end;
+    *ret_bytes = 0;
+    int os = begin(archive, &at, &end);
+    for (unsigned files = 0; os == 0 && at < end; files++) {
+        struct archive_entry entry;
+        char *name = names[files % 2];
+        os = files >= ARCHIVE_FILES_MAX ? EBADMSG : read_head(&at, &entry, name);
+        if (os == 0 && entry.size > (uint64_t)(end - at))
+            os = EBADMSG;
+        if (os != 0)
+            break;
+        at += (off_t)entry.size;
+        *ret_bytes += whole_pages(entry.size) +
+                      (1 + count_new_folders(name, names[(files + 1) % 2])) * (uint64_t)ARCHIVE_INODE_BYTES;
+    }
     return os;
 }
 
@@ -186,20 +274,58 @@ struct packing {
     char name[ARCHIVE_NAME_MAX + 1]; /* of the current entry, relative to the top folder */
 };
 
+/* Takes the pages of `bytes` from what may still be packed.  False: they are too many. */
+static bool take_pages(struct packing *p, uint64_t bytes)
+{
+    if (bytes > INT64_MAX || whole_pages(bytes) > p->bytes_left)
+        return false;
+    p->bytes_left -= whole_pages(bytes);
+    return true;
+}
+
+/* Packs a file with holes: its size, then every piece of data.  The archive's position ends after them. */
+static int pack_pieces(struct packing *p, int fd, const struct stat *st)
+{
+    uint64_t file_size = (uint64_t)st->st_size;
+    int os = write_all(p->archive, &file_size, sizeof file_size);
+    for (off_t at = 0; os == 0;) {
+        off_t data = lseek(fd, at, SEEK_DATA);
+        if (data < 0)
+            return errno == ENXIO ? 0 : errno; /* ENXIO: only a hole is left */
+        off_t hole = lseek(fd, data, SEEK_HOLE);
+        if (hole < 0)
+            return errno;
+        struct archive_piece piece = { .offset = (uint64_t)data, .len = (uint64_t)(hole - data) };
+        if (!take_pages(p, piece.len))
+            return EFBIG;
+        os = write_all(p->archive, &piece, sizeof piece);
+        at = data;
+        if (os == 0)
+            os = archive_copy(fd, &at, piece.len, p->archive);
+    }
+    return os;
+}
+
 static int pack_file(struct packing *p, int fd, const struct stat *st)
 {
-    if (p->files_left == 0 || (uint64_t)st->st_size > p->bytes_left)
+    bool has_holes = (uint64_t)st->st_blocks * 512 < (uint64_t)st->st_size;
+    if (p->files_left == 0 || (!has_holes && !take_pages(p, (uint64_t)st->st_size)))
         return EFBIG;
     p->files_left--;
-    p->bytes_left -= (uint64_t)st->st_size;
     struct archive_entry entry = { .name_len = (uint32_t)strlen(p->name),
                                    .mode = (st->st_mode & 0111) ? 0755 : 0644,
                                    .size = (uint64_t)st->st_size };
-    int os = write_all(p->archive, &entry, sizeof entry);
+    off_t head = lseek(p->archive, 0, SEEK_CUR), at = 0;
+    int os = head < 0 ? errno : write_all(p->archive, &entry, sizeof entry);
     if (os == 0)
         os = write_all(p->archive, p->name, entry.name_len);
-    off_t at = 0;
-    return os != 0 ? os : archive_copy(fd, &at, entry.size, p->archive);
+    if (os != 0 || !has_holes)
+        return os != 0 ? os : archive_copy(fd, &at, entry.size, p->archive);
+    os = pack_pieces(p, fd, st);
+    off_t end = lseek(p->archive, 0, SEEK_CUR);
+    entry.mode |= ARCHIVE_SPARSE;
+    entry.size = (uint64_t)(end - head) - sizeof entry - entry.name_len;
+    return os == 0 && pwrite(p->archive, &entry, sizeof entry, head) != (ssize_t)sizeof entry ? EIO : os;
 }
 
 /* The layout of getdents64(2).  opendir would allocate. */

@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
+#include <time.h>
 
 #include "base/error.h"
 #include "sandbox/protocol.h"
@@ -30,6 +31,7 @@ struct slot {
     int socket;              /* to the worker */
     struct cgroup_run group; /* of the next run; from start to finish, of the current one */
     /* The current run: */
+    uint64_t files_bytes;           /* memory of the files that are unpacked; the limit of memory is lowered by it */
     struct slot_request request;    /* checked, its limits clamped */
     char *words[REQUEST_WORDS_MAX]; /* argv, NULL, env, NULL: in the request's strings */
     struct image *image;
@@ -46,7 +48,9 @@ struct active_run {
     uint64_t begun_us;
     unsigned kills; /* how often `kill` has been called */
     bool reaped;
-    int32_t exec_os; /* errno of a failed execve, else 0 */
+    clockid_t init_clock;               /* native: CPU time of init, which works for the run outside its group */
+    uint64_t init_us, init_us_at_begin; /* by this clock, when it was last read */
+    int32_t exec_os;                    /* errno of a failed execve, else 0 */
     struct run_stats stats;
     struct init_report failure, end; /* kind 0: none has arrived */
 };
@@ -64,8 +68,8 @@ struct backend {
     /* Ends the run: init exits soon afterwards.  Repeated calls use more force. */
     void (*kill)(struct active_run *run);
     uint64_t kill_retry_us; /* how long to wait before kill is called again */
-    /* CPU time in the run's group that is not the program's.  NULL: none. */
-    uint64_t (*overhead_cpu_us)(const struct active_run *run);
+    /* CPU time of the run, given that of its group. */
+    uint64_t (*cpu_us)(struct active_run *run, uint64_t group_us);
     /*
      * Init has exited or has reported the end of the run.  Kills what may be left of the run besides init, and fills
      * run->stats, or *reply with the error.
@@ -93,8 +97,10 @@ int slot_renew_group(struct slot *slot, struct error *err);
 bool slot_read_report(struct active_run *run);
 /* Has the slot killed the run, for a limit or on request? */
 bool slot_killed_run(const struct run_stats *stats);
-/* CPU time that the program has used so far, by the run's group. */
-uint64_t slot_cpu_us(const struct slot *slot, const struct active_run *run);
+/* CPU time that the run has used so far, with what is done for it outside its group. */
+uint64_t slot_cpu_us(const struct slot *slot, struct active_run *run);
+/* The run's memory does not suffice to begin it.  Returns -1. */
+int slot_fail_memory(struct active_run *run);
 /* Waits for init, once.  Returns its wait status, 0 if it has been reaped before. */
 int slot_reap(struct active_run *run);
 /* The optional descriptors of a request, or -1. */

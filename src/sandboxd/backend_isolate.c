@@ -168,6 +168,7 @@ static int start(struct slot *slot, const int fds[], struct active_run *run, str
     isolate_box.mounted = true;
     if (isolate_box_open(isolate_box.folder, request->limits.disk_bytes, &err) < 0)
         return slot_fail_error(reply, &err);
+    isolate_box_forget_files();
     int os = archive < 0 ? 0 : isolate_box_unpack(isolate_box.folder, archive);
     if (os != 0)
         return slot_fail(reply, os, "step 'unpack the files'");
@@ -195,7 +196,7 @@ static void kill_isolate(struct active_run *run)
 }
 
 /* What isolate's own process used, while it exists.  0 if the kernel does not report it. */
-static uint64_t overhead_cpu_us(const struct active_run *run)
+static uint64_t own_cpu_us(const struct active_run *run)
 {
     char path[48], text[96];
     (void)snprintf(path, sizeof path, "/proc/%d/schedstat", (int)run->init);
@@ -205,6 +206,13 @@ static uint64_t overhead_cpu_us(const struct active_run *run)
         return 0;
     text[len] = '\0';
     return strtoull(text, NULL, 10) / 1000;
+}
+
+/* The group holds isolate itself.  Files are unpacked and packed outside it, for the run. */
+static uint64_t cpu_us(struct active_run *run, uint64_t group_us)
+{
+    uint64_t own_us = own_cpu_us(run);
+    return (group_us > own_us ? group_us - own_us : 0) + isolate_box_files_us();
 }
 
 /*
@@ -275,14 +283,15 @@ static void pack_files(struct slot *slot, const struct run_stats *stats, struct 
 static void finish(struct slot *slot, struct active_run *run, struct slot_reply *reply)
 {
     struct run_stats *stats = &run->stats;
-    uint64_t cpu_us = slot_cpu_us(slot, run), wall_us = slot_now_us() - run->begun_us;
+    uint64_t used_us = slot_cpu_us(slot, run), unpacked_us = isolate_box_files_us();
+    uint64_t wall_us = slot_now_us() - run->begun_us;
     int status = slot_reap(run);
     kill_orphans();
     while (slot_read_report(run))
         ;
     cgroup_run_stats(&slot->group, stats);
     if (slot->group.group.mode != CGROUP_NONE)
-        stats->cpu_us = cpu_us; /* without isolate's own */
+        stats->cpu_us = used_us;
 
     struct isolate_meta meta = { 0 };
     struct error err;
@@ -304,6 +313,7 @@ static void finish(struct slot *slot, struct active_run *run, struct slot_reply 
     } else {
         take_meta(slot, &meta, stats);
         pack_files(slot, stats, reply);
+        stats->cpu_us += isolate_box_files_us() - unpacked_us;
     }
     cleanup_close(&isolate_box.keep);
     isolate_box.keep = -1;
@@ -315,6 +325,6 @@ const struct backend backend_isolate = {
     .start = start,
     .kill = kill_isolate,
     .kill_retry_us = KILL_RETRY_US,
-    .overhead_cpu_us = overhead_cpu_us,
+    .cpu_us = cpu_us,
     .finish = finish,
 };

@@ -201,6 +201,8 @@ static void learn(const struct slot *slot, const struct standby_spec *spec)
     native.last_spec = *spec;
     native.last_limits = slot->request.limits;
     prestart_spec_of(&slot->request, &asked);
+    if (slot->group.group.mode != CGROUP_NONE)
+        asked.limits.memory_bytes = 0; /* enforced by the group, and lowered by each request's files */
     native.prestart_repeated = prestart_spec_equal(&asked, &native.last_prestart);
     native.last_prestart = asked;
 }
@@ -281,6 +283,23 @@ static void send_exec_request(const struct slot *slot, const int fds[], bool rep
     (void)!packet_send(native.init_socket, &exec, EXEC_REQUEST_HEAD_BYTES + exec.strings_len, fds, fds_len);
 }
 
+/* 0 once init has been reaped. */
+static uint64_t read_init_clock(const struct active_run *run)
+{
+    struct timespec used;
+    return clock_gettime(run->init_clock, &used) < 0 ? 0
+                                                     : (uint64_t)used.tv_sec * 1000000 + (uint64_t)used.tv_nsec / 1000;
+}
+
+/* Init unpacks and packs files for the run, and reaps its processes. */
+static uint64_t cpu_us(struct active_run *run, uint64_t group_us)
+{
+    uint64_t now_us = read_init_clock(run);
+    if (now_us > run->init_us)
+        run->init_us = now_us;
+    return group_us + (run->init_us > run->init_us_at_begin ? run->init_us - run->init_us_at_begin : 0);
+}
+
 static void kill_init(struct active_run *run)
 {
     (void)syscall(SYS_pidfd_send_signal, run->pidfd, SIGKILL, NULL, 0);
@@ -294,7 +313,8 @@ static int start(struct slot *slot, const int fds[], struct active_run *run, str
     if (slot->image->mount_ns < 0 && rootfs_build(slot->settings->images_folder, slot->image, &err) < 0)
         return slot_fail_error(reply, &err);
     if (ensure_box(slot, archive, &err) < 0)
-        return slot_fail_error(reply, &err);
+        /* EBUSY: v1 cannot lower the limit below what the standby box uses. */
+        return err.os == EBUSY || err.os == ENOMEM ? slot_fail_memory(run) : slot_fail_error(reply, &err);
     give_streams(fds, standby->report, standby->uid);
     run->init = standby->init;
     run->pidfd = standby->pidfd;
@@ -302,6 +322,8 @@ static int start(struct slot *slot, const int fds[], struct active_run *run, str
     run->notify = standby->notify_socket;
     run->begun_us = slot_now_us();
     cgroup_run_begin(&slot->group); /* what making the box used is not the program's */
+    (void)clock_getcpuclockid(run->init, &run->init_clock);
+    run->init_us_at_begin = read_init_clock(run);
     native.init_socket = standby->request_socket;
     standby->spec.image = NULL; /* the box belongs to the run now */
     if (native.prestart.spec.is_set) {
@@ -325,6 +347,16 @@ static int start(struct slot *slot, const int fds[], struct active_run *run, str
     return 0;
 }
 
+/*
+ * Did the run end for lack of memory?  With a small limit the kernel may kill the program's process, or refuse it
+ * memory, before it is the program.
+ */
+static bool lacks_memory(const struct slot *slot, const struct active_run *run)
+{
+    bool refused = (run->failure.os == ENOMEM && init_step_is_in_group(run->failure.step)) || run->exec_os == ENOMEM;
+    return slot->group.group.mode != CGROUP_NONE && (refused || cgroup_run_oom_kills(&slot->group) > 0);
+}
+
 static void finish(struct slot *slot, struct active_run *run, struct slot_reply *reply)
 {
     if (run->end.kind == 0) { /* init was killed or failed: its last reports are still in the pipe */
@@ -332,7 +364,8 @@ static void finish(struct slot *slot, struct active_run *run, struct slot_reply 
         while (slot_read_report(run))
             ;
     }
-    if (run->failure.kind != 0) { /* explains whatever else was reported */
+    bool lacked_memory = lacks_memory(slot, run);
+    if (run->failure.kind != 0 && !lacked_memory) { /* explains whatever else was reported */
         (void)snprintf(reply->text, sizeof reply->text, "step '%s'%s", init_step_name(run->failure.step),
                        init_step_remedy(run->failure.step, run->failure.os));
         reply->os = run->failure.os != 0 ? run->failure.os : EIO;
@@ -341,6 +374,10 @@ static void finish(struct slot *slot, struct active_run *run, struct slot_reply 
     const struct init_report *end = &run->end;
     struct run_stats *stats = &run->stats;
     cgroup_run_stats(&slot->group, stats);
+    if (lacked_memory && stats->oom_kills == 0)
+        stats->oom_kills = 1;
+    if (slot->group.group.mode != CGROUP_NONE)
+        stats->cpu_us = cpu_us(run, stats->cpu_us);
     if (end->kind == 0) {
         stats->wall_us = slot_now_us() - run->begun_us;
         stats->signal = stats->denied_syscall != 0 ? SIGSYS : SIGKILL;
@@ -372,6 +409,7 @@ const struct backend backend_native = {
     .start = start,
     .kill = kill_init,
     .kill_retry_us = INIT_GRACE_US,
+    .cpu_us = cpu_us,
     .finish = finish,
     .release = release_init,
     .reset = collect_sockets,

@@ -25,7 +25,7 @@ static void clear(struct exec_cache *cache)
     cache->number = 0;
 }
 
-static bool is_same(const struct stat *a, const struct stat *b)
+bool exec_cache_is_same(const struct stat *a, const struct stat *b)
 {
     return a->st_dev == b->st_dev && a->st_ino == b->st_ino && a->st_size == b->st_size &&
            a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
@@ -35,7 +35,7 @@ void exec_cache_see(struct exec_cache *cache, int archive)
 {
     struct stat st = { 0 };
     bool is_file = archive >= 0 && fstat(archive, &st) == 0 && S_ISREG(st.st_mode);
-    if (is_file && cache->archive >= 0 && is_same(&st, &cache->seen)) {
+    if (is_file && cache->archive >= 0 && exec_cache_is_same(&st, &cache->seen)) {
         cache->repeated = true;
         return;
     }

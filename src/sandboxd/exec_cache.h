@@ -47,6 +47,9 @@ struct exec_cache {
     uint64_t last_number;
 };
 
+/* Are these of the same archive, unchanged? */
+bool exec_cache_is_same(const struct stat *a, const struct stat *b);
+
 void exec_cache_init(struct exec_cache *cache);
 /* Takes note of a request's archive (-1: none), which remains the caller's. */
 void exec_cache_see(struct exec_cache *cache, int archive);

@@ -188,6 +188,11 @@ const char *init_step_name(uint32_t step)
     return child_step_name(step - STEP_CHILD);
 }
 
+bool init_step_is_in_group(uint32_t step)
+{
+    return step >= STEP_CHILD;
+}
+
 const char *init_step_remedy(uint32_t step, int os)
 {
     bool needs_namespaces = (step < STEPS && steps[step].take == start_program) ||

@@ -93,5 +93,7 @@ _Noreturn void init_process_main(const struct box_plan *plan);
 _Noreturn void init_report_child_failure(int report_fd, uint32_t step, int os);
 
 const char *init_step_name(uint32_t step);
+/* Is it a step of the program's process, which is in the run's group? */
+bool init_step_is_in_group(uint32_t step);
 /* Advice to the operator where the errno alone does not explain the failure; "" otherwise. */
 const char *init_step_remedy(uint32_t step, int os);

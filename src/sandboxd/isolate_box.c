@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -101,6 +102,18 @@ void isolate_box_close(const char folder[ISOLATE_PATH_BYTES])
     (void)umount2(path, MNT_DETACH | UMOUNT_NOFOLLOW);
 }
 
+static uint64_t files_us;
+
+void isolate_box_forget_files(void)
+{
+    files_us = 0;
+}
+
+uint64_t isolate_box_files_us(void)
+{
+    return files_us;
+}
+
 /*
  * Unpacks or packs in a child with root's user id and no capability.  isolate makes root the owner of the files while
  * no program runs.  As with the native backend, a mode that denies the owner access denies it here.
@@ -120,9 +133,12 @@ static int in_child(const char *folder, int archive, uint64_t bytes_max, bool in
         _exit(os);
     }
     int status;
-    while (waitpid(child, &status, 0) < 0)
+    struct rusage usage;
+    while (wait4(child, &status, 0, &usage) < 0)
         if (errno != EINTR)
             return errno;
+    files_us += (uint64_t)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000000 +
+                (uint64_t)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec);
     return WIFEXITED(status) ? WEXITSTATUS(status) : EIO;
 }
 

@@ -33,3 +33,6 @@ void isolate_box_close(const char folder[ISOLATE_PATH_BYTES]);
 /* Unpacks the archive into ./box; packs ./box into the archive `keep`.  0 or errno. */
 int isolate_box_unpack(const char folder[ISOLATE_PATH_BYTES], int archive);
 int isolate_box_pack(const char folder[ISOLATE_PATH_BYTES], int keep, uint64_t bytes_max);
+/* CPU time of both since isolate_box_forget_files. */
+uint64_t isolate_box_files_us(void);
+void isolate_box_forget_files(void);

@@ -33,7 +33,9 @@
 
 #include "base/cleanup.h"
 #include "base/packet.h"
+#include "sandbox/archive.h"
 #include "sandboxd/backend.h"
+#include "sandboxd/exec_cache.h"
 #include "sandboxd/request_check.h"
 
 /* The CPU clock is read at most once in this time, and at latest this long after the limit could have been reached. */
@@ -107,11 +109,16 @@ bool slot_killed_run(const struct run_stats *stats)
            stats->denied_syscall != 0;
 }
 
-uint64_t slot_cpu_us(const struct slot *of, const struct active_run *run)
+uint64_t slot_cpu_us(const struct slot *of, struct active_run *run)
 {
-    uint64_t used = cgroup_run_cpu_us(&of->group);
-    uint64_t overhead = backend->overhead_cpu_us != NULL ? backend->overhead_cpu_us(run) : 0;
-    return used > overhead ? used - overhead : 0;
+    return backend->cpu_us(run, cgroup_run_cpu_us(&of->group));
+}
+
+int slot_fail_memory(struct active_run *run)
+{
+    run->stats.oom_kills = 1;
+    run->stats.signal = SIGKILL;
+    return -1;
 }
 
 int slot_reap(struct active_run *run)
@@ -208,10 +215,40 @@ static int check_request(const int fds[], size_t fds_len, struct slot_reply *rep
     return 0;
 }
 
+/*
+ * Init unpacks the files outside the run's group, which is therefore not charged for them.  Moving init into it would
+ * cost a grace period on v2.  So the limit that the group gets is lowered by what the files take, and the figure raised
+ * by it.  A file that the exec cache holds counts like any other, so that figures do not depend on the cache.
+ */
+static int charge_files(const int fds[], struct active_run *run, struct slot_reply *reply)
+{
+    static struct stat measured;
+    static uint64_t measured_bytes;
+    struct stat st;
+    struct limits *limits = &slot.request.limits;
+    int archive = slot_archive_fd(&slot, fds);
+    slot.files_bytes = 0;
+    if (archive < 0 || slot.group.group.mode == CGROUP_NONE)
+        return 0;
+    if (fstat(archive, &st) < 0)
+        return slot_fail(reply, errno, "look at the archive");
+    if (!exec_cache_is_same(&st, &measured)) {
+        int os = archive_measure(archive, &measured_bytes);
+        measured = os == 0 ? st : (struct stat){ 0 };
+        if (os != 0)
+            return slot_fail(reply, os, "read the archive");
+    }
+    slot.files_bytes = measured_bytes < limits->memory_bytes ? measured_bytes : limits->memory_bytes;
+    limits->memory_bytes -= slot.files_bytes;
+    return limits->memory_bytes > 0 ? 0 : slot_fail_memory(run);
+}
+
 /* ---- the run ---- */
 
 static void kill_run(struct active_run *run)
 {
+    if (slot.group.group.mode != CGROUP_NONE)
+        (void)slot_cpu_us(&slot, run); /* the last reading of init's clock */
     backend->kill(run);
     run->kills++;
 }
@@ -342,7 +379,9 @@ static int serve_run(const int fds[], size_t fds_len, struct active_run *run)
 {
     struct slot_reply reply = { .op = SLOT_DONE, .run = slot.request.run };
     int result = 0;
-    bool started = check_request(fds, fds_len, &reply) == 0 && backend->start(&slot, fds, run, &reply) == 0;
+    slot.files_bytes = 0;
+    bool started = check_request(fds, fds_len, &reply) == 0 && charge_files(fds, run, &reply) == 0 &&
+                   backend->start(&slot, fds, run, &reply) == 0;
     /* Closed before the end is awaited: the worker reads the streams until their last copy is closed. */
     for (size_t i = 0; i < fds_len; i++)
         (void)close(fds[i]);
@@ -351,6 +390,7 @@ static int serve_run(const int fds[], size_t fds_len, struct active_run *run)
         backend->finish(&slot, run, &reply);
         run_stats_compare(&run->stats, &slot.request.limits); /* it may have ended by itself before the slot looked */
     }
+    run->stats.memory_bytes += slot.files_bytes;
     reply.stats = run->stats;
     reply.exec_os = run->exec_os;
     if (packet_send(slot.socket, &reply, sizeof reply, NULL, 0) < 0)

@@ -5,9 +5,9 @@
 
 #include "worker/step_command.h"
 
-#define ARTIFACT_VERSION "evalx artifact 1" /* changed when artifacts of an older evalx must not be used */
-#define ARTIFACT_VERSION_SCOPED "evalx artifact 1 of a client"
-#define RESULT_VERSION "evalx result 2"
+#define ARTIFACT_VERSION "evalx artifact 2" /* changed when artifacts of an older evalx must not be used */
+#define ARTIFACT_VERSION_SCOPED "evalx artifact 2 of a client"
+#define RESULT_VERSION "evalx result 3"
 
 /*
  * The image "host" is this machine's own /usr: a package upgrade changes the compiler while the language file's version

@@ -287,6 +287,8 @@ int main(int argc, char **argv)
     }
     if (strcmp(what, "work") == 0)
         return work(number);
+    if (strcmp(what, "touch") == 0)
+        return touch(number);
     if (strcmp(what, "memory") == 0)
         return memory(number);
     if (strcmp(what, "memory-of-children") == 0)

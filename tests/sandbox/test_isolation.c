@@ -199,7 +199,7 @@ static void a_hostile_archive_is_refused(void **state)
         struct run_outcome o;
         struct error err;
         assert_int_equal(sandbox_run(slot, &job, &o, &err), -1);
-        assert_non_null(strstr(err.text, "unpack"));
+        assert_non_null(strstr(err.text, "archive"));
         (void)close(fd);
     }
     expect_output("echo fine", "fine\n");
