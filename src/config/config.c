@@ -112,6 +112,7 @@ static const struct {
     { "lease_ms", 1000, 3600000 },
     { "attempts_max", 1, 100 },
     { "returns_max", 1, 1000 },
+    { "sandbox_exit_seconds", 1, 86400 },
     { "drain_seconds", 0, 86400 },
     { "wait_max_seconds", 1, 3600 },
     { "connections_max", 1, 1000000 },

@@ -59,6 +59,8 @@ enum config_source { CONFIG_DEFAULT, CONFIG_FILE, CONFIG_ENVIRONMENT, CONFIG_FLA
       "workers that may die while they hold a submission, before it fails; after the first it runs alone")             \
     X(returns_max, UINT, "EVALX_RETURNS_MAX", "returns_max", "8",                                                      \
       "attempts that may fail because of a worker's host, before the submission fails")                                \
+    X(sandbox_exit_s, UINT, "EVALX_SANDBOX_EXIT_SECONDS", "sandbox_exit_seconds", "120",                               \
+      "seconds without a slot that passes the self-test, after which a worker exits to be restarted")                  \
     X(drain_s, UINT, "EVALX_DRAIN_SECONDS", "drain_seconds", "60",                                                     \
       "maximum seconds that a stop waits for requests and running submissions")                                        \
     X(wait_s_max, UINT, "EVALX_WAIT_MAX_SECONDS", "wait_max_seconds", "60", "largest ?wait= accepted")                 \

@@ -286,8 +286,8 @@ static int wait_for_stop(struct daemon *daemon, struct error *err)
         if (sd_notify_is_due(&daemon->sd_notify) && is_alive(daemon))
             sd_notify_alive(&daemon->sd_notify);
         if (daemon->worker != NULL && worker_is_broken(daemon->worker)) {
-            outcome = error_set(err, ERROR_SANDBOX, 0, "no sandbox slot could be opened for a long time");
-            log_error("%s; stopping, because a restart may help", err->text);
+            outcome = error_set(err, ERROR_SANDBOX, 0, "the sandbox does not work and did not recover");
+            log_error("%s; stopping, because a restart as root may help", err->text);
             break;
         }
     }

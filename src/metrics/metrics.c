@@ -53,6 +53,8 @@ static struct {
     size_t languages_len;
     struct http_series http[HTTP_SERIES_MAX];
     size_t http_len;
+    bool has_sandbox, sandbox_works;
+    uint64_t sandbox_failures, returned;
 } metrics = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
 /* ---- counting ------------------------------------------------------------------------------------------------- */
@@ -150,6 +152,21 @@ void metrics_verdict(const char *language, enum verdict verdict)
     assert((unsigned)verdict < VERDICT_COUNT_);
     lock_guard(&metrics.lock);
     language_series(language)->verdicts[verdict]++;
+}
+
+void metrics_sandbox(bool works)
+{
+    lock_guard(&metrics.lock);
+    if (metrics.has_sandbox && metrics.sandbox_works && !works)
+        metrics.sandbox_failures++;
+    metrics.has_sandbox = true;
+    metrics.sandbox_works = works;
+}
+
+void metrics_returned(void)
+{
+    lock_guard(&metrics.lock);
+    metrics.returned++;
 }
 
 /* ---- exposition -------------------------------------------------------------------------------------------------- */
@@ -309,6 +326,26 @@ static int write_gauge(const char *name, const char *help, uint64_t value, struc
     return buf_printf(out, err, "%s %" PRIu64 "\n", name, value);
 }
 
+static int write_counter(const char *name, const char *help, uint64_t value, struct buf *out, struct error *err)
+{
+    return write_head(name, "counter", help, out, err) < 0 ? -1 : buf_printf(out, err, "%s %" PRIu64 "\n", name, value);
+}
+
+/* Of a process that runs programs. */
+static int write_sandbox(struct buf *out, struct error *err)
+{
+    if (!metrics.has_sandbox)
+        return 0;
+    if (write_gauge("evalx_sandbox_works", "1 if this worker's sandbox works, 0 until it passes its self-test.",
+                    metrics.sandbox_works, out, err) < 0 ||
+        write_counter("evalx_sandbox_failures_total", "How often the sandbox of this worker failed.",
+                      metrics.sandbox_failures, out, err) < 0)
+        return -1;
+    return write_counter("evalx_submissions_returned_total",
+                         "Submissions given back to the queue because this host failed to run them.", metrics.returned,
+                         out, err);
+}
+
 static int write_depth(const struct queue_depth *depth, struct buf *out, struct error *err)
 {
     if (write_head("evalx_queue_depth_total", "gauge", "Waiting submissions, by language.", out, err) < 0)
@@ -355,7 +392,7 @@ static int write_all(const struct queue_depth *depth, struct buf *out, struct er
         write_language_counter("evalx_cache_misses_total",
                                "Programs that were compiled, because they were not in the cache.",
                                offsetof(struct language_series, cache_misses), out, err) < 0 ||
-        write_verdicts(out, err) < 0)
+        write_verdicts(out, err) < 0 || write_sandbox(out, err) < 0)
         return -1;
     return process_write(out, err);
 }

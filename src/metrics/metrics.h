@@ -6,6 +6,7 @@
  * can create series.  Any thread.
  */
 #pragma once
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/buf.h"
@@ -21,6 +22,11 @@ void metrics_execution(const char *language, uint64_t wall_us);
 void metrics_queue_wait(const char *language, uint64_t waited_ms);
 void metrics_cache(const char *language, bool hit);
 void metrics_verdict(const char *language, enum verdict verdict);
+
+/* Whether a slot of this worker works.  The first call makes the series appear; only a change counts as a failure. */
+void metrics_sandbox(bool works);
+/* A submission was returned to the store because this host failed to run it. */
+void metrics_returned(void);
 
 /* Appends the text to *out.  If `depth` is NULL, the store did not answer, and its values are omitted. */
 int metrics_write(const struct queue_depth *depth, struct buf *out, struct error *err);

@@ -28,7 +28,7 @@ static int write_all(int fd, const void *bytes, size_t len)
 int archive_of_files(const struct file *files, size_t len, int *ret_fd, struct error *err)
 {
     if (len > ARCHIVE_FILES_MAX)
-        return error_set(err, ERROR_SANDBOX, 0, "%zu files: a box takes at most %d", len, ARCHIVE_FILES_MAX);
+        return error_set(err, ERROR_REQUEST, 0, "%zu files: a box takes at most %d", len, ARCHIVE_FILES_MAX);
     auto_close int fd = memfd_create("archive", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     if (fd < 0)
         return error_set(err, ERROR_SANDBOX, errno, "create the archive");
@@ -37,7 +37,7 @@ int archive_of_files(const struct file *files, size_t len, int *ret_fd, struct e
 
     for (size_t i = 0; i < len; i++) {
         if (files[i].name.len == 0 || files[i].name.len > ARCHIVE_NAME_MAX)
-            return error_set(err, ERROR_SANDBOX, 0, "file %zu has a name of %zu bytes", i, files[i].name.len);
+            return error_set(err, ERROR_REQUEST, 0, "file %zu has a name of %zu bytes", i, files[i].name.len);
         struct archive_entry entry = { .name_len = (uint32_t)files[i].name.len,
                                        .mode = 0644,
                                        .size = files[i].content.len };

@@ -312,6 +312,13 @@ bool sandbox_is_native(const struct sandbox *sandbox)
     return sandbox->is_native;
 }
 
+bool sandbox_is_gone(const struct sandbox *sandbox)
+{
+    struct pollfd polled = { .fd = sandbox->control, .events = POLLRDHUP };
+
+    return poll(&polled, 1, 0) > 0 && (polled.revents & (POLLHUP | POLLRDHUP | POLLERR)) != 0;
+}
+
 void sandbox_stop(struct sandbox *sandbox)
 {
     if (sandbox == NULL)

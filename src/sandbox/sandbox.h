@@ -50,6 +50,8 @@ bool sandbox_is_native(const struct sandbox *sandbox);
  * that failed, the failure says nothing about the program.
  */
 unsigned sandbox_restarts(const struct sandbox *sandbox);
+/* True if the whole root side has ended.  Nothing can start it again but a new process that is root. */
+bool sandbox_is_gone(const struct sandbox *sandbox);
 /* Ends all programs, the slots and the launcher, and removes their cgroups.  NULL is allowed. */
 void sandbox_stop(struct sandbox *sandbox);
 

@@ -82,6 +82,14 @@ static int run_probe(struct sandbox_slot *slot, const char *image, const char *c
     return result;
 }
 
+int self_test_slot(struct sandbox *sandbox, struct sandbox_slot *slot, const char *image, struct error *err)
+{
+    if (!sandbox_is_native(sandbox) || run_probe(slot, image, sandbox_cgroup(sandbox), err) == 0)
+        return 0;
+    err->kind = ERROR_SANDBOX;
+    return error_within(err, "sandbox self-test in image %s", image);
+}
+
 int self_test_run(struct sandbox *sandbox, const char *image, uint64_t *ret_us, struct error *err)
 {
     uint64_t begun_us = clock_mono_us();

@@ -15,5 +15,11 @@
  */
 int self_test_run(struct sandbox *sandbox, const char *image, uint64_t *ret_us, struct error *err);
 
+/*
+ * Runs the probe in an open slot, as a proof that the slot works again after a failure.  ERROR_SANDBOX if it does not.
+ * A backend other than the native one has no probe: there an open slot is all the proof.
+ */
+int self_test_slot(struct sandbox *sandbox, struct sandbox_slot *slot, const char *image, struct error *err);
+
 /* Evaluates the probe's outcome.  Pure.  `cgroup` is the result of sandbox_cgroup. */
 int self_test_judge(const struct run_outcome *outcome, const char *cgroup, struct error *err);

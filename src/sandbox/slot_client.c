@@ -131,7 +131,7 @@ static int add_words(struct slot_request *to, char *const *words, uint32_t *ret_
     for (; words[count] != NULL; count++) {
         size_t len = strlen(words[count]) + 1;
         if (len > SLOT_STRINGS_BYTES - to->strings_len || to->words + count >= SLOT_WORDS_MAX)
-            return error_set(err, ERROR_SANDBOX, E2BIG, "arguments and environment take more than %u bytes or %u words",
+            return error_set(err, ERROR_REQUEST, 0, "arguments and environment take more than %u bytes or %u words",
                              SLOT_STRINGS_BYTES, SLOT_WORDS_MAX);
         memcpy(to->strings + to->strings_len, words[count], len);
         to->strings_len += (uint32_t)len;
@@ -252,7 +252,7 @@ static int send_run(struct sandbox_slot *slot, const struct run_request *request
  * Reads a stream until it is empty, and closes it at its end.  Returns true when the first bytes had to be dropped,
  * possibly with more to read: at once, because a fast writer may never leave the pipe empty.
  */
-static bool read_stream(int *fd, struct buf *into, bool *cut)
+static bool read_stream(int *fd, struct buf *into, bool *cut, bool *no_memory)
 {
     static _Thread_local char bytes[65536];
     for (;;) {
@@ -267,9 +267,12 @@ static bool read_stream(int *fd, struct buf *into, bool *cut)
         }
         size_t room = into->max - into->len;
         size_t kept = (size_t)got < room ? (size_t)got : room;
-        struct error ignored; /* out of memory: the rest is dropped and counts as cut */
-        if (kept > 0 && buf_append(into, bytes, kept, &ignored) < 0)
+        struct error
+            ignored; /* there is room, so only memory can be short: then the run is cut off, and is no result */
+        if (kept > 0 && buf_append(into, bytes, kept, &ignored) < 0) {
+            *no_memory = true;
             kept = 0;
+        }
         if (kept < (size_t)got && !*cut) {
             *cut = true;
             return true;
@@ -353,6 +356,7 @@ int sandbox_run(struct sandbox_slot *slot, const struct run_request *request, st
     bool *const cut[2] = { &outcome.output_cut, &outcome.errors_cut };
     struct slot_reply reply = { 0 };
     struct error ignored;
+    bool no_memory = false;
 
     /* The request and its descriptors. */
     buf_init(&outcome.output, request->limits.output_bytes);
@@ -386,7 +390,7 @@ int sandbox_run(struct sandbox_slot *slot, const struct run_request *request, st
             goto broken;
         }
         for (size_t i = 0; i < 2; i++)
-            if (polled[i].revents != 0 && read_stream(&fds.read_end[i], into[i], cut[i]))
+            if (polled[i].revents != 0 && read_stream(&fds.read_end[i], into[i], cut[i], &no_memory))
                 send_kill(slot, SLOT_KILL_OUTPUT);
         if (polled[2].revents != 0 && receive_message(slot, &fds, &reply, &outcome.was_prestarted, err) < 0)
             goto broken;
@@ -400,10 +404,11 @@ int sandbox_run(struct sandbox_slot *slot, const struct run_request *request, st
      * sent over a socket nobody can receive from keeps a pipe open until the kernel collects the socket.
      */
     for (size_t i = 0; i < 2; i++)
-        while (fds.read_end[i] >= 0 && read_stream(&fds.read_end[i], into[i], cut[i]))
+        while (fds.read_end[i] >= 0 && read_stream(&fds.read_end[i], into[i], cut[i], &no_memory))
             ;
-    if (reply.os != 0) {
-        (void)error_set(err, ERROR_SANDBOX, reply.os, "%s", reply.text);
+    if (reply.os != 0 || no_memory) {
+        (void)error_set(err, ERROR_SANDBOX, reply.os != 0 ? reply.os : ENOMEM, "%s",
+                        reply.os != 0 ? reply.text : "keep the output");
         goto failed;
     }
     take_stats(slot, &reply, &outcome);

@@ -25,7 +25,7 @@ static size_t capacity(const struct worker *worker)
     size_t steps = worker->steps_ready + worker->steps_running;
     size_t jobs_max = 2 * (size_t)worker->executors_len + JOBS_SPARE;
 
-    if (worker->slots_open == 0)
+    if (worker->slots_open == 0 || worker->alone != NULL)
         return 0;
     if (worker->step_us < SHORT_STEP_US)
         steps_max *= 2;
@@ -73,9 +73,11 @@ static void take_claim(struct worker *worker, struct store_claim *claim)
         log_warn("submission %s, attempt %" PRIu32 ": %s%s", job->token, job->attempt, job->reason,
                  job->end == JOB_ABANDON ? "; its lease expires, then another worker may claim it" : "");
     lock_guard(&worker->lock);
+    bool joins_alone = worker->alone != NULL;
     worker_add_job(worker, job);
-    if (worker->phase != WORKER_RUNNING && job->end == JOB_COMPLETE)
-        worker_abort_job(worker, job, JOB_RELEASE); /* it was claimed while the worker began to stop */
+    /* It was claimed while the worker began to stop or its sandbox failed, or together with one that runs alone. */
+    if (job->end == JOB_COMPLETE && (worker->phase != WORKER_RUNNING || worker->slots_open == 0 || joins_alone))
+        worker_abort_job(worker, job, JOB_RELEASE);
 }
 
 static void wait_after_failure(struct worker *worker, uint32_t failures)

@@ -14,7 +14,7 @@
 #define REAP_US 1000000u
 #define HEARTBEAT_MS_MIN 50u
 #define UNSTARTED_RELEASE_US 250000u /* a job that no executor has started by then could have started elsewhere */
-#define NO_SLOT_RELEASE_US 5000000u  /* a worker without an open slot releases its jobs after this time */
+#define ALONE_US_MAX 30000000u       /* a job that has to run alone waits no longer for the others to end */
 
 struct heartbeat_state {
     struct store_lease *leases;
@@ -65,6 +65,14 @@ static uint32_t busy_milli(struct worker *worker, uint64_t now_us)
     return passed_us == 0 ? (uint32_t)worker->steps_running * 1000 : (uint32_t)(worker->busy_us * 1000 / passed_us);
 }
 
+static bool take_beat_now(struct worker *worker)
+{
+    lock_guard(&worker->lock);
+    bool beat_now = worker->beat_now;
+    worker->beat_now = false;
+    return beat_now;
+}
+
 static int heartbeat(struct worker *worker, struct heartbeat_state *state)
 {
     struct error err;
@@ -99,12 +107,15 @@ static int heartbeat(struct worker *worker, struct heartbeat_state *state)
 /* With the lock held: releases jobs that another worker could start sooner. */
 static void release_waiting(struct worker *worker, uint64_t now_us)
 {
-    if (worker->no_slot_since_us != 0 && now_us - worker->no_slot_since_us > NO_SLOT_RELEASE_US)
+    if (worker->self_test_failed && worker->steps_running == 0)
         worker_abort_all(worker, JOB_RELEASE);
+    if (worker->alone != NULL && now_us - worker->alone->claimed_us > ALONE_US_MAX)
+        worker_begin_alone(worker, true);
     if (worker->steps_running < worker->slots_open)
         return;
     for (struct job *job = worker->jobs; job != NULL; job = job->next)
-        if (job->end == JOB_COMPLETE && !job->started && now_us - job->claimed_us > UNSTARTED_RELEASE_US) {
+        if (job->end == JOB_COMPLETE && !job->started && job != worker->alone &&
+            now_us - job->claimed_us > UNSTARTED_RELEASE_US) {
             worker->step_us = STEP_US_LONG; /* the fetcher fetches nothing ahead until steps are short again */
             worker_abort_job(worker, job, JOB_RELEASE);
         }
@@ -133,7 +144,7 @@ void *heartbeat_main(void *context)
     while (!stopping) {
         uint64_t now_us = clock_mono_us();
         worker->heartbeat_pulse_us = now_us;
-        if (now_us >= next_heartbeat_us) {
+        if (now_us >= next_heartbeat_us || take_beat_now(worker)) {
             bool acknowledged = heartbeat(worker, &state) == 0;
             /* Leases that could not be renewed have less time left, so the next try comes sooner. */
             next_heartbeat_us = clock_mono_us() + (acknowledged ? interval_ms : interval_ms / 5 + 1) * 1000;
@@ -146,7 +157,7 @@ void *heartbeat_main(void *context)
         uint64_t next_us = next_heartbeat_us < next_reap_us ? next_heartbeat_us : next_reap_us;
         lock_guard(&worker->lock);
         release_waiting(worker, now_us);
-        if (worker->phase != WORKER_STOPPING && next_us > now_us)
+        if (worker->phase != WORKER_STOPPING && next_us > now_us && !worker->beat_now)
             (void)cond_wait_for(&worker->heartbeat_due, &worker->lock, next_us - now_us);
         stopping = worker->phase == WORKER_STOPPING;
     }

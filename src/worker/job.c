@@ -79,6 +79,7 @@ struct job *job_new(struct store_claim *claim, const struct languages *languages
 
     memcpy(job->token, claim->token, sizeof job->token);
     job->attempt = claim->attempt;
+    job->runs_alone = claim->lost > 0;
     job->claimed_us = clock_mono_us();
     job->end = JOB_COMPLETE;
     decode(job, buf_text(&claim->payload), languages, attempts_max);
@@ -95,9 +96,17 @@ struct job *job_new(struct store_claim *claim, const struct languages *languages
     if (job->end != JOB_COMPLETE)
         return job;
     job->tests_left = tests_len;
-    for (uint32_t i = 0; i < programs_len; i++)
-        queue_step(job, STEP_COMPILE, i);
+    if (!job->runs_alone)
+        job_begin(job);
     return job;
+}
+
+void job_begin(struct job *job)
+{
+    assert(!job->begun);
+    job->begun = true;
+    for (uint32_t i = 0; i < job->submission.programs_len; i++)
+        queue_step(job, STEP_COMPILE, i);
 }
 
 void job_free(struct job *job)
@@ -126,17 +135,6 @@ bool job_take_step(struct job *job, struct step *ret_step)
     job->running++;
     job->started = true;
     return true;
-}
-
-void job_return_step(struct job *job, struct step step)
-{
-    assert(job->running > 0 && job->steps_len < job->steps_cap);
-    job->running--;
-    if (job->end != JOB_COMPLETE)
-        return;
-    job->steps_first = (job->steps_first + job->steps_cap - 1) % job->steps_cap;
-    job->steps[job->steps_first] = step;
-    job->steps_len++;
 }
 
 void job_compiled(struct job *job, uint32_t program, struct compiled *compiled)
@@ -195,33 +193,19 @@ void job_ran(struct job *job, uint32_t test, struct run_outcome *outcome, const 
         job->output_bytes += bytes;
 }
 
-void job_internal_error(struct job *job, uint32_t test, const char *reason)
+void job_step_failed(struct job *job, const char *reason)
 {
-    const struct test *request = &job->submission.tests[test];
-    const struct program *program = &job->submission.programs[request->program];
-    struct job_test *kept = &job->tests[test];
-
-    assert(job->running > 0 && job->tests_left > 0);
+    assert(job->running > 0);
     job->running--;
-    (void)snprintf(kept->message, sizeof kept->message, "%s", reason);
-    job->results[test] = (struct result){
-        .element = request->element,
-        .index = request->index,
-        .verdict = VERDICT_INTERNAL_ERROR,
-        .message = text_of(kept->message),
-        .errors = text_of(kept->message),
-        .language = program->language->id,
-        .version = program->language->version,
-        .wants_base64 = request->wants_base64,
-    };
-    job->tests_left--;
+    if (job->end == JOB_COMPLETE)
+        (void)snprintf(job->reason, sizeof job->reason, "%s", reason);
 }
 
 size_t job_abort(struct job *job, enum job_end end)
 {
     size_t dropped = job->steps_len;
 
-    assert(end == JOB_RELEASE || end == JOB_ABANDON);
+    assert(end != JOB_COMPLETE);
     job->end = end;
     job->steps_len = 0;
     return dropped;

@@ -30,13 +30,14 @@ enum job_end {
     JOB_COMPLETE, /* the results; every job that runs ends so, unless it is aborted */
     JOB_FAIL,     /* the reason why it cannot be run: it ends as Failed */
     JOB_RELEASE,  /* that the worker returns it: it is queued again, which costs no attempt */
+    JOB_RETURN,   /* that this host failed to run it: it is queued again after a delay, or ends after many returns */
     JOB_ABANDON,  /* nothing: the lease was lost or cancelled, or shall expire because a language is missing here */
 };
 
 struct job_test {
     struct run_outcome outcome; /* the strings of the result point into it */
     bool has_outcome;
-    char message[200]; /* of an internal error */
+    char message[200]; /* of an output that was omitted */
 };
 
 struct job {
@@ -46,9 +47,11 @@ struct job {
     uint32_t attempt;
     uint64_t claimed_us; /* monotonic */
     bool started;        /* an executor has taken a step */
+    bool runs_alone;     /* it lost a lease before, so it may have killed its worker: no other job runs beside it */
+    bool begun;          /* its compile steps were queued */
     enum job_end end;
     bool with_reporter;                           /* waits for a reporter, or is being reported */
-    char reason[sizeof((struct error *)0)->text]; /* JOB_FAIL, JOB_ABANDON */
+    char reason[sizeof((struct error *)0)->text]; /* JOB_FAIL, JOB_RETURN, JOB_ABANDON */
 
     struct submission submission; /* zeros if it could not be decoded */
     struct compiled *programs;    /* one per program */
@@ -62,24 +65,24 @@ struct job {
 };
 
 /*
- * Decodes the claim's payload and queues the compile steps.  Frees the claim.  Never fails: a job that cannot be run
- * has its `end` and `reason` set and no steps.
+ * Decodes the claim's payload and queues the compile steps, unless it runs alone.  Frees the claim.  Never fails: a job
+ * that cannot be run has its `end` and `reason` set and no steps.
  */
 struct job *job_new(struct store_claim *claim, const struct languages *languages, uint64_t attempts_max);
+/* Queues the compile steps of a job that runs alone. */
+void job_begin(struct job *job);
 void job_free(struct job *job);
 
 /* False if no step is queued. */
 bool job_take_step(struct job *job, struct step *ret_step);
-/* Queues a step that could not be run again, before all others. */
-void job_return_step(struct job *job, struct step step);
 
 /* Ends the compile step of a program.  Moves *compiled in; queues the program's tests, or gives them their results. */
 void job_compiled(struct job *job, uint32_t program, struct compiled *compiled);
 
 /* Ends the run step of a test.  Moves the outcome in. */
 void job_ran(struct job *job, uint32_t test, struct run_outcome *outcome, const struct result *result);
-/* Ends the run step of a test that could not be run. */
-void job_internal_error(struct job *job, uint32_t test, const char *reason);
+/* Ends a step that could not be run, for this reason.  The caller then aborts the job. */
+void job_step_failed(struct job *job, const char *reason);
 
 /* Drops all queued steps and ignores results from now on.  Returns the number of steps dropped. */
 size_t job_abort(struct job *job, enum job_end end);

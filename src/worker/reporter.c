@@ -57,6 +57,8 @@ static int report_once(struct worker *worker, const struct job *job, enum job_en
                             text_of(job->reason), ret_kept, err);
     case JOB_RELEASE:
         return store_release(worker->store, job->token, job->attempt, err);
+    case JOB_RETURN:
+        return store_return(worker->store, job->token, job->attempt, job->reason, err);
     case JOB_ABANDON:
         break;
     }

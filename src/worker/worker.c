@@ -11,10 +11,10 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "metrics/metrics.h"
 #include "sandbox/protocol.h"
 #include "worker/worker_internal.h"
 
-#define BROKEN_US 30000000u
 #define WAKE_AGAIN_US 20000u
 #define THREAD_NAME_BYTES 16
 
@@ -145,6 +145,7 @@ int worker_start(const struct config *config, const struct languages *languages,
     worker->step_us = STEP_US_LONG;
     worker->heartbeat_us = worker->busy_counted_us = clock_mono_us();
     worker_init_sync(worker);
+    metrics_sandbox(true);
     name_worker(worker);
     if (register_languages(worker, err) < 0)
         goto undo;
@@ -184,7 +185,17 @@ uint64_t worker_stalled_us(const struct worker *worker)
 bool worker_is_broken(struct worker *worker)
 {
     lock_guard(&worker->lock);
-    return worker->no_slot_since_us != 0 && clock_mono_us() - worker->no_slot_since_us > BROKEN_US;
+    return worker->no_slot_since_us != 0 && worker->steps_running == 0 &&
+           (sandbox_is_gone(worker->sandbox) ||
+            clock_mono_us() - worker->no_slot_since_us > worker->config->sandbox_exit_s * 1000000);
+}
+
+bool worker_is_ready(struct worker *worker, struct error *err)
+{
+    lock_guard(&worker->lock);
+    if (worker->no_slot_since_us != 0)
+        *err = worker->slot_error;
+    return worker->no_slot_since_us == 0;
 }
 
 void worker_cancelled(struct worker *worker, const char token[TOKEN_BYTES])

@@ -25,7 +25,9 @@ struct worker;
 int worker_start(const struct config *config, const struct languages *languages, struct sandbox *sandbox,
                  struct store *store, struct worker **ret, struct error *err);
 
-/* True if no slot has been open for 30 s.  Only a restart as root can help then. */
+/* False, with the reason in *err, while no slot works: the worker claims nothing until one passes the self-test. */
+bool worker_is_ready(struct worker *worker, struct error *err);
+/* True if that has lasted for sandbox_exit_s, or cannot end.  Only a restart as root can help then. */
 bool worker_is_broken(struct worker *worker);
 /*
  * Time since the fetcher or the heartbeat thread, whichever is slower, last began a round.  More than some seconds mean

@@ -28,6 +28,13 @@ void worker_set_phase(struct worker *worker, enum worker_phase phase)
     cond_broadcast(&worker->progress);
 }
 
+static void announce_steps(struct worker *worker, const struct job *job)
+{
+    worker->steps_ready += job->steps_len;
+    for (size_t i = 0; i < job->steps_len && i < worker->executors_len; i++)
+        cond_signal(&worker->step_ready);
+}
+
 void worker_add_job(struct worker *worker, struct job *job)
 {
     struct job **end = &worker->jobs;
@@ -36,10 +43,22 @@ void worker_add_job(struct worker *worker, struct job *job)
         end = &(*end)->next;
     *end = job;
     worker->jobs_len++;
-    worker->steps_ready += job->steps_len;
-    for (size_t i = 0; i < job->steps_len && i < worker->executors_len; i++)
-        cond_signal(&worker->step_ready);
+    announce_steps(worker, job);
+    if (job->runs_alone && worker->alone == NULL) {
+        worker->alone = job;
+        worker_begin_alone(worker, false);
+    }
     worker_check_end(worker, job);
+}
+
+void worker_begin_alone(struct worker *worker, bool now_or_never)
+{
+    struct job *job = worker->alone;
+
+    if (job == NULL || job->begun || job->end != JOB_COMPLETE || (worker->jobs_len > 1 && !now_or_never))
+        return;
+    job_begin(job);
+    announce_steps(worker, job);
 }
 
 void worker_remove_job(struct worker *worker, struct job *job)
@@ -51,7 +70,10 @@ void worker_remove_job(struct worker *worker, struct job *job)
         at = &(*at)->next;
     *at = job->next;
     worker->jobs_len--;
+    if (worker->alone == job)
+        worker->alone = NULL;
     job_free(job);
+    worker_begin_alone(worker, false);
     cond_signal(&worker->capacity_freed);
     cond_broadcast(&worker->progress);
 }

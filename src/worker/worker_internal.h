@@ -38,6 +38,7 @@ struct executor {
     pthread_t thread;
     /* Under the lock.  Only the executor itself changes them, so it may read them without. */
     struct sandbox_slot *slot; /* NULL while it is not open */
+    uint64_t proven;           /* sandbox_failures when its slot was opened, or last passed the self-test */
     struct job *job;           /* whose step it runs, or NULL */
 };
 
@@ -73,10 +74,19 @@ struct worker {
     uint64_t step_us;    /* moving average of the duration of a step */
     struct executor *executors;
     uint32_t executors_len;
-    uint32_t executors_tried;  /* how many have opened their slot, or failed to */
-    uint32_t slots_open;       /* how many have an open slot */
-    uint64_t no_slot_since_us; /* 0 while a slot is open */
-    struct error slot_error;   /* why the latest slot could not be opened */
+    uint32_t executors_tried; /* how many have opened their slot, or failed to */
+    /*
+     * After each failure of the sandbox every slot has to pass the self-test before it takes another step.  Only proven
+     * slots count, so that nothing is claimed until one has passed.
+     */
+    uint64_t sandbox_failures;
+    const char *probe_image;   /* of the run that failed last: the self-test runs in it */
+    uint32_t slots_open;       /* how many executors have an open slot that is proven */
+    uint64_t no_slot_since_us; /* 0 while there is one */
+    bool self_test_failed;     /* since no_slot_since_us: the jobs are released */
+    struct error slot_error;   /* the latest failure */
+    bool beat_now;             /* the store has to hear of slots_open */
+    struct job *alone;         /* the job that has to run alone (job.h), or NULL */
     bool fetcher_done;
     /* Without the lock: when each last began a round.  0: the fetcher waits for capacity, which may take long. */
     _Atomic uint64_t fetcher_pulse_us, heartbeat_pulse_us;
@@ -92,6 +102,17 @@ void *reporter_main(void *worker);
 void *heartbeat_main(void *worker);
 void *canceller_main(void *worker);
 
+/* ---- executor_slot.c ---- */
+
+/* Opens the executor's slot and proves it, once.  After -1 slot_error has the reason. */
+int executor_slot_try(struct executor *executor);
+/* Returns true once the slot is open and proven, at once if it is already; false when the worker stops. */
+bool executor_slot_ready(struct executor *executor);
+/* Closes the slot if it is open. */
+void executor_slot_close(struct executor *executor);
+/* With the lock held: a run in this image failed for no fault of its program.  All slots have to be proven again. */
+void worker_sandbox_failed(struct worker *worker, const char *image, const struct error *reason);
+
 /* Lock, condition variables; phase WORKER_RUNNING. */
 void worker_init_sync(struct worker *worker);
 
@@ -105,6 +126,8 @@ void worker_add_job(struct worker *worker, struct job *job);
 void worker_remove_job(struct worker *worker, struct job *job);
 /* Hands the job to the reporters if it has ended.  Called after every change that may end it. */
 void worker_check_end(struct worker *worker, struct job *job);
+/* Begins the job that has to run alone, if no other job is left or `now_or_never`. */
+void worker_begin_alone(struct worker *worker, bool now_or_never);
 /* Stops the job's runs and drops its steps.  `end` is what is reported of it. */
 void worker_abort_job(struct worker *worker, struct job *job, enum job_end end);
 /* Aborts all jobs that have not ended. */

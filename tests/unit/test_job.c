@@ -144,29 +144,37 @@ static void a_program_that_does_not_compile_ends_its_tests_only(void **state)
     job_free(job);
 }
 
-static void a_returned_step_is_the_next_one(void **state)
+static void a_step_that_could_not_be_run_ends_the_job_without_results(void **state)
 {
     (void)state;
     struct job *job = new_job();
-    struct step step;
 
-    assert_true(job_take_step(job, &step));
-    job_return_step(job, step);
-    assert_int_equal(job->running, 0);
     assert_next(job, STEP_COMPILE, 0);
     assert_next(job, STEP_COMPILE, 1);
-    compile(job, 0, true);
-    assert_true(job_take_step(job, &step));
-    job_return_step(job, step); /* the ring wraps around */
-    assert_next(job, STEP_RUN, step.at);
-    job_internal_error(job, step.at, "the slot broke twice");
-    assert_int_equal(job->results[step.at].verdict, VERDICT_INTERNAL_ERROR);
-    assert_text_equal(job->results[step.at].message, "the slot broke twice");
-    assert_int_not_equal(result_exit_code(&job->results[step.at]), 0);
-    compile(job, 1, true);
-    while (job_take_step(job, &step))
-        ran(job, step.at, "");
+    job_step_failed(job, "no descriptor was left");
+    assert_int_equal(job_abort(job, JOB_RETURN), 0);
+    assert_string_equal(job->reason, "no descriptor was left");
     assert_false(job_is_open(job));
+    job_step_failed(job, "another reason"); /* the first one stays */
+    assert_string_equal(job->reason, "no descriptor was left");
+    assert_int_equal(job->running, 0);
+    job_free(job);
+}
+
+static void a_job_that_lost_a_lease_waits_until_it_is_begun(void **state)
+{
+    (void)state;
+    struct store_claim claim = claim_of(BATCH, 2);
+
+    claim.lost = 1;
+    set_available(true);
+    struct job *job = job_new(&claim, &languages, 3);
+    assert_true(job->runs_alone && job_is_open(job));
+    assert_none(job);
+    job_begin(job);
+    assert_next(job, STEP_COMPILE, 0);
+    compile(job, 0, false);
+    (void)job_abort(job, JOB_RELEASE);
     job_free(job);
 }
 
@@ -188,7 +196,7 @@ static void after_an_abort_nothing_is_queued(void **state)
     job = new_job();
     assert_true(job_take_step(job, &step));
     (void)job_abort(job, JOB_ABANDON);
-    job_return_step(job, step);
+    job_step_failed(job, "");
     assert_none(job);
     job_free(job);
 }
@@ -259,7 +267,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(programs_compile_before_their_tests_run),
         cmocka_unit_test(a_program_that_does_not_compile_ends_its_tests_only),
-        cmocka_unit_test(a_returned_step_is_the_next_one),
+        cmocka_unit_test(a_step_that_could_not_be_run_ends_the_job_without_results),
+        cmocka_unit_test(a_job_that_lost_a_lease_waits_until_it_is_begun),
         cmocka_unit_test(after_an_abort_nothing_is_queued),
         cmocka_unit_test(a_job_that_cannot_be_run_ends_at_once),
         cmocka_unit_test(outputs_of_one_submission_are_bounded),
