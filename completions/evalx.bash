@@ -40,6 +40,10 @@ _evalx()
         mapfile -t COMPREPLY < <(compgen -f -- "$word")
         return
         ;;
+    --network)
+        mapfile -t COMPREPLY < <(compgen -W "none loopback" -- "$word")
+        return
+        ;;
     --timeout | --memory | --server)
         return
         ;;
@@ -47,8 +51,8 @@ _evalx()
 
     local options=$common
     case $command in
-    run) options="--stdin --language --timeout --memory --expected --json $common" ;;
-    submit) options="--language --stdin --timeout --memory --expected --wait --server --json $common" ;;
+    run) options="--stdin --language --timeout --memory --network --expected --json $common" ;;
+    submit) options="--language --stdin --timeout --memory --network --expected --wait --server --json $common" ;;
     status) options="--wait --server --json $common" ;;
     queue | dead) options="--server --json $common" ;;
     prepare) options="--again $common" ;;

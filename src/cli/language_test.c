@@ -25,7 +25,7 @@ static const struct {
     [LANGUAGE_TEST_ARGS] = { "args", true },           [LANGUAGE_TEST_FILE] = { "file", false },
     [LANGUAGE_TEST_FILE_CODE] = { "file_code", true }, [LANGUAGE_TEST_VERDICT] = { "verdict", false },
     [LANGUAGE_TEST_EXIT] = { "exit", false },          [LANGUAGE_TEST_MEMORY] = { "memory", false },
-    [LANGUAGE_TEST_TIMEOUT] = { "timeout", false },
+    [LANGUAGE_TEST_TIMEOUT] = { "timeout", false },    [LANGUAGE_TEST_NETWORK] = { "network", false },
 };
 static_assert(sizeof fields / sizeof *fields == LANGUAGE_TEST_FIELD_COUNT_, "every field has a name");
 
@@ -185,6 +185,8 @@ static json_t *request_of(const struct language *language, const struct language
     if (language_test->has[LANGUAGE_TEST_MEMORY])
         (void)json_object_set_new(request, "memory_limit",
                                   json_string(text_or(language_test, LANGUAGE_TEST_MEMORY, "")));
+    if (language_test->has[LANGUAGE_TEST_NETWORK])
+        (void)json_object_set_new(request, "network", json_string(text_or(language_test, LANGUAGE_TEST_NETWORK, "")));
     if (language_test->has[LANGUAGE_TEST_TIMEOUT])
         (void)json_object_set_new(request, "timeout",
                                   json_real(strtod(text_or(language_test, LANGUAGE_TEST_TIMEOUT, "0"), NULL)));

@@ -23,6 +23,7 @@ enum language_test_field {
     LANGUAGE_TEST_EXIT,
     LANGUAGE_TEST_MEMORY,  /* as "64m" */
     LANGUAGE_TEST_TIMEOUT, /* seconds */
+    LANGUAGE_TEST_NETWORK, /* "loopback" */
     LANGUAGE_TEST_FIELD_COUNT_,
 };
 

@@ -142,7 +142,9 @@ int request_from_files(const struct request_files *files, const struct languages
         set_file(object, "code", files->source, err) < 0 ||
         (files->input != NULL && set_input(object, files->input, err) < 0) ||
         (files->expected != NULL && set_file(object, "expected_output", files->expected, err) < 0) ||
-        set_limits(object, files, err) < 0 || (files->args_len > 0 && set_args(object, files, err) < 0)) {
+        set_limits(object, files, err) < 0 ||
+        (files->network != NULL && set_text(object, "network", text_of(files->network), "--network", err) < 0) ||
+        (files->args_len > 0 && set_args(object, files, err) < 0)) {
         json_decref(object);
         return -1;
     }

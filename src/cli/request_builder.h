@@ -16,6 +16,7 @@ struct request_files {
     const char *expected; /* a file, or NULL */
     const char *timeout;  /* seconds, or NULL */
     const char *memory;   /* "128m", or NULL */
+    const char *network;  /* "loopback", "none" or NULL */
     char *const *args;    /* args_len words */
     int args_len;
 };

@@ -139,6 +139,25 @@ static int read_limits(const struct decoder *decoder, const struct element *elem
     return limits_apply(element->object, &element->path, &decoder->ceiling, &test->limits, err);
 }
 
+static int read_network(const struct decoder *decoder, const struct element *element, enum run_network *ret,
+                        struct error *err)
+{
+    bool inherits = decoder->first.object != NULL && field_get(element->object, "network") == NULL;
+    const struct element *from = inherits ? &decoder->first : element;
+    const json_t *value = field_get(from->object, "network");
+    struct json_path path = json_path_field(&from->path, "network");
+
+    *ret = RUN_NETWORK_NONE;
+    if (value == NULL)
+        return 0;
+    for (enum run_network network = 0; network < RUN_NETWORK_COUNT_; network++)
+        if (json_is_string(value) && text_equal(json_text(value), text_of(run_network_name(network)))) {
+            *ret = network;
+            return 0;
+        }
+    return field_wrong(err, &path, "\"none\" or \"loopback\"", value);
+}
+
 static int read_element(struct decoder *decoder, const struct element *element, uint32_t index, struct error *err)
 {
     struct submission *submission = decoder->submission;
@@ -149,7 +168,7 @@ static int read_element(struct decoder *decoder, const struct element *element, 
     const json_t *tests;
 
     if (program_find(&decoder->programs, element, first, &common.program, err) < 0 ||
-        read_limits(decoder, element, &common, err) < 0 ||
+        read_limits(decoder, element, &common, err) < 0 || read_network(decoder, element, &common.network, err) < 0 ||
         read_test(element->object, &element->path, arena, &common, err) < 0 ||
         field_array(element->object, "tests", &element->path, 1, REQUEST_TESTS_MAX, &tests, err) < 0)
         return -1;

@@ -3,12 +3,14 @@
  *
  *   {"v":1,"token":T,"created_ms":N,"priority":"normal","client":NAME,"share":true,"fresh":true,"cache":true,
  *    "programs":[{"language":ID,"version":V,"files":[[NAME,BYTES],...]},...],
- *    "tests":[{"p":program,"e":element,"i":index,"in":BYTES,"args":[...],"want":BYTES,"b64":true,"limits":[...]},...]}
+ *    "tests":[{"p":program,"e":element,"i":index,"in":BYTES,"args":[...],"want":BYTES,"b64":true,
+ *              "net":"loopback","limits":[...]},...]}
  *
  * "limits" has a number for each line of LIMITS_LIST, in its order and in the units of its fields.
  *
  * BYTES is a string if the bytes are UTF-8 (which may contain NUL), else {"b64":"..."}.  "client" is written only if
- * there is one; "share", "fresh" and "cache" only if they are true.  A build that knows no "client" ignores it.
+ * there is one; "share", "fresh" and "cache" only if they are true.  A build that knows no "client" ignores it, and
+ * one that knows no "net" runs the test without a network.
  * A test omits what is empty or false, and limits equal to those of the test before: in a large batch most are.
  */
 #include "codec/submission_json.h"
@@ -93,6 +95,9 @@ static int write_test(struct buf *out, const struct test *test, const struct tes
         (buf_append_text(out, TEXT(",\"want\":"), err) < 0 || write_bytes(out, test->expected, err) < 0))
         return -1;
     if (test->wants_base64 && buf_append_text(out, TEXT(",\"b64\":true"), err) < 0)
+        return -1;
+    if (test->network != RUN_NETWORK_NONE &&
+        buf_printf(out, err, ",\"net\":\"%s\"", run_network_name(test->network)) < 0)
         return -1;
     if ((before == NULL || !limits_equal(&test->limits, &before->limits)) && write_limits(out, &test->limits, err) < 0)
         return -1;
@@ -232,6 +237,18 @@ static int read_args(const json_t *array, struct arena *arena, struct test *test
     return 0;
 }
 
+static int read_network(const json_t *value, enum run_network *ret, struct error *err)
+{
+    if (value == NULL)
+        return 0;
+    for (enum run_network network = 0; network < RUN_NETWORK_COUNT_; network++)
+        if (json_is_string(value) && text_equal(string_of(value), text_of(run_network_name(network)))) {
+            *ret = network;
+            return 0;
+        }
+    return unreadable(err, "a network");
+}
+
 static int read_test(const json_t *object, const struct submission *submission, struct arena *arena, struct test *test,
                      struct error *err)
 {
@@ -247,7 +264,8 @@ static int read_test(const json_t *object, const struct submission *submission, 
         return unreadable(err, "a test of no program");
     if ((input != NULL && read_bytes(input, arena, &test->input, err) < 0) ||
         (expected != NULL && read_bytes(expected, arena, &test->expected, err) < 0) ||
-        (args != NULL && read_args(args, arena, test, err) < 0))
+        (args != NULL && read_args(args, arena, test, err) < 0) ||
+        read_network(json_object_get(object, "net"), &test->network, err) < 0)
         return -1;
     test->has_expected = expected != NULL;
     test->wants_base64 = json_is_true(json_object_get(object, "b64"));

@@ -34,6 +34,18 @@ const char *submission_priority_name(enum submission_priority priority)
     return names[priority];
 }
 
+const char *run_network_name(enum run_network network)
+{
+    static const char *const names[] = {
+        [RUN_NETWORK_NONE] = "none",
+        [RUN_NETWORK_LOOPBACK] = "loopback",
+    };
+    static_assert(sizeof names / sizeof *names == RUN_NETWORK_COUNT_, "every network has a name");
+
+    assert((unsigned)network < RUN_NETWORK_COUNT_);
+    return names[network];
+}
+
 bool client_name_is_valid(struct text name)
 {
     if (name.len == 0 || name.len >= CLIENT_NAME_BYTES)

@@ -31,6 +31,9 @@ static inline bool submission_state_is_final(enum submission_state state)
 enum submission_priority { PRIORITY_HIGH, PRIORITY_NORMAL, PRIORITY_LOW, PRIORITY_COUNT_ };
 const char *submission_priority_name(enum submission_priority priority);
 
+/* What clients see: "none", "loopback". */
+const char *run_network_name(enum run_network network);
+
 /*
  * True for a name that a struct file may have: 1 to 200 bytes of UTF-8 without NUL or backslash, at most 8 parts
  * separated by single '/', no leading '/', and no part "." or "..".
@@ -59,6 +62,7 @@ struct test {
     struct text expected;
     bool wants_base64; /* the client wants the output as base64, too */
     struct limits limits;
+    enum run_network network;
 };
 
 struct submission {

@@ -25,6 +25,13 @@ enum run_class {
     RUN_CLASS_COUNT_,
 };
 
+/* What a run can reach with internet sockets. */
+enum run_network {
+    RUN_NETWORK_NONE,     /* there are no internet sockets */
+    RUN_NETWORK_LOOPBACK, /* its own processes, at 127.0.0.1 and ::1 */
+    RUN_NETWORK_COUNT_,
+};
+
 #define RUN_KIB UINT64_C(1024)
 #define RUN_MIB (RUN_KIB * 1024)
 #define RUN_GIB (RUN_MIB * 1024)

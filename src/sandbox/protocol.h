@@ -72,6 +72,7 @@ enum slot_fd { SLOT_FD_STDIN, SLOT_FD_STDOUT, SLOT_FD_STDERR, SLOT_FD_BASE_COUNT
 /* The program is an interpreter that reads its only file `source` whole before running it, so it may be prestarted. */
 #define SLOT_MAY_PRESTART 16u
 #define SLOT_SOURCE_BYTES 64
+#define SLOT_LOOPBACK 32u /* the run has a network namespace of its own, with the loopback interface up */
 
 struct slot_request {
     uint32_t op;

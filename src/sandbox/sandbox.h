@@ -64,6 +64,7 @@ struct run_request {
     char *const *argv; /* argv[0] is a path inside the image or the box; NULL-terminated */
     char *const *env;  /* the whole environment; NULL-terminated */
     struct limits limits;
+    enum run_network network;    /* with isolate a run has the loopback in any case */
     struct text input;           /* stdin; borrowed */
     int archive_fd;              /* files to unpack into /box (archive.h), or -1; the caller keeps it */
     const char *prestart_source; /* the archive's only file, if the program reads it whole before running it; or NULL */

@@ -154,6 +154,8 @@ static int fill_request(struct sandbox_slot *slot, const struct run_request *fro
         to->flags |= SLOT_HAS_ARCHIVE;
     if (from->keep_files)
         to->flags |= SLOT_KEEP_FILES;
+    if (from->network == RUN_NETWORK_LOOPBACK)
+        to->flags |= SLOT_LOOPBACK;
     if (from->self_test)
         to->flags |= SLOT_SELF_TEST; /* the probe makes denied calls and must live on */
     else if (sandbox->denied_syscalls_kill)

@@ -215,7 +215,8 @@ static int ensure_box(struct slot *slot, int archive, struct error *err)
     struct standby_spec spec = { .image = slot->image,
                                  .disk_bytes = request->limits.disk_bytes,
                                  .class = request->class,
-                                 .denied_syscalls_kill = (request->flags & SLOT_DENIED_SYSCALLS_KILL) != 0 };
+                                 .denied_syscalls_kill = (request->flags & SLOT_DENIED_SYSCALLS_KILL) != 0,
+                                 .has_loopback = (request->flags & SLOT_LOOPBACK) != 0 };
     load_slot_filter(slot);
     if (!keeps && !self_test) { /* a compile is followed by runs, not by another compile */
         exec_cache_see(&native.exec_cache, archive);

@@ -11,11 +11,14 @@
 #include <grp.h>
 #include <linux/capability.h>
 #include <linux/keyctl.h>
+#include <net/if.h>
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -88,6 +91,22 @@ static int unshare_cgroup_namespace(const struct box_plan *plan)
 {
     (void)plan;
     return unshare(CLONE_NEWCGROUP) < 0 ? errno : 0;
+}
+
+/*
+ * Leaves the slot's empty network for one that ends with the run, so that no port, counter or name in it outlives the
+ * run.  The user namespace owns it, so the process may bring up the loopback interface here, and not any more when its
+ * capabilities are dropped.
+ */
+static int enter_own_network(const struct box_plan *plan)
+{
+    if (!plan->has_loopback)
+        return 0;
+    if (unshare(CLONE_NEWNET) < 0)
+        return errno;
+    struct ifreq loopback = { .ifr_name = "lo", .ifr_flags = IFF_UP };
+    auto_close int any = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    return any < 0 || ioctl(any, SIOCSIFFLAGS, &loopback) < 0 ? errno : 0;
 }
 
 static int new_session(const struct box_plan *plan)
@@ -224,6 +243,7 @@ static const struct {
     { "join the cgroup", join_cgroup },
     { "map the user", map_user },
     { "unshare the cgroup namespace", unshare_cgroup_namespace },
+    { "enter a network of its own", enter_own_network },
     { "start a session", new_session },
     { "join a new keyring", new_keyring },
     { "set the fixed limits", set_fixed_limits },

@@ -41,6 +41,7 @@ struct box_plan {
     const struct cgroup_run *run;
     const struct sock_fprog *filter;        /* of init, and of the program unless notify_socket is set */
     const struct sock_fprog *notify_filter; /* of the program if notify_socket is set */
+    bool has_loopback;                      /* the program gets a network of its own, with the loopback interface up */
     bool has_landlock;                      /* restrict the program's files by landlock.h */
     int notify_socket;                      /* receives the listener for denied syscalls; -1: they return EPERM */
     int exec_stub;                          /* descriptor of its executable */

@@ -23,7 +23,7 @@ bool standby_fits(const struct standby *standby, const struct standby_spec *spec
     const struct standby_spec *own = &standby->spec;
     return own->image != NULL && own->image == spec->image && own->disk_bytes == spec->disk_bytes &&
            own->class == spec->class && own->denied_syscalls_kill == spec->denied_syscalls_kill &&
-           (own->cached_exec == 0 || own->cached_exec == spec->cached_exec);
+           own->has_loopback == spec->has_loopback && (own->cached_exec == 0 || own->cached_exec == spec->cached_exec);
 }
 
 int standby_make(const struct standby_spec *spec, const struct standby_context *context, struct standby *ret,
@@ -53,6 +53,7 @@ int standby_make(const struct standby_spec *spec, const struct standby_context *
         .filter = context->slot_filter_loaded ? &filters->box[spec->class] : &filters->full[spec->class],
         .notify_filter = &filters->notify[spec->class],
         .has_landlock = context->has_landlock,
+        .has_loopback = spec->has_loopback,
         .notify_socket = notify_child,
         .exec_stub = context->exec_stub,
         .probe = context->probe,

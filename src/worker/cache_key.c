@@ -80,6 +80,7 @@ int cache_key_result(const struct submission *submission, const struct program *
     hash_add(&hash, text_of(compile_key));
     add_program(&hash, program, request->argv);
     hash_add_u64(&hash, request->class);
+    hash_add_u64(&hash, request->network);
     for (size_t i = 0; i < LIMIT_FIELDS_LEN; i++)
         hash_add_u64(&hash, limits_get(&request->limits, i));
     hash_add(&hash, request->input);

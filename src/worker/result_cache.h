@@ -2,8 +2,8 @@
  * result_cache: outcomes of earlier runs, for submissions that set "cache": true and for no others.
  *
  * The key is the SHA-256 of everything that determines a run: the program and how it is compiled, argv, environment,
- * limits, input (cache_key.h).  The expected output is not part of it, because a cached outcome is judged anew.
- * Only outcomes that would be the same again are kept (result_cache_may_keep).
+ * limits, network, input (cache_key.h).  The expected output is not part of it, because a cached outcome is judged
+ * anew.  Only outcomes that would be the same again are kept (result_cache_may_keep).
  *
  * In the memory of this process.  At most bytes_max in total, each entry for at most ttl_s; the least recently used
  * entries are dropped first.  Any thread.

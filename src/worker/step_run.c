@@ -115,6 +115,7 @@ int step_run(struct sandbox_slot *slot, struct result_cache *results, const stru
         .argv = command.argv,
         .env = command.env,
         .limits = test->limits,
+        .network = test->network,
         .input = test->input,
         .archive_fd = compiled->archive_fd,
         .prestart_source = prestart_source(program),

@@ -86,6 +86,7 @@ static void random_submission(struct submission *submission)
         if (test->has_expected)
             test->expected = random_text(50);
         test->wants_base64 = random_below(2) == 0;
+        test->network = (enum run_network)random_below(RUN_NETWORK_COUNT_);
         if (i > 0 && random_below(2) == 0)
             test->limits = test[-1].limits;
         else
@@ -123,6 +124,7 @@ static void assert_same_tests(const struct submission *a, const struct submissio
         assert_int_equal(one->has_expected, other->has_expected);
         assert_true(text_equal(one->expected, other->expected));
         assert_int_equal(one->wants_base64, other->wants_base64);
+        assert_int_equal(one->network, other->network);
         assert_memory_equal(&one->limits, &other->limits, sizeof one->limits);
     }
 }

@@ -18,7 +18,7 @@ VERDICTS = {"accepted", "wrong_answer", "compile_error", "runtime_error", "time_
 ESCAPED = "ESCAPED"
 
 TEXT_KEYS = {"attack", "expect", "language", "after", "beside", "host", "needs", "part", "differ"}
-JSON_KEYS = {"limits", "stdin", "args", "files", "copies", "delay"}
+JSON_KEYS = {"limits", "network", "stdin", "args", "files", "copies", "delay"}
 UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 # The default limits, as in run/run.h.
 TIMES_BY_DEFAULT = {"cpu_time_ms": 5000, "wall_time_ms": 10000}
@@ -184,6 +184,8 @@ class Attack:
             text = ASSEMBLY_SOURCE
         self.request = {"language": language, "version": "latest", "code": text, "stdin": given.get("stdin", ""),
                         "args": given.get("args", []), "files": files, "limits": given.get("limits", {})}
+        if "network" in given:
+            self.request["network"] = given["network"]
         self.copies = given.get("copies", 1)
         self.delay_ms = given.get("delay", 0)
         self.host = single.get("host")

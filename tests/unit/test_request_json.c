@@ -230,6 +230,41 @@ static void later_elements_inherit_from_the_first(void **state)
     submission_done(&submission);
 }
 
+static void the_network_is_inherited(void **state)
+{
+    (void)state;
+    struct submission submission;
+    struct error err;
+    static const char batch[] = "[{" C ",\"network\":\"loopback\",\"tests\":[{},{}]},{},{\"network\":null},"
+                                "{\"network\":\"none\"},{\"code\":\"y\"}]";
+    static const enum run_network networks[] = { RUN_NETWORK_LOOPBACK, RUN_NETWORK_LOOPBACK, RUN_NETWORK_LOOPBACK,
+                                                 RUN_NETWORK_LOOPBACK, RUN_NETWORK_NONE,     RUN_NETWORK_LOOPBACK };
+
+    assert_ok(decode(batch, REQUEST_BATCH, &submission, &err), err);
+    assert_int_equal(submission.tests_len, LEN(networks));
+    assert_int_equal(submission.programs_len, 2);
+    for (size_t i = 0; i < LEN(networks); i++)
+        assert_int_equal(submission.tests[i].network, networks[i]);
+    submission_done(&submission);
+
+    assert_ok(decode("[{" C ",\"network\":\"loopback\"},{" C "}]", REQUEST_PARALLEL, &submission, &err), err);
+    assert_int_equal(submission.tests[0].network, RUN_NETWORK_LOOPBACK);
+    assert_int_equal(submission.tests[1].network, RUN_NETWORK_NONE);
+    submission_done(&submission);
+}
+
+static void any_other_network_is_refused(void **state)
+{
+    (void)state;
+    static const char *const values[] = { "\"\"", "\"Loopback\"",   "\"host\"",           "true",
+                                          "1",    "[\"loopback\"]", "\"loopback\\u0000\"" };
+    for (size_t i = 0; i < LEN(values); i++) {
+        char body[200];
+        (void)snprintf(body, sizeof body, "{" C ",\"network\":%s}", values[i]);
+        expect_refusal(text_of(body), REQUEST_SINGLE, "network", "\"none\" or \"loopback\"");
+    }
+}
+
 static void equal_programs_are_kept_once(void **state)
 {
     (void)state;
@@ -366,6 +401,8 @@ int main(void)
         cmocka_unit_test(counts_are_bounded),
         cmocka_unit_test(later_elements_inherit_from_the_first),
         cmocka_unit_test(equal_programs_are_kept_once),
+        cmocka_unit_test(the_network_is_inherited),
+        cmocka_unit_test(any_other_network_is_refused),
         cmocka_unit_test(tests_inherit_from_their_element),
         cmocka_unit_test(own_files_make_another_program),
         cmocka_unit_test(cpu_time_sets_the_wall_time_unless_that_is_given),

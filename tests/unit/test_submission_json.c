@@ -73,7 +73,8 @@ static void a_request_comes_back_as_it_was(void **state)
     assert_ok(
         request_decode(TEXT("[{\"language\":\"py\",\"version\":\"latest\",\"code\":\"print()\",\"priority\":\"high\","
                             "\"stdin_base64\":\"AP/DKA==\",\"args\":[\"a\",\"\"]},{\"stdin\":\"\\u0000\\u00e9\"},"
-                            "{\"timeout\":1,\"expected_output\":\"\",\"base64\":true}]"),
+                            "{\"timeout\":1,\"expected_output\":\"\",\"base64\":true,"
+                            "\"network\":\"loopback\"}]"),
                        REQUEST_BATCH, &languages, &config, &before, &err),
         err);
     for (int flags = 7; flags >= 0; flags--) {
@@ -102,6 +103,8 @@ static void a_request_comes_back_as_it_was(void **state)
     assert_false(after.tests[1].has_expected);
     assert_true(after.tests[2].has_expected);
     assert_true(after.tests[2].wants_base64);
+    assert_int_equal(after.tests[1].network, RUN_NETWORK_NONE);
+    assert_int_equal(after.tests[2].network, RUN_NETWORK_LOOPBACK);
     assert_int_equal(after.tests[2].limits.cpu_us, 1000000);
     assert_int_equal(after.tests[1].limits.cpu_us, 5000000);
     submission_done(&before);
