@@ -13,6 +13,7 @@
 #include "api/routes.h"
 #include "base/cleanup.h"
 #include "config/config.h"
+#include "http/header_check.h"
 #include "metrics/metrics.h"
 
 #define REQUESTS_MAX 20000 /* pending in async_store; more than all connections can cause */
@@ -82,6 +83,8 @@ static int start_parts(struct api *api, struct error *err)
     };
     if (config_split_listen(config->listen, host, &settings.port, err) < 0)
         return -1;
+    if (api->api_keys == NULL && header_host_is_loopback(text_of(host)))
+        settings.host_names = config->host_names;
     return server_start(&settings, &api->server, err);
 }
 

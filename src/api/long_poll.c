@@ -31,7 +31,7 @@ struct long_poll {
     enum long_poll_response response;
     uint64_t deadline_us;
     struct timer timer;
-    bool is_started, read_again;
+    bool is_started, read_again, is_repeated;
     bool is_first_read; /* nothing is known about the submission yet */
     struct long_poll *previous, *next;
 };
@@ -51,17 +51,14 @@ struct long_polls {
 
 /* ---- responses ------------------------------------------------------------------------------------------------ */
 
-static void respond_with_results(struct long_poll *long_poll, struct store_view *view)
+static void respond_with_results(struct long_poll *long_poll, struct store_view *view, const char *const *headers)
 {
     static const struct refusal stopping = { 503, "",
                                              "the server is stopping; read the results later from the URL in Location",
                                              NULL };
     static const struct refusal cancelled = { 409, "", "the submission was cancelled before it ended", NULL };
-    char location[sizeof "Location: /submissions/" + TOKEN_LEN];
-    const char *headers[] = { location, NULL };
     struct error err;
 
-    (void)snprintf(location, sizeof location, "Location: /submissions/%s", long_poll->subscriber.token);
     if (view->state == SUBMISSION_COMPLETED) {
         exchange_respond(long_poll->exchange, 200, "application/json", &view->result, headers);
     } else if (view->cancelled) {
@@ -69,35 +66,39 @@ static void respond_with_results(struct long_poll *long_poll, struct store_view 
     } else if (view->state == SUBMISSION_FAILED) {
         error_set(&err, ERROR_SANDBOX, 0, "submission %s failed: %.*s", long_poll->subscriber.token,
                   TEXT_ARG(buf_text(&view->result)));
-        exchange_respond_error(long_poll->exchange, &err);
+        exchange_respond_error_with(long_poll->exchange, &err, headers);
     } else {
         exchange_respond_refusal(long_poll->exchange, &stopping, headers);
     }
 }
 
-static void respond_with_view(struct long_poll *long_poll, const struct store_view *view)
+static void respond_with_view(struct long_poll *long_poll, const struct store_view *view, const char *const *headers)
 {
     struct buf body;
     struct error err;
-    bool is_late = long_poll->response == LONG_POLL_ACCEPTED && !submission_state_is_final(view->state);
 
     buf_init(&body, submission_response_bytes_max(view));
     if (submission_response_view(long_poll->subscriber.token, view, &body, &err) < 0) {
         buf_done(&body);
-        exchange_respond_error(long_poll->exchange, &err);
+        exchange_respond_error_with(long_poll->exchange, &err, headers);
     } else {
-        exchange_respond_json(long_poll->exchange, is_late ? 202 : 200, &body);
+        exchange_respond(long_poll->exchange, 200, "application/json", &body, headers);
     }
 }
 
 static void respond(struct long_poll *long_poll, struct store_view *view, const struct error *err)
 {
+    struct submit_headers headers;
+    const char *const *sent = NULL;
+
+    if (long_poll->response != LONG_POLL_STATUS)
+        sent = submit_headers(&headers, long_poll->subscriber.token, long_poll->is_repeated);
     if (err != NULL)
-        exchange_respond_error(long_poll->exchange, err);
+        exchange_respond_error_with(long_poll->exchange, err, sent);
     else if (long_poll->response == LONG_POLL_RESULTS && view->found)
-        respond_with_results(long_poll, view);
+        respond_with_results(long_poll, view, sent);
     else
-        respond_with_view(long_poll, view);
+        respond_with_view(long_poll, view, sent);
 }
 
 /* ---- reading -------------------------------------------------------------------------------------------------- */
@@ -282,15 +283,17 @@ struct long_poll *long_poll_new(struct long_polls *long_polls, const char token[
     return long_poll;
 }
 
-void long_poll_start(struct long_poll *long_poll, bool reads)
+void long_poll_start(struct long_poll *long_poll, enum long_poll_start start)
 {
     struct long_polls *long_polls = long_poll->long_polls;
+    bool reads = start != LONG_POLL_ADDED;
 
     mutex_lock(&long_polls->lock);
     assert(!long_poll->is_started);
     bool starts = reads || long_poll->read_again;
     long_poll->is_started = true;
     long_poll->is_first_read = reads;
+    long_poll->is_repeated = start == LONG_POLL_REPEATED;
     long_poll->read_again = false;
     if (!starts)
         sleep_for(long_poll, long_polls->is_draining ? 0 : SAFETY_US, clock_mono_us());

@@ -14,23 +14,25 @@ struct status_request {
     char token[TOKEN_BYTES];
 };
 
-/* "12" or "0.25": seconds with at most three decimal places. */
+/* "12" or "0.25": seconds.  Places beyond the sixth are checked and dropped. */
 static int parse_seconds_us(struct text text, uint64_t *ret_us)
 {
-    uint64_t whole, thousandths = 0;
+    uint64_t whole, us = 0;
     const char *point = text.len > 0 ? memchr(text.at, '.', text.len) : NULL;
     size_t whole_len = point != NULL ? (size_t)(point - text.at) : text.len;
+    size_t places_len = text.len - whole_len;
 
-    if (text_parse_u64((struct text){ text.at, whole_len }, &whole) < 0 || whole > UINT32_MAX)
+    if (text_parse_u64((struct text){ text.at, whole_len }, &whole) < 0 || whole > UINT32_MAX || places_len == 1)
         return -1;
-    if (point != NULL) {
-        struct text places = { point + 1, text.len - whole_len - 1 };
-        if (places.len < 1 || places.len > 3 || text_parse_u64(places, &thousandths) < 0)
+    for (size_t i = 1; i < places_len; i++) {
+        if (point[i] < '0' || point[i] > '9')
             return -1;
-        for (size_t i = places.len; i < 3; i++)
-            thousandths *= 10;
+        if (i <= 6)
+            us = us * 10 + (uint64_t)(point[i] - '0');
     }
-    *ret_us = (whole * 1000 + thousandths) * 1000;
+    for (size_t i = places_len > 0 ? places_len : 1; i <= 6; i++)
+        us *= 10;
+    *ret_us = whole * 1000000 + us;
     return 0;
 }
 
@@ -120,7 +122,7 @@ void status_show(struct exchange *exchange, void *context)
         return;
     }
     free(request);
-    long_poll_start(long_poll, true);
+    long_poll_start(long_poll, LONG_POLL_EXISTS);
 }
 
 /* ---- DELETE --------------------------------------------------------------------------------------------------- */

@@ -10,6 +10,15 @@
 
 #define ENVELOPE_BYTES 4096 /* everything but the results */
 
+const char *const *submit_headers(struct submit_headers *headers, const char *token, bool repeated)
+{
+    (void)snprintf(headers->location, sizeof headers->location, "Location: /submissions/%s", token);
+    headers->lines[0] = headers->location;
+    headers->lines[1] = repeated ? "Idempotent-Replayed: true" : NULL;
+    headers->lines[2] = NULL;
+    return headers->lines;
+}
+
 int submission_response_queued(const char *token, struct buf *out, struct error *err)
 {
     return buf_printf(out, err, "{\"token\":\"%s\",\"status\":\"Queued\",\"results\":null}", token);

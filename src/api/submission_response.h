@@ -4,8 +4,16 @@
 #pragma once
 #include "base/buf.h"
 #include "model/submission.h"
+#include "model/token.h"
 
 struct store_view;
+
+/* The headers of each response to a POST that a submission answers: Location, and Idempotent-Replayed if `repeated`. */
+struct submit_headers {
+    const char *lines[3];
+    char location[sizeof "Location: /submissions/" + TOKEN_LEN];
+};
+const char *const *submit_headers(struct submit_headers *headers, const char *token, bool repeated);
 
 /* {"token","status":"Queued","results":null}: the body of an accepted POST. */
 int submission_response_queued(const char *token, struct buf *out, struct error *err);

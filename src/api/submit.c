@@ -38,17 +38,16 @@ static void submit_fail(struct submit *submit, const struct error *err)
 
 static void respond_accepted(struct submit *submit, bool repeated)
 {
-    char location[sizeof "Location: /submissions/" + TOKEN_LEN];
-    const char *headers[] = { location, repeated ? "Idempotent-Replayed: true" : NULL, NULL };
+    struct submit_headers headers;
     struct buf body;
     struct error err;
 
-    (void)snprintf(location, sizeof location, "Location: /submissions/%s", submit->token);
     buf_init(&body, 256);
     if (submission_response_queued(submit->token, &body, &err) < 0)
         exchange_respond_error(submit->exchange, &err);
-    else
-        exchange_respond(submit->exchange, 202, "application/json", &body, headers);
+    else /* not 202: existing clients check for 200 */
+        exchange_respond(submit->exchange, 200, "application/json", &body,
+                         submit_headers(&headers, submit->token, repeated));
 }
 
 /*
@@ -75,7 +74,7 @@ static void refuse_conflict(struct exchange *exchange)
 
 static int submit_wait(struct submit *submit, struct error *err)
 {
-    enum long_poll_response response = submit->kind == REQUEST_PARALLEL ? LONG_POLL_RESULTS : LONG_POLL_ACCEPTED;
+    enum long_poll_response response = submit->kind == REQUEST_PARALLEL ? LONG_POLL_RESULTS : LONG_POLL_SUBMITTED;
 
     submit->long_poll =
         long_poll_new(submit->api->long_polls, submit->token, submit->exchange, response, submit->wait_us, err);
@@ -122,7 +121,7 @@ static void on_added(void *context, const struct store_added *added, const struc
         }
     }
     if (submit->long_poll != NULL)
-        long_poll_start(submit->long_poll, repeated);
+        long_poll_start(submit->long_poll, repeated ? LONG_POLL_REPEATED : LONG_POLL_ADDED);
     else
         respond_accepted(submit, repeated);
     free(submit);

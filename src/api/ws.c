@@ -254,10 +254,8 @@ struct token_list {
     bool is_invalid;
 };
 
-static bool on_token(void *context, struct text value)
+static bool on_token(struct token_list *list, struct text value)
 {
-    struct token_list *list = context;
-
     if (!token_is_valid(value) || list->len == TOKENS_MAX) {
         list->is_invalid = true;
         return false;
@@ -268,11 +266,24 @@ static bool on_token(void *context, struct text value)
     return true;
 }
 
+/* "TOKEN" or "TOKEN,TOKEN,...". */
+static bool on_tokens(void *context, struct text value)
+{
+    for (size_t from = 0; from <= value.len;) {
+        const char *comma = memchr(value.at + from, ',', value.len - from);
+        size_t len = comma != NULL ? (size_t)(comma - value.at) - from : value.len - from;
+        if (!on_token(context, (struct text){ value.at + from, len }))
+            return false;
+        from += len + 1;
+    }
+    return true;
+}
+
 static struct ws_client *client_new(const struct exchange *exchange, struct ws_server *server, struct error *err)
 {
     struct token_list count = { 0 };
 
-    exchange_query_each(exchange, "token", on_token, &count);
+    exchange_query_each(exchange, "token", on_tokens, &count);
     if (count.is_invalid) {
         error_field(err, "token", "expected at most %d tokens of 26 characters each", TOKENS_MAX);
         return NULL;
@@ -284,7 +295,7 @@ static struct ws_client *client_new(const struct exchange *exchange, struct ws_s
     }
     client->server = server;
     struct token_list list = { .client = client };
-    exchange_query_each(exchange, "token", on_token, &list);
+    exchange_query_each(exchange, "token", on_tokens, &list);
     client->tokens_len = list.len;
     return client;
 }

@@ -1,7 +1,9 @@
 /* limits_json: "timeout", "memory_limit" and "limits". */
 #include "codec/limits_json.h"
 
+#include <assert.h>
 #include <inttypes.h>
+#include <stdio.h>
 
 static void set_cpu(struct limits *limits, const struct limits *ceiling, uint64_t cpu_us)
 {
@@ -71,6 +73,29 @@ static int apply_one(const json_t *value, const struct json_path *path, size_t f
     return 0;
 }
 
+/* A misspelt limit would leave the program with another one than the client wants. */
+static int check_limit_names(const json_t *asked, const struct json_path *path, struct error *err)
+{
+    char known[256] = "";
+    size_t len = 0;
+    const char *key;
+    json_t *value;
+
+    for (size_t i = 0; i < LIMIT_FIELDS_LEN; i++)
+        if (limit_fields[i].key != NULL)
+            len += (size_t)snprintf(known + len, sizeof known - len, "%s%s", len > 0 ? ", " : "", limit_fields[i].key);
+    assert(len < sizeof known);
+    json_object_foreach((json_t *)asked, key, value)
+    {
+        bool is_known = false;
+        for (size_t i = 0; i < LIMIT_FIELDS_LEN && !is_known; i++)
+            is_known = limit_fields[i].key != NULL && strcmp(key, limit_fields[i].key) == 0;
+        if (!is_known)
+            return error_field(err, path->at, "unknown limit \"%.40s\"; expected %s", key, known);
+    }
+    return 0;
+}
+
 static int apply_limits(const json_t *object, const struct json_path *outer, const struct limits *ceiling,
                         struct limits *limits, struct error *err)
 {
@@ -81,6 +106,8 @@ static int apply_limits(const json_t *object, const struct json_path *outer, con
         return 0;
     if (!json_is_object(asked))
         return field_wrong(err, &inner, "an object", asked);
+    if (check_limit_names(asked, &inner, err) < 0)
+        return -1;
     for (size_t i = 0; i < LIMIT_FIELDS_LEN; i++) {
         if (limit_fields[i].key == NULL)
             continue;

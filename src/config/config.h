@@ -66,7 +66,7 @@ enum config_source { CONFIG_DEFAULT, CONFIG_FILE, CONFIG_ENVIRONMENT, CONFIG_FLA
     X(wait_s_max, UINT, "EVALX_WAIT_MAX_SECONDS", "wait_max_seconds", "60", "largest ?wait= accepted")                 \
     X(connections_max, UINT, "EVALX_CONNECTIONS_MAX", "connections_max", "10000", "maximum HTTP connections")          \
     X(connections_ip_max, UINT, "EVALX_CONNECTIONS_PER_IP", "connections_per_ip", "0",                                 \
-      "maximum HTTP connections per address (0: unlimited)")                                                           \
+      "maximum HTTP connections per address (0: three quarters of connections_max)")                                   \
     X(request_deadline_s, UINT, "EVALX_REQUEST_DEADLINE_SECONDS", "request_deadline_seconds", "30",                    \
       "seconds within which a request must arrive completely")                                                         \
     X(cache_bytes_max, UINT, "EVALX_CACHE_BYTES", "cache_bytes", "1g", "maximum size of the artifact cache")           \
@@ -86,6 +86,8 @@ enum config_source { CONFIG_DEFAULT, CONFIG_FILE, CONFIG_ENVIRONMENT, CONFIG_FLA
       "upper bound of limits.output_bytes")                                                                            \
     X(cors_origin, STRING, "EVALX_CORS_ORIGIN", "cors_origin", "*",                                                    \
       "Access-Control-Allow-Origin; empty: no CORS headers")                                                           \
+    X(host_names, STRING, "EVALX_HOST_NAMES", "host_names", "",                                                        \
+      "names, separated by commas, that Host may have on a loopback address without API keys; *: any")                 \
     X(insecure_no_cgroup, BOOL, "EVALX_INSECURE_NO_CGROUP", "insecure_no_cgroup", "false",                             \
       "run without cgroup limits; never for untrusted programs")                                                       \
     X(sandbox_backend, STRING, "EVALX_SANDBOX_BACKEND", "sandbox_backend", "native",                                   \

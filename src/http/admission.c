@@ -11,10 +11,10 @@
 #include "base/log.h"
 #include "http/server_internal.h"
 
-static void refuse(struct exchange *exchange, unsigned status, const char *message)
+static void refuse(struct exchange *exchange, unsigned status, const char *field, const char *message)
 {
     if (exchange->refusal.status == 0)
-        exchange->refusal = (struct refusal){ status, "", message, NULL };
+        exchange->refusal = (struct refusal){ status, field, message, NULL };
 }
 
 static const char *too_large(struct exchange *exchange, uint64_t body_bytes_max)
@@ -42,27 +42,51 @@ static void choose_route(struct exchange *exchange, struct text method)
         exchange->is_preflight = true;
         break;
     case ROUTE_OTHER_METHOD:
-        refuse(exchange, 405, "this path does not support this method; see the Allow header");
+        refuse(exchange, 405, "", "this path does not support this method; see the Allow header");
         break;
     case ROUTE_UNKNOWN:
-        refuse(exchange, 404, "no such path; see docs/guide/API.md");
+        if (text_equal(method, TEXT("OPTIONS")) && strcmp(exchange->path, "*") == 0) { /* about the server itself */
+            exchange->is_preflight = true;
+            (void)snprintf(exchange->allow, sizeof exchange->allow, "GET, HEAD, POST, DELETE, OPTIONS");
+            break;
+        }
+        refuse(exchange, 404, "", "no such path; see docs/guide/API.md");
         break;
     }
 }
 
+/* Rules against pages in the browser of somebody who can reach this server. */
+static void check_page(struct exchange *exchange, const struct header_check *check)
+{
+    const struct server_settings *settings = &exchange->server->settings;
+
+    /* A page whose own name was made to resolve to a loopback address (DNS rebinding) sends that name. */
+    if (settings->host_names != NULL && exchange->host.len > 0 && !header_host_is_loopback(exchange->host) &&
+        !header_host_is_among(exchange->host, text_of(settings->host_names)))
+        refuse(exchange, 421, "Host",
+               "this server listens on loopback only and does not answer to this name; see EVALX_HOST_NAMES");
+    /* A browser asks before it sends JSON to another origin, but not before it sends a form or text. */
+    bool may_be_form = exchange->route != NULL && strcmp(exchange->route->method, "POST") == 0;
+    if (may_be_form && check->origin.len > 0 && !header_is_media_type(check->content_type, TEXT("application/json")))
+        refuse(exchange, 415, "Content-Type", "a POST with an Origin header needs Content-Type: application/json");
+}
+
 void admission_check_head(struct exchange *exchange, const struct header_check *check, struct text method)
 {
+    if (exchange->host.len == 0)
+        exchange->host = check->host;
     exchange->has_body = header_check_has_body(check);
     exchange->refusal = check->refusal;
     /* After an invalid head the start of the next request is unknown. */
     exchange->closes = check->refusal.status != 0;
     choose_route(exchange, method);
+    check_page(exchange, check);
 
     bool takes_body = exchange->route != NULL && exchange->route->takes_body;
     uint64_t body_bytes_max = takes_body ? exchange->server->settings.body_bytes_max : 0;
     buf_init(&exchange->body, body_bytes_max + 1);
     if (check->content_length > body_bytes_max || (check->chunked && !takes_body))
-        refuse(exchange, 413, too_large(exchange, body_bytes_max));
+        refuse(exchange, 413, "", too_large(exchange, body_bytes_max));
     if (exchange->refusal.status != 0)
         exchange->route = NULL;
 }

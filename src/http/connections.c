@@ -28,14 +28,17 @@
 #define SEND_BYTES_PER_S 32768   /* a client that reads more slowly than this after deadline_s is cut off */
 #define DRAIN_NEW_US 1000000u    /* for the request line of a connection accepted just before a drain */
 #define DESCRIPTORS_RESERVED 256 /* for descriptors of this process that are not connections */
+#define IDLE_US_MIN 1000000u     /* on a full server, see idle_us_max */
 #define NEVER UINT64_MAX
 
 struct connection {
     struct connection *previous, *next;
     int fd;
-    bool lingers, target_is_valid; /* HTTP thread only */
-    bool is_shut;                  /* under the lock */
+    bool lingers; /* HTTP thread only */
+    bool is_shut; /* under the lock */
     uint64_t born_us;
+    _Atomic uint64_t idle_us; /* since when it has no request; valid in CONNECTION_NEW and CONNECTION_IDLE */
+    _Atomic bool may_have_ended;
     _Atomic uint64_t deadline_us;
     _Atomic enum connection_phase phase;
 };
@@ -71,6 +74,7 @@ struct connection *connection_add(struct connections *connections, int fd)
     uint64_t now = clock_mono_us();
     connection->fd = fd;
     connection->born_us = now;
+    connection->idle_us = now;
     connection->deadline_us = now + seconds_us(connections->settings.deadline_s);
     connection->phase = CONNECTION_NEW;
     lock_guard(&connections->lock);
@@ -102,6 +106,8 @@ void connection_enter(struct connections *connections, struct connection *connec
         break;
     case CONNECTION_IDLE:
         deadline = whole + seconds_us(connections->settings.idle_s);
+        connection->idle_us = now;
+        connection->may_have_ended = true;
         break;
     case CONNECTION_UPGRADED:
         mutex_lock(&connections->lock);
@@ -123,16 +129,6 @@ int connection_fd(const struct connection *connection)
     return connection->fd;
 }
 
-void connection_set_target_valid(struct connection *connection, bool is_valid)
-{
-    connection->target_is_valid = is_valid;
-}
-
-bool connection_target_is_valid(const struct connection *connection)
-{
-    return connection->target_is_valid;
-}
-
 /* With the lock held. */
 static void shut(struct connections *connections, struct connection *connection)
 {
@@ -146,14 +142,44 @@ static void shut(struct connections *connections, struct connection *connection)
     (void)shutdown(connection->fd, SHUT_RDWR);
 }
 
+/*
+ * Nobody shall be locked out by connections that ask nothing.  So the time that they may be idle shrinks from idle_s,
+ * when three quarters of connections_max are in use, to a second when all are.
+ */
+static uint64_t idle_us_max(const struct connections *connections)
+{
+    size_t all = connections->settings.connections_max, quarter = all / 4;
+    size_t left = all > connections->count ? all - connections->count : 0;
+
+    if (left >= quarter)
+        return NEVER;
+    return IDLE_US_MIN + (seconds_us(connections->settings.idle_s) - IDLE_US_MIN) / quarter * left;
+}
+
+/*
+ * True if the client of an idle connection has ended its side.  Where that came together with the request,
+ * libmicrohttpd does not notice it, and the client would wait for our end until the connection has been idle too long.
+ */
+static bool has_ended(struct connection *connection)
+{
+    char byte;
+
+    return connection->phase == CONNECTION_IDLE && atomic_exchange(&connection->may_have_ended, false) &&
+           recv(connection->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+}
+
 static void shut_late(struct connections *connections)
 {
     uint64_t now = clock_mono_us();
 
     lock_guard(&connections->lock);
-    for (struct connection *at = connections->first; at != NULL; at = at->next)
-        if (now >= at->deadline_us)
+    uint64_t idle_max = idle_us_max(connections);
+    for (struct connection *at = connections->first; at != NULL; at = at->next) {
+        bool is_idle = at->phase == CONNECTION_IDLE || at->phase == CONNECTION_NEW;
+        uint64_t idle_us = at->idle_us;
+        if (now >= at->deadline_us || (is_idle && now > idle_us && now - idle_us > idle_max) || has_ended(at))
             shut(connections, at);
+    }
 }
 
 void connections_shut(struct connections *connections, bool all)

@@ -27,6 +27,7 @@ struct connection;
 
 struct connections_settings {
     uint32_t deadline_s, idle_s;
+    uint32_t connections_max;  /* when more than three quarters are in use, idle ones are closed earlier */
     struct text late_response; /* sent to a late connection in CONNECTION_READING before it is closed; borrowed */
 };
 
@@ -45,10 +46,6 @@ void connection_enter(struct connections *connections, struct connection *connec
                       uint64_t bytes);
 enum connection_phase connection_phase(const struct connection *connection);
 int connection_fd(const struct connection *connection);
-
-/* Stored from the request line until the headers are checked. */
-void connection_set_target_valid(struct connection *connection, bool is_valid);
-bool connection_target_is_valid(const struct connection *connection);
 
 /*
  * Announces that the connection will be closed while its client may still be sending.  A plain close would make the

@@ -46,8 +46,14 @@ const char *error_response_code(unsigned status)
         return "conflict";
     case 413:
         return "body_too_large";
+    case 414:
+        return "uri_too_long";
+    case 415:
+        return "unsupported_media_type";
     case 417:
         return "expectation_failed";
+    case 421:
+        return "misdirected_request";
     case 426:
         return "upgrade_required";
     case 429:
@@ -105,7 +111,10 @@ int error_response_raw(unsigned status, const char *message, const char *cors_or
         buf_printf(out, err, "HTTP/1.1 %u %s\r\nConnection: close\r\nContent-Type: application/json\r\n", status,
                    reason) < 0 ||
         (status == 503 && buf_printf(out, err, "Retry-After: 1\r\n") < 0) ||
-        (cors_origin[0] != '\0' && buf_printf(out, err, "Access-Control-Allow-Origin: %s\r\n", cors_origin) < 0) ||
+        (cors_origin[0] != '\0' &&
+         buf_printf(out, err,
+                    "Access-Control-Allow-Origin: %s\r\nAccess-Control-Expose-Headers: " EXPOSED_HEADERS "\r\n",
+                    cors_origin) < 0) ||
         buf_printf(out, err, "Content-Length: %zu\r\n\r\n", body.len) < 0)
         return -1;
     return buf_append_text(out, buf_text(&body), err);

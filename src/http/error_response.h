@@ -7,6 +7,9 @@
 #include "base/buf.h"
 #include "base/error.h"
 
+/* Access-Control-Expose-Headers: what pages of another origin may read. */
+#define EXPOSED_HEADERS "Allow, Idempotent-Replayed, Location, Retry-After, WWW-Authenticate"
+
 /* A refused request.  The strings are borrowed, usually literals. */
 struct refusal {
     unsigned status; /* 0: the request is not refused */

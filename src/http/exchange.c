@@ -3,6 +3,7 @@
  */
 #include "http/exchange.h"
 
+#include <assert.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 
@@ -11,6 +12,7 @@
 #include "base/sync.h"
 #include "http/server_internal.h"
 
+#define HEADERS_MAX 4
 #define FAILURE_LOGS_PER_S 20 /* so that an outage of the store does not flood the log */
 
 struct text exchange_method(const struct exchange *exchange)
@@ -21,6 +23,11 @@ struct text exchange_method(const struct exchange *exchange)
 struct text exchange_path(const struct exchange *exchange)
 {
     return text_of(exchange->path);
+}
+
+struct text exchange_host(const struct exchange *exchange)
+{
+    return exchange->host;
 }
 
 struct text exchange_segment(const struct exchange *exchange)
@@ -43,7 +50,40 @@ const void *exchange_client(const struct exchange *exchange)
     return exchange->client;
 }
 
-bool exchange_is_local(const struct exchange *exchange)
+bool exchange_query(const struct exchange *exchange, const char *name, struct text *ret_value)
+{
+    struct text found;
+
+    for (size_t at = 0; query_next(&exchange->query, &at, &found, ret_value);)
+        if (text_equal(found, text_of(name)))
+            return true;
+    return false;
+}
+
+void exchange_query_each(const struct exchange *exchange, const char *name, exchange_value *each, void *context)
+{
+    struct text found, value;
+
+    for (size_t at = 0; query_next(&exchange->query, &at, &found, &value);)
+        if (text_equal(found, text_of(name)) && !each(context, value))
+            return;
+}
+
+/* A page of another origin, a name that somebody made resolve to this machine, or a proxy. */
+static bool is_on_behalf_of_others(const struct exchange *exchange)
+{
+    static const char *const forwarded[] = { "Forwarded", "X-Forwarded-For", "Via" };
+    struct text value;
+
+    for (size_t i = 0; i < sizeof forwarded / sizeof *forwarded; i++)
+        if (exchange_header(exchange, forwarded[i], &value))
+            return true;
+    if (exchange_header(exchange, "Origin", &value) && !header_origin_is_host(value, exchange->host))
+        return true;
+    return exchange->host.len > 0 && !header_host_is_loopback(exchange->host);
+}
+
+static bool has_loopback_peer(const struct exchange *exchange)
 {
     struct sockaddr_storage peer = { 0 };
     socklen_t len = sizeof peer;
@@ -55,6 +95,11 @@ bool exchange_is_local(const struct exchange *exchange)
     const struct in6_addr *v6 = &((const struct sockaddr_in6 *)&peer)->sin6_addr;
     return peer.ss_family == AF_INET6 &&
            (IN6_IS_ADDR_LOOPBACK(v6) || (IN6_IS_ADDR_V4MAPPED(v6) && v6->s6_addr[12] == 127));
+}
+
+bool exchange_is_local(const struct exchange *exchange)
+{
+    return has_loopback_peer(exchange) && !is_on_behalf_of_others(exchange);
 }
 
 void exchange_respond_json(struct exchange *exchange, unsigned status, struct buf *body)
@@ -91,16 +136,28 @@ static bool may_log(struct server *server)
 
 void exchange_respond_error(struct exchange *exchange, const struct error *err)
 {
-    static const char *const retry[] = { "Retry-After: 1", NULL };
+    exchange_respond_error_with(exchange, err, NULL);
+}
+
+void exchange_respond_error_with(struct exchange *exchange, const struct error *err, const char *const *extra_headers)
+{
     unsigned status = error_response_status(err->kind);
+    const char *headers[HEADERS_MAX + 1] = { 0 };
+    size_t len = 0;
+
+    if (status == 503)
+        headers[len++] = "Retry-After: 1";
+    for (; extra_headers != NULL && *extra_headers != NULL; extra_headers++) {
+        assert(len < HEADERS_MAX);
+        headers[len++] = *extra_headers;
+    }
 
     if (status < 500)
         log_debug("%s %s refused: %s %s", exchange->method, exchange->path, err->field, err->text);
     else if (may_log(exchange->server))
         log_line(status == 500 ? LOG_LEVEL_ERROR : LOG_LEVEL_WARN, "%s %s failed with %u: %s", exchange->method,
                  exchange->path, status, err->text);
-    respond_with_error(exchange, status, error_kind_name(err->kind), error_response_message(err), err->field,
-                       status == 503 ? retry : NULL);
+    respond_with_error(exchange, status, error_kind_name(err->kind), error_response_message(err), err->field, headers);
 }
 
 void exchange_respond_refusal(struct exchange *exchange, const struct refusal *refusal,

@@ -23,7 +23,8 @@ void exchange_release_body(struct exchange *exchange);
 
 /*
  * The next three may only be called inside the handler's call, and their values are valid until it returns.
- * Value of a query parameter or header; false if it is absent.  Percent-encoding is decoded, except %00.
+ * Value of a query parameter or header; false if it is absent.  A header's value has no blanks at its ends.  In a
+ * parameter percent-encoding is decoded, except %00.
  */
 bool exchange_query(const struct exchange *exchange, const char *name, struct text *ret_value);
 bool exchange_header(const struct exchange *exchange, const char *name, struct text *ret_value);
@@ -34,8 +35,13 @@ void exchange_query_each(const struct exchange *exchange, const char *name, exch
 /* The authenticated client, set by server_settings.auth_check; NULL if it was not set.  Borrowed from the caller. */
 void exchange_set_client(struct exchange *exchange, const void *client);
 const void *exchange_client(const struct exchange *exchange);
-/* True if the peer has a loopback address.  Only inside the handler's call. */
+/*
+ * True if the peer has a loopback address and asks for itself: neither a proxy, nor a page of another origin, nor a
+ * Host that is no name of this machine.  Only inside the handler's call.
+ */
 bool exchange_is_local(const struct exchange *exchange);
+/* The value of Host, or the authority of a target in absolute form.  Only inside the handler's call. */
+struct text exchange_host(const struct exchange *exchange);
 
 /*
  * Responds, from any thread, exactly once.  The exchange must not be used afterwards.
@@ -49,6 +55,7 @@ void exchange_respond_json(struct exchange *exchange, unsigned status, struct bu
  * here with its cause, which the client does not see.
  */
 void exchange_respond_error(struct exchange *exchange, const struct error *err);
+void exchange_respond_error_with(struct exchange *exchange, const struct error *err, const char *const *extra_headers);
 void exchange_respond_refusal(struct exchange *exchange, const struct refusal *refusal,
                               const char *const *extra_headers);
 /* 200 with the JSON in *body if `err` is NULL, otherwise the error.  Consumes the body in both cases. */

@@ -7,8 +7,10 @@
  */
 #include "http/header_check.h"
 
+#include <arpa/inet.h>
 #include <assert.h>
 #include <string.h>
+#include <strings.h>
 
 #define REFUSE(check, status_, field_, message_)                                                                       \
     do {                                                                                                               \
@@ -28,7 +30,7 @@ static bool is_token(struct text text)
     return text.len > 0;
 }
 
-static struct text trimmed(struct text text)
+struct text header_trim(struct text text)
 {
     while (text.len > 0 && (text.at[0] == ' ' || text.at[0] == '\t')) {
         text.at++;
@@ -77,11 +79,88 @@ bool header_has_word(struct text value, struct text word)
     for (size_t i = 0; i <= value.len; i++) {
         if (i < value.len && value.at[i] != ',')
             continue;
-        if (text_equal_ignore_case(trimmed((struct text){ value.at + from, i - from }), word))
+        if (text_equal_ignore_case(header_trim((struct text){ value.at + from, i - from }), word))
             return true;
         from = i + 1;
     }
     return false;
+}
+
+/* The host without its port and the brackets of an IPv6 address. */
+static struct text host_name(struct text host)
+{
+    const char *end = host.len > 0 ? memrchr(host.at, ':', host.len) : NULL;
+    const char *bracket = host.len > 0 ? memrchr(host.at, ']', host.len) : NULL;
+
+    if (bracket != NULL && host.at[0] == '[')
+        return (struct text){ host.at + 1, (size_t)(bracket - host.at) - 1 };
+    return end != NULL ? (struct text){ host.at, (size_t)(end - host.at) } : host;
+}
+
+bool header_host_is_loopback(struct text host)
+{
+    static const struct text suffix = { ".localhost", 10 };
+    struct text name = host_name(host);
+    char address[INET6_ADDRSTRLEN];
+    struct in_addr v4;
+    struct in6_addr v6;
+
+    if (name.len > 0 && name.at[name.len - 1] == '.')
+        name.len--;
+    if (text_equal_ignore_case(name, TEXT("localhost")) ||
+        (name.len > suffix.len &&
+         text_equal_ignore_case((struct text){ name.at + name.len - suffix.len, suffix.len }, suffix)))
+        return true;
+    if (name.len == 0 || name.len >= sizeof address)
+        return false;
+    memcpy(address, name.at, name.len);
+    address[name.len] = '\0';
+    if (inet_pton(AF_INET, address, &v4) == 1)
+        return ntohl(v4.s_addr) >> 24 == 127;
+    return inet_pton(AF_INET6, address, &v6) == 1 && IN6_IS_ADDR_LOOPBACK(&v6);
+}
+
+bool header_host_is_among(struct text host, struct text names)
+{
+    return header_has_word(names, TEXT("*")) || (host.len > 0 && header_has_word(names, host_name(host)));
+}
+
+bool header_origin_is_host(struct text origin, struct text host)
+{
+    static const char *const schemes[] = { "http://", "https://" };
+
+    for (size_t i = 0; i < sizeof schemes / sizeof *schemes; i++) {
+        struct text scheme = text_of(schemes[i]);
+        if (host.len > 0 && origin.len == scheme.len + host.len &&
+            text_equal_ignore_case((struct text){ origin.at, scheme.len }, scheme) &&
+            text_equal_ignore_case((struct text){ origin.at + scheme.len, host.len }, host))
+            return true;
+    }
+    return false;
+}
+
+bool header_is_media_type(struct text value, struct text type)
+{
+    const char *end = value.len > 0 ? memchr(value.at, ';', value.len) : NULL;
+
+    return text_equal_ignore_case(
+        header_trim((struct text){ value.at, end != NULL ? (size_t)(end - value.at) : value.len }), type);
+}
+
+const char *header_target_path(const char *target, struct text *ret_authority)
+{
+    static const char *const schemes[] = { "http://", "https://" };
+
+    *ret_authority = (struct text){ 0 };
+    for (size_t i = 0; i < sizeof schemes / sizeof *schemes; i++) {
+        size_t len = strlen(schemes[i]);
+        if (strncasecmp(target, schemes[i], len) != 0)
+            continue;
+        *ret_authority = (struct text){ target + len, strcspn(target + len, "/") };
+        const char *path = ret_authority->at + ret_authority->len;
+        return *path != '\0' ? path : "/";
+    }
+    return target;
 }
 
 void header_check_start(struct header_check *check, struct text method, bool target_ok, struct text version)
@@ -115,26 +194,51 @@ static void check_encoding(struct header_check *check, struct text value)
         REFUSE(check, 501, "Transfer-Encoding", "the only supported transfer encoding is chunked");
 }
 
+/* Headers of which a second line would leave open which one counts. */
+static void check_once(struct header_check *check, struct text name)
+{
+    static const char *const once[] = {
+        "Authorization", "X-Api-Key",         "Idempotency-Key",       "Content-Type", "Content-Encoding",
+        "Origin",        "Sec-WebSocket-Key", "Sec-WebSocket-Version", "Expect"
+    };
+
+    for (uint32_t i = 0; i < sizeof once / sizeof *once; i++) {
+        if (!text_equal_ignore_case(name, text_of(once[i])))
+            continue;
+        if ((check->seen & 1u << i) != 0)
+            REFUSE(check, 400, once[i], "this header must occur once");
+        check->seen |= 1u << i;
+    }
+}
+
 void header_check_line(struct header_check *check, struct text name, struct text value)
 {
     if (!is_token(name)) {
         REFUSE(check, 400, "", "a header name is not a valid token (is there a blank before its colon?)");
         return;
     }
-    value = trimmed(value);
+    value = header_trim(value);
     if (!is_field_value(value))
         REFUSE(check, 400, "", "a header value contains a control character");
+    check_once(check, name);
 
     if (text_equal_ignore_case(name, TEXT("Content-Length"))) {
         check_length(check, value);
     } else if (text_equal_ignore_case(name, TEXT("Transfer-Encoding"))) {
         check_encoding(check, value);
     } else if (text_equal_ignore_case(name, TEXT("Host"))) {
+        check->host = value;
         if (++check->hosts > 1 || !is_host(value))
             REFUSE(check, 400, "Host", "Host must be one host name with an optional port");
     } else if (text_equal_ignore_case(name, TEXT("Expect"))) {
         if (!text_equal_ignore_case(value, TEXT("100-continue")))
             REFUSE(check, 417, "Expect", "the only supported expectation is 100-continue");
+    } else if (text_equal_ignore_case(name, TEXT("Origin"))) {
+        check->origin = value;
+    } else if (text_equal_ignore_case(name, TEXT("Content-Type"))) {
+        check->content_type = value;
+    } else if (text_equal_ignore_case(name, TEXT("Content-Encoding"))) {
+        check->has_content_coding = value.len > 0 && !text_equal_ignore_case(value, TEXT("identity"));
     }
 }
 
@@ -146,6 +250,8 @@ void header_check_end(struct header_check *check)
         REFUSE(check, 400, "Transfer-Encoding", "HTTP/1.0 does not support Transfer-Encoding");
     if (check->is_http_1_1 && check->hosts == 0)
         REFUSE(check, 400, "Host", "HTTP/1.1 requires a Host header");
+    if (check->has_content_coding && header_check_has_body(check))
+        REFUSE(check, 415, "Content-Encoding", "the body must have no content coding; send it uncompressed");
 }
 
 static int hex_digit(char c)

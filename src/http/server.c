@@ -35,7 +35,8 @@
 #include "base/sync.h"
 #include "http/server_internal.h"
 
-#define CONNECTION_MEMORY_BYTES 32768 /* bounds the head of a request: request line and headers */
+/* Bounds the head of a request.  A request line with 1,000 tokens has 33 KB. */
+#define CONNECTION_MEMORY_BYTES 40960
 
 struct upgraded {
     struct MHD_UpgradeResponseHandle *handle;
@@ -45,49 +46,15 @@ struct upgraded {
 
 /* ---- reading a request ---------------------------------------------------------------------------------------- */
 
-static bool look_up(const struct exchange *exchange, enum MHD_ValueKind kind, const char *name, struct text *ret)
+bool exchange_header(const struct exchange *exchange, const char *name, struct text *ret_value)
 {
     const char *value = NULL;
     size_t len = 0;
 
-    if (MHD_lookup_connection_value_n(exchange->mhd, kind, name, strlen(name), &value, &len) != MHD_YES)
+    if (MHD_lookup_connection_value_n(exchange->mhd, MHD_HEADER_KIND, name, strlen(name), &value, &len) != MHD_YES)
         return false;
-    *ret = (struct text){ value, value != NULL ? len : 0 };
+    *ret_value = header_trim((struct text){ value, value != NULL ? len : 0 });
     return true;
-}
-
-bool exchange_query(const struct exchange *exchange, const char *name, struct text *ret_value)
-{
-    return look_up(exchange, MHD_GET_ARGUMENT_KIND, name, ret_value);
-}
-
-bool exchange_header(const struct exchange *exchange, const char *name, struct text *ret_value)
-{
-    return look_up(exchange, MHD_HEADER_KIND, name, ret_value);
-}
-
-struct query_walk {
-    struct text name;
-    exchange_value *each;
-    void *context;
-};
-
-static enum MHD_Result on_query(void *context, enum MHD_ValueKind kind, const char *name, size_t name_len,
-                                const char *value, size_t value_len)
-{
-    struct query_walk *walk = context;
-    (void)kind;
-
-    if (!text_equal((struct text){ name, name_len }, walk->name))
-        return MHD_YES;
-    return walk->each(walk->context, (struct text){ value, value != NULL ? value_len : 0 }) ? MHD_YES : MHD_NO;
-}
-
-void exchange_query_each(const struct exchange *exchange, const char *name, exchange_value *each, void *context)
-{
-    struct query_walk walk = { text_of(name), each, context };
-
-    (void)MHD_get_connection_values_n(exchange->mhd, MHD_GET_ARGUMENT_KIND, on_query, &walk);
 }
 
 /* ---- ownership ------------------------------------------------------------------------------------------------ */
@@ -108,7 +75,8 @@ static void exchange_release(struct exchange *exchange)
     if (exchange->response != NULL)
         MHD_destroy_response(exchange->response);
     exchange_release_body(exchange);
-    free(exchange->path);
+    query_done(&exchange->query);
+    free(exchange->target);
     (void)pthread_mutex_destroy(&exchange->lock);
     server_release(exchange->server);
     free(exchange);
@@ -188,7 +156,7 @@ static struct MHD_Response *response_new(const struct server *server, struct buf
     add_header(response, "X-Content-Type-Options", "nosniff");
     if (origin[0] != '\0') {
         add_header(response, "Access-Control-Allow-Origin", origin);
-        add_header(response, "Access-Control-Expose-Headers", "Location, Retry-After");
+        add_header(response, "Access-Control-Expose-Headers", EXPOSED_HEADERS);
         if (strcmp(origin, "*") != 0)
             add_header(response, "Vary", "Origin");
     }
@@ -280,39 +248,64 @@ bool server_abandon_suspended(struct server *server)
 
 /* ---- callbacks of MHD, on its thread -------------------------------------------------------------------------- */
 
+struct head_walk {
+    struct header_check check;
+    const char *end; /* of the text before this line */
+    bool has_gap;
+};
+
+/*
+ * MHD ends each line of a head with a NUL, in place, and passes values as strings.  So a NUL inside a line hides the
+ * rest of it from us, but not from a proxy.  Such a line leaves a gap of more than its CR LF.
+ */
+static void check_gap(struct head_walk *walk, const char *next, size_t line_ends)
+{
+    ptrdiff_t gap = next - walk->end;
+
+    if (gap < (ptrdiff_t)line_ends || gap > (ptrdiff_t)(2 * line_ends))
+        walk->has_gap = true;
+}
+
 static enum MHD_Result on_header(void *context, enum MHD_ValueKind kind, const char *name, size_t name_len,
                                  const char *value, size_t value_len)
 {
+    struct head_walk *walk = context;
     (void)kind;
-    header_check_line(context, (struct text){ name, name_len }, (struct text){ value, value != NULL ? value_len : 0 });
+
+    header_check_line(&walk->check, (struct text){ name, name_len },
+                      (struct text){ value, value != NULL ? value_len : 0 });
+    check_gap(walk, name, 1);
+    walk->end = value != NULL ? value + value_len : name + name_len;
     return MHD_YES;
 }
 
-static enum MHD_Result begin_exchange(struct server *server, struct MHD_Connection *mhd, const char *path,
-                                      const char *method, const char *version, void **ret)
+static void check_head(struct exchange *exchange, const char *method, const char *version)
 {
-    const union MHD_ConnectionInfo *info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
-    struct exchange *exchange = calloc(1, sizeof *exchange);
-    struct header_check check;
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(exchange->mhd, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
+    struct head_walk walk = { .end = version + strlen(version) };
 
-    if (exchange == NULL || info->socket_context == NULL || (exchange->path = strdup(path)) == NULL) {
-        free(exchange);
+    header_check_start(&walk.check, text_of(method), exchange->target_is_valid, text_of(version));
+    (void)MHD_get_connection_values_n(exchange->mhd, MHD_HEADER_KIND, on_header, &walk);
+    check_gap(&walk, method + info->header_size, 2);
+    /* MHD 1.0 refuses a NUL itself, and its lines may move. */
+    if (MHD_VERSION < 0x01000000 && walk.has_gap && walk.check.refusal.status == 0)
+        walk.check.refusal = (struct refusal){ 400, "", "the head contains a NUL or a folded line", NULL };
+    header_check_end(&walk.check);
+    admission_check_head(exchange, &walk.check, text_of(method));
+}
+
+/* The headers were read. */
+static enum MHD_Result begin_exchange(struct exchange *exchange, const char *target, const char *method,
+                                      const char *version)
+{
+    exchange->has_head = true;
+    exchange->target = strdup(target);
+    if (exchange->target == NULL)
         return MHD_NO;
-    }
-    exchange->server = server;
-    server->owners++;
-    exchange->mhd = mhd;
-    exchange->connection = info->socket_context;
-    exchange->owners = 1;
-    exchange->born_us = clock_mono_us();
+    exchange->path = header_target_path(exchange->target, &exchange->host);
     exchange->method = route_method_label(text_of(method));
-    mutex_init(&exchange->lock);
-    *ret = exchange;
-
-    header_check_start(&check, text_of(method), connection_target_is_valid(exchange->connection), text_of(version));
-    (void)MHD_get_connection_values_n(mhd, MHD_HEADER_KIND, on_header, &check);
-    header_check_end(&check);
-    admission_check_head(exchange, &check, text_of(method));
+    check_head(exchange, method, version);
 
     /* Refuse now only to avoid reading a body: a response at this point always closes the connection. */
     if (exchange->refusal.status == 0 || !exchange->has_body)
@@ -340,25 +333,47 @@ static enum MHD_Result dispatch(struct exchange *exchange)
         exchange->route->handler(exchange, server->settings.context);
 
     mutex_lock(&exchange->lock);
-    bool is_suspended = exchange->state == EXCHANGE_DISPATCHED;
-    if (is_suspended) {
-        MHD_suspend_connection(exchange->mhd);
-        exchange->state = EXCHANGE_SUSPENDED;
-    }
+    bool has_response = exchange->state == EXCHANGE_RESPONDED;
     mutex_unlock(&exchange->lock);
-    if (is_suspended)
+    if (!has_response) /* MHD asks again in its next round */
         return MHD_YES;
     exchange_unlist(exchange);
     return queue_response(exchange);
 }
 
-static enum MHD_Result on_request(void *context, struct MHD_Connection *mhd, const char *path, const char *method,
+/*
+ * MHD asks for the response: in the round after `dispatch`, and when the connection was resumed.
+ *
+ * The connection is suspended only in that next round.  In the round of `dispatch` MHD still expects to read from it.
+ * It would do so first after the resume, and close the connection if the client has shut down its sending side.
+ */
+static enum MHD_Result await_response(struct exchange *exchange)
+{
+    mutex_lock(&exchange->lock);
+    /* The lock makes the response, written by another thread, visible here. */
+    bool has_response = exchange->state == EXCHANGE_RESPONDED || exchange->state == EXCHANGE_ABANDONED;
+    if (exchange->state == EXCHANGE_DISPATCHED) {
+        MHD_suspend_connection(exchange->mhd);
+        exchange->state = EXCHANGE_SUSPENDED;
+    }
+    mutex_unlock(&exchange->lock);
+    if (!has_response) /* suspended, or a spurious wake-up by MHD */
+        return MHD_YES;
+    exchange_unlist(exchange);
+    return queue_response(exchange);
+}
+
+static enum MHD_Result on_request(void *context, struct MHD_Connection *mhd, const char *target, const char *method,
                                   const char *version, const char *upload, size_t *upload_len, void **request)
 {
     struct exchange *exchange = *request;
+    (void)context;
+    (void)mhd;
 
-    if (exchange == NULL)
-        return begin_exchange(context, mhd, path, method, version, request);
+    if (exchange == NULL) /* memory ran out in on_target */
+        return MHD_NO;
+    if (!exchange->has_head)
+        return begin_exchange(exchange, target, method, version);
     if (exchange->state == EXCHANGE_QUEUED)
         return MHD_YES;
     if (*upload_len > 0) {
@@ -366,16 +381,7 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *mhd, con
         *upload_len = 0;
         return continues ? MHD_YES : MHD_NO;
     }
-    if (exchange->state == EXCHANGE_OPEN)
-        return dispatch(exchange);
-    /* Resumed.  The lock makes the response, written by another thread, visible here. */
-    mutex_lock(&exchange->lock);
-    bool has_response = exchange->state == EXCHANGE_RESPONDED || exchange->state == EXCHANGE_ABANDONED;
-    mutex_unlock(&exchange->lock);
-    if (!has_response) /* a spurious wake-up by MHD */
-        return MHD_YES;
-    exchange_unlist(exchange);
-    return queue_response(exchange);
+    return exchange->state == EXCHANGE_OPEN ? dispatch(exchange) : await_response(exchange);
 }
 
 static void on_complete(void *context, struct MHD_Connection *mhd, void **request, enum MHD_RequestTerminationCode code)
@@ -396,17 +402,36 @@ static void on_complete(void *context, struct MHD_Connection *mhd, void **reques
     exchange_release(exchange);
 }
 
-/* `target` is as it was sent, before percent-decoding. */
+/*
+ * `target` is as it was sent, before percent-decoding.  What this returns becomes *request of on_request.
+ *
+ * The query is cut off, so that MHD finds no parameters: see query.h.
+ */
 static void *on_target(void *context, const char *target, struct MHD_Connection *mhd)
 {
     struct server *server = context;
     const union MHD_ConnectionInfo *info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    struct exchange *exchange = info->socket_context != NULL ? calloc(1, sizeof *exchange) : NULL;
+    char *query = strchr(target, '?');
 
-    if (info->socket_context != NULL) {
-        connection_enter(server->connections, info->socket_context, CONNECTION_READING, 0);
-        connection_set_target_valid(info->socket_context, header_target_is_valid(text_of(target)));
+    if (exchange == NULL || (query != NULL && query_init(&exchange->query, text_of(query + 1)) < 0)) {
+        free(exchange);
+        return NULL;
     }
-    return NULL;
+    exchange->server = server;
+    server->owners++;
+    exchange->mhd = mhd;
+    exchange->connection = info->socket_context;
+    exchange->owners = 1;
+    exchange->born_us = clock_mono_us();
+    /* A NUL would hide the rest of the target from us: the version must follow. */
+    exchange->target_is_valid =
+        header_target_is_valid(text_of(target)) && strncmp(target + strlen(target) + 1, "HTTP/", 5) == 0;
+    mutex_init(&exchange->lock);
+    connection_enter(server->connections, exchange->connection, CONNECTION_READING, 0);
+    if (query != NULL)
+        query[1] = '\0';
+    return exchange;
 }
 
 static void on_connection(void *context, struct MHD_Connection *mhd, void **socket_context,

@@ -25,12 +25,13 @@ struct server_settings {
     /* Called for each response, on the HTTP thread.  All strings are literals or the route's.  NULL: not called. */
     void (*on_response)(const char *method, const char *pattern, unsigned status, uint64_t duration_us);
     uint32_t connections_max;
-    uint32_t connections_ip_max; /* 0: no limit */
+    uint32_t connections_ip_max; /* of one address; 0: three quarters of connections_max */
     uint32_t deadline_s;       /* a request must be complete this long after the connection or the previous response */
     uint32_t idle_s;           /* a connection without a request is closed after this time; 0: 60 */
     uint64_t body_bytes_max;   /* of one request, on routes that take a body */
     uint64_t bodies_bytes_max; /* memory of all bodies being received; above it 503.  0: 256 MiB */
     const char *cors_origin;   /* "": no CORS headers */
+    const char *host_names;    /* allowed in Host besides names of loopback, separated by commas; NULL: all are */
 };
 
 /* The server accepts connections when this returns 0.  Everything the settings point to is borrowed. */

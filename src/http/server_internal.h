@@ -3,7 +3,7 @@
  *
  * Each file calls only those above it in this list:
  *
- *   header_check, route, error_response, connections, listen    know neither struct
+ *   header_check, query, route, error_response, connections, listen    know neither struct
  *   admission          checks of a request that need no handler, and its body's memory
  *   server             all contact with libmicrohttpd: requests, responses, upgrades
  *   server_lifecycle   start, liveness probe, drain, stop
@@ -16,6 +16,7 @@
 
 #include "http/connections.h"
 #include "http/header_check.h"
+#include "http/query.h"
 #include "http/route.h"
 #include "http/server.h"
 
@@ -46,7 +47,11 @@ struct exchange {
     struct exchange *previous, *next; /* under server->lock, which is taken before `lock` */
 
     uint64_t born_us;
-    char *path;
+    bool target_is_valid, has_head; /* has_head: the headers were checked */
+    struct query query;
+    char *target; /* as MHD decoded it; `path` points into it */
+    const char *path;
+    struct text host;   /* valid until the handler returns */
     const char *method; /* route_method_label */
     struct text segment;
     const struct route *route; /* NULL: refused, or a preflight */

@@ -34,6 +34,8 @@ int server_start(const struct server_settings *settings, struct server **ret, st
     server->settings = *settings;
     server->settings.host = NULL;
     server->settings.connections_max = connections_possible(settings->connections_max);
+    if (server->settings.connections_ip_max == 0)
+        server->settings.connections_ip_max = server->settings.connections_max - server->settings.connections_max / 4;
     if (server->settings.idle_s == 0)
         server->settings.idle_s = IDLE_S_DEFAULT;
     if (server->settings.bodies_bytes_max == 0)
@@ -48,6 +50,7 @@ int server_start(const struct server_settings *settings, struct server **ret, st
     struct connections_settings deadlines = {
         .deadline_s = settings->deadline_s,
         .idle_s = server->settings.idle_s,
+        .connections_max = server->settings.connections_max,
         .late_response = buf_text(&server->late_response),
     };
     if (listen_open(settings->host, settings->port, &server->listen_fd, &server->port, err) < 0 ||

@@ -36,7 +36,7 @@ static const struct refusal *find_refusal(const struct exchange *exchange)
         return &no_key;
     /* Browsers let any page open a WebSocket.  CORS does not apply to it, so the same restriction is enforced here. */
     if (strcmp(cors_origin, "*") != 0 && exchange_header(exchange, "Origin", &value) &&
-        !text_equal(value, text_of(cors_origin)))
+        !text_equal(value, text_of(cors_origin)) && !header_origin_is_host(value, exchange_host(exchange)))
         return &other_origin;
     return NULL;
 }

@@ -5,6 +5,7 @@
 #include "fuzz.h"
 
 #include "http/header_check.h"
+#include "http/query.h"
 
 static struct text cut_at(struct text *rest, char end)
 {
@@ -29,6 +30,21 @@ static uint32_t count(struct text headers, struct text wanted)
     return counted;
 }
 
+/* Each parameter is a part of the query, so no step may add bytes. */
+static void check_query(struct text encoded)
+{
+    struct query query;
+    struct text name, value;
+    size_t total = 0;
+
+    if (query_init(&query, encoded) < 0)
+        return;
+    for (size_t at = 0; query_next(&query, &at, &name, &value);)
+        total += name.len + value.len;
+    assert(total <= encoded.len);
+    query_done(&query);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 {
     struct text rest = { (const char *)bytes, len };
@@ -38,6 +54,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
     struct text headers = rest;
     struct header_check check;
 
+    check_query(target);
     header_check_start(&check, method, header_target_is_valid(target), head);
     while (rest.len > 0) {
         struct text value = cut_at(&rest, '\n');

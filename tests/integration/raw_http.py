@@ -3,7 +3,7 @@ import json
 import socket
 import time
 
-HOST = b"Host: x\r\n"
+HOST = b"Host: localhost\r\n"
 
 
 class Reply:

@@ -5,7 +5,7 @@ Clients whose answers are known (chaos_load.py) produce load.  Meanwhile servers
 killed, stopped, disconnected and restarted (chaos_fleet.py), by a plan that depends on the seed alone.  Then everything
 is repaired and checked:
 
-  - every accepted submission (202 seen) has ended, with the right answer, or as cancelled if a client asked for that;
+  - every accepted submission (200 seen) has ended, with the right answer, or as cancelled if a client asked for that;
   - a result that a client has seen never changes;
   - no process was ended by a signal that this program did not send;
   - the store counts nothing as waiting or running, all processes stop with status 0, no process or cgroup remains.

@@ -1,7 +1,7 @@
 """chaos_load: the load of ./dev chaos: clients that know what was accepted and what the right answer is.
 
 Every program reads a key that no other submission has, and prints it together with its input.  So a lost, repeated or
-swapped result cannot look right.  A submission counts as accepted only if the client has seen its 202.  A client reads
+swapped result cannot look right.  A submission counts as accepted only if the client has seen its 200.  A client reads
 each result again later, and it must be the same to the last byte: a second finish would change it.
 """
 import http.client
@@ -141,7 +141,7 @@ class Load:
         answer = self.ask(rng, "POST", path, body)
         if answer is None:
             return None
-        if answer.status != 202:
+        if answer.status != 200:
             self.fault(f"{path}: {answer.status} {answer.text[:300]}")
             return None
         submission = Submission(answer.json()["token"], wanted)

@@ -63,7 +63,7 @@ class Engine:
 
     def submit(self, programs):
         status, body = self.ask("POST", "/execute/batch", programs)
-        check(status == 202, f"POST /execute/batch: {status}: {body}")
+        check(status == 200, f"POST /execute/batch: {status}: {body}")
         return json.loads(body)["token"]
 
     def look(self, token):
