@@ -51,7 +51,6 @@ static void api_free(struct api *api)
     long_polls_close(api->long_polls);
     ws_server_close(api->ws_server);
     subscriptions_close(api->subscriptions);
-    api_keys_free(api->api_keys);
     free(api);
 }
 
@@ -59,8 +58,6 @@ static int start_parts(struct api *api, struct error *err)
 {
     const struct config *config = api->config;
 
-    if (api_keys_load(config, &api->api_keys, err) < 0)
-        return -1;
     if (async_store_open(api->store, REQUESTS_MAX, &api->async_store, err) < 0 ||
         subscriptions_open(&api->subscriptions, err) < 0 ||
         long_polls_open(api->async_store, api->subscriptions, &api->long_polls, err) < 0 ||
@@ -88,14 +85,14 @@ static int start_parts(struct api *api, struct error *err)
     return server_start(&settings, &api->server, err);
 }
 
-int api_start(const struct config *config, const struct languages *languages, struct store *store, struct api **ret,
-              struct error *err)
+int api_start(const struct config *config, const struct languages *languages, struct store *store,
+              const struct api_keys *api_keys, struct api **ret, struct error *err)
 {
     struct api *api = calloc(1, sizeof *api);
 
     if (api == NULL)
         return error_set(err, ERROR_BUSY, ENOMEM, "start the API");
-    *api = (struct api){ .config = config, .languages = languages, .store = store };
+    *api = (struct api){ .config = config, .languages = languages, .store = store, .api_keys = api_keys };
     if (start_parts(api, err) < 0) {
         if (api->ws_server != NULL)
             ws_server_drain(api->ws_server);

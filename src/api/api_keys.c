@@ -132,7 +132,7 @@ static int read_lines(const struct config *config, FILE *in, struct api_keys *ap
     return 0;
 }
 
-static int check_owner(const struct config *config, int fd, struct error *err)
+static int check_owner(const struct config *config, int fd, uid_t owner, struct error *err)
 {
     struct stat status;
     if (fstat(fd, &status) < 0)
@@ -142,21 +142,21 @@ static int check_owner(const struct config *config, int fd, struct error *err)
     if ((status.st_mode & 077) != 0)
         return error_set(err, ERROR_SETUP, 0, "api_keys_file: other users may read %s; run chmod 600",
                          config->api_keys_file);
-    if (status.st_uid != geteuid() && status.st_uid != 0)
-        return error_set(err, ERROR_SETUP, 0, "api_keys_file: %s belongs to another user", config->api_keys_file);
+    if (status.st_uid != geteuid() && status.st_uid != 0 && status.st_uid != owner)
+        return error_set(err, ERROR_SETUP, 0, "api_keys_file: %s belongs to another user; run chown root",
+                         config->api_keys_file);
     return 0;
 }
 
-int api_keys_load(const struct config *config, struct api_keys **ret, struct error *err)
+int api_keys_load(const struct config *config, uid_t owner, struct api_keys **ret, struct error *err)
 {
     *ret = NULL;
     if (config->api_keys_file[0] == '\0')
         return 0;
     auto_close int fd = open(config->api_keys_file, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0)
-        return error_set(err, ERROR_SETUP, errno, "api_keys_file: open %s (as the user that runs evalx)",
-                         config->api_keys_file);
-    if (check_owner(config, fd, err) < 0)
+        return error_set(err, ERROR_SETUP, errno, "api_keys_file: open %s", config->api_keys_file);
+    if (check_owner(config, fd, owner, err) < 0)
         return -1;
     FILE *in = fdopen(fd, "r");
     if (in == NULL)
@@ -176,6 +176,11 @@ int api_keys_load(const struct config *config, struct api_keys **ret, struct err
     }
     *ret = api_keys;
     return 0;
+}
+
+size_t api_keys_len(const struct api_keys *api_keys)
+{
+    return api_keys != NULL ? api_keys->len : 0;
 }
 
 void api_keys_free(struct api_keys *api_keys)

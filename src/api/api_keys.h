@@ -8,6 +8,8 @@
  * with all other clients that have it (cache_key.h).  Blank lines and lines that begin with # are ignored.
  */
 #pragma once
+#include <sys/types.h>
+
 #include "config/config.h"
 #include "queue/queue.h"
 
@@ -22,11 +24,13 @@ struct api_client {
 #define CLIENT_OPERATOR "operator" /* the client that may read and retry all dead letters */
 
 /*
- * *ret is NULL if api_keys_file is not set; then there is no authentication.  ERROR_SETUP if users other than its owner
- * may read the file, or if a line is invalid.  The error never quotes anything that might be a key.
+ * *ret is NULL if api_keys_file is not set; then there is no authentication.  The file must belong to root, to `owner`
+ * or to the caller, and nobody else may read it.  ERROR_SETUP if that is not so, or if a line is invalid.  The error
+ * never quotes anything that might be a key.
  */
-int api_keys_load(const struct config *config, struct api_keys **ret, struct error *err);
-void api_keys_free(struct api_keys *api_keys); /* NULL is fine */
+int api_keys_load(const struct config *config, uid_t owner, struct api_keys **ret, struct error *err);
+size_t api_keys_len(const struct api_keys *api_keys); /* NULL is fine */
+void api_keys_free(struct api_keys *api_keys);        /* NULL is fine */
 
 /* The client with this key, or NULL.  Takes the same time however much of a key matches. */
 const struct api_client *api_keys_find(const struct api_keys *api_keys, struct text key);

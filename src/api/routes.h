@@ -16,7 +16,7 @@ struct api {
     const struct config *config;
     const struct languages *languages;
     struct store *store;
-    struct api_keys *api_keys; /* NULL: no authentication */
+    const struct api_keys *api_keys; /* NULL: no authentication */
     struct async_store *async_store;
     struct subscriptions *subscriptions;
     struct long_polls *long_polls;

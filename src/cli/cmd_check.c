@@ -2,20 +2,20 @@
  * evalx check: tests whether this host supports the configuration.  It starts a sandbox, runs a program in it and opens
  * the store.  Each point that fails comes with a remedy.
  */
-#include <errno.h>
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
+#include "api/api_keys.h"
 #include "cli/commands.h"
 #include "cli/local_run.h"
 #include "cli/settings.h"
-#include "daemon/privileges.h"
+#include "daemon/announce.h"
+#include "daemon/data_folder.h"
 #include "queue/queue.h"
 #include "sandbox/host_check.h"
 #include "sandbox/self_test.h"
@@ -98,26 +98,55 @@ static void check_languages(struct report *report, const struct config *config, 
                  len > 0 ? "; missing: " : "", missing);
 }
 
-/* The user that evalx switches to, and its data folder. */
+static void check_data(struct report *report, const struct config *config, const struct identity *identity)
+{
+    struct error err = { 0 };
+    bool exists = false;
+
+    if (geteuid() != 0)
+        report_point(report, true, "data", NULL, "%s: only root can test it", config->data);
+    else if (data_folder_check(config->data, identity, &exists, &err) < 0)
+        report_point(report, false, "data", "set EVALX_DATA to another folder, or correct this one", "%s", err.text);
+    else
+        report_point(report, true, "data", NULL, "%s %s", config->data,
+                     exists ? "is one that evalx can use" : "does not exist yet; it is created at the first start");
+}
+
+/* Where the API listens, and who may use it. */
+static void check_access(struct report *report, const struct config *config, const struct identity *identity)
+{
+    char access[ANNOUNCE_ACCESS_BYTES];
+    struct api_keys *api_keys = NULL;
+    struct error err = { 0 };
+
+    if (api_keys_load(config, identity->uid, &api_keys, &err) < 0) {
+        report_point(report, false, "access", "correct the file, or set EVALX_API_KEYS_FILE to another one", "%s",
+                     err.text);
+        return;
+    }
+    announce_access(config, api_keys_len(api_keys), access);
+    bool is_open = api_keys == NULL && !config_listens_on_loopback(config);
+    char words[ANNOUNCE_ACCESS_BYTES + 32 + CONFIG_STRING_BYTES];
+    (void)snprintf(words, sizeof words, "listens on %s, %s", config->listen, access);
+    report_state(report, is_open ? HOST_WARN : HOST_OK, "access", "set EVALX_API_KEYS_FILE, or listen on 127.0.0.1",
+                 words);
+    api_keys_free(api_keys);
+}
+
+/* The user that evalx switches to, its data folder and its address. */
 static void check_user(struct report *report, const struct config *config)
 {
     struct identity identity;
     struct error err = { 0 };
-    struct stat status;
 
     if (identity_find(config, &identity, &err) < 0) {
-        report_point(report, false, "user", "create the user, or set user", "%s", err.text);
+        report_point(report, false, "user", "create the user, or set EVALX_USER", "%s", err.text);
         return;
     }
-    report_point(report, true, "user", NULL, "runs as %s (%u) after dropping root", identity.name,
+    report_point(report, true, "user", NULL, "runs as user %s, ID %u, after dropping root", identity.name,
                  (unsigned)identity.uid);
-    if (stat(config->data, &status) < 0)
-        report_point(report, errno == ENOENT, "data", "set EVALX_DATA to another folder", "%s %s", config->data,
-                     errno == ENOENT ? "does not exist yet; it is created at the first start" : strerror(errno));
-    else
-        report_point(report, S_ISDIR(status.st_mode) && (status.st_uid == identity.uid || status.st_uid == 0), "data",
-                     "chown it to that user, or set EVALX_DATA to another folder", "%s is owned by user %u",
-                     config->data, (unsigned)status.st_uid);
+    check_data(report, config, &identity);
+    check_access(report, config, &identity);
 }
 
 /* Runs one program in bash, or in the first available language. */

@@ -97,6 +97,7 @@ int settings_load(const struct invocation *invocation, struct config *config, st
     erase_secrets(invocation);
     if (outcome < 0)
         return -1;
+    config_settle(config);
     find_languages_of_clone(config);
     if (log_level_parse(config->log_level, &level) == 0) /* checked by config */
         log_set_level(level);

@@ -355,6 +355,31 @@ wrong:
     return error_set(err, ERROR_SETUP, 0, "%.64s: expected ADDRESS:PORT, [ADDRESS6]:PORT or :PORT", listen);
 }
 
+void config_settle(struct config *config)
+{
+    /* Keys decide who may use evalx, so the network may reach it. */
+    if (config->listen_source == CONFIG_DEFAULT && config->api_keys_file[0] != '\0')
+        (void)snprintf(config->listen, sizeof config->listen, "0.0.0.0:3000");
+}
+
+bool config_listens_on_loopback(const struct config *config)
+{
+    static const unsigned char mapped[13] = { [10] = 0xff, [11] = 0xff, [12] = 127 }; /* ::ffff:127.x.y.z */
+    struct in6_addr ip6;
+    struct in_addr ip4;
+    struct error ignored;
+    uint16_t port;
+    char host[64];
+
+    if (config_split_listen(config->listen, host, &port, &ignored) < 0)
+        return false;
+    if (inet_pton(AF_INET, host, &ip4) == 1)
+        return ntohl(ip4.s_addr) >> 24 == 127;
+    if (inet_pton(AF_INET6, host, &ip6) == 1)
+        return IN6_IS_ADDR_LOOPBACK(&ip6) || memcmp(&ip6, mapped, sizeof mapped) == 0;
+    return strcmp(host, "localhost") == 0;
+}
+
 bool config_uses_redis(const struct config *config)
 {
     if (config->store[0] != '\0')

@@ -20,7 +20,8 @@ enum config_source { CONFIG_DEFAULT, CONFIG_FILE, CONFIG_ENVIRONMENT, CONFIG_FLA
  * Sizes in the file and environment may end in k, m, g (1024).
  */
 #define CONFIG_LIST(X)                                                                                                 \
-    X(listen, STRING, "EVALX_LISTEN", "listen", "0.0.0.0:3000", "address and port of the HTTP API")                    \
+    X(listen, STRING, "EVALX_LISTEN", "listen", "127.0.0.1:3000",                                                      \
+      "address and port of the HTTP API; default with api_keys_file: 0.0.0.0:3000")                                    \
     X(worker_listen, STRING, "EVALX_WORKER_LISTEN", "worker_listen", "",                                               \
       "address and port where a worker serves /healthz and /metrics; empty: none")                                     \
     X(data, STRING, "EVALX_DATA", "data", "/var/lib/evalx", "folder of the SQLite store and the artifact cache")       \
@@ -38,7 +39,7 @@ enum config_source { CONFIG_DEFAULT, CONFIG_FILE, CONFIG_ENVIRONMENT, CONFIG_FLA
     X(images, STRING, "EVALX_IMAGES", "images", "/opt/evalx/chroots", "folder of the language images")                 \
     X(slots, UINT, "EVALX_SLOTS", "slots", "0", "programs that run at the same time; 0: one per processor")            \
     X(user, STRING, "EVALX_USER", "user", "evalx",                                                                     \
-      "user to run as after dropping root; the default falls back to nobody")                                          \
+      "user to run as after dropping root; without the default user, a user ID that has no account")                   \
     X(uid_base, UINT, "EVALX_UID_BASE", "uid_base", "2000000000", "first of the user IDs that programs run as")        \
     X(requests_max, UINT, "MAX_REQUESTS", "max_requests", "100", "maximum elements of a batch")                        \
     X(body_bytes_max, UINT, "EVALX_MAX_BODY_BYTES", "max_body_bytes", "16m", "maximum size of a request body")         \
@@ -84,8 +85,8 @@ enum config_source { CONFIG_DEFAULT, CONFIG_FILE, CONFIG_ENVIRONMENT, CONFIG_FLA
     X(processes_max, UINT, "EVALX_PROCESSES_MAX", "processes_max", "256", "upper bound of limits.processes")           \
     X(output_bytes_max, UINT, "EVALX_OUTPUT_BYTES_MAX", "output_bytes_max", "16m",                                     \
       "upper bound of limits.output_bytes")                                                                            \
-    X(cors_origin, STRING, "EVALX_CORS_ORIGIN", "cors_origin", "*",                                                    \
-      "Access-Control-Allow-Origin; empty: no CORS headers")                                                           \
+    X(cors_origin, STRING, "EVALX_CORS_ORIGIN", "cors_origin", "",                                                     \
+      "Access-Control-Allow-Origin, an origin or *; empty: no CORS headers")                                           \
     X(host_names, STRING, "EVALX_HOST_NAMES", "host_names", "",                                                        \
       "names, separated by commas, that Host may have on a loopback address without API keys; *: any")                 \
     X(insecure_no_cgroup, BOOL, "EVALX_INSECURE_NO_CGROUP", "insecure_no_cgroup", "false",                             \
@@ -136,6 +137,9 @@ int config_load(struct config *config, const char *file, struct error *err);
 /* Sets one value by its file key, as in "--set listen=127.0.0.1:3000", with the same checks as config_load. */
 int config_set(struct config *config, const char *key, const char *value, enum config_source source, struct error *err);
 
+/* Called once all settings are known: fills in the defaults that depend on other settings. */
+void config_settle(struct config *config);
+
 /* Logs a warning for each deprecated name that was used. */
 void config_warn_deprecated(const struct config *config);
 
@@ -153,6 +157,9 @@ int config_print_json(const struct config *config, FILE *out); /* -1, without *e
 
 /* Splits "ADDR:PORT", "[ADDR6]:PORT" or ":PORT".  The host is "" for any address. */
 int config_split_listen(const char *listen, char ret_host[64], uint16_t *ret_port, struct error *err);
+
+/* True if only programs on this machine can reach the address of `listen`. */
+bool config_listens_on_loopback(const struct config *config);
 
 /* True if the store is a Redis, which other processes share; false if it is the SQLite store of this process. */
 bool config_uses_redis(const struct config *config);

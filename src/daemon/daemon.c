@@ -21,6 +21,8 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/sync.h"
+#include "daemon/announce.h"
+#include "daemon/data_folder.h"
 #include "daemon/privileges.h"
 #include "daemon/sd_notify.h"
 #include "daemon/signals.h"
@@ -45,11 +47,13 @@ struct daemon {
     struct languages *languages;
     struct sandbox *sandbox; /* NULL in an API server without a worker */
     struct store *store;
+    struct api_keys *api_keys;    /* NULL: no key is needed */
     struct worker *worker;        /* NULL in an API server without a worker */
     struct api *api;              /* NULL in `evalx worker` */
     struct server *health_server; /* the health page of `evalx worker`, or NULL */
     struct watch_targets watch_targets;
     struct sd_notify sd_notify;
+    struct identity identity; /* to switch to; all zero if this is not root */
     sigset_t stop_signals;
     bool is_root;
 };
@@ -135,24 +139,28 @@ static void raise_file_limit(void)
     (void)setrlimit(RLIMIT_NOFILE, &limit);
 }
 
+/* As root: before anything is opened or made. */
+static int find_user(struct daemon *daemon, struct error *err)
+{
+    return daemon->is_root ? identity_find(daemon->config, &daemon->identity, err) : 0;
+}
+
 /* Becomes the configured user if this is root, with a data folder if `needs_data`; confines the process either way. */
 static int become_user(struct daemon *daemon, bool needs_data, struct error *err)
 {
-    struct identity identity;
+    const struct identity *identity = &daemon->identity;
     const char *data = daemon->config->data;
 
     raise_file_limit();
     if (daemon->is_root) {
-        if (identity_find(daemon->config, &identity, err) < 0)
+        if (needs_data && data_folder_prepare(data, identity, err) < 0)
             return -1;
-        if (needs_data && data_folder_prepare(data, &identity, err) < 0)
-            return -1;
-        if (privileges_drop(&identity, err) < 0)
+        if (privileges_drop(identity, err) < 0)
             return -1;
         if (needs_data && access(data, R_OK | W_OK | X_OK) < 0)
             return error_set(err, ERROR_SETUP, errno,
                              "user %s cannot access data folder %s (does a folder above it deny access?)",
-                             identity.name, data);
+                             identity->name, data);
     }
     if (privileges_confine(err) < 0)
         return -1;
@@ -213,7 +221,7 @@ static int start_worker(struct daemon *daemon, struct error *err)
 
 static int start_api(struct daemon *daemon, struct error *err)
 {
-    if (api_start(daemon->config, daemon->languages, daemon->store, &daemon->api, err) < 0)
+    if (api_start(daemon->config, daemon->languages, daemon->store, daemon->api_keys, &daemon->api, err) < 0)
         return error_within(err, "start the API");
     set_watch_targets(daemon, daemon->api, daemon->worker);
     return 0;
@@ -222,7 +230,8 @@ static int start_api(struct daemon *daemon, struct error *err)
 /* Logs one line and notifies the service manager. */
 static void report_ready(struct daemon *daemon, const char *state, const char *address)
 {
-    char languages[512] = "", sandbox[64] = "", status[192];
+    char languages[512] = "", sandbox[64] = "", status[192], access[ANNOUNCE_ACCESS_BYTES] = "none";
+    char view[ANNOUNCE_VIEW_BYTES] = "";
     size_t len = 0;
 
     for (size_t i = 0; i < daemon->languages->len; i++) {
@@ -231,11 +240,17 @@ static void report_ready(struct daemon *daemon, const char *state, const char *a
             len += (size_t)snprintf(languages + len, sizeof languages - len, "%s%.*s", len > 0 ? "," : "",
                                     TEXT_ARG(language->id));
     }
-    if (daemon->worker != NULL)
+    if (daemon->worker != NULL) {
         (void)snprintf(sandbox, sizeof sandbox, " slots=%" PRIu32 " cgroup=%s", worker_slots(daemon->worker),
                        sandbox_cgroup(daemon->sandbox));
-    log_info("%s address=%s version=" EVALX_VERSION " store=%s%s languages=%s", state,
-             address[0] != '\0' ? address : "none", daemon->store->kind, sandbox, languages);
+        announce_view(daemon->languages, view);
+    }
+    if (daemon->api != NULL) {
+        announce_risk(daemon->config, address, api_keys_len(daemon->api_keys));
+        announce_access(daemon->config, api_keys_len(daemon->api_keys), access);
+    }
+    log_info("%s address=%s access=%s%s version=" EVALX_VERSION " store=%s%s languages=%s", state,
+             address[0] != '\0' ? address : "none", access, view, daemon->store->kind, sandbox, languages);
     (void)snprintf(status, sizeof status, "%s%s%s%s", state, address[0] != '\0' ? " on " : "", address, sandbox);
     sd_notify_ready(&daemon->sd_notify, status);
 }
@@ -321,6 +336,7 @@ static void daemon_stop(struct daemon *daemon, uint64_t drain_s)
         server_stop(daemon->health_server, 0);
     store_close(daemon->store);
     sandbox_stop(daemon->sandbox);
+    api_keys_free(daemon->api_keys);
     (void)pthread_mutex_destroy(&daemon->watch_targets.lock);
     privileges_allow_leak_check();
 }
@@ -346,6 +362,8 @@ static int start_server(struct daemon *daemon, struct error *err)
     bool embedded = !config_uses_redis(daemon->config);
 
     daemon->languages->require_available = embedded;
+    if (find_user(daemon, err) < 0 || api_keys_load(daemon->config, daemon->identity.uid, &daemon->api_keys, err) < 0)
+        return -1;
     if (embedded && start_sandbox(daemon, err) < 0)
         return -1;
     if (become_user(daemon, embedded, err) < 0 || open_store(daemon, true, err) < 0)
@@ -376,8 +394,8 @@ static int start_shared_worker(struct daemon *daemon, struct error *err)
         return error_set(err, ERROR_SETUP, 0,
                          "a worker needs a queue that it shares with API servers: set REDIS_HOST (a single machine "
                          "needs no worker, because `evalx server` runs everything)");
-    if (start_sandbox(daemon, err) < 0 || become_user(daemon, true, err) < 0 || open_store(daemon, false, err) < 0 ||
-        start_worker(daemon, err) < 0)
+    if (find_user(daemon, err) < 0 || start_sandbox(daemon, err) < 0 || become_user(daemon, true, err) < 0 ||
+        open_store(daemon, false, err) < 0 || start_worker(daemon, err) < 0)
         return -1;
     return health_server_start(daemon->config, &daemon->health_server, err);
 }

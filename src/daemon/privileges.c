@@ -5,20 +5,42 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <grp.h>
-#include <limits.h>
 #include <linux/capability.h>
 #include <pwd.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <sys/prctl.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "base/cleanup.h"
 #include "daemon/seccomp_self.h"
+#include "sandbox/protocol.h"
+
+#define PROGRAM_IDS (SLOTS_MAX * 1000u) /* as sandboxd numbers them */
+
+/* True if no account, no group and no program of the sandbox has this ID. */
+static bool is_free(uid_t id, const struct config *config)
+{
+    bool is_program = id >= config->uid_base && id - config->uid_base < PROGRAM_IDS;
+
+    return !is_program && getpwuid(id) == NULL && getgrgid(id) == NULL;
+}
+
+/* Without an account of its own, evalx still shares its user ID with no other service. */
+static int find_free_id(const struct config *config, struct identity *ret, struct error *err)
+{
+    for (uid_t id = IDENTITY_ID_LAST; id >= IDENTITY_ID_FIRST; id--)
+        if (is_free(id, config)) {
+            *ret = (struct identity){ .uid = id, .gid = id };
+            (void)snprintf(ret->name, sizeof ret->name, "%u", (unsigned)id);
+            return 0;
+        }
+    return error_set(
+        err, ERROR_SETUP, 0,
+        "user: user \"%s\" does not exist, and the IDs %u to %u are taken (useradd --system %s creates it)",
+        config->user, IDENTITY_ID_FIRST, IDENTITY_ID_LAST, config->user);
+}
 
 int identity_find(const struct config *config, struct identity *ret, struct error *err)
 {
@@ -28,53 +50,12 @@ int identity_find(const struct config *config, struct identity *ret, struct erro
         return error_set(err, ERROR_SETUP, 0, "user: user \"%s\" does not exist (useradd --system %s creates it)",
                          config->user, config->user);
     if (user == NULL)
-        user = getpwnam("nobody");
-    if (user == NULL)
-        return error_set(err, ERROR_SETUP, 0, "user: neither user \"%s\" nor \"nobody\" exists", config->user);
+        return find_free_id(config, ret, err);
     if (user->pw_uid == 0 || user->pw_gid == 0)
         return error_set(err, ERROR_SETUP, 0, "user: \"%s\" is root or has root's group; evalx must not serve as root",
                          user->pw_name);
     *ret = (struct identity){ .uid = user->pw_uid, .gid = user->pw_gid };
     (void)snprintf(ret->name, sizeof ret->name, "%s", user->pw_name);
-    return 0;
-}
-
-/* The parents belong to root with mode 0755, so that only root can replace the data folder. */
-static int create_parents(const char *folder, struct error *err)
-{
-    char path[PATH_MAX];
-
-    if (snprintf(path, sizeof path, "%s", folder) >= (int)sizeof path)
-        return error_set(err, ERROR_SETUP, ENAMETOOLONG, "data folder");
-    for (char *slash = strchr(path + 1, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
-        *slash = '\0';
-        if (mkdir(path, 0755) < 0 && errno != EEXIST)
-            return error_set(err, ERROR_SETUP, errno, "create folder %s", path);
-        *slash = '/';
-    }
-    return 0;
-}
-
-int data_folder_prepare(const char *folder, const struct identity *identity, struct error *err)
-{
-    struct stat status;
-
-    if (create_parents(folder, err) < 0)
-        return -1;
-    if (mkdir(folder, 0700) < 0 && errno != EEXIST)
-        return error_set(err, ERROR_SETUP, errno, "create data folder %s", folder);
-    auto_close int fd = open(folder, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0)
-        return error_set(err, ERROR_SETUP, errno, "open data folder %s", folder);
-    if (fstat(fd, &status) < 0)
-        return error_set(err, ERROR_SETUP, errno, "stat data folder %s", folder);
-    if (status.st_uid != identity->uid && status.st_uid != 0)
-        return error_set(err, ERROR_SETUP, 0, "data folder %s is owned by user %u, not by %s: chown it, or set data",
-                         folder, (unsigned)status.st_uid, identity->name);
-    if (status.st_uid == 0 && fchown(fd, identity->uid, identity->gid) < 0)
-        return error_set(err, ERROR_SETUP, errno, "chown data folder %s to %s", folder, identity->name);
-    if (fchmod(fd, 0700) < 0)
-        return error_set(err, ERROR_SETUP, errno, "chmod data folder %s", folder);
     return 0;
 }
 

@@ -1,5 +1,5 @@
 /*
- * privileges: permanently drops root; prepares the data folder for the user to switch to.
+ * privileges: the user that evalx runs as; permanently drops root.
  */
 #pragma once
 #include <sys/types.h>
@@ -12,14 +12,15 @@ struct identity {
     char name[64];
 };
 
-/* Looks up config->user.  If it is the default and does not exist: "nobody".  It is an error if the user is root. */
-int identity_find(const struct config *config, struct identity *ret, struct error *err);
-
 /*
- * As root: creates `folder` (0700) and its missing parents, and changes its owner to the identity.  An existing folder
- * that root owns also changes its owner, its content does not.  A folder of another user is an error.
+ * Without the default user, evalx runs as the last of these user and group IDs that no account has.  The range belongs
+ * to nothing else: containers of systemd end at 1,879,048,191, programs of the sandbox begin at 2,000,000,000.
  */
-int data_folder_prepare(const char *folder, const struct identity *identity, struct error *err);
+#define IDENTITY_ID_FIRST 1999999936u
+#define IDENTITY_ID_LAST 1999999999u
+
+/* Looks up config->user.  If it is the default and does not exist: a free ID.  It is an error if the user is root. */
+int identity_find(const struct config *config, struct identity *ret, struct error *err);
 
 /*
  * Switches to the identity: no supplementary groups, no capabilities, no way back, no new privileges by exec.  Verifies

@@ -91,6 +91,18 @@ def test_the_units_set_what_evalx_relies_on():
     assert values("evalx-api.service", "CapabilityBoundingSet") == [""]
 
 
+def test_every_deployment_names_its_address():
+    """The default is for `evalx` on a machine of its own: containers and fleets need another address."""
+    listens = re.compile(r"^listen = 127\.0\.0\.1:3000$", re.M)
+    assert listens.search((DEPLOY / "etc" / "evalx.conf").read_text(encoding="utf-8"))
+    assert "\nENV EVALX_LISTEN=0.0.0.0:3000\n" in (DEPLOY / "Dockerfile").read_text(encoding="utf-8")
+    compose = (DEPLOY / "compose.yaml").read_text(encoding="utf-8")
+    assert "EVALX_LISTEN: 0.0.0.0:3000" in compose and 'ports: ["127.0.0.1:3000:3000"]' in compose
+    assert "EVALX_LISTEN=0.0.0.0:3000" in (DEPLOY / "aws" / "service.yaml").read_text(encoding="utf-8")
+    units = "".join(path.read_text(encoding="ascii") for path in (DEPLOY / "systemd").iterdir())
+    assert "EVALX_LISTEN" not in units, "in a unit it would override evalx.conf"
+
+
 @pytest.mark.parametrize("role, expected", [
     ("api", "evalx-api.service"), ("worker", "evalx-worker.service"), ("single", "evalx-single.service"),
     ("all", "evalx-api.service evalx-worker.service")])

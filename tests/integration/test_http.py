@@ -401,7 +401,13 @@ def test_a_bad_handshake_is_refused(server):
 
 # ---- CORS, metrics, health ----------------------------------------------------------------------------------------
 
-def test_every_answer_is_open_to_every_origin(client):
+def test_no_answer_is_open_to_other_origins_by_default(client):
+    for answer in (client.get("/healthz"), client.get("/nowhere"), client.post("/execute", b"{")):
+        assert not [name for name in answer.headers if name.lower().startswith("access-control-")]
+
+
+def test_every_answer_can_be_open_to_every_origin(start_evalx):
+    client = start_evalx({"EVALX_CORS_ORIGIN": "*"}).client()
     for answer in (client.get("/healthz"), client.get("/nowhere"), client.post("/execute", b"{"),
                    client.get("/submissions/x"), client.get("/metrics")):
         assert answer.headers["Access-Control-Allow-Origin"] == "*"

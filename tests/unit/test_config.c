@@ -39,7 +39,7 @@ static void the_nearer_source_wins(void **state)
     struct error err;
 
     assert_ok(load("", &config, &err), err);
-    assert_string_equal(config.listen, "0.0.0.0:3000");
+    assert_string_equal(config.listen, "127.0.0.1:3000");
     assert_int_equal(config.body_bytes_max, 16 << 20);
     assert_int_equal(config.listen_source, CONFIG_DEFAULT);
 
