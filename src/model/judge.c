@@ -12,7 +12,7 @@ enum verdict judge_run(const struct run_stats *stats, struct text output, const 
         return VERDICT_CANCELLED;
     if (stats->oom_kills > 0)
         return VERDICT_MEMORY_LIMIT;
-    if (stats->denied_syscall != 0)
+    if (stats->denied_syscall != 0 && !stats->denied_is_foreign)
         return VERDICT_DENIED_SYSCALL;
     if (stats->cpu_exceeded || stats->wall_exceeded)
         return VERDICT_TIME_LIMIT;

@@ -17,7 +17,7 @@ struct file {
     struct text content; /* any bytes */
 };
 
-/* What kind of program it is.  A class can have a seccomp filter of its own; today all have the same one. */
+/* What kind of program it is.  Each class has its own filter of system calls (sandboxd/seccomp_table.h). */
 enum run_class {
     RUN_CLASS_NATIVE,   /* compiled programs and small interpreters */
     RUN_CLASS_RUNTIME,  /* JVM, Node, Go, .NET: many threads, huge reserved address space */
@@ -95,7 +95,9 @@ struct run_stats {
     int signal;                /* that ended the program, or 0 */
     uint32_t oom_kills;        /* processes of the cgroup that were killed for lack of memory */
     uint32_t processes_denied; /* forks refused by the limit of processes; 0 if the kernel does not report it */
-    uint32_t denied_syscall;   /* 1 + the number of the denied system call that ended the run, or 0 */
+    uint64_t denied_syscall;   /* 1 + the number of the denied system call that ended the run, or 0 */
+    uint32_t denied_arch;      /* its AUDIT_ARCH_ value */
+    bool denied_is_foreign;    /* it is a call of another architecture or of x32, which always ends a run */
     bool cpu_exceeded;         /* the limit was reached, as in run_stats_compare */
     bool wall_exceeded;
     bool output_exceeded; /* stdout or stderr was cut */

@@ -75,6 +75,7 @@ struct run_request {
 struct run_outcome {
     struct run_stats stats;
     struct buf output, errors; /* at most limits.output_bytes each */
+    struct buf explanation;    /* why the run ended with SIGSYS; else empty */
     bool output_cut, errors_cut;
     bool was_prestarted; /* the interpreter had been started before the request arrived */
     int archive_fd;      /* with keep_files: the files of /box, owned by the caller; otherwise -1 */

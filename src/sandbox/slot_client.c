@@ -13,6 +13,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <seccomp.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -27,6 +28,7 @@
 
 /* A slot that has not replied so long after the wall limit counts as broken. */
 #define REPLY_GRACE_US 40000000ull
+#define EXPLANATION_BYTES 128
 /* For how long the reply is polled without sleeping when the streams have ended. */
 #define SPIN_US 100
 /* A sched_yield that took longer let another thread run: the processor is not idle. */
@@ -330,6 +332,18 @@ static int receive_message(struct sandbox_slot *slot, struct run_fds *fds, struc
 
 /* ---- after a run ---- */
 
+/* Names the system call that ended the run. */
+static void describe_denied(const struct run_stats *stats, struct buf *to)
+{
+    struct error ignored;
+    bool is_x32 = stats->denied_is_foreign && stats->denied_arch == seccomp_arch_native();
+    auto_free char *name =
+        seccomp_syscall_resolve_num_arch(is_x32 ? SCMP_ARCH_X32 : stats->denied_arch, (int)(stats->denied_syscall - 1));
+    (void)buf_printf(to, &ignored, "%s: %s", name != NULL ? name : "an unknown system call",
+                     stats->denied_is_foreign ? "32-bit system calls are not available"
+                                              : "a system call that programs may not make");
+}
+
 /* Takes the statistics, and adds to stderr what the sandbox has to say to the program's author. */
 static void take_stats(const struct sandbox_slot *slot, const struct slot_reply *reply, struct run_outcome *outcome)
 {
@@ -341,9 +355,12 @@ static void take_stats(const struct sandbox_slot *slot, const struct slot_reply 
         (void)buf_printf(&outcome->errors, &ignored, "evalx: cannot execute %s: %s\n", slot->request.strings,
                          strerror(reply->exec_os));
     if (reply->stats.denied_syscall != 0) {
-        auto_free char *name = seccomp_syscall_resolve_num_arch(SCMP_ARCH_NATIVE, (int)reply->stats.denied_syscall - 1);
-        (void)buf_printf(&outcome->errors, &ignored, "evalx: %s: a system call that programs may not make\n",
-                         name != NULL ? name : "unknown");
+        describe_denied(&reply->stats, &outcome->explanation);
+        (void)buf_printf(&outcome->errors, &ignored, "evalx: %.*s\n", (int)outcome->explanation.len,
+                         outcome->explanation.at);
+    } else if (reply->stats.signal == SIGSYS && sandbox_is_native(slot->sandbox)) {
+        (void)buf_append_text(&outcome->explanation,
+                              TEXT("the program raised SIGSYS itself; no system call was refused"), &ignored);
     }
     if (reply->text[0] != '\0')
         (void)buf_printf(&outcome->errors, &ignored, "evalx: %s\n", reply->text);
@@ -363,6 +380,7 @@ int sandbox_run(struct sandbox_slot *slot, const struct run_request *request, st
     /* The request and its descriptors. */
     buf_init(&outcome.output, request->limits.output_bytes);
     buf_init(&outcome.errors, request->limits.output_bytes);
+    buf_init(&outcome.explanation, EXPLANATION_BYTES);
     if (slot->socket < 0 && sandbox_request_slot(slot->sandbox, slot->slot_number, &slot->socket, err) < 0)
         goto failed;
     if (fill_request(slot, request, err) < 0 || run_fds_open(&fds, slot, request, err) < 0)
@@ -430,5 +448,6 @@ void run_outcome_done(struct run_outcome *outcome)
 {
     buf_done(&outcome->output);
     buf_done(&outcome->errors);
+    buf_done(&outcome->explanation);
     close_now(&outcome->archive_fd);
 }

@@ -42,7 +42,7 @@ struct active_run {
     pid_t init; /* the run's first process, a child of the slot */
     int pidfd;
     int report;     /* read end of the pipe for struct init_report */
-    int notify;     /* receives the listener for denied syscalls, then is it; -1: they do not end runs */
+    int notify;     /* receives the listener for denied syscalls, then is it; -1: there is none */
     bool listening; /* notify is the listener */
     bool started;   /* begun_us is the program's start, not the box's */
     uint64_t begun_us;

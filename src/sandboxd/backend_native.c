@@ -43,7 +43,8 @@ static struct {
     unsigned sockets_at_start; /* that it had before the first run */
     int exec_stub;             /* descriptor of the executable */
     bool has_landlock;         /* of landlock_is_available */
-    bool slot_filter_loaded;   /* see load_slot_filter */
+    bool filter_loaded;        /* see load_slot_filter */
+    int listener;              /* for foreign system calls of any run, if the filter is loaded; or -1 */
     uint64_t uids_used;
     struct limits applied; /* limits that slot->group has; 0: none yet */
     int init_socket;       /* to the current run's init, which exits when it is closed; or -1 */
@@ -56,7 +57,7 @@ static struct {
     /* The box of the next run, in slot->group. */
     struct standby standby;
     struct prestart prestart;
-} native = { .network_ns = -1, .sockstat = -1, .exec_stub = -1, .init_socket = -1 };
+} native = { .network_ns = -1, .sockstat = -1, .exec_stub = -1, .listener = -1, .init_socket = -1 };
 
 /* ---- the network ---- */
 
@@ -131,7 +132,6 @@ static int make_standby(struct slot *slot, const struct standby_spec *spec, int 
     const struct standby_context context = {
         .run = &slot->group,
         .filters = slot->settings->filters,
-        .slot_filter_loaded = native.slot_filter_loaded,
         .has_landlock = native.has_landlock,
         .network_ns = native.network_ns,
         .exec_stub = native.exec_stub,
@@ -177,21 +177,24 @@ static void prepare(struct slot *slot)
 }
 
 /*
- * The slot's own filter cannot be removed, so it is loaded at the first request that shows that this worker's runs do
- * not need the notify filter.  Compiles and the self-test never need it.  A run that needs it afterwards means that the
- * worker has changed its setting, and gets a new slot.
+ * The slot's own filter cannot be removed, so it is loaded at the first request, which shows whether this worker's runs
+ * bring listeners of their own.  If another kind of run follows, the worker has changed its setting, and gets a new slot.
  */
-static void load_slot_filter(const struct slot *slot)
+static int load_slot_filter(const struct slot *slot, struct error *err)
 {
-    uint32_t flags = slot->request.flags;
-    bool needs_notify = (flags & SLOT_DENIED_SYSCALLS_KILL) != 0;
-    if (native.slot_filter_loaded && needs_notify) {
-        dprintf(STDERR_FILENO, "evalx slot %u: a run asks for the notify filter after others\n",
-                slot->settings->number);
+    bool kills = (slot->request.flags & SLOT_DENIED_SYSCALLS_KILL) != 0;
+    if (native.filter_loaded && kills) {
+        dprintf(STDERR_FILENO, "evalx slot %u: denied_syscalls=kill after other runs\n", slot->settings->number);
         _exit(1);
     }
-    if (!native.slot_filter_loaded && !needs_notify && (flags & (SLOT_KEEP_FILES | SLOT_SELF_TEST)) == 0)
-        native.slot_filter_loaded = seccomp_filter_load(&slot->settings->filters->slot) == 0;
+    if (native.filter_loaded || kills)
+        return 0;
+    const struct sock_fprog *filter = &slot->settings->filters->slot;
+    int os = seccomp_filter_load_notify(filter, &native.listener);
+    if (os == EBUSY) /* the container has a listener: a foreign call gets ENOSYS, and nobody hears of it */
+        os = seccomp_filter_load(filter);
+    native.filter_loaded = os == 0;
+    return os == 0 ? 0 : error_set(err, ERROR_SANDBOX, os, "load the slot's filter of system calls");
 }
 
 /* Remembers a run's properties.  Two equal requests in a row are taken for the beginning of a series. */
@@ -217,7 +220,8 @@ static int ensure_box(struct slot *slot, int archive, struct error *err)
                                  .class = request->class,
                                  .denied_syscalls_kill = (request->flags & SLOT_DENIED_SYSCALLS_KILL) != 0,
                                  .has_loopback = (request->flags & SLOT_LOOPBACK) != 0 };
-    load_slot_filter(slot);
+    if (load_slot_filter(slot, err) < 0)
+        return -1;
     if (!keeps && !self_test) { /* a compile is followed by runs, not by another compile */
         exec_cache_see(&native.exec_cache, archive);
         spec.cached_exec = exec_cache_number(&native.exec_cache, slot->image);
@@ -321,6 +325,10 @@ static int start(struct slot *slot, const int fds[], struct active_run *run, str
     run->pidfd = standby->pidfd;
     run->report = standby->report;
     run->notify = standby->notify_socket;
+    if (native.listener >= 0) {
+        run->notify = fcntl(native.listener, F_DUPFD_CLOEXEC, 0);
+        run->listening = true;
+    }
     run->begun_us = slot_now_us();
     cgroup_run_begin(&slot->group); /* what making the box used is not the program's */
     (void)clock_getcpuclockid(run->init, &run->init_clock);

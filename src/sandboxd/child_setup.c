@@ -141,7 +141,7 @@ static int set_fixed_limits(const struct box_plan *plan)
         int what;
         rlim_t value;
     } limits[] = {
-        { RLIMIT_CORE, 1 }, /* see seccomp_filter.c */
+        { RLIMIT_CORE, 1 }, /* see seccomp_table.c */
         { RLIMIT_MEMLOCK, 64 << 10 },
         { RLIMIT_NICE, 0 },
         { RLIMIT_RTPRIO, 0 },
@@ -218,10 +218,10 @@ static int arrange_descriptors(const struct box_plan *plan)
 static int load_filter(const struct box_plan *plan)
 {
     if (plan->notify_socket < 0)
-        return seccomp_filter_load(plan->filter);
+        return seccomp_filter_load(plan->program_filter);
     /* The slot receives the listener, and with it the denied syscalls.  Execve closes this copy of it. */
     int listener = -1;
-    int os = seccomp_filter_load_notify(plan->notify_filter, &listener);
+    int os = seccomp_filter_load_notify(plan->program_filter, &listener);
     if (os == 0 && packet_send(EXEC_STUB_NOTIFY, "", 1, &listener, 1) < 0)
         os = errno;
     (void)close(EXEC_STUB_NOTIFY);

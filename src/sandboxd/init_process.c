@@ -152,7 +152,7 @@ static int drop_privileges(struct init *init)
         os = child_drop_capabilities();
     if (os == 0 && (prctl(PR_SET_DUMPABLE, 0) < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0))
         os = errno;
-    return os != 0 ? os : seccomp_filter_load(init->plan->filter);
+    return os != 0 ? os : seccomp_filter_load(init->plan->init_filter);
 }
 
 static const struct {

@@ -39,13 +39,12 @@ struct box_plan {
     char id_map[48];                        /* of the user namespace */
     char cached_path[ARCHIVE_NAME_MAX + 8]; /* in the box, of the cached executable (exec_cache.h); "": none */
     const struct cgroup_run *run;
-    const struct sock_fprog *filter;        /* of init, and of the program unless notify_socket is set */
-    const struct sock_fprog *notify_filter; /* of the program if notify_socket is set */
-    bool has_loopback;                      /* the program gets a network of its own, with the loopback interface up */
-    bool has_landlock;                      /* restrict the program's files by landlock.h */
-    int notify_socket;                      /* receives the listener for denied syscalls; -1: they return EPERM */
-    int exec_stub;                          /* descriptor of its executable */
-    int probe;                              /* executable that replaces the program in a self-test, or -1 */
+    const struct sock_fprog *init_filter, *program_filter;
+    bool has_loopback; /* the program gets a network of its own, with the loopback interface up */
+    bool has_landlock; /* restrict the program's files by landlock.h */
+    int notify_socket; /* receives the listener for denied syscalls; -1: they return EPERM */
+    int exec_stub;     /* descriptor of its executable */
+    int probe;         /* executable that replaces the program in a self-test, or -1 */
     int mount_ns;
     int network_ns;
     int request_socket; /* init's end of the SOCK_SEQPACKET pair on which exec requests arrive */

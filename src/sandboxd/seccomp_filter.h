@@ -1,27 +1,33 @@
 /*
- * seccomp_filter: which system calls a program may make.  All run classes have the same filter today.
+ * seccomp_filter: the filters of system calls, made from seccomp_table.h.
  *
- * The filters are built once by the launcher with libseccomp, which is not async-signal-safe, and kept as plain BPF.
- * The processes of a run load them with the raw system call.  docs/design/SANDBOX.md says why each call is denied.
+ * The supervisor builds them once and keeps them as plain BPF.  The processes of a run load them with the raw system
+ * call.  docs/design/SANDBOX.md describes what they allow.
  */
 #pragma once
 #include <linux/filter.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "base/error.h"
 #include "sandbox/protocol.h"
 
 /*
- * Loading a long filter costs a run more than its namespaces do, and both init and the program need it.  So a slot
- * loads the part that the root side itself never needs once, for good (`slot`), and its runs inherit it.  Their
- * processes then load only the rest, the calls needed to make a box (`box`).  A slot that has not loaded its part uses
- * `full`, and so does one whose runs use `notify`, which has to be one filter.
+ * Loading a long filter costs a run more than its namespaces do, and both init and the program need one.  So a slot
+ * loads the filter of everything that it or any run may do once, for good (`slot`), and its runs inherit it.  Their
+ * processes then load a short one, which takes away what this class of runs, or init, may not do.
+ *
+ * Runs with denied_syscalls=kill need a listener of their own, and a process can have only one.  Their slot loads no
+ * filter, and their processes load a whole one.
+ *
+ * The second index: 1 if the run has a loopback network.
  */
 struct seccomp_filters {
     struct sock_fprog slot;
-    struct sock_fprog box[RUN_CLASS_COUNT_];
-    struct sock_fprog full[RUN_CLASS_COUNT_];
-    struct sock_fprog notify[RUN_CLASS_COUNT_]; /* as full, but a listener receives the calls that end a run */
+    struct sock_fprog init;
+    struct sock_fprog program[RUN_CLASS_COUNT_][2];
+    struct sock_fprog whole_init;
+    struct sock_fprog kill[RUN_CLASS_COUNT_][2];
 };
 
 /*
@@ -31,7 +37,12 @@ int seccomp_filters_build(bool pin, struct seccomp_filters *ret, struct error *e
 
 /* System calls only.  The caller has no_new_privs or CAP_SYS_ADMIN.  0 or errno. */
 int seccomp_filter_load(const struct sock_fprog *program);
-/* Loads a notify filter: a denied call blocks until the holder of the listener has killed the caller.  0 or errno. */
+/*
+ * Loads the slot's filter or one of `kill`.  A call that it reports blocks until the holder of the listener has killed
+ * the caller.  0 or errno; EBUSY: there is a listener already, such as a container's.
+ */
 int seccomp_filter_load_notify(const struct sock_fprog *program, int *ret_listener);
-/* Receives the number of a denied call that is blocked at the listener.  -1 with errno: none. */
-int seccomp_listener_receive(int listener);
+/* Receives a call that is blocked at the listener: its number and architecture.  -1 with errno: none. */
+int seccomp_listener_receive(int listener, uint32_t *ret_number, uint32_t *ret_arch);
+/* Is it a call of another architecture, or of x32? */
+bool seccomp_is_foreign(uint32_t number, uint32_t arch);

@@ -8,7 +8,7 @@
  *   - the report pipe;
  *   - the clock: the wall limit, and the earliest time at which the CPU limit can be reached;
  *   - on cgroup v1, the out-of-memory event;
- *   - where they end a run, denied syscalls.
+ *   - the listener for denied syscalls that end a run.
  * To end a run the slot calls the backend's kill.  When the pidfd fires, no process of the run is left.
  *
  * The cgroup of the next run is made after the answer has been sent.
@@ -305,7 +305,7 @@ static uint64_t check_clocks(struct active_run *run, uint64_t *next_cpu_check_us
     return has_cpu_clock && until_cpu < until_wall ? until_cpu : until_wall;
 }
 
-/* First the program's process sends the listener, before it executes the program; then denied syscalls arrive on it. */
+/* With denied_syscalls=kill the program's process first sends the listener.  Denied calls then arrive on it. */
 static void read_notify(struct active_run *run)
 {
     if (!run->listening) {
@@ -318,9 +318,11 @@ static void read_notify(struct active_run *run)
         run->listening = true;
         return;
     }
-    int number = seccomp_listener_receive(run->notify);
-    if (number >= 0) {
-        run->stats.denied_syscall = (uint32_t)number + 1;
+    uint32_t number = 0, arch = 0;
+    if (seccomp_listener_receive(run->notify, &number, &arch) == 0) {
+        run->stats.denied_syscall = UINT64_C(1) + number;
+        run->stats.denied_arch = arch;
+        run->stats.denied_is_foreign = seccomp_is_foreign(number, arch);
         kill_run(run);
     } else if (errno != EINTR && errno != ENOENT) { /* ENOENT: the caller has been killed */
         (void)close(run->notify);

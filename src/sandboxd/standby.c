@@ -50,8 +50,9 @@ int standby_make(const struct standby_spec *spec, const struct standby_context *
     const struct seccomp_filters *filters = context->filters;
     struct box_plan plan = {
         .run = context->run,
-        .filter = context->slot_filter_loaded ? &filters->box[spec->class] : &filters->full[spec->class],
-        .notify_filter = &filters->notify[spec->class],
+        .init_filter = spec->denied_syscalls_kill ? &filters->whole_init : &filters->init,
+        .program_filter = spec->denied_syscalls_kill ? &filters->kill[spec->class][spec->has_loopback]
+                                                     : &filters->program[spec->class][spec->has_loopback],
         .has_landlock = context->has_landlock,
         .has_loopback = spec->has_loopback,
         .notify_socket = notify_child,

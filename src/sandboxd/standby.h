@@ -30,8 +30,7 @@ struct standby_spec {
 struct standby_context {
     const struct cgroup_run *run;
     const struct seccomp_filters *filters;
-    bool slot_filter_loaded; /* the calling process has loaded filters->slot */
-    bool has_landlock;       /* of landlock_is_available */
+    bool has_landlock; /* of landlock_is_available */
     int network_ns;
     int exec_stub; /* of exec_stub_open */
     int probe;     /* executable for a self-test, or -1 */

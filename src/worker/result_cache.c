@@ -107,8 +107,10 @@ static bool copy_outcome(const struct run_outcome *from, struct run_outcome *to)
     *to = (struct run_outcome){ .stats = from->stats, .archive_fd = -1 };
     buf_init(&to->output, from->output.len + 1);
     buf_init(&to->errors, from->errors.len + 1);
+    buf_init(&to->explanation, from->explanation.len + 1);
     if ((from->output.len == 0 || buf_append_text(&to->output, buf_text(&from->output), &ignored) == 0) &&
-        (from->errors.len == 0 || buf_append_text(&to->errors, buf_text(&from->errors), &ignored) == 0))
+        (from->errors.len == 0 || buf_append_text(&to->errors, buf_text(&from->errors), &ignored) == 0) &&
+        (from->explanation.len == 0 || buf_append_text(&to->explanation, buf_text(&from->explanation), &ignored) == 0))
         return true;
     run_outcome_done(to);
     return false;

@@ -33,8 +33,9 @@ static int run_or_find(struct sandbox_slot *slot, struct result_cache *results, 
 }
 
 /* Explains a limit to people.  An exit code, a signal or wrong output needs no explanation. */
-static struct text message_of(enum verdict verdict, const struct run_stats *stats)
+static struct text message_of(enum verdict verdict, const struct run_outcome *outcome)
 {
+    const struct run_stats *stats = &outcome->stats;
     switch (verdict) {
     case VERDICT_TIME_LIMIT:
         return stats->cpu_exceeded ? TEXT("the CPU time limit was reached") : TEXT("the wall time limit was reached");
@@ -43,13 +44,13 @@ static struct text message_of(enum verdict verdict, const struct run_stats *stat
     case VERDICT_OUTPUT_LIMIT:
         return TEXT("the output limit was reached; what came after it was cut");
     case VERDICT_DENIED_SYSCALL:
-        return TEXT("a system call that programs may not make");
+        return buf_text(&outcome->explanation);
     case VERDICT_CANCELLED:
         return TEXT("the submission was cancelled");
     case VERDICT_RUNTIME_ERROR:
         if (stats->processes_denied > 0)
             return TEXT("the limit of processes was reached");
-        break;
+        return buf_text(&outcome->explanation);
     case VERDICT_ACCEPTED:
     case VERDICT_WRONG_ANSWER:
     case VERDICT_COMPILE_ERROR:
@@ -133,7 +134,7 @@ int step_run(struct sandbox_slot *slot, struct result_cache *results, const stru
     ret->compile_output = buf_text(&compiled->output);
     ret->verdict = judge_run(&ret->stats, ret->output, test->has_expected ? &test->expected : NULL);
     ret->verdict = judge_heap(ret->verdict, ret->errors, language->heap_full);
-    ret->message = message_of(ret->verdict, &ret->stats);
+    ret->message = message_of(ret->verdict, ret_outcome);
     return 0;
 }
 

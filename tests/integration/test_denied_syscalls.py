@@ -5,6 +5,7 @@ All tests use `evalx run` and need root.  Runtimes that are not installed are sk
 import base64
 import json
 import os
+import platform
 import shutil
 import subprocess
 
@@ -215,7 +216,7 @@ def test_a_denied_syscall_returns_eperm_or_ends_the_run(run, name):
     result = run("python", "p.py", CALL.format(name=name), "kill")
     assert (result["status"], result["stdout"], result["signal"]) == ("refused_call", "before\n", "SIGSYS"), result
     assert result["exit_code"] == 159
-    assert result["message"] == "a system call that programs may not make"
+    assert result["message"] == f"{name}: a system call that programs may not make"
     assert f"evalx: {name}:" in result["stderr"]
 
 
@@ -234,9 +235,46 @@ def test_a_child_or_a_thread_cannot_hide_a_denied_syscall(run):
 
 
 def test_a_sigsys_raised_by_the_program_is_no_denied_syscall(run):
-    result = run("python", "p.py", "import os\nos.kill(os.getpid(), 31)\n", "kill")
-    assert (result["status"], result["signal"]) == ("runtime_error", "SIGSYS"), result
-    assert result["message"] is None
+    for setting in SETTINGS:
+        result = run("python", "p.py", "import os\nos.kill(os.getpid(), 31)\n", setting)
+        assert (result["status"], result["signal"]) == ("runtime_error", "SIGSYS"), result
+        assert result["message"] == "the program raised SIGSYS itself; no system call was refused"
+
+
+INT_80 = """
+#include <stdio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+int main(void)
+{
+    int status, number = %s;
+    puts("before");
+    fflush(stdout);
+    if (%s)
+        return printf("hidden %%d\\n", wait(&status));
+    %s
+    return 0;
+}
+"""
+FOREIGN = {
+    "int_80": ("20", "0", '__asm__ volatile("int $0x80" : "+a"(number) : : "memory");', "getpid"),
+    "int_80_of_a_child": ("20", "fork()", '__asm__ volatile("int $0x80" : "+a"(number) : : "memory");', "getpid"),
+    "int_80_unknown": ("-1", "0", '__asm__ volatile("int $0x80" : "+a"(number) : : "memory");',
+                       "an unknown system call"),
+    "x32": ("0x40000000 + 39", "0", "syscall(number);", "getpid"),
+    "x32_of_its_own": ("0x40000000 + 521", "0", "syscall(number);", "ptrace"),
+}
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="other processors have no second set of calls")
+@pytest.mark.parametrize("setting", SETTINGS)
+@pytest.mark.parametrize("name", FOREIGN)
+def test_a_32_bit_system_call_ends_the_run_with_its_name(run, name, setting):
+    number, has_child, call, called = FOREIGN[name]
+    result = run("c", "p.c", INT_80 % (number, has_child, call), setting)
+    assert (result["status"], result["signal"], result["exit_code"]) == ("runtime_error", "SIGSYS", 159), result
+    assert result["message"] == f"{called}: 32-bit system calls are not available"
+    assert result["stdout"] == "before\n"
 
 
 def test_probing_calls_of_libraries_do_not_end_the_run(run):

@@ -104,15 +104,13 @@ static void there_is_no_network(void **state)
     (void)state;
     needs_native("isolate brings up the loopback of its empty network, and allows netlink");
     struct run_outcome o = run_python("import socket\n"
-                                      "for a in ('127.0.0.1', '169.254.169.254', '10.0.0.1', '8.8.8.8'):\n"
-                                      "  s = socket.socket()\n  s.settimeout(1)\n"
-                                      "  try:\n    s.connect((a, 80))\n    print('connected', a)\n"
-                                      "  except OSError as e: print(e.errno == 101)\n"
-                                      "for f in (16, 17, 40):\n"
-                                      "  try: socket.socket(f, socket.SOCK_RAW)\n"
-                                      "  except OSError as e: print(e.errno == 97)\n",
+                                      "for f in (2, 10, 16, 17, 40):\n"
+                                      "  for k in (1, 2, 3):\n"
+                                      "    try: socket.socket(f, k); print('opened', f, k)\n"
+                                      "    except OSError as e: e.errno == 97 or print(f, k, e)\n"
+                                      "print('end')\n",
                                       NULL);
-    assert_string_equal(o.output.at, "True\nTrue\nTrue\nTrue\nTrue\nTrue\nTrue\n");
+    assert_string_equal(o.output.at, "end\n");
     run_outcome_done(&o);
 }
 
