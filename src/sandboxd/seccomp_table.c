@@ -350,8 +350,8 @@ const struct seccomp_row seccomp_rows[] = {
     ROW(getrlimit, FOR_ALL, ALLOW, "limits"),
     ROW(setrlimit, FOR_SLOT, ALLOW, "limits"),
     /*
-     * RLIMIT_CORE stays 1.  If core_pattern is a pipe, the kernel starts the host's handler as root at every crash, even
-     * if the limit is 0.  Only the value 1 prevents that (core(5), fs/coredump.c).
+     * RLIMIT_CORE stays 1.  If core_pattern is a pipe, the kernel starts the host's handler as root at every crash,
+     * even if the limit is 0.  Only the value 1 prevents that (core(5), fs/coredump.c).
      */
     ROW(setrlimit, FOR_ALL, EPERM, "a crash would start the host's handler of core files", IS(0, RLIMIT_CORE)),
     ROW(setrlimit, FOR_ALL, ALLOW, "limits"),

@@ -1,9 +1,9 @@
 /*
  * seccomp_table: the one list of system calls that a box may make, and of what the others get.
  *
- * A row names a call, who may use it, the answer, the reason, and conditions on its arguments.  The rows of a call stand
- * together, and the first one that fits decides.  A call that no row fits gets ENOSYS, as on a kernel that does not have
- * it: libraries cope with that.  So a call that is not in the table is denied, also one that a later kernel adds.
+ * A row names a call, who may use it, the answer, the reason, and conditions on its arguments.  The rows of a call
+ * stand together, and the first one that fits decides.  A call that no row fits gets ENOSYS, as on a kernel that does
+ * not have it: libraries cope with that.  So a call that is not in the table is denied, also one of a later kernel.
  */
 #pragma once
 #include <stddef.h>

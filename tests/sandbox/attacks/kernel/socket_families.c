@@ -1,5 +1,5 @@
 /*
- * attack: Sockets of every family and kind: only local ones and those of the internet, which lead nowhere.
+ * attack: Sockets of every family and kind: only local ones.
  * expect: accepted stdout="refused\n"
  */
 #include <stdio.h>
@@ -12,10 +12,8 @@ int main(void)
     for (int family = 0; family < 64; family++)
         for (int kind = 1; kind < 11; kind++) {
             int fd = socket(family, kind, 0), pair[2];
-            if (fd >= 0 && family != AF_UNIX && family != AF_INET && family != AF_INET6)
+            if (fd >= 0 && family != AF_UNIX)
                 won += printf("ESCAPED: family %d kind %d\n", family, kind);
-            if (fd >= 0 && (family == AF_INET || family == AF_INET6) && kind == SOCK_RAW)
-                won += printf("ESCAPED: raw\n");
             if (fd >= 0)
                 close(fd);
             if (socketpair(family, kind, 0, pair) == 0) {

@@ -1,6 +1,7 @@
 /*
  * attack: Leaves sockets of the internet, bound, in a queue that nobody can read any more, a loop of local sockets which
  * attack: only the kernel's collector takes down. The next run finds none of their ports taken.
+ * network: "loopback"
  * copies: 12
  * expect: accepted stdout="mine\n"
  */

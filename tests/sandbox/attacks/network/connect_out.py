@@ -1,4 +1,5 @@
 # attack: Connects to the internet, to private networks, to the cloud's metadata, by TCP.
+# network: "loopback"
 # limits: {"wall_time_ms": 3000}
 # expect: accepted stdout="refused\n" wall<=1500
 import socket

@@ -1,5 +1,6 @@
 /*
  * attack: Options of the sockets it may have that load kernel modules, or need rights over the network.
+ * network: "loopback"
  * expect: accepted stdout="refused\n"
  */
 #define _GNU_SOURCE

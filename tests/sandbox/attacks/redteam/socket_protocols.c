@@ -14,7 +14,7 @@ int main(void)
     static const int protocols[] = { 2, 4, 33, 41, 46, 47, 50, 51, 94, 103, 108, 115, 132, 136, 137, 143, 255, 262 };
     for (size_t i = 0; i < sizeof protocols / sizeof *protocols; i++)
         for (int kind = 1; kind < 7; kind++)
-            if (socket(i % 2 ? AF_INET : AF_INET6, kind, protocols[i]) >= 0 || errno != EPROTONOSUPPORT)
+            if (socket(i % 2 ? AF_INET : AF_INET6, kind, protocols[i]) >= 0 || errno != EAFNOSUPPORT)
                 won += printf("ESCAPED: protocol %d kind %d, errno %d\n", protocols[i], kind, errno);
     if (won == 0)
         puts("refused");
