@@ -86,13 +86,16 @@ static int start_parts(struct api *api, struct error *err)
 }
 
 int api_start(const struct config *config, const struct languages *languages, struct store *store,
-              const struct api_keys *api_keys, struct api **ret, struct error *err)
+              const struct api_keys *api_keys, const struct worker_check *worker_check, struct api **ret,
+              struct error *err)
 {
     struct api *api = calloc(1, sizeof *api);
 
     if (api == NULL)
         return error_set(err, ERROR_BUSY, ENOMEM, "start the API");
-    *api = (struct api){ .config = config, .languages = languages, .store = store, .api_keys = api_keys };
+    *api = (struct api){
+        .config = config, .languages = languages, .store = store, .api_keys = api_keys, .worker_check = *worker_check
+    };
     if (start_parts(api, err) < 0) {
         if (api->ws_server != NULL)
             ws_server_drain(api->ws_server);

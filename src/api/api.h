@@ -3,6 +3,7 @@
  */
 #pragma once
 #include "api/api_keys.h"
+#include "api/health.h"
 #include "http/server.h"
 #include "model/language.h"
 #include "queue/queue.h"
@@ -10,12 +11,13 @@
 struct api;
 
 /*
- * Starts the server.  The arguments are borrowed until api_stop; with api_keys NULL, no key is needed.  The caller must
- * forward the store's change feed (store_watch, store_watch_results) to api_changed, which wakes ?wait= and /ws, and to
- * api_ended, which delivers the result to ?wait=.
+ * Starts the server.  The arguments are borrowed until api_stop; with api_keys NULL, no key is needed.  /readyz also asks
+ * `worker_check`.  The caller must forward the store's change feed (store_watch, store_watch_results) to api_changed,
+ * which wakes ?wait= and /ws, and to api_ended, which delivers the result to ?wait=.
  */
 int api_start(const struct config *config, const struct languages *languages, struct store *store,
-              const struct api_keys *api_keys, struct api **ret, struct error *err);
+              const struct api_keys *api_keys, const struct worker_check *worker_check, struct api **ret,
+              struct error *err);
 uint16_t api_port(const struct api *api);
 /* Any thread; both return at once. */
 void api_changed(struct api *api, const char token[TOKEN_BYTES], enum submission_state state);

@@ -20,16 +20,36 @@ void health_alive(struct exchange *exchange, void *context)
     exchange_respond_result(exchange, &body, failed < 0 ? &err : NULL);
 }
 
+static const char *const retry[] = { "Retry-After: 1", NULL };
+
+/* True if it has responded, because the worker of this process cannot run programs. */
+static bool refuse_for_worker(struct exchange *exchange, const struct worker_check *check)
+{
+    struct error err;
+
+    if (check->is_ready == NULL || check->is_ready(check->context, &err))
+        return false;
+    char text[sizeof err.text + 32];
+    (void)snprintf(text, sizeof text, "the sandbox does not work: %s", err.text);
+    const struct refusal refusal = { 503, "", text, NULL };
+    exchange_respond_refusal(exchange, &refusal, retry);
+    return true;
+}
+
 static void respond_with_readiness(struct exchange *exchange, const struct queue_depth *depth)
 {
-    static const struct refusal no_worker = { 503, "", "no worker is alive, so nothing would be run", NULL };
     static const struct refusal no_store = { 503, "", "the store is unavailable", NULL };
-    static const char *const retry[] = { "Retry-After: 1", NULL };
+    static const struct refusal no_worker = { 503, "", "no worker is alive, so nothing would be run", NULL };
+    static const struct refusal no_slot = { 503, "", "no worker has a sandbox that works", NULL };
     struct buf body;
     struct error err;
 
-    if (depth == NULL || depth->workers == 0) {
-        exchange_respond_refusal(exchange, depth == NULL ? &no_store : &no_worker, retry);
+    if (depth == NULL || depth->slots == 0) {
+        exchange_respond_refusal(exchange,
+                                 depth == NULL         ? &no_store
+                                 : depth->workers == 0 ? &no_worker
+                                                       : &no_slot,
+                                 retry);
         return;
     }
     buf_init(&body, 256);
@@ -41,7 +61,9 @@ static void respond_with_readiness(struct exchange *exchange, const struct queue
 void health_ready(struct exchange *exchange, void *context)
 {
     struct api *api = context;
-    depth_cache_get(api->depth_cache, exchange, respond_with_readiness);
+
+    if (!refuse_for_worker(exchange, &api->worker_check))
+        depth_cache_get(api->depth_cache, exchange, respond_with_readiness);
 }
 
 static void respond_with_metrics(struct exchange *exchange, const struct queue_depth *depth)
@@ -70,10 +92,18 @@ static void health_worker_metrics(struct exchange *exchange, void *context)
     respond_with_metrics(exchange, NULL);
 }
 
-int health_server_start(const struct config *config, struct server **ret, struct error *err)
+static void health_worker_ready(struct exchange *exchange, void *context)
+{
+    if (!refuse_for_worker(exchange, context))
+        health_alive(exchange, NULL);
+}
+
+int health_server_start(const struct config *config, const struct worker_check *check, struct server **ret,
+                        struct error *err)
 {
     static const struct route routes[] = {
         { "GET", "/healthz", "/healthz", false, health_alive },
+        { "GET", "/readyz", "/readyz", false, health_worker_ready },
         { "GET", "/metrics", "/metrics", false, health_worker_metrics },
     };
     char host[64];
@@ -81,6 +111,7 @@ int health_server_start(const struct config *config, struct server **ret, struct
         .host = host,
         .routes = routes,
         .routes_len = sizeof routes / sizeof *routes,
+        .context = (void *)(uintptr_t)check,
         .on_response = metrics_http,
         .connections_max = WORKER_CONNECTIONS_MAX,
         .deadline_s = (uint32_t)config->request_deadline_s,

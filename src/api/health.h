@@ -2,8 +2,17 @@
  * health: /healthz, /readyz and /metrics, of the API and of a worker without an API.
  */
 #pragma once
+#include <stdbool.h>
+
+#include "base/error.h"
 #include "config/config.h"
 #include "http/server.h"
+
+/* Whether the worker of this process can run programs.  Returns false with the reason in *err.  Any thread. */
+struct worker_check {
+    bool (*is_ready)(void *context, struct error *err); /* NULL: no worker in this process */
+    void *context;
+};
 
 /* Handlers of the API's routes; the context is its struct api. */
 void health_alive(struct exchange *exchange, void *api);
@@ -11,7 +20,8 @@ void health_ready(struct exchange *exchange, void *api);
 void health_metrics(struct exchange *exchange, void *api);
 
 /*
- * Starts a server with /healthz and /metrics on worker_listen.  *ret is NULL if that is not set.  It has no queue
- * metrics, because every API server reports the same ones.
+ * Starts a server with /healthz, /readyz and /metrics on worker_listen.  *ret is NULL if that is not set.  It has no
+ * queue metrics, because every API server reports the same ones.  `check` is borrowed until the server has stopped.
  */
-int health_server_start(const struct config *config, struct server **ret, struct error *err);
+int health_server_start(const struct config *config, const struct worker_check *check, struct server **ret,
+                        struct error *err);

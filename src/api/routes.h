@@ -16,6 +16,7 @@ struct api {
     const struct config *config;
     const struct languages *languages;
     struct store *store;
+    struct worker_check worker_check;
     const struct api_keys *api_keys; /* NULL: no authentication */
     struct async_store *async_store;
     struct subscriptions *subscriptions;

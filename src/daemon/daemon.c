@@ -47,8 +47,9 @@ struct daemon {
     struct languages *languages;
     struct sandbox *sandbox; /* NULL in an API server without a worker */
     struct store *store;
-    struct api_keys *api_keys;    /* NULL: no key is needed */
-    struct worker *worker;        /* NULL in an API server without a worker */
+    struct api_keys *api_keys; /* NULL: no key is needed */
+    struct worker *worker;     /* NULL in an API server without a worker */
+    struct worker_check worker_check;
     struct api *api;              /* NULL in `evalx worker` */
     struct server *health_server; /* the health page of `evalx worker`, or NULL */
     struct watch_targets watch_targets;
@@ -211,17 +212,24 @@ static int open_store(struct daemon *daemon, bool has_api, struct error *err)
     return store_watch(daemon->store, on_change, &daemon->watch_targets, err);
 }
 
+static bool worker_check_is_ready(void *context, struct error *err)
+{
+    return worker_is_ready(context, err);
+}
+
 static int start_worker(struct daemon *daemon, struct error *err)
 {
     if (worker_start(daemon->config, daemon->languages, daemon->sandbox, daemon->store, &daemon->worker, err) < 0)
         return error_within(err, "start the worker");
+    daemon->worker_check = (struct worker_check){ worker_check_is_ready, daemon->worker };
     set_watch_targets(daemon, daemon->api, daemon->worker);
     return 0;
 }
 
 static int start_api(struct daemon *daemon, struct error *err)
 {
-    if (api_start(daemon->config, daemon->languages, daemon->store, daemon->api_keys, &daemon->api, err) < 0)
+    if (api_start(daemon->config, daemon->languages, daemon->store, daemon->api_keys, &daemon->worker_check,
+                  &daemon->api, err) < 0)
         return error_within(err, "start the API");
     set_watch_targets(daemon, daemon->api, daemon->worker);
     return 0;
@@ -331,9 +339,9 @@ static void daemon_stop(struct daemon *daemon, uint64_t drain_s)
         api_stop(daemon->api, deadline_us);
     worker_stop(daemon->worker, deadline_us);
     set_watch_targets(daemon, NULL, NULL); /* until here the watch reports cancellations to the worker */
-    worker_free(daemon->worker);
-    if (daemon->health_server != NULL)
+    if (daemon->health_server != NULL)     /* it asks the worker */
         server_stop(daemon->health_server, 0);
+    worker_free(daemon->worker);
     store_close(daemon->store);
     sandbox_stop(daemon->sandbox);
     api_keys_free(daemon->api_keys);
@@ -397,7 +405,7 @@ static int start_shared_worker(struct daemon *daemon, struct error *err)
     if (find_user(daemon, err) < 0 || start_sandbox(daemon, err) < 0 || become_user(daemon, true, err) < 0 ||
         open_store(daemon, false, err) < 0 || start_worker(daemon, err) < 0)
         return -1;
-    return health_server_start(daemon->config, &daemon->health_server, err);
+    return health_server_start(daemon->config, &daemon->worker_check, &daemon->health_server, err);
 }
 
 int daemon_run_worker(const struct config *config, struct languages *languages, struct error *err)

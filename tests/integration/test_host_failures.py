@@ -1,0 +1,207 @@
+"""Failures of a worker's host: its launcher, its supervisor, its descriptors.  None of them may become a result; the
+submission goes back to the queue, and a worker that cannot run anything claims nothing and says so.
+"""
+import os
+import re
+import signal
+import subprocess
+import time
+
+import harness
+
+
+def hello(number, seconds=0):
+    return [{"language": "bash", "version": "*", "code": "read n s; sleep $s; echo $((n * n))",
+             "stdin": f"{number} {seconds}\n"}]
+
+
+def assert_hello(client, token, number, seconds=60):
+    answer = client.poll(token, seconds)
+    assert answer["status"] == "Completed", answer
+    result = answer["results"][0]
+    assert (result["status"], result["stdout"], result["stderr"] or "") == ("accepted", f"{number * number}\n", ""), answer
+
+
+def children_of(pid):
+    try:
+        with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as file:
+            return [int(child) for child in file.read().split()]
+    except OSError:
+        return []
+
+
+def supervisor_of(server):
+    return children_of(server.pid)[0]
+
+
+def launcher_of(server):
+    return harness.wait_until("there is a launcher", lambda: children_of(supervisor_of(server)))[0]
+
+
+def slots_of(server):
+    return [pid for pid in children_of(launcher_of(server)) if name_of(pid).startswith("evalx-slot-")]
+
+
+def name_of(pid):
+    try:
+        with open(f"/proc/{pid}/comm", encoding="ascii") as file:
+            return file.read().strip()
+    except OSError:
+        return ""
+
+
+def kill_launcher(server):
+    """Kills the launcher and waits until its supervisor has started another."""
+    old = launcher_of(server)
+    os.kill(old, signal.SIGKILL)
+    harness.wait_until("there is another launcher",
+                       lambda: [pid for pid in children_of(supervisor_of(server))
+                                if pid != old and name_of(pid) == "evalx-launcher"])
+
+
+def gauge(client, name):
+    found = re.search(rf"^{name} (\S+)$", client.get("/metrics").text, re.MULTILINE)
+    return float(found[1]) if found else None
+
+
+def wait_processing(client, token):
+    harness.wait_until("it runs", lambda: client.get(f"/submissions/{token}").json()["status"] == "Processing")
+
+
+# ---- the root side ------------------------------------------------------------------------------------------------
+
+def run_after_kills(server, kills):
+    client = server.client()
+    assert_hello(client, client.submit(hello(3)), 3)
+    for _ in range(kills):
+        kill_launcher(server)
+    tokens = [(client.submit(hello(number)), number) for number in range(4, 12)]
+    for token, number in tokens:
+        assert_hello(client, token, number)
+    harness.wait_until("it is ready", lambda: client.get("/readyz").status == 200)
+    assert gauge(client, "evalx_sandbox_works") == 1
+
+
+def test_the_launcher_is_killed_twice_with_no_run_between(embedded):
+    run_after_kills(embedded, 2)
+
+
+def test_the_launcher_is_killed_five_times_with_no_run_between(embedded):
+    run_after_kills(embedded, 5)
+
+
+def test_a_worker_of_a_fleet_whose_launcher_was_killed_twice(start_fleet):
+    fleet = start_fleet(workers=2)
+    client = fleet.client()
+    for _ in range(2):
+        kill_launcher(fleet.workers[0])
+    tokens = [(client.submit(hello(number)), number) for number in range(60)]
+    for token, number in tokens:
+        assert_hello(client, token, number)
+
+
+def test_slots_are_killed_during_their_runs(embedded):
+    client = embedded.client()
+    for round_number in range(2):
+        token = client.submit(hello(7, 1))
+        wait_processing(client, token)
+        for pid in slots_of(embedded):
+            os.kill(pid, signal.SIGKILL)
+        assert_hello(client, token, 7)
+
+
+def test_a_server_whose_root_side_is_gone_ends_and_says_why(embedded):
+    client = embedded.client()
+    token = client.submit(hello(5, 60))
+    wait_processing(client, token)
+    for pid in (supervisor_of(embedded), launcher_of(embedded)):
+        os.kill(pid, signal.SIGKILL)
+    assert embedded.wait(30) != 0
+    assert "the sandbox does not work and did not recover" in embedded.log()
+    assert embedded.log().count("the sandbox failed: ") == 1
+    embedded.start()
+    embedded.wait_ready()
+    client = embedded.client()
+    assert client.request("DELETE", f"/submissions/{token}").json()["error"] == "cancelled"  # it was kept, and runs
+    assert_hello(client, client.submit(hello(5)), 5)
+
+
+# ---- a submission that takes its worker down -----------------------------------------------------------------------
+
+def test_what_killed_its_worker_twice_is_given_up_and_its_neighbours_are_not(start_evalx):
+    server = start_evalx({"EVALX_SLOTS": "4"})
+    client = server.client()
+    neighbours = [client.submit(hello(number, 3)) for number in range(3)]
+    killer = client.submit(hello(9, 600))
+    for token in [*neighbours, killer]:
+        wait_processing(client, token)
+    server.kill9()  # all four are lost, and nobody knows whose fault it was
+    for _ in range(3):
+        server.start()
+        server.wait_ready()
+        client = server.client()
+        states = {}
+
+        def killer_runs_alone():
+            states.update({token: client.get(f"/submissions/{token}").json()["status"]
+                           for token in [*neighbours, killer]})
+            return states[killer] == "Failed" or (states[killer] == "Processing" and
+                                                  list(states.values()).count("Processing") == 1)
+        harness.wait_until("only the killer is left", killer_runs_alone, 60)
+        if states[killer] == "Failed":
+            break
+        time.sleep(0.5)
+        server.kill9()
+    answer = client.poll(killer)
+    assert answer["status"] == "Failed" and "given up after 2 attempts" in answer["error"], answer
+    for number, token in enumerate(neighbours):
+        assert_hello(client, token, number)
+
+
+# ---- descriptors ---------------------------------------------------------------------------------------------------
+
+def first_free(server):
+    """The lowest descriptor that is not open: with this limit no other can be opened."""
+    used = {int(name) for name in os.listdir(f"/proc/{server.pid}/fd")}
+    return next(number for number in range(65536) if number not in used)
+
+
+def limit_files(server, soft):
+    """Sets the soft limit of a running server, as its own user: root would need CAP_SYS_RESOURCE."""
+    with open(f"/proc/{server.pid}/status", encoding="ascii") as file:
+        ids = dict(line.split(":", 1) for line in file.read().splitlines())
+    subprocess.run(["prlimit", f"--pid={server.pid}", f"--nofile={soft}:"], check=True,
+                   user=int(ids["Uid"].split()[0]), group=int(ids["Gid"].split()[0]), extra_groups=[])
+
+
+def soft_limit_of_files(server):
+    with open(f"/proc/{server.pid}/limits", encoding="ascii") as file:
+        return int(re.search(r"Max open files +(\d+)", file.read())[1])
+
+
+def test_no_descriptor_is_left_for_a_while(embedded):
+    """Nothing is answered wrong meanwhile, and readyz, metrics and log agree."""
+    client = embedded.client()
+    assert_hello(client, client.submit(hello(3)), 3)
+    before = soft_limit_of_files(embedded)
+    limit_files(embedded, first_free(embedded))
+    try:
+        tokens = [(client.submit(hello(number)), number) for number in range(6)]
+        # A slot may have descriptors for one more run, so both of them have to fail.
+        harness.wait_until("no slot works", lambda: embedded.log().count("its sandbox slot does not work") == 2, 20)
+        assert client.get("/readyz").status == 503
+        assert "Too many open files" in client.get("/readyz").text
+        assert gauge(client, "evalx_sandbox_works") == 0
+        assert "the sandbox failed: " in embedded.log()
+        assert not [token for token, _ in tokens
+                    if client.get(f"/submissions/{token}").json()["status"] in harness.FINAL]
+        claimed = gauge(client, "evalx_submissions_returned_total")
+        time.sleep(1)
+        assert gauge(client, "evalx_submissions_returned_total") == claimed, "it claims although nothing can run"
+    finally:
+        limit_files(embedded, before)
+    harness.wait_until("it is ready again", lambda: client.get("/readyz").status == 200, 20)
+    for token, number in tokens:
+        assert_hello(client, token, number)
+    assert gauge(client, "evalx_sandbox_works") == 1
+    assert "the sandbox works again" in embedded.log()
