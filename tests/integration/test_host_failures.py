@@ -3,9 +3,12 @@ submission goes back to the queue, and a worker that cannot run anything claims 
 """
 import os
 import re
+import shutil
 import signal
 import subprocess
 import time
+
+import pytest
 
 import harness
 
@@ -205,3 +208,79 @@ def test_no_descriptor_is_left_for_a_while(embedded):
         assert_hello(client, token, number)
     assert gauge(client, "evalx_sandbox_works") == 1
     assert "the sandbox works again" in embedded.log()
+
+
+# ---- several images ------------------------------------------------------------------------------------------------
+
+TINY = """id = {name}
+name = Tiny
+version = 1.0
+image = {name}
+source = main.txt
+run = /bin/copy {{source}}
+[hello]
+code = hello
+stdout = hello
+"""
+COPY = """
+#include <stdio.h>
+int main(int argc, char **argv)
+{
+    FILE *file = argc > 1 ? fopen(argv[1], "r") : NULL;
+    for (int c; file != NULL && (c = getc(file)) != EOF;)
+        putchar(c);
+    return file == NULL;
+}
+"""
+IMAGES = ("first", "second", "third")
+
+
+def make_images(folder):
+    """Three images with one static program each, and their languages."""
+    languages, images = os.path.join(folder, "languages"), os.path.join(folder, "images")
+    program = os.path.join(folder, "copy")
+    subprocess.run(["gcc", "-static", "-O1", "-x", "c", "-o", program, "-"], input=COPY, text=True, check=True)
+    os.makedirs(languages)
+    shutil.copy(os.path.join(harness.ROOT, "languages", "defaults.conf"), languages)
+    for name in IMAGES:
+        os.makedirs(os.path.join(images, name, "bin"))
+        shutil.copy(program, os.path.join(images, name, "bin"))
+        with open(os.path.join(languages, f"{name}.conf"), "w", encoding="utf-8") as file:
+            file.write(TINY.format(name=name))
+    return {"EVALX_LANGUAGES": languages, "EVALX_IMAGES": images}
+
+
+def run_in_all_images(client):
+    for name in IMAGES:
+        answer = client.run([{"language": name, "version": "*", "code": name}])
+        assert [(one["status"], one["stdout"]) for one in answer["results"]] == [("accepted", name)], answer
+
+
+@pytest.mark.parametrize("kills", [2, 5])
+def test_slots_know_all_images_after_the_launcher_died(folder, start_evalx, kills):
+    server = start_evalx(make_images(folder))
+    client = server.client()
+    run_in_all_images(client)
+    for _ in range(kills):
+        kill_launcher(server)
+    run_in_all_images(client)
+    assert "does not know this image" not in server.log()
+
+
+def test_an_image_that_is_gone_when_the_launcher_starts_again(folder, start_evalx):
+    """Nothing is answered wrong, the worker says so, and all goes on when the image is back."""
+    env = make_images(folder)
+    server = start_evalx(env)
+    client = server.client()
+    run_in_all_images(client)
+    third = os.path.join(env["EVALX_IMAGES"], "third")
+    os.rename(third, third + "-away")
+    kill_launcher(server)
+    token = client.submit([{"language": "second", "version": "*", "code": "kept"}])
+    harness.wait_until("it is not ready", lambda: client.get("/readyz").status == 503, 20)
+    assert client.get(f"/submissions/{token}").json()["status"] not in harness.FINAL
+    os.rename(third + "-away", third)
+    answer = client.poll(token)
+    assert answer["results"][0]["stdout"] == "kept", answer
+    run_in_all_images(client)
+    assert client.get("/readyz").status == 200
