@@ -4,13 +4,13 @@
  * A slot that breaks may have broken for any reason, so a step that failed is run once more, in a new slot process.  If
  * that fails, too, nobody knows whether the host or the program is to blame.  Neither gets the blame as a result:
  *
- *   the submission  is returned to the store, which hands it out again after a delay, and gives it up after many returns;
+ *   the submission  is returned to the store, which hands it out again after a delay and gives it up after many;
  *   the worker      takes no step and claims nothing until its slots have passed the self-test (executor_slot.c).
  *
  * An error because the launcher died is not counted, because its death ends the runs of all slots.  But after
  * LAUNCHER_DEATHS_MAX deaths during one step it is counted, so that no step is retried without a limit.
  *
- * An error of another kind than the sandbox's (ERROR_REQUEST, ERROR_BUG) is certain, here and on every other worker: the
+ * An error of the kinds ERROR_REQUEST, ERROR_MISSING and ERROR_BUG is certain, here and on every other worker: the
  * submission fails with it.
  */
 #include <assert.h>

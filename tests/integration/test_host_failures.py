@@ -22,7 +22,8 @@ def assert_hello(client, token, number, seconds=60):
     answer = client.poll(token, seconds)
     assert answer["status"] == "Completed", answer
     result = answer["results"][0]
-    assert (result["status"], result["stdout"], result["stderr"] or "") == ("accepted", f"{number * number}\n", ""), answer
+    found = (result["status"], result["stdout"], result["stderr"] or "")
+    assert found == ("accepted", f"{number * number}\n", ""), answer
 
 
 def children_of(pid):
