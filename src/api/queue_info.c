@@ -38,6 +38,10 @@ static int write_depth(const struct queue_depth *depth, struct buf *out, struct 
                    (unsigned long long)depth->running, (unsigned long long)depth->dead) < 0 ||
         buf_printf(out, err, ",\"workers\":%u,\"slots\":%u,\"slots_busy\":", depth->workers, depth->slots) < 0 ||
         json_write_seconds(out, depth->busy_milli * 1000, err) < 0 ||
+        buf_printf(out, err, ",\"queue_bytes\":%llu,\"queue_bytes_max\":%llu", (unsigned long long)depth->queue_bytes,
+                   (unsigned long long)depth->queue_bytes_max) < 0 ||
+        buf_printf(out, err, ",\"results_bytes\":%llu,\"results_bytes_max\":%llu",
+                   (unsigned long long)depth->results_bytes, (unsigned long long)depth->results_bytes_max) < 0 ||
         buf_printf(out, err, ",\"oldest_wait_seconds\":") < 0 ||
         json_write_seconds(out, depth->oldest_wait_ms * 1000, err) < 0 || buf_printf(out, err, ",\"languages\":[") < 0)
         return -1;

@@ -51,25 +51,34 @@ static void respond_accepted(struct submit *submit, bool repeated)
 }
 
 /*
- * The only 429 of the API.  The limit (queued_max of the client's line in api_keys_file) is enforced by the store
- * inside the transaction that adds the submission: queue/sqlite/clients.c and queue/redis/scripts/add.lua.
+ * Why the store did not add a submission.  The limits of a client (its line in api_keys_file, client_queue_bytes and
+ * client_results_bytes) are enforced inside the transaction that adds it: queue/sqlite/clients.c and
+ * queue/redis/scripts/add.lua.
  */
-static void refuse_client_full(struct exchange *exchange)
+static void refuse(struct exchange *exchange, enum store_outcome outcome)
 {
-    static const struct refusal full = {
-        429, "", "you have reached your limit of waiting submissions; try again when some have run", "client_queue_full"
+    static const struct refusal refusals[] = {
+        [STORE_CONFLICT] = { 409, "Idempotency-Key", "this key was used with a different body",
+                             "idempotency_conflict" },
+        [STORE_CLIENT_FULL] = { 429, "",
+                                "you have reached your limit of waiting submissions; try again when some have run",
+                                "client_queue_full" },
+        [STORE_CLIENT_QUEUE_BYTES] = { 429, "",
+                                       "your waiting submissions take as many bytes as they may; try again when some "
+                                       "have run",
+                                       "client_queue_bytes_full" },
+        [STORE_CLIENT_RESULTS_BYTES] = { 429, "",
+                                         "your stored results take as many bytes as they may; try again when some have "
+                                         "expired",
+                                         "client_results_bytes_full" },
+        [STORE_UNSERVED] = { 503, "language",
+                             "no worker runs this language now, or none has all languages of the request",
+                             "language_unserved" },
     };
     static const char *const retry[] = { "Retry-After: 1", NULL };
 
-    exchange_respond_refusal(exchange, &full, retry);
-}
-
-static void refuse_conflict(struct exchange *exchange)
-{
-    static const struct refusal conflict = { 409, "Idempotency-Key", "this key was used with a different body",
-                                             "idempotency_conflict" };
-
-    exchange_respond_refusal(exchange, &conflict, NULL);
+    assert((size_t)outcome < sizeof refusals / sizeof *refusals && refusals[outcome].status != 0);
+    exchange_respond_refusal(exchange, &refusals[outcome], outcome == STORE_CONFLICT ? NULL : retry);
 }
 
 static int submit_wait(struct submit *submit, struct error *err)
@@ -103,12 +112,12 @@ static void on_added(void *context, const struct store_added *added, const struc
         return;
     case STORE_CONFLICT:
     case STORE_CLIENT_FULL:
+    case STORE_CLIENT_QUEUE_BYTES:
+    case STORE_CLIENT_RESULTS_BYTES:
+    case STORE_UNSERVED:
         if (submit->long_poll != NULL)
             long_poll_discard(submit->long_poll);
-        if (added->outcome == STORE_CONFLICT)
-            refuse_conflict(submit->exchange);
-        else
-            refuse_client_full(submit->exchange);
+        refuse(submit->exchange, added->outcome);
         free(submit);
         return;
     }

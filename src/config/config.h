@@ -45,7 +45,15 @@ enum config_source { CONFIG_DEFAULT, CONFIG_FILE, CONFIG_ENVIRONMENT, CONFIG_FLA
     X(body_bytes_max, UINT, "EVALX_MAX_BODY_BYTES", "max_body_bytes", "16m", "maximum size of a request body")         \
     X(queue_max, UINT, "EVALX_QUEUE_MAX", "queue_max", "100000",                                                       \
       "maximum waiting submissions; further ones get status 503")                                                      \
+    X(queue_bytes, UINT, "EVALX_QUEUE_BYTES", "queue_bytes", "1g",                                                     \
+      "maximum bytes of waiting and running submissions; further ones get status 503")                                 \
+    X(results_bytes, UINT, "EVALX_RESULTS_BYTES", "results_bytes", "2g",                                               \
+      "bytes of stored results at which submissions get status 503 and none is run")                                   \
     X(result_ttl_s, UINT, "RESULT_TTL_SECONDS", "result_ttl_seconds", "3600", "seconds that results are kept")         \
+    X(result_ttl_min_s, UINT, "EVALX_RESULT_TTL_MIN_SECONDS", "result_ttl_min_seconds", "60",                          \
+      "seconds that a result is kept that comes while half of results_bytes is in use")                                \
+    X(unserved_s, UINT, "EVALX_UNSERVED_SECONDS", "unserved_seconds", "60",                                            \
+      "seconds without a worker for a language until its submissions get status 503 (0: never)")                       \
     X(idempotency_s, UINT, "EVALX_IDEMPOTENCY_SECONDS", "idempotency_seconds", "86400",                                \
       "seconds that an Idempotency-Key is remembered")                                                                 \
     X(api_keys_file, STRING, "EVALX_API_KEYS_FILE", "api_keys_file", "",                                               \
@@ -54,6 +62,10 @@ enum config_source { CONFIG_DEFAULT, CONFIG_FILE, CONFIG_ENVIRONMENT, CONFIG_FLA
       "maximum waiting submissions per API key, further ones get status 429 (0: unlimited)")                           \
     X(client_running_max, UINT, "EVALX_CLIENT_RUNNING_MAX", "client_running_max", "0",                                 \
       "maximum submissions per API key that run or are next in a queue (0: unlimited)")                                \
+    X(client_queue_bytes, UINT, "EVALX_CLIENT_QUEUE_BYTES", "client_queue_bytes", "256m",                              \
+      "maximum bytes per API key of waiting and running submissions, then status 429 (0: unlimited)")                  \
+    X(client_results_bytes, UINT, "EVALX_CLIENT_RESULTS_BYTES", "client_results_bytes", "512m",                        \
+      "bytes per API key of stored results at which submissions get status 429 (0: unlimited)")                        \
     X(lease_ms, UINT, "EVALX_LEASE_MS", "lease_ms", "15000",                                                           \
       "milliseconds without a heartbeat after which a worker loses its submissions")                                   \
     X(attempts_max, UINT, "EVALX_ATTEMPTS_MAX", "attempts_max", "2",                                                   \

@@ -364,6 +364,13 @@ static int write_depth(const struct queue_depth *depth, struct buf *out, struct 
     if (write_gauge("evalx_queue_depth", "Waiting submissions.", depth->waiting, out, err) < 0 ||
         write_gauge("evalx_jobs_running", "Submissions that workers hold a lease on.", depth->running, out, err) < 0 ||
         write_gauge("evalx_dead_submissions", "Submissions in the dead-letter list.", depth->dead, out, err) < 0 ||
+        write_gauge("evalx_queue_bytes", "Bytes of waiting and running submissions.", depth->queue_bytes, out, err) <
+            0 ||
+        write_gauge("evalx_queue_bytes_max", "At so many bytes submissions are refused.", depth->queue_bytes_max, out,
+                    err) < 0 ||
+        write_gauge("evalx_results_bytes", "Bytes of stored results.", depth->results_bytes, out, err) < 0 ||
+        write_gauge("evalx_results_bytes_max", "At so many bytes submissions are refused and none is run.",
+                    depth->results_bytes_max, out, err) < 0 ||
         write_gauge("evalx_workers", "Live workers: the latest heartbeat is not older than a lease.", depth->workers,
                     out, err) < 0 ||
         write_gauge("evalx_slots", "Slots of all live workers.", depth->slots, out, err) < 0 ||

@@ -29,6 +29,38 @@ void store_dead_done(struct store_dead *dead)
     buf_done(&dead->payload);
 }
 
+struct store_budgets store_budgets_of(const struct config *config, uint64_t parts)
+{
+    uint64_t ttl_ms = config->result_ttl_s * 1000, ttl_min_ms = config->result_ttl_min_s * 1000;
+    return (struct store_budgets){
+        .queue_bytes = (config->queue_bytes + parts - 1) / parts,
+        .results_bytes = (config->results_bytes + parts - 1) / parts,
+        .client_queue_bytes = (config->client_queue_bytes + parts - 1) / parts,
+        .client_results_bytes = (config->client_results_bytes + parts - 1) / parts,
+        .ttl_ms = ttl_ms,
+        .ttl_min_ms = ttl_min_ms < ttl_ms ? ttl_min_ms : ttl_ms,
+    };
+}
+
+int store_queue_full(uint64_t queue_max, struct error *err)
+{
+    return error_set(err, ERROR_BUSY, 0, "the queue is full (%llu submissions wait)", (unsigned long long)queue_max);
+}
+
+int store_queue_bytes_full(const struct store_budgets *budgets, struct error *err)
+{
+    return error_set(err, ERROR_BUSY, 0, "the queue is full (its submissions take up to %llu bytes: queue_bytes)",
+                     (unsigned long long)budgets->queue_bytes);
+}
+
+int store_results_full(const struct store_budgets *budgets, struct error *err)
+{
+    return error_set(err, ERROR_BUSY, 0,
+                     "the stored results take %llu bytes (results_bytes); try again when some have expired, in up to "
+                     "%llu s",
+                     (unsigned long long)budgets->results_bytes, (unsigned long long)budgets->ttl_min_ms / 1000);
+}
+
 static bool starts_with(const char *string, const char *start)
 {
     return strncmp(string, start, strlen(start)) == 0;

@@ -19,10 +19,16 @@
  *      priority that waits.  A claimer gets submissions only from queues it asked for.
  *   8. Cancellation.  A submission cancelled while it waits never runs.  The worker of a running one learns of the
  *      cancellation through store_watch at once, or at its next heartbeat.
- *   9. Expiry.  A result and everything else stored for its submission is deleted result_ttl_s after the finish.
- *  10. Bound.  When queue_max submissions wait, store_add fails with ERROR_BUSY and stores nothing.
+ *   9. Expiry.  A result and everything else stored for its submission is deleted result_ttl_s after the finish, or
+ *      result_ttl_min_s after it if more than half of results_bytes (or of the client's part) was in use then.  Nothing
+ *      is deleted earlier, whatever else comes.
+ *  10. Bound.  When queue_max submissions wait, store_add fails with ERROR_BUSY and stores nothing.  So it does when
+ *      the payloads of waiting and running ones would exceed queue_bytes, and while the results take results_bytes.  Then
+ *      no submission is leased either, until results expire: results_bytes is exceeded at most by what already runs.
+ *      Accepted submissions wait meanwhile, and none is lost.
  *  11. Fairness.  Clients take turns within a queue and priority: a client with few waiting submissions is served
- *      within a few claims, however many another client has.  Per-client limits on waiting and running ones hold.
+ *      within a few claims, however many another client has.  Per-client limits on waiting and running ones and on
+ *      their bytes hold.
  *  12. Idempotency.  An add with a key seen within idempotency_s returns the first submission, or a conflict if the
  *      content differs.  This also holds for concurrent adds on different connections.
  *
@@ -67,7 +73,10 @@ enum store_outcome {
     STORE_REPEATED,    /* the key was used for the same request before; `token` is that of the first submission */
     STORE_CONFLICT,    /* the key was used for another request */
     STORE_CLIENT_FULL, /* the client has queued_max submissions waiting: the API answers 429 */
-    STORE_FAILED,      /* not added; `err` says why */
+    STORE_CLIENT_QUEUE_BYTES,   /* its payloads would exceed client_queue_bytes: 429 */
+    STORE_CLIENT_RESULTS_BYTES, /* its stored results take client_results_bytes: 429 */
+    STORE_UNSERVED,             /* no worker has served the queue for unserved_s: 503 */
+    STORE_FAILED,               /* not added; `err` says why */
 };
 struct store_added {
     enum store_outcome outcome;

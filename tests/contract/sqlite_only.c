@@ -124,7 +124,9 @@ static void an_older_file_is_upgraded(void **state)
             "ALTER TABLE submission DROP COLUMN client; ALTER TABLE submission DROP COLUMN tag;"
             "ALTER TABLE submission DROP COLUMN parked; ALTER TABLE submission DROP COLUMN running_max;"
             "ALTER TABLE submission DROP COLUMN retried; ALTER TABLE dead DROP COLUMN client;"
-            "ALTER TABLE submission DROP COLUMN returned;"
+            "ALTER TABLE submission DROP COLUMN returned; DROP INDEX submission_old;"
+            "CREATE INDEX submission_old ON submission(finished) WHERE state >= 2;"
+            "ALTER TABLE submission DROP COLUMN bytes; ALTER TABLE submission DROP COLUMN expires;"
             "ALTER TABLE dead DROP COLUMN running_max; PRAGMA user_version=1");
     for (size_t i = 0; i < 2; i++) { /* opened twice: before and after the upgrade */
         store = fixture_open();
@@ -266,7 +268,7 @@ static void no_statement_walks_through_the_submissions(void **state)
     size_t looked = 0;
     assert_int_equal(sqlite3_open(file(), &db), SQLITE_OK);
     for (enum sqlite_query query = 0; query < QUERY_COUNT_; query++) {
-        if (query == QUERY_COUNT_WAITING || query == QUERY_COUNT_RUNNING)
+        if (query == QUERY_COUNT_WAITING || query == QUERY_COUNT_RUNNING || query == QUERY_COUNT_ENDED)
             continue; /* once, when the store opens */
         char sql[1024];
         sqlite3_stmt *plan = NULL;
@@ -276,7 +278,7 @@ static void no_statement_walks_through_the_submissions(void **state)
         while (sqlite3_step(plan) == SQLITE_ROW) {
             const char *detail = (const char *)sqlite3_column_text(plan, 3);
             looked++;
-            if (strncmp(detail, "SCAN", 4) == 0 && strstr(detail, "dead") == NULL) /* at most 1000 of those */
+            if (strncmp(detail, "SCAN", 4) == 0 && strstr(sql, "dead") == NULL) /* at most 1000 of those */
                 fail_msg("%s\n%s", sqlite_query_sql(query), detail);
             if (strstr(detail, "TEMP B-TREE") != NULL && strstr(sql, "dead") == NULL)
                 fail_msg("%s\n%s", sqlite_query_sql(query), detail);

@@ -5,11 +5,7 @@
 
 #include "queue/redis/redis_store.h"
 
-static uint64_t ttl_ms(const struct redis_store *store)
-{
-    return store->result_ttl_ms > 0 ? store->result_ttl_ms : 1; /* Redis rejects an expiry of 0 */
-}
-
+#define ADD_HEAD_ARGS 5
 #define ADD_ENTRY_ARGS 9 /* arguments of one entry; see scripts/add.lua */
 
 /* The words that scripts/add.lua answers for an entry; a token means STORE_REPEATED. */
@@ -17,6 +13,8 @@ enum add_word {
     ADD_WORD_ADDED = 'A',
     ADD_WORD_CONFLICT = 'C',
     ADD_WORD_CLIENT_FULL = 'L', /* queued_max is reached: STORE_CLIENT_FULL, which the API answers with 429 */
+    ADD_WORD_CLIENT_QUEUE_BYTES = 'Q',
+    ADD_WORD_CLIENT_RESULTS_BYTES = 'R',
 };
 
 static void add_entry(struct redis_args *args, const struct store_new *entry)
@@ -49,6 +47,10 @@ static int read_added(struct text words, size_t len, struct store_added ret_adde
             ret_added[i].outcome = STORE_CONFLICT;
         } else if (word == ADD_WORD_CLIENT_FULL) {
             ret_added[i].outcome = STORE_CLIENT_FULL;
+        } else if (word == ADD_WORD_CLIENT_QUEUE_BYTES) {
+            ret_added[i].outcome = STORE_CLIENT_QUEUE_BYTES;
+        } else if (word == ADD_WORD_CLIENT_RESULTS_BYTES) {
+            ret_added[i].outcome = STORE_CLIENT_RESULTS_BYTES;
         } else if (word != ADD_WORD_ADDED) {
             return redis_bad_reply(REDIS_ADD, err);
         }
@@ -68,10 +70,13 @@ int redis_add(struct store *base, const struct store_new news[], size_t len, str
         return 0;
     if (redis_check_passed(store, err) < 0)
         return -1;
-    if (redis_args_init(&args, store, REDIS_ADD, 2 + ADD_ENTRY_ARGS * len, err) < 0)
+    if (redis_args_init(&args, store, REDIS_ADD, ADD_HEAD_ARGS + ADD_ENTRY_ARGS * len, err) < 0)
         return -1;
     redis_args_add_number(&args, store->queue_max);
     redis_args_add_number(&args, store->idempotency_ms);
+    redis_args_add_number(&args, store->budgets.queue_bytes);
+    redis_args_add_number(&args, store->budgets.client_queue_bytes);
+    redis_args_add(&args, text_of(store->budget));
     for (size_t i = 0; i < len; i++) {
         assert(ret_added != NULL || (news[i].key[0] == '\0' && news[i].client.queued_max == 0));
         add_entry(&args, &news[i]);
@@ -79,8 +84,11 @@ int redis_add(struct store *base, const struct store_new news[], size_t len, str
     if (redis_call(store, REDIS_ADD, &args, REDIS_REPLY_STRING, &reply, err) < 0)
         return -1;
     if (strcmp(reply->str, "FULL") == 0)
-        return error_set(err, ERROR_BUSY, 0, "the queue is full (%llu submissions wait)",
-                         (unsigned long long)store->queue_max);
+        return store_queue_full(store->queue_max, err);
+    if (strcmp(reply->str, "BYTES") == 0)
+        return store_queue_bytes_full(&store->budgets, err);
+    if (strcmp(reply->str, "RESULTS") == 0)
+        return store_results_full(&store->budgets, err);
     for (size_t i = 0; ret_added != NULL && i < len; i++) {
         ret_added[i] = (struct store_added){ .outcome = STORE_ADDED };
         memcpy(ret_added[i].token, news[i].token, TOKEN_BYTES);
@@ -139,8 +147,8 @@ int redis_finish(struct store *base, const char *worker, const char *token, uint
     auto_reply redisReply *reply = NULL;
     char call[STORE_WORKER_BYTES + 16];
     (void)snprintf(call, sizeof call, "%u:%s", attempt, worker);
-    if (redis_run(store, REDIS_FINISH, REDIS_REPLY_INTEGER, &reply, err, "tnnbnt", token, (uint64_t)attempt,
-                  (uint64_t)state, result, ttl_ms(store), call) < 0)
+    if (redis_run(store, REDIS_FINISH, REDIS_REPLY_INTEGER, &reply, err, "tnnbtt", token, (uint64_t)attempt,
+                  (uint64_t)state, result, store->budget, call) < 0)
         return -1;
     *ret_kept = reply->integer == 1;
     return 0;
@@ -156,9 +164,9 @@ int redis_give_back(struct store *base, const char *token, uint32_t attempt, con
 {
     struct redis_store *store = redis_of(base);
     auto_reply redisReply *reply = NULL;
-    return redis_run(store, REDIS_RETURN, REDIS_REPLY_INTEGER, &reply, err, "tnnnntnn", token, (uint64_t)attempt,
+    return redis_run(store, REDIS_RETURN, REDIS_REPLY_INTEGER, &reply, err, "tnnnnttn", token, (uint64_t)attempt,
                      store->returns_max, (uint64_t)STORE_RETURN_MS_MIN, (uint64_t)STORE_RETURN_MS_MAX, reason,
-                     ttl_ms(store), (uint64_t)REDIS_DEAD_MS_MAX);
+                     store->budget, (uint64_t)REDIS_DEAD_MS_MAX);
 }
 
 int redis_cancel(struct store *base, const char *token, bool *ret_cancelled, struct error *err)
@@ -167,7 +175,7 @@ int redis_cancel(struct store *base, const char *token, bool *ret_cancelled, str
     auto_reply redisReply *reply = NULL;
     char call[TOKEN_BYTES];
     token_new(call);
-    if (redis_run(store, REDIS_CANCEL, REDIS_REPLY_INTEGER, &reply, err, "tnt", token, ttl_ms(store), call) < 0)
+    if (redis_run(store, REDIS_CANCEL, REDIS_REPLY_INTEGER, &reply, err, "ttt", token, store->budget, call) < 0)
         return -1;
     *ret_cancelled = reply->integer == 1;
     return 0;
@@ -283,18 +291,30 @@ static void read_queues(const redisReply *queues, struct queue_depth *ret)
     }
 }
 
+/* A number in a hash, which Redis returns as text; 0 if it is not there. */
+static uint64_t stored_number(const redisReply *reply)
+{
+    uint64_t number;
+    return reply->type == REDIS_REPLY_STRING && text_parse_u64(redis_text(reply), &number) == 0 ? number : 0;
+}
+
 int redis_depth(struct store *base, struct queue_depth *ret, struct error *err)
 {
     struct redis_store *store = redis_of(base);
     auto_reply redisReply *reply = NULL;
     if (redis_run(store, REDIS_DEPTH, REDIS_REPLY_ARRAY, &reply, err, "n", store->lease_ms) < 0)
         return -1;
-    if (reply->elements != 7 || reply->element[0]->type != REDIS_REPLY_ARRAY ||
-        reply->element[6]->type != REDIS_REPLY_ARRAY)
+    if (reply->elements != 8 || reply->element[0]->type != REDIS_REPLY_ARRAY ||
+        reply->element[6]->type != REDIS_REPLY_ARRAY || reply->element[7]->type != REDIS_REPLY_ARRAY ||
+        reply->element[7]->elements != 2)
         return redis_bad_reply(REDIS_DEPTH, err);
     *ret = (struct queue_depth){ 0 };
     read_counts(reply->element[0], ret);
     read_queues(reply->element[6], ret);
+    ret->queue_bytes = stored_number(reply->element[7]->element[0]);
+    ret->queue_bytes_max = store->budgets.queue_bytes;
+    ret->results_bytes = stored_number(reply->element[7]->element[1]);
+    ret->results_bytes_max = store->budgets.results_bytes;
     ret->oldest_wait_ms = redis_number(reply->element[1]);
     ret->dead = redis_number(reply->element[2]);
     ret->workers = (uint32_t)redis_number(reply->element[3]);
@@ -312,8 +332,9 @@ int redis_reap_expired(struct store *base, struct error *err)
     redis_check_again(store);
     while (more) { /* in parts, so that other calls get through in between */
         auto_reply redisReply *reply = NULL;
-        if (redis_run(store, REDIS_REAP_EXPIRED, REDIS_REPLY_INTEGER, &reply, err, "nnnnn", store->attempts_max,
-                      ttl_ms(store), store->lease_ms, (uint64_t)REDIS_DEAD_MAX, (uint64_t)REDIS_DEAD_MS_MAX) < 0)
+        if (redis_run(store, REDIS_REAP_EXPIRED, REDIS_REPLY_INTEGER, &reply, err, "ntnnnn", store->attempts_max,
+                      store->budget, store->lease_ms, (uint64_t)REDIS_DEAD_MAX, (uint64_t)REDIS_DEAD_MS_MAX,
+                      store->budgets.queue_bytes / STORE_DEAD_SHARE) < 0)
             return -1;
         more = reply->integer == 1;
     }

@@ -169,7 +169,7 @@ static int send_request(struct redis_store *store, struct redis_claim_conn *conn
     *ret_broke = false;
     if (conn->connection == NULL && redis_pool_connect(&store->pool, &conn->connection, err) < 0)
         return -1;
-    if (redis_args_init(&args, store, REDIS_CLAIM, 8 + request->queues_len, err) < 0)
+    if (redis_args_init(&args, store, REDIS_CLAIM, 9 + request->queues_len, err) < 0)
         return -1;
     redis_args_add(&args, text_of(request->worker->name));
     redis_args_add_number(&args, store->lease_ms);
@@ -178,6 +178,7 @@ static int send_request(struct redis_store *store, struct redis_claim_conn *conn
     redis_args_add_number(&args, conn->number);
     redis_args_add(&args, conn->is_unanswered ? TEXT("1") : TEXT("0"));
     redis_args_add(&args, text_of(request->woken_queue));
+    redis_args_add(&args, text_of(store->budget));
     redis_args_add(&args, text_of(write_filter(request->worker->filter, without)));
     for (size_t i = 0; i < request->queues_len; i++)
         redis_args_add(&args, text_of(request->worker->queues[i]));

@@ -69,11 +69,11 @@ int redis_dead_retry(struct store *base, const char *token, bool *ret_retried, s
 {
     struct redis_store *store = redis_of(base);
     auto_reply redisReply *reply = NULL;
-    if (redis_run(store, REDIS_DEAD_RETRY, REDIS_REPLY_INTEGER, &reply, err, "tn", token, store->queue_max) < 0)
+    if (redis_run(store, REDIS_DEAD_RETRY, REDIS_REPLY_INTEGER, &reply, err, "tnn", token, store->queue_max,
+                  store->budgets.queue_bytes) < 0)
         return -1;
     if (reply->integer == RETRY_FULL)
-        return error_set(err, ERROR_BUSY, 0, "the queue is full (%llu submissions wait)",
-                         (unsigned long long)store->queue_max);
+        return store_queue_full(store->queue_max, err);
     *ret_retried = reply->integer == RETRY_RETRIED;
     return 0;
 }

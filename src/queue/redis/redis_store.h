@@ -59,7 +59,9 @@ struct redis_claim_conn {
 struct redis_store {
     struct store store;                   /* must come first */
     char prefix[CONFIG_STRING_BYTES + 4]; /* "{evalx}:" */
-    uint64_t queue_max, lease_ms, attempts_max, returns_max, result_ttl_ms, idempotency_ms;
+    uint64_t queue_max, lease_ms, attempts_max, returns_max, idempotency_ms, unserved_ms;
+    struct store_budgets budgets;
+    char budget[96];             /* of results, as the scripts read it */
     pthread_mutex_t unsafe_lock; /* the two fields below */
     struct error unsafe;         /* why the server cannot keep the promises; kind ERROR_NONE: none is known */
     uint64_t checked_ms;         /* when that was looked at */
@@ -161,6 +163,8 @@ int redis_cache_put(struct store *base, const char *key, struct text bytes, uint
 
 /* ---- store.c ---- */
 
+/* Sets queue_max and the budgets of one of `parts` equal servers. */
+void redis_set_budgets(struct redis_store *store, const struct config *config, uint64_t parts);
 /* Does not connect. */
 int redis_store_new(const struct config *config, const char *url, struct redis_store **ret, struct error *err);
 /* While it runs: repeats redis_check_server now and then.  From a failure on until it passes again, adds fail. */

@@ -144,6 +144,16 @@ static const struct store_ops redis_ops = {
     .close = redis_close,
 };
 
+void redis_set_budgets(struct redis_store *store, const struct config *config, uint64_t parts)
+{
+    const struct store_budgets *budgets = &store->budgets;
+    store->queue_max = (config->queue_max + parts - 1) / parts;
+    store->budgets = store_budgets_of(config, parts);
+    (void)snprintf(store->budget, sizeof store->budget, "%llu %llu %llu %llu", (unsigned long long)budgets->ttl_ms,
+                   (unsigned long long)budgets->ttl_min_ms, (unsigned long long)budgets->results_bytes,
+                   (unsigned long long)budgets->client_results_bytes);
+}
+
 int redis_store_new(const struct config *config, const char *url, struct redis_store **ret, struct error *err)
 {
     struct redis_address address;
@@ -164,11 +174,11 @@ int redis_store_new(const struct config *config, const char *url, struct redis_s
     address.trust = store->trust;
     address.resolver = store->resolver;
     store->store = (struct store){ &redis_ops, "redis", &redis_shared_cache_ops };
-    store->queue_max = config->queue_max;
     store->lease_ms = config->lease_ms;
     store->attempts_max = config->attempts_max;
     store->returns_max = config->returns_max;
-    store->result_ttl_ms = config->result_ttl_s * 1000;
+    redis_set_budgets(store, config, 1);
+    store->unserved_ms = config->unserved_s * 1000;
     store->idempotency_ms = config->idempotency_s * 1000;
     (void)snprintf(store->prefix, sizeof store->prefix, "{%s}:", config->redis_prefix);
     mutex_init(&store->claim_conns_lock);

@@ -377,6 +377,10 @@ static void add_depth(struct queue_depth *ret, const struct queue_depth *one)
     ret->waiting += one->waiting;
     ret->running += one->running;
     ret->dead += one->dead;
+    ret->queue_bytes += one->queue_bytes;
+    ret->queue_bytes_max += one->queue_bytes_max;
+    ret->results_bytes += one->results_bytes;
+    ret->results_bytes_max += one->results_bytes_max;
     /* Every worker sends its heartbeats to every shard, so workers and their slots are not added up. */
     if (one->oldest_wait_ms > ret->oldest_wait_ms)
         ret->oldest_wait_ms = one->oldest_wait_ms;
@@ -522,7 +526,7 @@ static int parse_list(struct shards *shards, const struct config *config, const 
         return error_set(err, ERROR_SETUP, 0, "store: the list contains no Redis");
     for (size_t i = 0; i < shards->len; i++)
         if (shards->at[i].redis != NULL)
-            shards->at[i].redis->queue_max = (config->queue_max + in_use - 1) / in_use;
+            redis_set_budgets(shards->at[i].redis, config, in_use);
     return 0;
 }
 

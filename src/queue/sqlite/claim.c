@@ -170,6 +170,8 @@ static int apply_claim(struct sqlite_store *store, void *what, struct error *err
     auto_free struct head *heads = calloc(store->queues_len * PRIORITY_COUNT_ + 1, sizeof *heads);
     if (heads == NULL)
         return error_set(err, ERROR_STORE, ENOMEM, "claim");
+    if (sqlite_results_full(store))
+        return 0;
     while (op->len < op->max) {
         const enum submission_priority *priorities = priority_order(*turn);
         struct head *head = NULL;
@@ -209,6 +211,8 @@ static struct sqlite_waiter *next_waiter(struct sqlite_store *store, const char 
 
 void sqlite_wake_claimers(struct sqlite_store *store)
 {
+    if (sqlite_results_full(store))
+        return; /* every commit comes here, also the one that deletes expired results */
     for (size_t i = 0; i < store->queues_len && store->waiters != NULL; i++) {
         struct sqlite_queue *queue = &store->queues[i];
         while (queue_waiting(queue) > queue->woken) {
@@ -225,6 +229,8 @@ void sqlite_wake_claimers(struct sqlite_store *store)
 /* With `lock` held: does a submission wait that no claimer was woken for? */
 static bool has_unclaimed(const struct sqlite_store *store, const struct store_worker *worker)
 {
+    if (sqlite_results_full(store))
+        return false;
     for (size_t i = 0; i < store->queues_len; i++)
         if (queue_waiting(&store->queues[i]) > store->queues[i].woken && worker_takes(worker, store->queues[i].name))
             return true;

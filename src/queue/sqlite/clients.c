@@ -70,7 +70,7 @@ int sqlite_choose_position(struct sqlite_store *store, const char *client, uint3
 }
 
 void sqlite_count_new(struct sqlite_store *store, const struct sqlite_queue_position *position, const char *queue,
-                      enum submission_priority priority)
+                      enum submission_priority priority, uint64_t bytes)
 {
     sqlite_count(store, &(struct sqlite_count_delta){ .queue = sqlite_queue(store, queue),
                                                       .priority = priority,
@@ -78,7 +78,8 @@ void sqlite_count_new(struct sqlite_store *store, const struct sqlite_queue_posi
                                                       .parked = position->parked ? 1 : 0,
                                                       .client = position->client,
                                                       .client_waiting = 1,
-                                                      .client_active = position->parked ? 0 : 1 });
+                                                      .client_active = position->parked ? 0 : 1,
+                                                      .queue_bytes = (int64_t)bytes });
 }
 
 /* 1: a parked submission entered its queue, 0: there is none, or the limit is reached. */
@@ -137,7 +138,7 @@ int sqlite_check_add(struct sqlite_store *store, const struct store_new *entry, 
 {
     *ret = (struct store_added){ .outcome = STORE_ADDED };
     memcpy(ret->token, entry->token, TOKEN_BYTES);
-    if (entry->key[0] == '\0' && entry->client.queued_max == 0)
+    if (entry->key[0] == '\0' && entry->client.name[0] == '\0')
         return 0;
     int64_t seq = 0;
     sqlite3_stmt *there = sqlite_bind(&store->writer, QUERY_BY_TOKEN, err, "t", entry->token);
@@ -153,6 +154,9 @@ int sqlite_check_add(struct sqlite_store *store, const struct store_new *entry, 
         ret->outcome = STORE_CLIENT_FULL;
         return 0;
     }
+    ret->outcome = sqlite_client_room(store, entry->client.name, entry->payload.len);
+    if (ret->outcome != STORE_ADDED)
+        return 0;
     if (entry->key[0] == '\0')
         return 0;
     return sqlite_run(&store->writer, QUERY_KEY_PUT, err, "ttti", entry->key, entry->token, entry->body,

@@ -75,19 +75,35 @@ struct retry_op {
     bool retried;
 };
 
-/* Finds the row of the token: its seq (0: none), and whether it is a dead letter that was retried. */
-static int find_old_row(struct sqlite_store *store, const char *token, int64_t *ret_seq, bool *ret_retried,
-                        struct error *err)
+/* The row of a token: its seq (0: there is none), and whether it is a dead letter that was retried. */
+struct old_row {
+    int64_t seq, bytes;
+    size_t client;
+    bool retried;
+};
+
+static int find_old_row(struct sqlite_store *store, const char *token, struct old_row *ret, struct error *err)
 {
     sqlite3_stmt *row = sqlite_bind(&store->writer, QUERY_RETRIED, err, "t", token);
     int got = sqlite_step(row, err);
-    *ret_seq = 0;
-    *ret_retried = false;
+    *ret = (struct old_row){ 0 };
     if (got != 1)
         return got;
-    *ret_seq = sqlite3_column_int64(row, 0);
-    *ret_retried = sqlite3_column_int(row, 1) != 0;
+    ret->seq = sqlite3_column_int64(row, 0);
+    ret->retried = sqlite3_column_int(row, 1) != 0;
+    ret->bytes = sqlite3_column_int64(row, 2);
+    ret->client = sqlite_client(store, (const char *)sqlite3_column_text(row, 3));
     (void)sqlite3_reset(row);
+    return 0;
+}
+
+/* Deletes the row of the dead letter's end. */
+static int drop_old_row(struct sqlite_store *store, const struct old_row *old, struct error *err)
+{
+    if (sqlite_run(&store->writer, QUERY_RESULT_DROP, err, "i", old->seq) < 0 ||
+        sqlite_run(&store->writer, QUERY_FORGET, err, "i", old->seq) < 0)
+        return -1;
+    sqlite_count(store, &(struct sqlite_count_delta){ .client = old->client, .results_bytes = -old->bytes });
     return 0;
 }
 
@@ -100,29 +116,28 @@ static int requeue_dead(struct sqlite_store *store, const struct store_dead *dea
     struct sqlite_connection *writer = &store->writer;
     int64_t now = (int64_t)clock_wall_ms();
     if (sqlite_choose_position(store, dead->client, running_max, dead->queue, dead->priority, &position, err) < 0 ||
-        sqlite_run(writer, QUERY_INSERT, err, "tititiii", dead->token, (int64_t)dead->priority, dead->queue, now,
-                   dead->client, position.tag, (int64_t)position.parked, (int64_t)running_max) < 0)
+        sqlite_run(writer, QUERY_INSERT, err, "tititiiii", dead->token, (int64_t)dead->priority, dead->queue, now,
+                   dead->client, position.tag, (int64_t)position.parked, (int64_t)running_max,
+                   (int64_t)dead->payload.len) < 0)
         return -1;
     int64_t seq = sqlite3_last_insert_rowid(writer->db);
     if (sqlite_run(writer, QUERY_RETRY, err, "iii", seq, (int64_t)dead->attempt, (int64_t)dead->created_ms) < 0 ||
         sqlite_run(writer, QUERY_PAYLOAD_PUT, err, "ib", seq, buf_text(&dead->payload)) < 0 ||
         sqlite_run(writer, QUERY_DEAD_DROP, err, "t", dead->token) < 0)
         return -1;
-    sqlite_count_new(store, &position, dead->queue, dead->priority);
+    sqlite_count_new(store, &position, dead->queue, dead->priority, dead->payload.len);
     sqlite_note_event(store, dead->token, SUBMISSION_QUEUED, false);
-    if (sqlite_waiting(store) > store->queue_max)
-        return error_set(err, ERROR_BUSY, 0, "the queue is full (%llu submissions wait)",
-                         (unsigned long long)store->queue_max);
-    return 0;
+    return sqlite_check_room(store, dead->payload.len, err);
 }
 
 static int apply_retry(struct sqlite_store *store, void *what, struct error *err)
 {
     struct retry_op *op = what;
     struct store_dead dead = { 0 };
-    int64_t old_seq;
-    if (find_old_row(store, op->token, &old_seq, &op->retried, err) < 0)
+    struct old_row old;
+    if (find_old_row(store, op->token, &old, err) < 0)
         return -1;
+    op->retried = old.retried;
     sqlite3_stmt *row = sqlite_bind(&store->writer, QUERY_DEAD, err, "t", op->token);
     int got = sqlite_step(row, err);
     if (got != 1)
@@ -131,10 +146,8 @@ static int apply_retry(struct sqlite_store *store, void *what, struct error *err
     uint32_t running_max = (uint32_t)sqlite3_column_int64(row, 9);
     int result = read_payload(row, &dead, err);
     (void)sqlite3_reset(row);
-    if (result == 0 && old_seq != 0 &&
-        (sqlite_run(&store->writer, QUERY_RESULT_DROP, err, "i", old_seq) < 0 ||
-         sqlite_run(&store->writer, QUERY_FORGET, err, "i", old_seq) < 0))
-        result = -1;
+    if (result == 0 && old.seq != 0)
+        result = drop_old_row(store, &old, err);
     if (result == 0)
         result = requeue_dead(store, &dead, running_max, err);
     store_dead_done(&dead);

@@ -43,17 +43,29 @@ static void change_one(uint64_t *count, int by)
     *count += (uint64_t)(int64_t)by;
 }
 
+static void change_bytes(uint64_t *bytes, int64_t by)
+{
+    assert(by >= 0 || *bytes >= (uint64_t)-by);
+    *bytes += (uint64_t)by;
+}
+
 /* With `lock` held.  `sign` is 1, or -1 to undo the change. */
 static void apply_change(struct sqlite_store *store, const struct sqlite_count_delta *change, int sign)
 {
-    struct sqlite_queue *queue = &store->queues[change->queue];
-    change_one(&queue->waiting[change->priority], sign * change->waiting);
-    change_one(&queue->parked[change->priority], sign * change->parked);
-    change_one(&queue->running, sign * change->running);
+    if (store->queues_len > 0) { /* there may be none when old results expire */
+        struct sqlite_queue *queue = &store->queues[change->queue];
+        change_one(&queue->waiting[change->priority], sign * change->waiting);
+        change_one(&queue->parked[change->priority], sign * change->parked);
+        change_one(&queue->running, sign * change->running);
+    }
+    change_bytes(&store->queue_bytes, sign * change->queue_bytes);
+    change_bytes(&store->results_bytes, sign * change->results_bytes);
     if (change->client == 0)
         return;
     change_one(&store->clients[change->client].waiting, sign * change->client_waiting);
     change_one(&store->clients[change->client].active, sign * change->client_active);
+    change_bytes(&store->clients[change->client].queue_bytes, sign * change->queue_bytes);
+    change_bytes(&store->clients[change->client].results_bytes, sign * change->results_bytes);
 }
 
 void sqlite_count(struct sqlite_store *store, const struct sqlite_count_delta *change)

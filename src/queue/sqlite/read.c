@@ -43,8 +43,7 @@ void sqlite_reader_give(struct sqlite_store *store, struct sqlite_connection *co
         sqlite_connection_close(connection);
 }
 
-static int read_view(struct sqlite_store *store, struct sqlite_connection *connection, const char *token,
-                     struct store_view *ret, struct error *err)
+static int read_view(struct sqlite_connection *connection, const char *token, struct store_view *ret, struct error *err)
 {
     *ret = (struct store_view){ 0 };
     sqlite3_stmt *view = sqlite_bind(connection, QUERY_VIEW, err, "t", token);
@@ -53,7 +52,8 @@ static int read_view(struct sqlite_store *store, struct sqlite_connection *conne
         return got;
     int result = 0;
     uint64_t finished_ms = (uint64_t)sqlite3_column_int64(view, 6);
-    bool has_expired = finished_ms != 0 && finished_ms + store->result_ttl_ms <= clock_wall_ms();
+    uint64_t expires_ms = (uint64_t)sqlite3_column_int64(view, 8);
+    bool has_expired = finished_ms != 0 && expires_ms <= clock_wall_ms();
     if (!has_expired) { /* otherwise the next reaping deletes it */
         ret->found = true;
         ret->state = (enum submission_state)sqlite3_column_int(view, 0);
@@ -93,7 +93,7 @@ int sqlite_get(struct store *base, const char *const tokens[], size_t len, struc
         return -1;
     int result = sqlite_run(&connection, QUERY_BEGIN_READ, err, "");
     for (size_t i = 0; i < len && result == 0; i++) {
-        result = read_view(store, &connection, tokens[i], &ret_views[i], err);
+        result = read_view(&connection, tokens[i], &ret_views[i], err);
         if (result < 0)
             for (size_t j = 0; j <= i; j++)
                 store_view_done(&ret_views[j]);
@@ -156,6 +156,10 @@ static void copy_counts(struct sqlite_store *store, struct queue_depth *ret)
         ret->queues[ret->queues_len].waiting = waiting;
         ret->queues[ret->queues_len++].running = queue->running;
     }
+    ret->queue_bytes = store->queue_bytes;
+    ret->queue_bytes_max = store->budgets.queue_bytes;
+    ret->results_bytes = store->results_bytes;
+    ret->results_bytes_max = store->budgets.results_bytes;
     for (size_t i = 0; i < store->workers_len; i++) {
         if (store->workers[i].beat_ms + store->lease_ms < now)
             continue;

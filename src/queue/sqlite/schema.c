@@ -63,7 +63,10 @@ static const char schema[] =
     "  finished INTEGER NOT NULL DEFAULT 0,"
     "  lease INTEGER NOT NULL DEFAULT 0," /* when it expires, in ms on the monotonic clock of this process */
     "  worker TEXT NOT NULL DEFAULT '',"  /* '' while it is running: returned, and its delay lasts until `lease` */
-    "  returned INTEGER NOT NULL DEFAULT 0," CLIENT_COLUMNS(
+    "  returned INTEGER NOT NULL DEFAULT 0,"
+    "  bytes INTEGER NOT NULL DEFAULT 0,"   /* see bytes.c */
+    "  expires INTEGER NOT NULL DEFAULT 0," /* when the result expires; 0: not finished */
+    CLIENT_COLUMNS(
         ",") ");"
              "CREATE TABLE payload(seq INTEGER PRIMARY KEY, body BLOB NOT NULL);"
              "CREATE TABLE result(seq INTEGER PRIMARY KEY, body BLOB NOT NULL);"
@@ -72,7 +75,7 @@ static const char schema[] =
              "  payload BLOB NOT NULL, client TEXT NOT NULL DEFAULT '', running_max INTEGER NOT NULL DEFAULT 0) "
              "WITHOUT ROWID;"
              "CREATE INDEX submission_lease ON submission(lease) WHERE state = 1;"
-             "CREATE INDEX submission_old ON submission(finished) WHERE state >= 2;"
+             "CREATE INDEX submission_old ON submission(expires) WHERE state >= 2;"
              "CREATE INDEX dead_died ON dead(died);" CLIENT_TABLES "PRAGMA application_id=1702259832;"
              "PRAGMA user_version=3;"
              "COMMIT;";
@@ -87,11 +90,20 @@ static const char schema_2[] =
                                                "DROP INDEX submission_waiting;" CLIENT_TABLES "PRAGMA user_version=2;"
                                                "COMMIT;";
 
-/* Upgrades from schema 2, which did not count returns. */
-static const char schema_3[] = "BEGIN IMMEDIATE;"
-                               "ALTER TABLE submission ADD COLUMN returned INTEGER NOT NULL DEFAULT 0;"
-                               "PRAGMA user_version=3;"
-                               "COMMIT;";
+/* Upgrades from schema 2, which counted neither returns nor bytes.  %llu: the milliseconds for which results are kept. */
+#define SCHEMA_3                                                                                                       \
+    "BEGIN IMMEDIATE;"                                                                                                 \
+    "ALTER TABLE submission ADD COLUMN returned INTEGER NOT NULL DEFAULT 0;"                                           \
+    "ALTER TABLE submission ADD COLUMN bytes INTEGER NOT NULL DEFAULT 0;"                                              \
+    "ALTER TABLE submission ADD COLUMN expires INTEGER NOT NULL DEFAULT 0;"                                            \
+    "DROP INDEX submission_old;"                                                                                       \
+    "CREATE INDEX submission_old ON submission(expires) WHERE state >= 2;"                                             \
+    "UPDATE submission SET expires = finished + %llu,"                                                                 \
+    "  bytes = coalesce((SELECT length(body) FROM result WHERE result.seq = submission.seq), 0) WHERE state >= 2;"     \
+    "UPDATE submission SET"                                                                                            \
+    "  bytes = coalesce((SELECT length(body) FROM payload WHERE payload.seq = submission.seq), 0) WHERE state < 2;"    \
+    "PRAGMA user_version=3;"                                                                                           \
+    "COMMIT;"
 static_assert(APPLICATION_ID == 1702259832, "the number in the schema is the one we compare with");
 static_assert(SQLITE_SCHEMA_VERSION == 3, "the number in the schema is the one we compare with");
 
@@ -234,8 +246,11 @@ static int read_number(sqlite3 *db, const char *sql, int64_t *ret, struct error 
 }
 
 /* Creates the tables in an empty file, or upgrades them.  Refuses a file of another program or of a newer version. */
-static int check_schema(struct sqlite_connection *connection, const char *file, struct error *err)
+static int check_schema(const struct sqlite_store *store, struct error *err)
 {
+    const struct sqlite_connection *connection = &store->writer;
+    const char *file = store->file;
+    char schema_3[sizeof SCHEMA_3 + 24];
     int64_t tables = 0, application = 0, version = 0;
     if (read_number(connection->db, "SELECT count(*) FROM sqlite_schema", &tables, err) < 0 ||
         read_number(connection->db, "PRAGMA application_id", &application, err) < 0 ||
@@ -252,6 +267,7 @@ static int check_schema(struct sqlite_connection *connection, const char *file, 
         return error_set(err, ERROR_SETUP, 0,
                          "open store: %s was written by a newer evalx (schema %lld, this one knows up to %d)", file,
                          (long long)version, SQLITE_SCHEMA_VERSION);
+    (void)snprintf(schema_3, sizeof schema_3, SCHEMA_3, (unsigned long long)store->budgets.ttl_ms);
     if ((version < 2 && sqlite3_exec(connection->db, schema_2, NULL, NULL, NULL) != SQLITE_OK) ||
         (version < 3 && sqlite3_exec(connection->db, schema_3, NULL, NULL, NULL) != SQLITE_OK)) {
         sqlite_fail(connection->db, ERROR_SETUP, "bring the tables up to date", err);
@@ -314,7 +330,7 @@ int sqlite_file_open(struct sqlite_store *store, struct error *err)
         return error_set(err, ERROR_SETUP, errno, "open store: %s", store->file);
     if (sqlite_connection_open(store->file, false, &store->writer, err) < 0)
         return -1;
-    if (check_schema(&store->writer, store->file, err) < 0)
+    if (check_schema(store, err) < 0)
         return -1;
     return sqlite_flush_open(store, err);
 }

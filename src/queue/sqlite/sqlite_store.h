@@ -15,6 +15,7 @@
  *   - claim.c: claims, and waiting claimers.
  *   - transitions.c: the statements that change the state of a submission.
  *   - clients.c: turns and limits of clients, idempotency keys.
+ *   - bytes.c: the bytes of payloads and results, and what they decide.
  *   - dead.c: dead letters, the list of workers.
  *   - read.c: get and depth, on read connections that never wait for a commit.
  *   - watch.c: the thread that calls the watchers.
@@ -58,7 +59,7 @@
     X(RELEASE, "RELEASE one_op")                                                                                       \
     X(ROLLBACK_TO, "ROLLBACK TO one_op")                                                                               \
     X(INSERT, "INSERT INTO submission(token, state, priority, lane, created, queued, client, tag, parked, "            \
-              "running_max) VALUES(?1, 0, ?2, ?3, ?4, ?4, ?5, ?6, ?7, ?8) ON CONFLICT(token) DO NOTHING")              \
+              "running_max, bytes) VALUES(?1, 0, ?2, ?3, ?4, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT(token) DO NOTHING")   \
     X(PAYLOAD_PUT, "INSERT INTO payload(seq, body) VALUES(?1, ?2)")                                                    \
     X(PAYLOAD, "SELECT body FROM payload WHERE seq = ?1")                                                              \
     X(PAYLOAD_DROP, "DELETE FROM payload WHERE seq = ?1")                                                              \
@@ -78,17 +79,19 @@
     X(KEYS_DROP_OLD, "DELETE FROM keyed WHERE key IN (SELECT key FROM keyed WHERE until <= ?1 LIMIT 256)")             \
     X(TAKE, "UPDATE submission SET state = 1, attempt = attempt + 1, started = ?2, lease = ?3, worker = ?4 "           \
             "WHERE seq = ?1")                                                                                          \
-    X(BY_TOKEN, "SELECT seq, state, priority, lane, attempt, lost, cancelled, client, parked, worker, returned "       \
-                "FROM submission WHERE token = ?1")                                                                    \
+    X(BY_TOKEN,                                                                                                        \
+      "SELECT seq, state, priority, lane, attempt, lost, cancelled, client, parked, worker, returned, bytes "          \
+      "FROM submission WHERE token = ?1")                                                                              \
     X(RENEW, "UPDATE submission SET lease = ?2 WHERE seq = ?1")                                                        \
     X(RETURN, "UPDATE submission SET lease = ?2, returned = ?3, worker = '' WHERE seq = ?1")                           \
     X(END, "UPDATE submission SET state = ?2, finished = ?3, cancelled = ?4, lost = ?5, worker = ?6, lease = 0, "      \
+           "expires = ?7, bytes = ?8, "                                                                                \
            "parked = 0 WHERE seq = ?1")                                                                                \
     X(RESULT_PUT, "INSERT INTO result(seq, body) VALUES(?1, ?2)")                                                      \
     X(REQUEUE, "UPDATE submission SET state = 0, started = 0, lease = 0, worker = '', queued = ?2, lost = ?3 "         \
                "WHERE seq = ?1")                                                                                       \
     X(LOST, "SELECT token FROM submission WHERE state = 1 AND lease <= ?1 ORDER BY lease LIMIT 256")                   \
-    X(OLD, "SELECT seq FROM submission WHERE state >= 2 AND finished <= ?1 ORDER BY finished LIMIT 256")               \
+    X(OLD, "SELECT seq, bytes, client FROM submission WHERE state >= 2 AND expires <= ?1 ORDER BY expires LIMIT 256")  \
     X(FORGET, "DELETE FROM submission WHERE seq = ?1")                                                                 \
     X(RESULT_DROP, "DELETE FROM result WHERE seq = ?1")                                                                \
     X(DEAD_PUT, "INSERT OR REPLACE INTO dead(token, lane, priority, attempt, created, died, reason, payload, client, " \
@@ -97,20 +100,23 @@
     X(DEAD_DROP_OLD, "DELETE FROM dead WHERE died <= ?1")                                                              \
     X(DEAD_DROP_MANY, "DELETE FROM dead WHERE token IN "                                                               \
                       "(SELECT token FROM dead ORDER BY died DESC LIMIT -1 OFFSET ?1)")                                \
+    X(DEAD_DROP_BYTES, "DELETE FROM dead WHERE token IN (SELECT token FROM (SELECT token, sum(length(payload)) OVER "  \
+                       "(ORDER BY died DESC, token) AS total FROM dead) dead_sizes WHERE total > ?1)")                 \
     X(DEAD_COUNT, "SELECT count(*) FROM dead INDEXED BY dead_died WHERE died >= 0")                                    \
     X(DEAD_LIST, "SELECT token, lane, priority, attempt, created, died, reason, client FROM dead "                     \
                  "WHERE (died, token) < (?1, ?2) ORDER BY died DESC, token DESC LIMIT ?3")                             \
     X(DEAD, "SELECT token, lane, priority, attempt, created, died, reason, client, payload, running_max FROM dead "    \
             "WHERE token = ?1")                                                                                        \
     X(DEAD_DROP, "DELETE FROM dead WHERE token = ?1")                                                                  \
-    X(RETRIED, "SELECT seq, retried FROM submission WHERE token = ?1")                                                 \
+    X(RETRIED, "SELECT seq, retried, bytes, client FROM submission WHERE token = ?1")                                  \
     X(RETRY, "UPDATE submission SET attempt = ?2, created = ?3, retried = 1 WHERE seq = ?1")                           \
-    X(VIEW, "SELECT s.state, s.cancelled, s.attempt, s.lane, s.created, s.started, s.finished, r.body "                \
+    X(VIEW, "SELECT s.state, s.cancelled, s.attempt, s.lane, s.created, s.started, s.finished, r.body, s.expires "     \
             "FROM submission s LEFT JOIN result r ON r.seq = s.seq WHERE s.token = ?1")                                \
-    X(COUNT_WAITING, "SELECT lane, priority, client, parked, count(*) FROM submission WHERE state = 0 "                \
+    X(COUNT_WAITING, "SELECT lane, priority, client, parked, count(*), sum(bytes) FROM submission WHERE state = 0 "    \
                      "GROUP BY lane, priority, client, parked")                                                        \
-    X(COUNT_RUNNING, "SELECT lane, priority, client, 0, count(*) FROM submission WHERE state = 1 "                     \
-                     "GROUP BY lane, priority, client")
+    X(COUNT_RUNNING, "SELECT lane, priority, client, 0, count(*), sum(bytes) FROM submission WHERE state = 1 "         \
+                     "GROUP BY lane, priority, client")                                                                \
+    X(COUNT_ENDED, "SELECT client, sum(bytes) FROM submission WHERE state >= 2 GROUP BY client")
 
 enum sqlite_query {
 #define X(name, sql) QUERY_##name,
@@ -155,6 +161,7 @@ struct sqlite_client {
     char name[STORE_CLIENT_BYTES];
     uint64_t waiting; /* in the queues or parked */
     uint64_t active;  /* in the queues or running */
+    uint64_t queue_bytes, results_bytes;
 };
 
 struct sqlite_count_delta {
@@ -163,6 +170,7 @@ struct sqlite_count_delta {
     int waiting, running, parked;
     size_t client;
     int client_waiting, client_active;
+    int64_t queue_bytes, results_bytes; /* of the store and the client */
 };
 
 struct sqlite_event {
@@ -196,7 +204,8 @@ struct sqlite_file_id {
 struct sqlite_store {
     struct store store; /* must come first */
     char file[CONFIG_STRING_BYTES + 16];
-    uint64_t queue_max, lease_ms, attempts_max, returns_max, result_ttl_ms, idempotency_ms;
+    uint64_t queue_max, lease_ms, attempts_max, returns_max, idempotency_ms, unserved_ms;
+    struct store_budgets budgets;
     int lock_fd;
 
     struct sqlite_connection writer; /* used by the leader only */
@@ -222,6 +231,7 @@ struct sqlite_store {
     pthread_mutex_t lock;
     struct sqlite_queue *queues; /* grows and never shrinks; a queue is identified by its index */
     size_t queues_len, queues_cap;
+    uint64_t queue_bytes, results_bytes;
     struct sqlite_client *clients; /* likewise */
     size_t clients_len, clients_cap;
     struct sqlite_count_delta *journal; /* of the running transaction */
@@ -331,13 +341,26 @@ struct sqlite_queue_position {
 int sqlite_choose_position(struct sqlite_store *store, const char *client, uint32_t running_max, const char *queue,
                            enum submission_priority priority, struct sqlite_queue_position *ret, struct error *err);
 void sqlite_count_new(struct sqlite_store *store, const struct sqlite_queue_position *position, const char *queue,
-                      enum submission_priority priority);
+                      enum submission_priority priority, uint64_t bytes);
 /* An active submission of the client has ended, so the next parked one may enter its queue. */
 int sqlite_client_run_ended(struct sqlite_store *store, size_t client, struct error *err);
 /* Decides the outcome of an add: a repeated key, a conflict, a client over queued_max, or STORE_ADDED.  In the last
  * case it stores the key. */
 int sqlite_check_add(struct sqlite_store *store, const struct store_new *entry, int64_t now, struct store_added *ret,
                      struct error *err);
+
+/* ---- bytes.c; all but the last one inside a transaction ---- */
+
+/* Whether a client may add a payload of so many bytes: STORE_ADDED, or which of its budgets refuses it. */
+enum store_outcome sqlite_client_room(struct sqlite_store *store, const char *name, uint64_t bytes);
+/* After an add of so many bytes was counted: ERROR_BUSY if the store has no room for it. */
+int sqlite_check_room(struct sqlite_store *store, uint64_t new_bytes, struct error *err);
+/* The results take their whole budget, so nothing is leased. */
+bool sqlite_results_full(const struct sqlite_store *store);
+/* When a result of so many bytes that is stored now expires. */
+int64_t sqlite_expires_ms(struct sqlite_store *store, size_t client, uint64_t bytes);
+/* Sums the stored results when the store opens. */
+int sqlite_count_results(struct sqlite_store *store, struct error *err);
 
 /* ---- the calls of queue/queue.h ---- */
 

@@ -25,6 +25,7 @@ static int count_rows(struct sqlite_store *store, enum sqlite_query query, bool 
         int priority = sqlite3_column_int(count, 1);
         bool parked = sqlite3_column_int(count, 3) != 0;
         uint64_t len = (uint64_t)sqlite3_column_int64(count, 4);
+        uint64_t bytes = (uint64_t)sqlite3_column_int64(count, 5);
         if (priority < 0 || priority >= PRIORITY_COUNT_) {
             (void)sqlite3_reset(count);
             return error_set(err, ERROR_SETUP, 0, "open store: %s holds a priority this evalx does not know",
@@ -36,6 +37,8 @@ static int count_rows(struct sqlite_store *store, enum sqlite_query query, bool 
             queue->running += len;
         client->waiting += waiting ? len : 0;
         client->active += parked ? 0 : len;
+        client->queue_bytes += bytes;
+        store->queue_bytes += bytes;
     }
     return got;
 }
@@ -48,7 +51,8 @@ static int apply_recover(struct sqlite_store *store, void *what, struct error *e
 static int recover(struct sqlite_store *store, struct error *err)
 {
     (void)sqlite_client(store, ""); /* gets index 0 */
-    if (count_rows(store, QUERY_COUNT_WAITING, true, err) < 0 || count_rows(store, QUERY_COUNT_RUNNING, false, err) < 0)
+    if (count_rows(store, QUERY_COUNT_WAITING, true, err) < 0 ||
+        count_rows(store, QUERY_COUNT_RUNNING, false, err) < 0 || sqlite_count_results(store, err) < 0)
         return -1;
     bool more = true;
     while (more)
@@ -126,7 +130,8 @@ int sqlite_store_open(const struct config *config, const char *file, struct stor
     store->lease_ms = config->lease_ms;
     store->attempts_max = config->attempts_max;
     store->returns_max = config->returns_max;
-    store->result_ttl_ms = config->result_ttl_s * 1000;
+    store->budgets = store_budgets_of(config, 1);
+    store->unserved_ms = config->unserved_s * 1000;
     store->idempotency_ms = config->idempotency_s * 1000;
     (void)snprintf(store->file, sizeof store->file, "%s", file);
     mutex_init(&store->ops_lock);

@@ -20,6 +20,7 @@ struct row {
     enum submission_priority priority;
     size_t queue, client;
     uint32_t attempt, lost, returned;
+    int64_t bytes; /* of the payload, or once it has ended of the result */
     bool cancelled, parked;
     char worker[STORE_WORKER_BYTES]; /* the one that holds or finished it, or "" */
 };
@@ -42,6 +43,7 @@ static int find_row(struct sqlite_store *store, const char *token, struct row *r
     ret->parked = sqlite3_column_int(found, 8) != 0;
     (void)snprintf(ret->worker, sizeof ret->worker, "%s", (const char *)sqlite3_column_text(found, 9));
     ret->returned = (uint32_t)sqlite3_column_int64(found, 10);
+    ret->bytes = sqlite3_column_int64(found, 11);
     (void)sqlite3_reset(found);
     return 1;
 }
@@ -61,16 +63,16 @@ static int add_row(struct sqlite_store *store, const struct store_new *entry, in
     *ret_new = false;
     if (sqlite_choose_position(store, entry->client.name, entry->client.running_max, entry->queue, entry->priority,
                                &position, err) < 0 ||
-        sqlite_run(&store->writer, QUERY_INSERT, err, "tititiii", entry->token, (int64_t)entry->priority, entry->queue,
-                   now, entry->client.name, position.tag, (int64_t)position.parked,
-                   (int64_t)entry->client.running_max) < 0)
+        sqlite_run(&store->writer, QUERY_INSERT, err, "tititiiii", entry->token, (int64_t)entry->priority, entry->queue,
+                   now, entry->client.name, position.tag, (int64_t)position.parked, (int64_t)entry->client.running_max,
+                   (int64_t)entry->payload.len) < 0)
         return -1;
     if (sqlite3_changes(store->writer.db) == 0)
         return 0; /* the token exists: a repetition of the same add */
     int64_t seq = sqlite3_last_insert_rowid(store->writer.db);
     if (sqlite_run(&store->writer, QUERY_PAYLOAD_PUT, err, "ib", seq, entry->payload) < 0)
         return -1;
-    sqlite_count_new(store, &position, entry->queue, entry->priority);
+    sqlite_count_new(store, &position, entry->queue, entry->priority, entry->payload.len);
     *ret_new = true;
     return 0;
 }
@@ -80,6 +82,7 @@ static int apply_add(struct sqlite_store *store, void *what, struct error *err)
     const struct add_op *op = what;
     int64_t now = (int64_t)clock_wall_ms();
     bool any = false;
+    uint64_t bytes = 0;
     for (size_t i = 0; i < op->len; i++) {
         const struct store_new *entry = &op->news[i];
         bool is_new;
@@ -92,11 +95,9 @@ static int apply_add(struct sqlite_store *store, void *what, struct error *err)
         if (add_row(store, entry, now, &is_new, err) < 0)
             return -1;
         any |= is_new;
+        bytes += is_new ? entry->payload.len : 0;
     }
-    if (any && sqlite_waiting(store) > store->queue_max)
-        return error_set(err, ERROR_BUSY, 0, "the queue is full (%llu submissions wait)",
-                         (unsigned long long)store->queue_max);
-    return 0;
+    return any ? sqlite_check_room(store, bytes, err) : 0;
 }
 
 int sqlite_add(struct store *base, const struct store_new news[], size_t len, struct store_added ret_added[],
@@ -169,8 +170,9 @@ static int end_row(struct sqlite_store *store, const char *token, const struct r
                    struct text result, bool cancelled, const char *worker, struct error *err)
 {
     assert(!submission_state_is_final(row->state) && submission_state_is_final(state));
-    if (sqlite_run(&store->writer, QUERY_END, err, "iiiiit", row->seq, (int64_t)state, (int64_t)clock_wall_ms(),
-                   (int64_t)cancelled, (int64_t)row->lost, worker) < 0 ||
+    if (sqlite_run(&store->writer, QUERY_END, err, "iiiiitii", row->seq, (int64_t)state, (int64_t)clock_wall_ms(),
+                   (int64_t)cancelled, (int64_t)row->lost, worker, sqlite_expires_ms(store, row->client, result.len),
+                   (int64_t)result.len) < 0 ||
         sqlite_run(&store->writer, QUERY_RESULT_PUT, err, "ib", row->seq, result) < 0 ||
         sqlite_run(&store->writer, QUERY_PAYLOAD_DROP, err, "i", row->seq) < 0)
         return -1;
@@ -182,7 +184,9 @@ static int end_row(struct sqlite_store *store, const char *token, const struct r
                                                       .running = waited ? 0 : -1,
                                                       .client = row->client,
                                                       .client_waiting = waited ? -1 : 0,
-                                                      .client_active = was_active ? -1 : 0 });
+                                                      .client_active = was_active ? -1 : 0,
+                                                      .queue_bytes = -row->bytes,
+                                                      .results_bytes = (int64_t)result.len });
     sqlite_note_event(store, token, state, cancelled);
     return was_active ? sqlite_client_run_ended(store, row->client, err) : 0;
 }
@@ -287,7 +291,9 @@ static int make_dead_letter(struct sqlite_store *store, const char *token, const
                             struct error *err)
 {
     if (sqlite_run(&store->writer, QUERY_DEAD_PUT, err, "iit", row->seq, (int64_t)clock_wall_ms(), reason) < 0 ||
-        sqlite_run(&store->writer, QUERY_DEAD_DROP_MANY, err, "i", (int64_t)SQLITE_DEAD_MAX) < 0)
+        sqlite_run(&store->writer, QUERY_DEAD_DROP_MANY, err, "i", (int64_t)SQLITE_DEAD_MAX) < 0 ||
+        sqlite_run(&store->writer, QUERY_DEAD_DROP_BYTES, err, "i",
+                   (int64_t)(store->budgets.queue_bytes / STORE_DEAD_SHARE)) < 0)
         return -1;
     return end_row(store, token, row, SUBMISSION_FAILED, text_of(reason), false, "", err);
 }
@@ -373,20 +379,28 @@ int sqlite_expire_leases(struct sqlite_store *store, int64_t mono_ms, bool *ret_
 static int delete_expired(struct sqlite_store *store, bool *ret_more, struct error *err)
 {
     int64_t now = (int64_t)clock_wall_ms();
-    int64_t seqs[256];
+    struct {
+        int64_t seq, bytes;
+        size_t client;
+    } ended[256];
     size_t len = 0;
-    sqlite3_stmt *old = sqlite_bind(&store->writer, QUERY_OLD, err, "i", now - (int64_t)store->result_ttl_ms);
+    sqlite3_stmt *old = sqlite_bind(&store->writer, QUERY_OLD, err, "i", now);
     int got = sqlite_step(old, err);
     for (; got == 1; got = sqlite_step(old, err)) {
         assert(len < 256);
-        seqs[len++] = sqlite3_column_int64(old, 0);
+        ended[len].seq = sqlite3_column_int64(old, 0);
+        ended[len].bytes = sqlite3_column_int64(old, 1);
+        ended[len++].client = sqlite_client(store, (const char *)sqlite3_column_text(old, 2));
     }
     if (got < 0)
         return -1;
-    for (size_t i = 0; i < len; i++)
-        if (sqlite_run(&store->writer, QUERY_RESULT_DROP, err, "i", seqs[i]) < 0 ||
-            sqlite_run(&store->writer, QUERY_FORGET, err, "i", seqs[i]) < 0)
+    for (size_t i = 0; i < len; i++) {
+        if (sqlite_run(&store->writer, QUERY_RESULT_DROP, err, "i", ended[i].seq) < 0 ||
+            sqlite_run(&store->writer, QUERY_FORGET, err, "i", ended[i].seq) < 0)
             return -1;
+        sqlite_count(store,
+                     &(struct sqlite_count_delta){ .client = ended[i].client, .results_bytes = -ended[i].bytes });
+    }
     *ret_more = len == 256;
     if (sqlite_run(&store->writer, QUERY_KEYS_DROP_OLD, err, "i", now) < 0)
         return -1;

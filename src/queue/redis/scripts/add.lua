@@ -1,19 +1,35 @@
 #!lua
--- ARGV: queue_max, idempotency_ms, then nine for each entry: token, priority, queue, payload, client, its queued_max and
+-- ARGV: queue_max, idempotency_ms, queue_bytes, client_queue_bytes (0: no limit), budget of results, then nine for each entry: token, priority, queue, payload, client, its queued_max and
 -- running_max, key, body.
 --
--- Returns 'OK' if all were added, 'FULL' if none was, because queue_max submissions would wait.  Otherwise returns one
--- word for each entry, separated by blanks.  redis/calls.c (enum add_word) reads them:
+-- Returns 'OK' if all were added.  If none was, 'FULL' because queue_max submissions would wait, 'BYTES' because their
+-- payloads would exceed queue_bytes, 'RESULTS' because the results take their budget.  Otherwise returns one word for each
+-- entry, separated by blanks.  redis/calls.c (enum add_word) reads them:
 --   A      added                                                STORE_ADDED
 --   TOKEN  the key was used for the same request before         STORE_REPEATED
 --   C      the key was used for another request                 STORE_CONFLICT
 --   L      the client has queued_max submissions waiting        STORE_CLIENT_FULL, HTTP 429
+--   Q      its payloads would exceed client_queue_bytes         STORE_CLIENT_QUEUE_BYTES, HTTP 429
+--   R      its results take client_results_bytes                STORE_CLIENT_RESULTS_BYTES, HTTP 429
 --
 -- A token that exists already is left alone: an add whose answer was lost is simply repeated.
-local OK, FULL, ADDED, CONFLICT, CLIENT_FULL = 'OK', 'FULL', 'A', 'C', 'L'
+local OK, FULL, BYTES_FULL, RESULTS_FULL = 'OK', 'FULL', 'BYTES', 'RESULTS'
+local ADDED, CONFLICT, CLIENT_FULL, CLIENT_QUEUE_BYTES, CLIENT_RESULTS_BYTES = 'A', 'C', 'L', 'Q', 'R'
 local EACH = 9
-local queue_max = tonumber(ARGV[1])
-local new_entries, new_tokens, new_keys, waiting_of, words, all_added = {}, {}, {}, {}, {}, true
+local queue_max, queue_bytes, client_queue_bytes = tonumber(ARGV[1]), tonumber(ARGV[3]), tonumber(ARGV[4])
+local client_results_bytes = tonumber(string.match(ARGV[5], '(%d+)$'))
+local new_entries, new_tokens, new_keys, waiting_of, bytes_of, words, all_added = {}, {}, {}, {}, {}, {}, true
+local new_bytes = 0
+
+-- Whether the budgets of a named client refuse a payload of so many bytes.
+local function check_client(client, bytes)
+    local held = redis.call('HMGET', BYTES, 'q:' .. client, 'r:' .. client)
+    local queued = (bytes_of[client] or 0) + (tonumber(held[1]) or 0)
+    if client_queue_bytes > 0 and queued > 0 and queued + bytes > client_queue_bytes then return CLIENT_QUEUE_BYTES end
+    if client_results_bytes > 0 and (tonumber(held[2]) or 0) >= client_results_bytes then return CLIENT_RESULTS_BYTES end
+    bytes_of[client] = (bytes_of[client] or 0) + bytes
+    return ADDED
+end
 
 -- Returns the word for the entry at ARGV[i].
 local function check_entry(i)
@@ -28,18 +44,20 @@ local function check_entry(i)
     if queued_max > 0 then
         waiting_of[client] = waiting_of[client] or tonumber(redis.call('HGET', client_key(client), 'q')) or 0
         if waiting_of[client] >= queued_max then return CLIENT_FULL end
-        waiting_of[client] = waiting_of[client] + 1
     end
-    return ADDED
+    local word = client ~= '' and check_client(client, #ARGV[i + 3]) or ADDED
+    if word == ADDED and queued_max > 0 then waiting_of[client] = waiting_of[client] + 1 end
+    return word
 end
 
-for i = 3, #ARGV, EACH do
+for i = 6, #ARGV, EACH do
     local token, word = ARGV[i], ADDED
     if not new_tokens[token] and redis.call('EXISTS', sub_key(token)) == 0 then
         word = check_entry(i)
         if word == ADDED then
             new_tokens[token] = true
             new_entries[#new_entries + 1] = i
+            new_bytes = new_bytes + #ARGV[i + 3]
             if ARGV[i + 7] ~= '' then new_keys[ARGV[i + 7]] = token .. ' ' .. ARGV[i + 8] end
         end
     end
@@ -49,6 +67,12 @@ end
 local answer = all_added and OK or table.concat(words, ' ')
 if #new_entries == 0 then return answer end
 if (tonumber(redis.call('HGET', DEPTH, 'waiting')) or 0) + #new_entries > queue_max then return FULL end
+local held = redis.call('HMGET', BYTES, 'queue', 'results')
+-- One submission is always taken if nothing else is held.
+if (tonumber(held[1]) or 0) > 0 and held[1] + new_bytes > queue_bytes then return BYTES_FULL end
+if (tonumber(held[2]) or 0) >= tonumber(string.match(ARGV[5], '^%d+ %d+ (%d+)')) then return RESULTS_FULL end
+count_bytes('queue', new_bytes)
+for client, bytes in pairs(bytes_of) do count_bytes('q:' .. client, bytes) end
 
 local now = now_ms()
 local seq = redis.call('INCRBY', p .. 'seq', #new_entries) - #new_entries
@@ -57,7 +81,7 @@ for _, i in ipairs(new_entries) do
     local token, priority, queue, client = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 4]
     seq = seq + 1
     redis.call('HSET', sub_key(token), 'state', QUEUED, 'priority', priority, 'lane', queue, 'seq', seq,
-        'attempt', 0, 'lost', 0, 'created', now, 'queued', now)
+        'attempt', 0, 'lost', 0, 'created', now, 'queued', now, 'bytes', #ARGV[i + 3])
     redis.call('SET', job_key(token), ARGV[i + 3])
     if client ~= '' then
         named = named + 1

@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
 -- ARGV: worker, lease_ms, max, connection, number, again (0 or 1), the queue whose wakeup the connection took or '',
--- filter (the priorities "P" and clients "P:CLIENT" to leave out, separated by blanks, or ''), queues...  Returns token,
+-- budget of results, filter (the priorities "P" and clients "P:CLIENT" to leave out, separated by blanks, or ''), queues...  Returns token,
 -- attempt, waited_ms, payload, lost for each claim.
 --
 -- A claim connection numbers its requests, and its last answer is stored.  If an answer was lost, the connection sends
@@ -32,8 +32,12 @@ if ARGV[6] == '1' then
 end
 
 local queues = {}
-for i = 9, #ARGV do queues[#queues + 1] = ARGV[i] end
+for i = 10, #ARGV do queues[#queues + 1] = ARGV[i] end
 if #queues == 0 then return claims end
+if results_full(ARGV[8]) then -- nothing runs until some have expired; reaping then adds wakeups again
+    for _, queue in ipairs(queues) do redis.call('DEL', wakeup_key(queue)) end
+    return claims
+end
 
 -- High, normal, low; but every 8th claim starts with low and every 4th with normal, so that nothing starves.  Claims are
 -- counted for each set of queues: otherwise two kinds of workers that alternate could take each other's turns.
@@ -50,7 +54,7 @@ end
 
 -- With a filter: the first member of the queue that it passes.  Only the first 64 are looked at (STORE_LOOK_MAX).
 local without, is_filtered = {}, false
-for flow in string.gmatch(ARGV[8], '%S+') do without[flow], is_filtered = true, true end
+for flow in string.gmatch(ARGV[9], '%S+') do without[flow], is_filtered = true, true end
 local function first_passed(priority, queue)
     for _, member in ipairs(redis.call('ZRANGE', queue_key(priority, queue), 0, 63)) do
         local client = redis.call('HGET', sub_key(token_in(member)), 'client') or ''

@@ -7,6 +7,7 @@
 local p = KEYS[1]
 local DEPTH, LEASES, DEAD = p .. 'depth', p .. 'leases', p .. 'dead'
 local WORKERS, SLOTS, AGES = p .. 'workers', p .. 'slots', p .. 'ages'
+local BYTES, ENDED = p .. 'bytes', p .. 'ended'
 local QUEUED, PROCESSING, COMPLETED, FAILED = '0', '1', '2', '3'
 
 local function sub_key(token) return p .. 'sub:' .. token end
@@ -161,30 +162,81 @@ local function requeue(token, priority, queue, seq, lost, client, tag)
     publish(token, QUEUED, 0)
 end
 
--- Ends a submission: what clients read is kept for ttl_ms, the payload is deleted.  `by` names the call, so that the
--- same call, repeated because its answer was lost, gets the same answer.  `client` is the client whose active submission
--- it was, or false.  `now` is optional.
-local function finish(token, state, result, cancelled, by, ttl_ms, client, now)
+-- `bytes` holds what payloads and results take: the fields queue and results, and q:CLIENT and r:CLIENT of named clients.
+-- A submission has its payload's size in `bytes` if that was counted: an older version counts nothing.
+local function count_bytes(field, by)
+    local held = redis.call('HINCRBY', BYTES, field, 0 + by) -- 0 + by, because Redis does not accept -0
+    if held <= 0 then redis.call('HDEL', BYTES, field) end
+    return held
+end
+
+local function count_payload(bytes, client, sign)
+    if not bytes then return end
+    count_bytes('queue', sign * bytes)
+    if client then count_bytes('q:' .. client, sign * bytes) end
+end
+
+-- Counts a result and returns for how long it is kept: less long from half of a budget on.  What was counted is subtracted
+-- by buckets when it expires: `ended` holds buckets by their time, `ended:TIME` the bytes of each client ('' for none).
+-- `budget` is "TTL_MS TTL_MIN_MS RESULTS_BYTES CLIENT_RESULTS_BYTES".
+local function count_result(bytes, client, budget, now)
+    local ttl, ttl_min, most, client_most = string.match(budget, '^(%d+) (%d+) (%d+) (%d+)$')
+    local is_pressed = 2 * count_bytes('results', bytes) > tonumber(most)
+    if client then
+        local held = count_bytes('r:' .. client, bytes)
+        is_pressed = is_pressed or (client_most ~= '0' and 2 * held > tonumber(client_most))
+    end
+    ttl = tonumber(is_pressed and ttl_min or ttl)
+    local width = math.max(math.floor(ttl / 64), 1)
+    local bucket = string.format('%.0f', (math.floor((now + ttl) / width) + 1) * width)
+    if redis.call('HINCRBY', ENDED .. ':' .. bucket, client or '', bytes) == bytes then
+        redis.call('ZADD', ENDED, bucket, bucket)
+    end
+    return ttl
+end
+
+local function forget_results(now)
+    for _, bucket in ipairs(redis.call('ZRANGEBYSCORE', ENDED, '-inf', now)) do
+        local counts = redis.call('HGETALL', ENDED .. ':' .. bucket)
+        for i = 1, #counts, 2 do
+            count_bytes('results', -counts[i + 1])
+            if counts[i] ~= '' then count_bytes('r:' .. counts[i], -counts[i + 1]) end
+        end
+        redis.call('DEL', ENDED .. ':' .. bucket)
+        redis.call('ZREM', ENDED, bucket)
+    end
+end
+
+local function results_full(budget)
+    return tonumber(redis.call('HGET', BYTES, 'results') or 0) >= tonumber(string.match(budget, '^%d+ %d+ (%d+)'))
+end
+
+-- Ends a submission: what clients read is kept as long as the budget says, the payload is deleted.  `by` names the call,
+-- so that the same call, repeated because its answer was lost, gets the same answer.  `at` has client and bytes of the
+-- submission (or false), and is_active: whether it was active.
+local function finish(token, state, result, cancelled, by, budget, at, now)
+    now = now or now_ms()
+    count_payload(at.bytes, at.client, -1)
+    local ttl_ms = count_result(#result, at.client, budget, now)
     redis.call('ZREM', LEASES, token)
     redis.call('DEL', job_key(token))
-    redis.call('HSET', sub_key(token), 'state', state, 'finished', now or now_ms(), 'cancelled', cancelled,
-        'by', by)
+    redis.call('HSET', sub_key(token), 'state', state, 'finished', now, 'cancelled', cancelled, 'by', by)
     redis.call('PEXPIRE', sub_key(token), ttl_ms)
     redis.call('SET', out_key(token), result, 'PX', ttl_ms)
     publish(token, state, cancelled)
-    if client then client_run_ended(client) end
+    if at.client and at.is_active then client_run_ended(at.client) end
 end
 
 -- Ends a running submission as a dead letter.
-local function bury(token, reason, ttl_ms, dead_ms)
-    local at = redis.call('HMGET', sub_key(token), 'priority', 'lane', 'attempt', 'created', 'client')
-    local now = now_ms()
+local function bury(token, reason, budget, dead_ms)
+    local at = redis.call('HMGET', sub_key(token), 'priority', 'lane', 'attempt', 'created', 'client', 'bytes')
+    local now, payload = now_ms(), redis.call('GET', job_key(token)) or ''
     redis.call('HSET', dead_key(token), 'lane', at[2], 'priority', at[1], 'attempt', at[3], 'created', at[4],
-        'died', now, 'reason', reason, 'payload', redis.call('GET', job_key(token)) or '', 'client', at[5] or '')
+        'died', now, 'reason', reason, 'payload', payload, 'bytes', #payload, 'client', at[5] or '')
     redis.call('PEXPIRE', dead_key(token), dead_ms)
     redis.call('ZADD', DEAD, now, token)
     count(at[2], 0, -1)
-    finish(token, FAILED, reason, 0, '', ttl_ms, at[5], now)
+    finish(token, FAILED, reason, 0, '', budget, { client = at[5], bytes = at[6], is_active = true }, now)
 end
 
 -- The last heartbeat of a worker, "SLOTS RUNNING BUSY": returns slots, busy slots, running submissions.  Workers of an

@@ -1,6 +1,6 @@
 #!lua flags=no-writes
 -- ARGV: lease_ms.  Returns the counts (field, value, ...), the oldest wait in ms, and the numbers of dead letters,
--- workers, slots and busy slots; then for each queue its name and its lengths by priority.
+-- workers, slots and busy slots; for each queue its name and its lengths by priority; the bytes of payloads and results.
 local now = now_ms()
 local oldest
 local function note_oldest(token)
@@ -32,4 +32,4 @@ for i = 1, #counts, 2 do
     end
 end
 return { counts, oldest and math.max(now - oldest, 0) or 0, redis.call('ZCARD', DEAD), #names,
-    slots, busy, lengths }
+    slots, busy, lengths, redis.call('HMGET', BYTES, 'queue', 'results') }

@@ -1,6 +1,7 @@
 #!lua flags=allow-oom
--- ARGV: attempts_max, ttl_ms, lease_ms, dead_max, dead_ms.  Returns 1 if more leases may have expired.
+-- ARGV: attempts_max, budget of results, lease_ms, dead_max, dead_ms, bytes of dead letters.  Returns 1 if more leases may have expired.
 local now = now_ms()
+local has_buried = false
 local lost = redis.call('ZRANGEBYSCORE', LEASES, '-inf', now, 'LIMIT', 0, 100)
 for _, token in ipairs(lost) do
     local at = redis.call('HMGET', sub_key(token), 'state', 'priority', 'lane', 'seq', 'lost', 'worker', 'client', 'tag')
@@ -14,6 +15,7 @@ for _, token in ipairs(lost) do
         redis.call('HSET', sub_key(token), 'lost', at[5] + 1)
         bury(token, 'given up after ' .. (at[5] + 1) .. ' attempts: every worker that claimed it lost its lease',
             ARGV[2], ARGV[5])
+        has_buried = true
     end
 end
 
@@ -22,6 +24,7 @@ if redis.call('SET', p .. 'swept', now, 'NX', 'PX', 900) then
     for _, name in ipairs(redis.call('ZRANGEBYSCORE', WORKERS, '-inf', '(' .. (now - ARGV[3]))) do
         forget_worker(name)
     end
+    forget_results(now)
     redis.call('ZREMRANGEBYSCORE', DEAD, '-inf', now - ARGV[5])
     local excess = redis.call('ZCARD', DEAD) - tonumber(ARGV[4])
     if excess > 0 then
@@ -30,12 +33,31 @@ if redis.call('SET', p .. 'swept', now, 'NX', 'PX', 900) then
             redis.call('ZREM', DEAD, token)
         end
     end
-    -- A claimer that died between its wakeup and its claim has left a wakeup too few.
-    for priority = 0, 2 do
+    -- What an older version ended was not subtracted.
+    if redis.call('HGET', BYTES, 'queue') and not redis.call('HGET', DEPTH, 'waiting')
+        and redis.call('ZCARD', LEASES) == 0 then
+        local fields = redis.call('HGETALL', BYTES)
+        for i = 1, #fields, 2 do
+            if string.match(fields[i], '^q') then redis.call('HDEL', BYTES, fields[i]) end
+        end
+    end
+    -- A claimer that died between its wakeup and its claim has left a wakeup too few.  While the results are full, claims
+    -- remove the wakeups.
+    for priority = 0, results_full(ARGV[2]) and -1 or 2 do
         for _, queue in ipairs(redis.call('ZRANGE', heads_key(priority), 0, -1)) do
             for _ = redis.call('LLEN', wakeup_key(queue)) + 1, waiting_in(queue) do
                 redis.call('RPUSH', wakeup_key(queue), '1')
             end
+        end
+    end
+end
+if has_buried then
+    local tokens, bytes = redis.call('ZRANGE', DEAD, '+inf', '-inf', 'BYSCORE', 'REV'), 0
+    for _, token in ipairs(tokens) do
+        bytes = bytes + (tonumber(redis.call('HGET', dead_key(token), 'bytes')) or 0) -- an older version stored none
+        if bytes > tonumber(ARGV[6]) then
+            redis.call('DEL', dead_key(token))
+            redis.call('ZREM', DEAD, token)
         end
     end
 end

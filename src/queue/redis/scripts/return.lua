@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
--- ARGV: token, attempt, returns_max, least delay, longest delay, reason, ttl_ms, dead_ms.  Does nothing if the attempt is
--- not the current one, or was returned before.  A returned submission stays PROCESSING, without a worker, until its delay
--- is over: then reaping queues it again.
+-- ARGV: token, attempt, returns_max, least delay, longest delay, reason, budget of results, dead_ms.  Does nothing if the
+-- attempt is not the current one, or was returned before.  A returned submission stays PROCESSING, without a worker, until
+-- its delay is over: then reaping queues it again.
 local token = ARGV[1]
 local at = redis.call('HMGET', sub_key(token), 'state', 'attempt', 'worker', 'returned')
 if at[1] ~= PROCESSING or at[2] ~= ARGV[2] or at[3] == '' then return 1 end
