@@ -1,9 +1,9 @@
 /*
  * api: starts and stops the parts.  No part is freed while another may still call it.
  *
- *   start: async_store, subscriptions, long_polls, depth_cache, decode_thread, ws_server, and last the server, because
+ *   start: async_store, subscriptions, long_polls, depth_cache, decode_threads, ws_server, and last the server, because
  *          requests arrive from then on
- *   stop:  drain the server, the long polls and the WebSockets; stop the server; then decode_thread, depth_cache,
+ *   stop:  drain the server, the long polls and the WebSockets; stop the server; then decode_threads, depth_cache,
  *          async_store (after it no callback can run), long_polls, ws_server, subscriptions
  */
 #include "api/api.h"
@@ -44,7 +44,7 @@ static uint32_t at_most_u32(uint64_t value)
 
 static void api_free(struct api *api)
 {
-    decode_thread_close(api->decode_thread);
+    decode_threads_close(api->decode_threads);
     depth_cache_close(api->depth_cache);
     if (api->async_store != NULL)
         async_store_close(api->async_store);
@@ -61,8 +61,8 @@ static int start_parts(struct api *api, struct error *err)
     if (async_store_open(api->store, REQUESTS_MAX, &api->async_store, err) < 0 ||
         subscriptions_open(&api->subscriptions, err) < 0 ||
         long_polls_open(api->async_store, api->subscriptions, &api->long_polls, err) < 0 ||
-        depth_cache_open(api->store, &api->depth_cache, err) < 0 || decode_thread_open(&api->decode_thread, err) < 0 ||
-        ws_server_open(api, &api->ws_server, err) < 0)
+        depth_cache_open(api->store, &api->depth_cache, err) < 0 ||
+        decode_threads_open(&api->decode_threads, err) < 0 || ws_server_open(api, &api->ws_server, err) < 0)
         return -1;
     char host[64];
     struct server_settings settings = {
@@ -76,6 +76,7 @@ static int start_parts(struct api *api, struct error *err)
         .connections_ip_max = at_most_u32(config->connections_ip_max),
         .deadline_s = at_most_u32(config->request_deadline_s),
         .body_bytes_max = config->body_bytes_max,
+        .bodies_bytes_max = config->bodies_bytes_max,
         .cors_origin = config->cors_origin,
     };
     if (config_split_listen(config->listen, host, &settings.port, err) < 0)

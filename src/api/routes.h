@@ -4,7 +4,7 @@
 #pragma once
 #include "api/api.h"
 #include "api/api_keys.h"
-#include "api/decode_thread.h"
+#include "api/decode_threads.h"
 #include "api/depth_cache.h"
 #include "api/health.h"
 #include "api/long_poll.h"
@@ -21,7 +21,7 @@ struct api {
     struct async_store *async_store;
     struct subscriptions *subscriptions;
     struct long_polls *long_polls;
-    struct decode_thread *decode_thread;
+    struct decode_threads *decode_threads;
     struct depth_cache *depth_cache;
     struct ws_server *ws_server;
     struct server *server;

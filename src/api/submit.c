@@ -3,7 +3,7 @@
  *
  * A submission is decoded and checked, encoded for the store, and added through async_store.  The client gets its
  * response when the store has made it durable, or with ?wait= when it has ended.  Bodies above INLINE_BYTES_MAX are
- * decoded on the decode thread, the others on the HTTP thread.
+ * decoded on the decode threads, the others on the HTTP thread.
  */
 #include <assert.h>
 #include <errno.h>
@@ -97,6 +97,7 @@ static void on_added(void *context, const struct store_added *added, const struc
     struct error wait_err = { 0 };
     bool repeated = false;
 
+    exchange_release_body(submit->exchange);
     if (err != NULL) {
         submit_fail(submit, err);
         return;
@@ -182,6 +183,11 @@ static void submit_run(struct decode_task *task)
         return;
     }
     exchange_release_body(submit->exchange);
+    if (!exchange_hold_bytes(submit->exchange, payload.cap)) {
+        error_set(&err, ERROR_BUSY, 0, "too many large requests are being stored; try again in a moment");
+        submit_fail(submit, &err);
+        return;
+    }
     if (submit->wait_us > 0 && submit_wait(submit, &err) < 0) {
         submit_fail(submit, &err);
         return;
@@ -223,7 +229,7 @@ static void submit_begin(struct exchange *exchange, struct api *api, enum reques
     else if (exchange_body(exchange).len <= INLINE_BYTES_MAX)
         submit_run(&submit->task);
     else
-        decode_thread_add(api->decode_thread, &submit->task);
+        decode_threads_add(api->decode_threads, &submit->task, exchange_body(exchange).len);
 }
 
 void submit_batch(struct exchange *exchange, void *api)

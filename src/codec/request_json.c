@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "codec/field_json.h"
+#include "codec/json_scan.h"
 #include "codec/limits_json.h"
 #include "codec/program_json.h"
 #include "config/config.h"
@@ -31,6 +32,8 @@ void request_init(void)
 static json_t *parse(struct text body, struct error *err)
 {
     json_error_t wrong;
+    if (json_scan(body, err) < 0)
+        return NULL;
     json_t *json =
         json_loadb(body.at != NULL ? body.at : "", body.len, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &wrong);
 

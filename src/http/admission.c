@@ -107,6 +107,15 @@ static bool refuse_on_socket(struct exchange *exchange, unsigned status, const c
     return false;
 }
 
+/* True if so much memory fits in beside what other requests hold.  One that is alone always fits. */
+static bool fits(const struct exchange *exchange, size_t bytes)
+{
+    const struct server *server = exchange->server;
+    size_t all = server->bodies_bytes;
+
+    return all <= exchange->body_counted || all + bytes <= server->settings.bodies_bytes_max;
+}
+
 bool admission_add_body(struct exchange *exchange, const char *bytes, size_t len)
 {
     struct server *server = exchange->server;
@@ -118,12 +127,21 @@ bool admission_add_body(struct exchange *exchange, const char *bytes, size_t len
         return false;
     if (exchange->body.len + len > server->settings.body_bytes_max)
         return refuse_on_socket(exchange, 413, too_large(exchange, server->settings.body_bytes_max));
-    if (server->bodies_bytes + len > server->settings.bodies_bytes_max)
+    if (!fits(exchange, len))
         return refuse_on_socket(exchange, 503, "too many large requests are arriving; try again in a moment");
     if (buf_append(&exchange->body, bytes, len, &err) < 0)
         return refuse_on_socket(exchange, 503, "out of memory for this body; try again in a moment");
     exchange->body_counted += exchange->body.cap - cap_before;
     server->bodies_bytes += exchange->body.cap - cap_before;
+    return true;
+}
+
+bool exchange_hold_bytes(struct exchange *exchange, size_t bytes)
+{
+    if (!fits(exchange, bytes))
+        return false;
+    exchange->body_counted += bytes;
+    exchange->server->bodies_bytes += bytes;
     return true;
 }
 

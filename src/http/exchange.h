@@ -20,6 +20,11 @@ struct text exchange_segment(const struct exchange *exchange); /* the part of th
 struct text exchange_body(const struct exchange *exchange);
 /* Frees the body early, because a long poll may hold its exchange for a minute. */
 void exchange_release_body(struct exchange *exchange);
+/*
+ * Counts `bytes` of memory that were made from the body towards bodies_bytes_max, until exchange_release_body or the
+ * response.  False if they do not fit.
+ */
+bool exchange_hold_bytes(struct exchange *exchange, size_t bytes);
 
 /*
  * The next three may only be called inside the handler's call, and their values are valid until it returns.

@@ -170,6 +170,7 @@ static void exchange_finish(struct exchange *exchange, unsigned status, struct M
 {
     struct MHD_Connection *mhd = exchange->mhd;
 
+    exchange_release_body(exchange); /* a slow reader shall not hold it */
     mutex_lock(&exchange->lock);
     enum exchange_state before = exchange->state;
     assert(before == EXCHANGE_DISPATCHED || before == EXCHANGE_SUSPENDED || before == EXCHANGE_ABANDONED);

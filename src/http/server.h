@@ -29,7 +29,7 @@ struct server_settings {
     uint32_t deadline_s;       /* a request must be complete this long after the connection or the previous response */
     uint32_t idle_s;           /* a connection without a request is closed after this time; 0: 60 */
     uint64_t body_bytes_max;   /* of one request, on routes that take a body */
-    uint64_t bodies_bytes_max; /* memory of all bodies being received; above it 503.  0: 256 MiB */
+    uint64_t bodies_bytes_max; /* memory of all bodies and what was made of them; above it 503.  0: a default */
     const char *cors_origin;   /* "": no CORS headers */
     const char *host_names;    /* allowed in Host besides names of loopback, separated by commas; NULL: all are */
 };

@@ -8,13 +8,14 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/memory.h"
 #include "base/sync.h"
 #include "http/listen.h"
 #include "http/server_internal.h"
 
 #define IDLE_S_DEFAULT 60
-#define BODIES_BYTES_DEFAULT (256u << 20)
-#define LAST_RESPONSES_US 1000000u /* after the deadline, for sending the 503s */
+#define BODIES_BYTES_DEFAULT (256u << 20) /* or an eighth of the memory */
+#define LAST_RESPONSES_US 1000000u        /* after the deadline, for sending the 503s */
 
 /* ---- start ---------------------------------------------------------------------------------------------------- */
 
@@ -39,7 +40,7 @@ int server_start(const struct server_settings *settings, struct server **ret, st
     if (server->settings.idle_s == 0)
         server->settings.idle_s = IDLE_S_DEFAULT;
     if (server->settings.bodies_bytes_max == 0)
-        server->settings.bodies_bytes_max = BODIES_BYTES_DEFAULT;
+        server->settings.bodies_bytes_max = memory_budget(BODIES_BYTES_DEFAULT);
     server->owners = 1;
     server->listen_fd = -1;
     mutex_init(&server->lock);

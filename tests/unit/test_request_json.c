@@ -2,6 +2,7 @@
 #include "fixture.h"
 
 #include "base/clock.h"
+#include "codec/json_scan.h"
 #include "codec/request_json.h"
 
 static int decode(const char *body, enum request_kind kind, struct submission *ret, struct error *err)
@@ -49,7 +50,33 @@ static void invalid_json_is_reported_with_its_position(void **state)
 
     char deep[100000];
     memset(deep, '[', sizeof deep);
-    expect_refusal((struct text){ deep, sizeof deep }, REQUEST_BATCH, "", "maximum parsing depth");
+    expect_refusal((struct text){ deep, sizeof deep }, REQUEST_BATCH, "", "at most 64 levels");
+}
+
+static void what_the_parser_would_build_is_bounded(void **state)
+{
+    (void)state;
+    static char text[1 << 20];
+    size_t len = 0;
+
+    for (unsigned i = 0; i <= JSON_SCAN_NAMES_MAX; i++)
+        len += (size_t)snprintf(text + len, sizeof text - len, "%s\"%u\":1", i == 0 ? "{\n" : ",", i);
+    expect_refusal((struct text){ text, len }, REQUEST_SINGLE, "", "at most 1000 names in an object");
+    for (len = 0; len < 3 * JSON_SCAN_VALUES_MAX; len += 3)
+        memcpy(text + len, "\n{}", 3);
+    text[1] = '[';
+    text[2] = ' ';
+    memcpy(text + len, "\n[]", 3);
+    expect_refusal((struct text){ text, len + 3 }, REQUEST_BATCH, "", "at most 200000 values and names");
+    struct error err = { 0 };
+    assert_int_equal(json_scan((struct text){ text, len }, &err), 0);
+    assert_int_equal(json_scan((struct text){ text, len + 3 }, &err), -1);
+    assert_contains(err.text, "line 200002, column 1");
+    /* Brackets, commas and escaped quotes inside a string are no values. */
+    memset(text, '[', sizeof text);
+    text[0] = text[sizeof text - 1] = '"';
+    memcpy(text + 100, "\\\",\\\\", 5);
+    assert_int_equal(json_scan((struct text){ text, sizeof text }, &err), 0);
 }
 
 static void a_mistake_is_reported_with_its_field(void **state)
@@ -397,6 +424,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(invalid_json_is_reported_with_its_position),
+        cmocka_unit_test(what_the_parser_would_build_is_bounded),
         cmocka_unit_test(a_mistake_is_reported_with_its_field),
         cmocka_unit_test(counts_are_bounded),
         cmocka_unit_test(later_elements_inherit_from_the_first),
