@@ -1,8 +1,8 @@
 /*
  * request_json: decodes and checks the body of a request that submits programs.
  *
- * JSON is read strictly: no duplicate keys, no trailing text, valid UTF-8, within the maxima of json_scan.h.  An error names the field
- * ("[3].limits.processes", "" for the body itself), what was expected and what was found.
+ * JSON is read strictly: no duplicate keys, no trailing text, valid UTF-8, within the maxima of json_scan.h.  An error
+ * names the field ("[3].limits.processes", "" for the body itself), what was expected and what was found.
  *
  * Inheritance in a batch.  A later element inherits language, version, code, timeout and memory_limit from the first
  * element where its own are missing, null or empty, and network where it is missing or null.  If it names no other

@@ -37,7 +37,7 @@ def threads(pid):
 def differs(process, pid):
     """The differences between the table and a process; empty if there are none."""
     rows, found, wrong = table(), threads(pid), []
-    expected = {"1": [1], "1?": [0, 1], "-": [0], "slots": [SLOTS], "2-8": range(2, 9)}
+    expected = {"1": [1], "1?": [0, 1], "2": [2], "-": [0], "slots": [SLOTS], "2-8": range(2, 9)}
     for name in sorted({*rows, *found}):
         wanted = rows[name][0][process] if name in rows else "-"
         if found.get(name, 0) not in expected[wanted]:
