@@ -90,6 +90,7 @@ static inline bool limits_equal(const struct limits *a, const struct limits *b)
 struct run_stats {
     uint64_t cpu_us; /* user and system time of the whole cgroup */
     uint64_t wall_us;
+    uint64_t waited_us;        /* of wall_us: the run was ready, but other programs had the processors */
     uint64_t memory_bytes;     /* peak of the whole cgroup; 0 if the kernel does not report it */
     int exit_code;             /* 0 if a signal ended the program */
     int signal;                /* that ended the program, or 0 */
@@ -104,12 +105,16 @@ struct run_stats {
     bool cancelled;
 };
 
+/* However long a run has waited for processors, it ends after this many times its wall limit. */
+#define RUN_WALL_STRETCH 10u
+
 /*
- * The rule for time: a run that has used all of its limit has exceeded it.  The sandbox ends a run when it reaches a
+ * The rule for time: a run that has used all of its limit has exceeded it.  Waiting for a processor does not count.  The sandbox ends a run when it reaches a
  * limit; a run that ends by itself at that moment, or before anyone looked, is judged by the same rule.
  */
 static inline void run_stats_compare(struct run_stats *stats, const struct limits *limits)
 {
     stats->cpu_exceeded |= stats->cpu_us >= limits->cpu_us;
-    stats->wall_exceeded |= stats->wall_us >= limits->wall_us;
+    stats->wall_exceeded |=
+        stats->wall_us >= limits->wall_us + stats->waited_us || stats->wall_us / RUN_WALL_STRETCH >= limits->wall_us;
 }

@@ -392,7 +392,7 @@ int sandbox_run(struct sandbox_slot *slot, const struct run_request *request, st
     (void)run_fds_prepare(&slot->next, &ignored); /* if this fails, the next run tries again and reports the error */
 
     /* Read the streams until the slot replies. */
-    uint64_t deadline_us = clock_mono_us() + request->limits.wall_us + REPLY_GRACE_US;
+    uint64_t deadline_us = clock_mono_us() + request->limits.wall_us * RUN_WALL_STRETCH + REPLY_GRACE_US;
     while (reply.op != SLOT_DONE || reply.run != slot->request.run) {
         struct pollfd polled[3] = {
             { .fd = fds.read_end[0], .events = POLLIN },

@@ -21,6 +21,7 @@
 #include "sandboxd/init_process.h"
 #include "sandboxd/request_check.h"
 #include "sandboxd/slot.h"
+#include "sandboxd/wait_time.h"
 
 /* How long init may take to make the box and unpack files, and afterwards to pack them.  The program's clock is off. */
 #define INIT_GRACE_US 10000000u
@@ -51,6 +52,8 @@ struct active_run {
     clockid_t init_clock;               /* native: CPU time of init, which works for the run outside its group */
     uint64_t init_us, init_us_at_begin; /* by this clock, when it was last read */
     int32_t exec_os;                    /* errno of a failed execve, else 0 */
+    struct wait_time wait;
+    uint64_t next_sample_us; /* of `wait` */
     struct run_stats stats;
     struct init_report failure, end; /* kind 0: none has arrived */
 };

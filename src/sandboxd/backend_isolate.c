@@ -87,7 +87,9 @@ static _Noreturn void exec_isolate(const struct slot *slot, const int fds[], int
 {
     static const char *const no_env[] = { NULL };
     struct init_report failed = { .kind = INIT_FAILED, .step = STEP_ENTER_GROUP };
-    failed.os = cgroup_run_enter(&slot->group);
+    failed.os = cgroup_init_enter(&slot->group);
+    if (failed.os == 0)
+        failed.os = cgroup_run_enter(&slot->group);
     if (failed.os == 0) {
         failed.step = STEP_STREAMS;
         if (dup2(fds[SLOT_FD_STDIN], STDIN_FILENO) < 0 || dup2(fds[SLOT_FD_STDOUT], STDOUT_FILENO) < 0 ||

@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -208,8 +209,8 @@ int cgroup_slot_open(const struct cgroup *tree, uint32_t slot, struct cgroup *re
 int cgroup_slot_enter(const struct cgroup *slot, struct error *err)
 {
     if (slot->mode == CGROUP_V2)
-        return cgroup_file_write_text(slot->dirs[0], "supervisor/cgroup.procs", "0", err);
-    for (int i = 0; i < controllers(slot); i++)
+        return cgroup_file_write_text(slot->parents[0], CGROUP_SLOTS "/cgroup.procs", "0", err);
+    for (int i = 0; i < CGROUP_RUN_CONTROLLERS; i++)
         if (cgroup_file_write_text(slot->dirs[i], "tasks", "0", err) < 0)
             return -1;
     return 0;
@@ -237,9 +238,11 @@ int cgroup_slot_close(struct cgroup *slot, unsigned wait_ms)
 
 int cgroup_shared_open(const struct cgroup *slot, struct cgroup_shared *ret, struct error *err)
 {
-    *ret = (struct cgroup_shared){ .cpu = -1, .pids = -1 };
-    for (int i = 0; i < CGROUP_CONTROLLERS; i++)
+    *ret = (struct cgroup_shared){ .cpu = -1, .pids = -1, .inits = -1 };
+    for (int i = 0; i < CGROUP_RUN_CONTROLLERS; i++)
         ret->dirs[i] = ret->tasks[i] = -1;
+    if (slot->mode == CGROUP_V2)
+        return cgroup_dir_open(slot->dirs[0], "inits", &ret->inits, err);
     return slot->mode == CGROUP_V1 ? cgroup_v1_shared_open(slot, ret, err) : 0;
 }
 
@@ -251,11 +254,11 @@ int cgroup_run_open(const struct cgroup *slot, struct cgroup_shared *shared, uin
     memset(ret, 0, sizeof *ret);
     cgroup_init(slot, &ret->group);
     ret->shared = shared;
-    for (int i = 0; i < CGROUP_CONTROLLERS; i++) {
-        ret->tasks[i] = -1;
-        if (shared->dirs[i] >= 0)
+    for (int i = 0; i < CGROUP_CONTROLLERS; i++)
+        if (i >= CGROUP_RUN_CONTROLLERS || shared->dirs[i] >= 0)
             ret->group.parents[i] = -1;
-    }
+    for (int i = 0; i < CGROUP_RUN_CONTROLLERS; i++)
+        ret->tasks[i] = -1;
     ret->cpu = ret->peak = ret->oom = ret->pids = ret->oom_event = -1;
     (void)snprintf(ret->group.name, sizeof ret->group.name, "run-%" PRIu64, sequence);
     enum cgroup_mode mode = ret->group.mode;
@@ -292,9 +295,15 @@ int cgroup_run_limit(struct cgroup_run *run, const struct limits *limits, struct
     return 0;
 }
 
+int cgroup_init_enter(const struct cgroup_run *run)
+{
+    bool joins = run->group.mode == CGROUP_V1 && run->shared->inits >= 0;
+    return joins && write(run->shared->inits, "0", 1) < 0 ? errno : 0;
+}
+
 int cgroup_run_enter(const struct cgroup_run *run)
 {
-    for (int i = 0; i < CGROUP_CONTROLLERS; i++) {
+    for (int i = 0; i < CGROUP_RUN_CONTROLLERS; i++) {
         int tasks = run->tasks[i] >= 0 ? run->tasks[i] : run->shared->tasks[i];
         if (tasks >= 0 && write(tasks, "0", 1) < 0)
             return errno;
@@ -335,6 +344,22 @@ uint32_t cgroup_run_oom_kills(const struct cgroup_run *run)
     return run->oom < 0 ? 0 : (uint32_t)cgroup_fd_number(run->oom, "oom_kill");
 }
 
+size_t cgroup_run_tasks(const struct cgroup_run *run, pid_t ret[], size_t max)
+{
+    char content[4096];
+    size_t len = 0;
+    const char *name = run->group.mode == CGROUP_V2 ? "cgroup.threads" : "tasks";
+    if (cgroup_file_read(run->group.dirs[CGROUP_MEMORY], name, content, sizeof content) < 0)
+        return 0;
+    for (char *at = content, *end; len < max; at = end) {
+        long id = strtol(at, &end, 10);
+        if (*end != '\n') /* the end, or a number that was cut */
+            break;
+        ret[len++] = (pid_t)id;
+    }
+    return len;
+}
+
 void cgroup_run_stats(const struct cgroup_run *run, struct run_stats *stats)
 {
     if (run->group.mode == CGROUP_NONE)
@@ -348,7 +373,7 @@ void cgroup_run_stats(const struct cgroup_run *run, struct run_stats *stats)
 
 int cgroup_run_close(struct cgroup_run *run)
 {
-    for (int i = 0; i < CGROUP_CONTROLLERS; i++) {
+    for (int i = 0; i < CGROUP_RUN_CONTROLLERS; i++) {
         cleanup_close(&run->tasks[i]);
         run->tasks[i] = -1;
     }

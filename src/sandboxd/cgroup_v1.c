@@ -15,10 +15,13 @@
 
 int cgroup_v1_tree_open(struct cgroup *tree, struct error *err)
 {
-    static const char *const names[CGROUP_CONTROLLERS] = { "memory", "pids", "cpuacct" };
+    static const char *const names[CGROUP_CONTROLLERS] = { "memory", "pids", "cpuacct", "cpu", "blkio" };
     for (int i = 0; i < CGROUP_CONTROLLERS; i++) {
         struct cgroup_hierarchy hierarchy;
-        if (cgroup_hierarchy_open(names[i], &hierarchy) < 0)
+        bool is_mounted = cgroup_hierarchy_open(names[i], &hierarchy) == 0;
+        if (!is_mounted && i >= CGROUP_RUN_CONTROLLERS)
+            continue;
+        if (!is_mounted)
             return error_set(err, ERROR_SETUP, errno,
                              "this host mounts no cgroup controller '%s'; boot with cgroup v2 "
                              "(systemd.unified_cgroup_hierarchy=1) or mount it below /sys/fs/cgroup",
@@ -52,15 +55,21 @@ int cgroup_v1_shared_open(const struct cgroup *slot, struct cgroup_shared *ret, 
     cgroup_init(slot, &group);
     (void)snprintf(group.name, sizeof group.name, "runs");
     for (int i = 0; i < CGROUP_CONTROLLERS; i++)
-        if (is_same_dir(slot->dirs[i], slot->dirs[CGROUP_MEMORY]))
-            group.parents[i] = -1; /* the run's own memory group is in this hierarchy too */
+        /* No run has a group in the last ones.  If two are one hierarchy, the run's own memory group is in it. */
+        if (i >= CGROUP_RUN_CONTROLLERS || is_same_dir(slot->dirs[i], slot->dirs[CGROUP_MEMORY]))
+            group.parents[i] = -1;
     if (cgroup_make(slot, &group, err) < 0)
         return -1;
-    for (int i = 0; i < CGROUP_CONTROLLERS; i++) {
+    for (int i = 0; i < CGROUP_RUN_CONTROLLERS; i++) {
         ret->dirs[i] = group.dirs[i];
         if (group.dirs[i] >= 0 && (ret->tasks[i] = cgroup_file_open(group.dirs[i], "tasks", O_WRONLY, err)) < 0)
             return error_within(err, "prepare cgroup %s/runs", slot->name);
     }
+    /* If it is the hierarchy of cpuacct too, slot and runs are below the slot's group anyway. */
+    int weight = slot->dirs[CGROUP_CPU_WEIGHT];
+    if (weight >= 0 && !is_same_dir(weight, slot->dirs[CGROUP_CPU]) &&
+        (ret->inits = cgroup_file_open(weight, "tasks", O_WRONLY, err)) < 0)
+        return error_within(err, "prepare cgroup %s", slot->name);
     if (ret->dirs[CGROUP_PIDS] >= 0)
         ret->pids = openat(ret->dirs[CGROUP_PIDS], "pids.events", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     if (ret->dirs[CGROUP_CPU] >= 0 &&
@@ -89,7 +98,7 @@ int cgroup_v1_run_open(struct cgroup_run *run, struct error *err)
     const int *dirs = run->group.dirs;
     if (shared->cpu < 0 && (run->cpu = cgroup_file_open(dirs[CGROUP_CPU], "cpuacct.usage", O_RDONLY, err)) < 0)
         return -1;
-    for (int i = 0; i < CGROUP_CONTROLLERS; i++)
+    for (int i = 0; i < CGROUP_RUN_CONTROLLERS; i++)
         if (shared->tasks[i] < 0 && (run->tasks[i] = cgroup_file_open(dirs[i], "tasks", O_WRONLY, err)) < 0)
             return -1;
     run->oom_event = open_oom_event(dirs[CGROUP_MEMORY], run->oom);

@@ -24,6 +24,15 @@
 
 #define ENABLE "+memory +pids"
 #define DISABLE "-memory -pids"
+#define WEIGHT_MAX "10000"
+
+/* Turns the controllers on or off that divide CPU and I/O between the children of a group.  They may be missing. */
+static void switch_weights(int dir, bool on)
+{
+    struct error ignored;
+    (void)cgroup_file_write_text(dir, "cgroup.subtree_control", on ? "+cpu" : "-cpu", &ignored);
+    (void)cgroup_file_write_text(dir, "cgroup.subtree_control", on ? "+io" : "-io", &ignored);
+}
 
 /* Does the group hold only the launcher and its parent? */
 static bool holds_only_us(int dir)
@@ -61,6 +70,11 @@ int cgroup_v2_tree_open(struct cgroup *tree, struct cgroup_hierarchy *hierarchy,
         cgroup_move_members(hierarchy->own, main_dir);
         (void)close(main_dir);
     }
+    switch_weights(parent, true);
+    switch_weights(tree->dirs[0], true);
+    /* Every slot-N has the standard weight of 100.  Worker and launcher must get a processor whenever they want one. */
+    (void)cgroup_file_write_text(tree->dirs[0], CGROUP_MAIN "/cpu.weight", WEIGHT_MAX, err);
+    (void)cgroup_file_write_text(tree->dirs[0], CGROUP_MAIN "/io.weight", WEIGHT_MAX, err);
     if (cgroup_file_write_text(parent, "cgroup.subtree_control", ENABLE, err) < 0 ||
         cgroup_file_write_text(tree->dirs[0], "cgroup.subtree_control", ENABLE, err) < 0) {
         err->kind = ERROR_SETUP;
@@ -79,6 +93,8 @@ void cgroup_v2_tree_leave(const struct cgroup *tree)
     if (dir < 0)
         return; /* we never moved */
     /* The parent may hold processes only while it gives no controllers to its children. */
+    switch_weights(tree->dirs[0], false);
+    switch_weights(tree->parents[0], false);
     if (cgroup_file_write_text(tree->dirs[0], "cgroup.subtree_control", DISABLE, &ignored) == 0 &&
         cgroup_file_write_text(tree->parents[0], "cgroup.subtree_control", DISABLE, &ignored) == 0)
         cgroup_move_members(dir, tree->parents[0]);
@@ -87,8 +103,11 @@ void cgroup_v2_tree_leave(const struct cgroup *tree)
 
 int cgroup_v2_slot_open(const struct cgroup *slot, struct error *err)
 {
-    if (mkdirat(slot->dirs[0], "supervisor", 0755) < 0 && errno != EEXIST)
-        return error_set(err, ERROR_SANDBOX, errno, "make cgroup %s/supervisor", slot->name);
+    if (mkdirat(slot->dirs[0], "inits", 0755) < 0 && errno != EEXIST)
+        return error_set(err, ERROR_SANDBOX, errno, "make cgroup %s/inits", slot->name);
+    if (mkdirat(slot->parents[0], CGROUP_SLOTS, 0755) < 0 && errno != EEXIST)
+        return error_set(err, ERROR_SANDBOX, errno, "make cgroup " CGROUP_SLOTS);
+    (void)cgroup_file_write_text(slot->parents[0], CGROUP_SLOTS "/cpu.weight", WEIGHT_MAX, err);
     return cgroup_file_write_text(slot->dirs[0], "cgroup.subtree_control", ENABLE, err);
 }
 

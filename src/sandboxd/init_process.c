@@ -41,6 +41,11 @@ static int die_with_slot(struct init *init)
     return prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 ? errno : 0;
 }
 
+static int join_cgroup(struct init *init)
+{
+    return cgroup_init_enter(init->plan->run);
+}
+
 static int enter_network(struct init *init)
 {
     return setns(init->plan->network_ns, CLONE_NEWNET) < 0 ? errno : 0;
@@ -160,6 +165,7 @@ static const struct {
     int (*take)(struct init *init);
 } steps[] = {
     { "die with the slot", die_with_slot },
+    { "join the cgroup of inits", join_cgroup },
     { "enter the network", enter_network },
     { "enter the image", enter_image },
     { "mount /proc", mount_proc },

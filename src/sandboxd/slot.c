@@ -274,6 +274,19 @@ static int serve_worker(struct active_run *run)
     return 0;
 }
 
+/* Given the run's CPU time in its stats. */
+static void sample_waiting(struct active_run *run)
+{
+    wait_time_sample(&run->wait, &slot.group, run->init, run->begun_us, run->stats.cpu_us, processors);
+    run->stats.waited_us = run->wait.waited_us;
+    run->next_sample_us = slot_now_us() + WAIT_SAMPLE_US;
+}
+
+static bool has_used_wall(const struct run_stats *stats, const struct limits *limits)
+{
+    return stats->wall_us >= limits->wall_us + stats->waited_us;
+}
+
 /* Kills the run if a limit of time is exceeded.  Returns how long to wait before the next check. */
 static uint64_t check_clocks(struct active_run *run, uint64_t *next_cpu_check_us)
 {
@@ -289,8 +302,11 @@ static uint64_t check_clocks(struct active_run *run, uint64_t *next_cpu_check_us
     }
     bool reads_cpu = has_cpu_clock && now >= *next_cpu_check_us;
     stats->wall_us = wall_us;
-    if (reads_cpu)
+    bool samples = has_cpu_clock && (now >= run->next_sample_us || has_used_wall(stats, limits));
+    if (reads_cpu || samples)
         stats->cpu_us = slot_cpu_us(&slot, run);
+    if (samples)
+        sample_waiting(run);
     run_stats_compare(stats, limits);
     if (stats->wall_exceeded || stats->cpu_exceeded) {
         kill_run(run);
@@ -300,9 +316,12 @@ static uint64_t check_clocks(struct active_run *run, uint64_t *next_cpu_check_us
         uint64_t left = (limits->cpu_us - stats->cpu_us) / processors;
         *next_cpu_check_us = now + (left > CPU_CHECK_US_MIN ? left : CPU_CHECK_US_MIN);
     }
-    uint64_t until_wall = limits->wall_us - wall_us;
-    uint64_t until_cpu = *next_cpu_check_us > now ? *next_cpu_check_us - now : 0;
-    return has_cpu_clock && until_cpu < until_wall ? until_cpu : until_wall;
+    uint64_t next = run->begun_us + limits->wall_us + stats->waited_us;
+    if (has_cpu_clock && *next_cpu_check_us < next)
+        next = *next_cpu_check_us;
+    if (has_cpu_clock && run->next_sample_us < next)
+        next = run->next_sample_us;
+    return next > now ? next - now : 0;
 }
 
 /* With denied_syscalls=kill the program's process first sends the listener.  Denied calls then arrive on it. */
@@ -339,6 +358,7 @@ static int supervise_run(struct active_run *run)
         [OOM] = { .fd = slot.group.oom_event, .events = POLLIN }, [REPORT] = { .fd = run->report, .events = POLLIN },
         [NOTIFY] = { .fd = run->notify, .events = POLLIN },
     };
+    run->next_sample_us = run->begun_us + WAIT_SAMPLE_US;
     uint64_t next_cpu_check_us = run->begun_us + CPU_CHECK_US_MIN + slot.request.limits.cpu_us / processors;
     int result = 0;
     for (;;) {
@@ -390,6 +410,8 @@ static int serve_run(const int fds[], size_t fds_len, struct active_run *run)
     if (started) {
         result = supervise_run(run);
         backend->finish(&slot, run, &reply);
+        if (slot.group.group.mode != CGROUP_NONE && has_used_wall(&run->stats, &slot.request.limits))
+            sample_waiting(run);                              /* init itself may have waited */
         run_stats_compare(&run->stats, &slot.request.limits); /* it may have ended by itself before the slot looked */
     }
     run->stats.memory_bytes += slot.files_bytes;

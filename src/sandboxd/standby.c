@@ -77,6 +77,10 @@ int standby_make(const struct standby_spec *spec, const struct standby_context *
         .pidfd = (uint64_t)(uintptr_t)&pidfd,
         .exit_signal = SIGCHLD,
     };
+    if (context->run->group.mode == CGROUP_V2) {
+        args.flags |= CLONE_INTO_CGROUP;
+        args.cgroup = (uint64_t)context->run->shared->inits;
+    }
     pid_t init = (pid_t)syscall(SYS_clone3, &args, sizeof args);
     if (init == 0)
         init_process_main(&plan);

@@ -227,6 +227,15 @@ static int spin_in_threads(uint64_t count)
     return 1;
 }
 
+static int spin_in_processes(uint64_t count)
+{
+    for (uint64_t i = 1; i < count; i++)
+        if (fork() == 0)
+            break;
+    (void)spin_for_ever(NULL);
+    return 1;
+}
+
 static void sleep_on(void)
 {
     for (;;)
@@ -307,6 +316,8 @@ int main(int argc, char **argv)
         return threads(number);
     if (strcmp(what, "spin-in-threads") == 0)
         return spin_in_threads(number);
+    if (strcmp(what, "spin-in-processes") == 0)
+        return spin_in_processes(number);
     if (strcmp(what, "sleep") == 0)
         sleep_on();
     if (strcmp(what, "stop") == 0)
