@@ -18,6 +18,7 @@
 #include "daemon/data_folder.h"
 #include "queue/queue.h"
 #include "sandbox/host_check.h"
+#include "sandbox/image_layers.h"
 #include "sandbox/self_test.h"
 
 enum { OPTION_CONFIG, OPTION_JSON };
@@ -78,6 +79,32 @@ static void check_host(struct report *report, const struct config *config)
     size_t len = host_check(&host, findings);
     for (size_t i = 0; i < len; i++)
         report_state(report, findings[i].state, findings[i].name, findings[i].remedy, findings[i].seen);
+}
+
+static size_t add_names(char *words, size_t len, size_t size, const char *folder, const char *const names[])
+{
+    for (size_t i = 0; names[i] != NULL && len < size; i++)
+        len += (size_t)snprintf(words + len, size - len, "%s%s", i == 0 ? folder : " ", names[i]);
+    return len;
+}
+
+/* What of this machine programs see. */
+static void check_view(struct report *report, const struct languages *languages)
+{
+    char words[400];
+    size_t i = 0, len;
+
+    while (i < languages->len && !(languages->list[i].available && text_equal(languages->list[i].image, TEXT("host"))))
+        i++;
+    if (i == languages->len) {
+        report_point(report, true, "view", NULL, "programs see their images, and nothing of this machine");
+        return;
+    }
+    len = (size_t)snprintf(words, sizeof words, "programs of the image \"host\" see of this machine ");
+    len = add_names(words, len, sizeof words, "/usr/: ", image_host_usr);
+    len += (size_t)snprintf(words + len, sizeof words - len, "; of ");
+    (void)add_names(words, len, sizeof words, "/etc/: ", image_host_etc);
+    report_point(report, true, "view", NULL, "%s", words);
 }
 
 static void check_languages(struct report *report, const struct config *config, const struct languages *languages)
@@ -263,6 +290,7 @@ static void check_all(struct report *report, const struct config *config)
     } else {
         languages.require_available = true;
         check_languages(report, config, &languages);
+        check_view(report, &languages);
         /* Forks the launcher and drops root, so before the store starts threads. */
         check_sandbox(report, config, &languages);
         languages_done(&languages);

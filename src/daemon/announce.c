@@ -39,8 +39,8 @@ void announce_view(const struct languages *languages, char ret[ANNOUNCE_VIEW_BYT
             len += (size_t)snprintf(images + len, sizeof images - len, "%s%.*s", len > 0 ? "," : "",
                                     TEXT_ARG(language->image));
     }
-    (void)snprintf(ret, ANNOUNCE_VIEW_BYTES, " images=%s host_folders=%s network=none", images,
-                   has_host ? "/usr,/bin,/sbin,/lib*,parts-of-/etc" : "none");
+    (void)snprintf(ret, ANNOUNCE_VIEW_BYTES, " images=%s host_folders=%s network=none,loopback-on-request", images,
+                   has_host ? "parts-of-/usr,parts-of-/etc" : "none");
 }
 
 void announce_risk(const struct config *config, const char *address, size_t keys)

@@ -16,6 +16,24 @@
 #define FILE_BYTES_MAX 2048
 #define NAME_BYTES_MAX 128
 
+const char *const image_host_usr[] = { "bin", "sbin", "lib*", "include", "libexec", "share", NULL };
+/* What languages need, and what their programs commonly read: locales, time zones, terminals. */
+const char *const image_host_share[] = {
+    "R",      "X11",      "awk",        "binfmts", "clang*",   "common-lisp", "crystal",    "dotnet",
+    "elixir", "erlang",   "fish",       "fonts",   "gcc*",     "ghc*",        "glib-2.0",   "gforth",
+    "guile",  "i18n",     "icu",        "java*",   "julia",    "kotlin",      "libc-bin",   "llvm*",
+    "locale", "lua*",     "maven-repo", "mime",    "mono*",    "node*",       "nodejs",     "npm",
+    "ocaml*", "octave",   "perl*",      "php*",    "pike*",    "pkgconfig",   "pypy*",      "python*",
+    "racket", "readline", "ruby*",      "rust*",   "sbcl*",    "scala*",      "swi-prolog", "swift*",
+    "tabset", "tcl*",     "terminfo",   "vala*",   "zoneinfo", "zsh",         NULL
+};
+/* Settings, units and firmware of this machine. */
+const char *const image_host_lib_hidden[] = { "*.d",      "apt",  "cloud*",     "dpkg",   "evalx*",
+                                              "firmware", "init", "initramfs*", "kernel", "modules",
+                                              "systemd",  "udev", NULL };
+/* The rest of /etc tells about this machine, or is made for the box. */
+const char *const image_host_etc[] = { "alternatives", "ld.so.cache", "java-*-openjdk", "R", "php", "mono", NULL };
+
 static int open_beneath(int folder, const char *path, uint64_t flags, uint64_t resolve)
 {
     struct open_how how = { .flags = flags | O_CLOEXEC, .resolve = resolve };

@@ -7,7 +7,7 @@
  *   bookworm_20261125213000
  *   gcc-12_20261125213340
  *
- * Files that several images share are stored once.  The image "host" is the root of this machine.
+ * Files that several images share are stored once.  The image "host" consists of folders of this machine, see below.
  *
  * Files that `evalx prepare` made for an image (sandbox/prepared.h) are in .prepared/NAME/ of the images folder.  Every
  * run in the image sees them as /prepared.
@@ -26,6 +26,13 @@
 #define IMAGE_LAYERS_MAX 8
 #define IMAGE_LAYERS_PREPARED ".prepared"    /* below the images folder */
 #define IMAGE_LAYERS_PREPARED_AT "/prepared" /* in an image */
+
+/*
+ * What programs in the image "host" see of this machine, as patterns of fnmatch(3) for names.  Everything else is
+ * hidden; in /usr/lib, what the last list names.  NULL ends each list.
+ */
+extern const char *const image_host_usr[], *const image_host_share[], *const image_host_etc[];
+extern const char *const image_host_lib_hidden[];
 
 struct layers {
     int fds[IMAGE_LAYERS_MAX]; /* O_PATH, the top one first */

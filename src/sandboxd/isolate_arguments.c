@@ -17,7 +17,7 @@
 #include "base/cleanup.h"
 
 /* Top-level names of an image's root that have rules of their own or are rootfs.c's. */
-static const char *const special[] = { "box", "tmp", "dev", "proc", ".run", ".closed", ".empty" };
+static const char *const special[] = { "box", "tmp", "dev", "proc", ".run", ".closed", ".empty", ".mask" };
 
 static int add(struct isolate_arguments *a, const char *word, struct error *err)
 {

@@ -32,9 +32,6 @@
 /* Where the new root is assembled.  Any folder will do: the mount is visible only in the builder's namespace. */
 #define NEW_ROOT "/tmp"
 
-/* The entries of the host's /etc that programs need to start.  None reveals anything about the host. */
-static const char *const host_etc[] = { "alternatives", "ld.so.cache", "java-*-openjdk", "R", "php", "mono" };
-
 /* Top-level names of an image that are never attached. */
 static const char *const excluded[] = { "dev",   "proc", "sys",  "tmp",  "box", "run",        "mnt",
                                         "media", "boot", "root", "home", "srv", "lost+found", "prepared" };
@@ -43,6 +40,7 @@ struct build {
     struct layers source; /* the image's layers, topmost first; one for a plain folder */
     int prepared;         /* the folder made by `evalx prepare`, or -1 */
     int empty;            /* an empty folder of the new root */
+    int mask;             /* the layer that hides parts of what is attached, or -1 */
     int cache_dir;
     bool is_host;
     struct error *err;
@@ -99,6 +97,11 @@ static int open_lowers(struct build *b, const struct layers *from, const char *n
                        char *options, size_t options_size)
 {
     size_t len = (size_t)snprintf(options, options_size, "lowerdir=");
+    int mask = b->mask < 0 ? -1 : openat(b->mask, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (mask >= 0) {
+        ret_lowers->fds[ret_lowers->len++] = mask;
+        len += (size_t)snprintf(options + len, options_size - len, "/proc/self/fd/%d:", mask);
+    }
     for (size_t i = 0; i < from->len; i++) {
         int lower = openat(from->fds[i], name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
         if (lower < 0 && errno == ENOENT)
@@ -129,8 +132,8 @@ static int attach_folder(struct build *b, const struct layers *from, const char 
         result = fail(b, "make", target);
     if (result == 0 && mount("overlay", target, "overlay", MS_RDONLY | MS_NOSUID | MS_NODEV, options) < 0) {
         bool is_unsupported = errno == ENODEV || errno == EINVAL || errno == EPERM;
-        result =
-            is_unsupported && lowers.len == 1 ? bind_folder(b, from->fds[0], name, target) : fail(b, "attach", target);
+        bool is_single = lowers.len == 1 || b->is_host; /* a bind mount shows all of the host's folder */
+        result = is_unsupported && is_single ? bind_folder(b, from->fds[0], name, target) : fail(b, "attach", target);
     }
     image_layers_close(&lowers);
     return result;
@@ -162,6 +165,14 @@ static bool is_excluded(const char *name)
         if (strcmp(name, excluded[i]) == 0)
             return true;
     return false;
+}
+
+static bool matches(const char *const patterns[], const char *name)
+{
+    size_t i = 0;
+    while (patterns[i] != NULL && fnmatch(patterns[i], name, 0) != 0)
+        i++;
+    return patterns[i] != NULL;
 }
 
 /* Attaches the wanted entries of the topmost layer below NEW_ROOT/prefix, unless they exist there. */
@@ -206,15 +217,51 @@ static bool wanted_of_host(const char *name)
 
 static bool wanted_of_host_etc(const char *name)
 {
-    for (size_t i = 0; i < sizeof host_etc / sizeof *host_etc; i++)
-        if (fnmatch(host_etc[i], name, 0) == 0)
-            return true;
-    return false;
+    return matches(image_host_etc, name);
 }
 
 static bool wanted_of_image(const char *name)
 {
     return !is_excluded(name);
+}
+
+/*
+ * Hides entries of a folder of the host: those that match the patterns, or all others.  The mask is the top layer of
+ * the folder's overlay, and a device 0:0 in it hides what the layers below have under its name.
+ */
+static int hide_entries(struct build *b, const char *folder, const char *const patterns[], bool hides_others)
+{
+    if (mkdirat(b->mask, folder, 0755) < 0)
+        return fail(b, "make", folder);
+    auto_close int target = openat(b->mask, folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    int listing = openat(b->source.fds[0], folder, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    DIR *entries = listing < 0 ? NULL : fdopendir(listing);
+    if (entries == NULL) /* not there, or a link into a folder that has a mask of its own */
+        return errno == ENOENT || errno == ENOTDIR || errno == ELOOP ? 0 : fail(b, "list", folder);
+    int result = target < 0 ? fail(b, "open", folder) : 0;
+    const struct dirent *entry;
+    while (result == 0 && (entry = readdir(entries)) != NULL) {
+        bool is_dot = strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0;
+        if (!is_dot && matches(patterns, entry->d_name) != hides_others &&
+            mknodat(target, entry->d_name, S_IFCHR, makedev(0, 0)) < 0)
+            result = fail(b, "hide", entry->d_name);
+    }
+    (void)closedir(entries);
+    return result;
+}
+
+/* "lib" is a folder of its own where /usr is not merged. */
+static int make_mask(struct build *b)
+{
+    if (mkdir(NEW_ROOT "/.mask", 0700) < 0)
+        return fail(b, "make", NEW_ROOT "/.mask");
+    b->mask = open(NEW_ROOT "/.mask", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (b->mask < 0)
+        return fail(b, "open", NEW_ROOT "/.mask");
+    if (hide_entries(b, "usr", image_host_usr, true) < 0 || hide_entries(b, "usr/share", image_host_share, true) < 0 ||
+        hide_entries(b, "usr/lib", image_host_lib_hidden, false) < 0)
+        return -1;
+    return hide_entries(b, "lib", image_host_lib_hidden, false);
 }
 
 static int fill_host_etc(struct build *b)
@@ -297,8 +344,12 @@ static int assemble(struct build *b)
     b->empty = open(NEW_ROOT "/.empty", O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (b->empty < 0)
         return fail(b, "open", NEW_ROOT "/.empty");
+    if (b->is_host && make_mask(b) < 0)
+        return -1;
     if (attach_layers(b, b->is_host ? wanted_of_host : wanted_of_image) < 0)
         return -1;
+    cleanup_close(&b->mask);
+    b->mask = -1;
     if (b->is_host && fill_host_etc(b) < 0)
         return -1;
     static const char *const folders[] = { NEW_ROOT "/proc", NEW_ROOT "/box", NEW_ROOT "/tmp", NEW_ROOT "/.run" };
@@ -327,7 +378,7 @@ static _Noreturn void run_builder(const char *images_folder, const char *name, i
 {
     struct error err = { 0 };
     struct build b = {
-        .prepared = -1, .empty = -1, .cache_dir = -1, .is_host = strcmp(name, "host") == 0, .err = &err
+        .prepared = -1, .empty = -1, .mask = -1, .cache_dir = -1, .is_host = strcmp(name, "host") == 0, .err = &err
     };
     int mount_ns = -1;
     int result = 0;

@@ -12,8 +12,8 @@
  *   /.run /.closed/exec          for root only (init_process.c, exec_cache.h)
  *   /prepared                    what `evalx prepare` made for the image, if anything; read-only, nosuid, nodev
  *
- * "host" is this machine's own /usr with a few files of /etc.  Any other name is a folder below the images folder, or a
- * file there that lists the layers of the image (sandbox/image_layers.h).
+ * "host" is folders of this machine's /usr and a few files of /etc (image_host_usr and the like).  Any other name is a
+ * folder below the images folder, or a file there that lists the layers of the image (sandbox/image_layers.h).
  */
 #pragma once
 #include "base/error.h"

@@ -230,7 +230,7 @@ def test_one_line_says_where_and_who_and_what(start_evalx, folder):
     server = start_evalx()
     line = first_line(server)
     assert f"address=127.0.0.1:{server.port} access=every-program-on-this-machine images=host " in line
-    assert "host_folders=/usr," in line and "network=none" in line
+    assert "host_folders=parts-of-/usr," in line and "network=none" in line
     assert "level=warn" not in server.log()
 
 
