@@ -46,6 +46,15 @@ const char *run_network_name(enum run_network network)
     return names[network];
 }
 
+const enum submission_priority *submission_priority_order(uint64_t turn)
+{
+    static const enum submission_priority usual[] = { PRIORITY_HIGH, PRIORITY_NORMAL, PRIORITY_LOW };
+    static const enum submission_priority fourth[] = { PRIORITY_NORMAL, PRIORITY_HIGH, PRIORITY_LOW };
+    static const enum submission_priority eighth[] = { PRIORITY_LOW, PRIORITY_NORMAL, PRIORITY_HIGH };
+    static_assert(PRIORITY_COUNT_ == 3, "every priority has its place in each order");
+    return turn % 8 == 7 ? eighth : turn % 4 == 3 ? fourth : usual;
+}
+
 bool client_name_is_valid(struct text name)
 {
     if (name.len == 0 || name.len >= CLIENT_NAME_BYTES)

@@ -30,6 +30,11 @@ static inline bool submission_state_is_final(enum submission_state state)
 
 enum submission_priority { PRIORITY_HIGH, PRIORITY_NORMAL, PRIORITY_LOW, PRIORITY_COUNT_ };
 const char *submission_priority_name(enum submission_priority priority);
+/*
+ * The order in which the `turn`th claim or step serves the priorities, an array of PRIORITY_COUNT_: high, normal, low;
+ * but every 8th begins with low and every 4th with normal, so that nothing starves.
+ */
+const enum submission_priority *submission_priority_order(uint64_t turn);
 
 /* What clients see: "none", "loopback". */
 const char *run_network_name(enum run_network network);

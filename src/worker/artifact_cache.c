@@ -1,16 +1,8 @@
 /*
- * artifact_cache: one maker per missing artifact, files on the disk, the most recently used ones in memory.
+ * artifact_cache: files on the disk, the most recently used ones in memory, and those on their way from memory to disk.
  *
- * A key that is being looked up, made or written is a `flight` (as in "single flight").  Its states:
- *
- *     (none) --get, not in memory--> LOOKING --found on the disk--> removed, the getter has the artifact
- *                                       |
- *                                       +--not found--> MAKING --abandon--> removed, a waiter becomes the maker
- *                                                          |
- *                                                          +--put--> WRITING --file written--> removed
- *
- * A getter that finds LOOKING or MAKING waits.  One that finds WRITING copies the artifact from the flight.  So the
- * tests of a program need not wait for the disk, and no executor pays for the fsync.
+ * A put returns at once: the artifact is in the list of those that are to be written until its file is complete, and a
+ * get finds it there.  So the tests of a program need not wait for the disk, and no executor pays for the fsync.
  *
  * The thread artifact-writer writes the files.  When their total size exceeds the maximum, it lists the folder and
  * removes the least recently used files (by mtime) down to 90 %, so that it lists rarely.  Only the total is kept in
@@ -35,26 +27,22 @@
 #define WRITING_MAX 64      /* artifacts that wait to be written; more are not kept */
 #define TEMPORARY_AGE_S 600 /* the writer of an older temporary file has died */
 
-enum flight_state { FLIGHT_LOOKING, FLIGHT_MAKING, FLIGHT_WRITING };
-
-struct flight {
-    struct flight *next;
+struct unwritten {
+    struct unwritten *next;
     char key[ARTIFACT_KEY_BYTES];
-    enum flight_state state;
-    struct artifact artifact; /* WRITING */
-    bool is_shared;           /* came from the store, so it is not sent there again */
+    struct artifact artifact;
+    bool is_shared; /* came from the store, so it is not sent there again */
 };
 
 struct artifact_cache {
     int folder_fd;
     uint64_t bytes_max;
-    struct artifact_share *share;  /* or NULL */
-    pthread_mutex_t lock;          /* all below */
-    pthread_cond_t flight_changed; /* getters wait for a flight to change its state or to be removed */
-    pthread_cond_t write_queued;   /* the writer waits for a flight to write, or for closing */
+    struct artifact_share *share; /* or NULL */
+    pthread_mutex_t lock;         /* all below */
+    pthread_cond_t write_queued;  /* the writer waits for an artifact to write, or for closing */
     pthread_t writer;
-    struct flight *flights, **flights_end; /* oldest first */
-    size_t writing_len;
+    struct unwritten *unwritten; /* oldest first */
+    size_t unwritten_len;
     struct artifact_memory memory;
     bool closing;
     /* Used by the writer only. */
@@ -67,43 +55,6 @@ void artifact_done(struct artifact *artifact)
     cleanup_close(&artifact->archive_fd);
     artifact->archive_fd = -1;
     buf_done(&artifact->output);
-}
-
-static struct flight **flight_find(struct artifact_cache *cache, const char *key)
-{
-    struct flight **at = &cache->flights;
-
-    while (*at != NULL && strcmp((*at)->key, key) != 0)
-        at = &(*at)->next;
-    return at;
-}
-
-static void flight_remove(struct artifact_cache *cache, struct flight **at)
-{
-    struct flight *flight = *at;
-
-    if (cache->flights_end == &flight->next)
-        cache->flights_end = at;
-    *at = flight->next;
-    if (flight->state == FLIGHT_WRITING) {
-        artifact_done(&flight->artifact);
-        cache->writing_len--;
-    }
-    free(flight);
-    cond_broadcast(&cache->flight_changed);
-}
-
-static void flight_add(struct artifact_cache *cache, const char *key)
-{
-    struct flight *flight = calloc(1, sizeof *flight);
-
-    if (flight == NULL)
-        abort(); /* a small fixed size; the leases expire and other workers take over */
-    memcpy(flight->key, key, ARTIFACT_KEY_BYTES);
-    flight->state = FLIGHT_LOOKING;
-    flight->artifact.archive_fd = -1;
-    *cache->flights_end = flight;
-    cache->flights_end = &flight->next;
 }
 
 /* A copy with a duplicated descriptor.  False if descriptors or memory have run out. */
@@ -141,45 +92,41 @@ static bool get_from_memory(struct artifact_cache *cache, const char *key, struc
     return entry != NULL && artifact_copy(ret, entry->archive_fd, buf_text(&entry->output), entry->output_cut);
 }
 
-/* Makes the artifact available to the waiting getters and queues it for the writer.  With the lock held. */
-static void publish(struct artifact_cache *cache, struct flight **at, int archive_fd, struct text output,
-                    bool output_cut, bool is_shared)
+/* Keeps the artifact in memory and queues it for the writer.  With the lock held. */
+static void keep(struct artifact_cache *cache, const char *key, int archive_fd, struct text output, bool output_cut,
+                 bool is_shared)
 {
-    struct flight *flight = *at;
+    struct unwritten **end = &cache->unwritten;
 
-    artifact_memory_keep(&cache->memory, flight->key, archive_fd, output, output_cut, clock_mono_us());
-    if (cache->writing_len >= WRITING_MAX || !artifact_copy(&flight->artifact, archive_fd, output, output_cut)) {
-        flight_remove(cache, at);
+    artifact_memory_keep(&cache->memory, key, archive_fd, output, output_cut, clock_mono_us());
+    if (cache->unwritten_len >= WRITING_MAX)
+        return;
+    struct unwritten *added = calloc(1, sizeof *added);
+    if (added == NULL)
+        abort(); /* a small fixed size; the leases expire and other workers take over */
+    if (!artifact_copy(&added->artifact, archive_fd, output, output_cut)) {
+        free(added);
         return;
     }
-    flight->state = FLIGHT_WRITING;
-    flight->is_shared = is_shared;
-    cache->writing_len++;
-    cond_broadcast(&cache->flight_changed);
+    memcpy(added->key, key, ARTIFACT_KEY_BYTES);
+    added->is_shared = is_shared;
+    while (*end != NULL)
+        end = &(*end)->next;
+    *end = added;
+    cache->unwritten_len++;
     cond_signal(&cache->write_queued);
 }
 
-/*
- * Looks in memory and among the flights.  False: there was neither, and a new flight in the state LOOKING was added.
- * *ret_touch: the use must be recorded on the disk.
- */
-static bool get_or_begin(struct artifact_cache *cache, const char *key, struct artifact *ret, bool *ret_touch)
+/* Looks in memory and among the artifacts that are still to be written.  *ret_touch: as of artifact_memory_find. */
+static bool get_without_disk(struct artifact_cache *cache, const char *key, struct artifact *ret, bool *ret_touch)
 {
     *ret_touch = false;
     lock_guard(&cache->lock);
-    for (;;) {
-        if (get_from_memory(cache, key, ret, ret_touch))
-            return true;
-        const struct flight *flight = *flight_find(cache, key);
-        if (flight == NULL)
-            break;
-        if (flight->state == FLIGHT_WRITING &&
-            artifact_copy(ret, flight->artifact.archive_fd, buf_text(&flight->artifact.output),
-                          flight->artifact.output_cut))
-            return true;
-        cond_wait(&cache->flight_changed, &cache->lock);
-    }
-    flight_add(cache, key);
+    if (get_from_memory(cache, key, ret, ret_touch))
+        return true;
+    for (const struct unwritten *at = cache->unwritten; at != NULL; at = at->next)
+        if (strcmp(at->key, key) == 0)
+            return artifact_copy(ret, at->artifact.archive_fd, buf_text(&at->artifact.output), at->artifact.output_cut);
     return false;
 }
 
@@ -188,44 +135,29 @@ bool artifact_cache_get(struct artifact_cache *cache, const char key[ARTIFACT_KE
     bool touch;
 
     assert(strlen(key) == ARTIFACT_KEY_LEN);
-    if (get_or_begin(cache, key, ret, &touch)) {
+    if (get_without_disk(cache, key, ret, &touch)) {
         if (touch)
             artifact_file_touch(cache->folder_fd, key);
         return true;
     }
-    bool found = get_from_disk(cache, key, ret);
-    bool is_shared = !found && cache->share != NULL && artifact_share_get(cache->share, key, ret);
-
-    lock_guard(&cache->lock);
-    struct flight **at = flight_find(cache, key);
-    assert(*at != NULL && (*at)->state == FLIGHT_LOOKING);
-    if (is_shared) {
-        publish(cache, at, ret->archive_fd, buf_text(&ret->output), ret->output_cut, true);
-    } else if (found) {
+    if (get_from_disk(cache, key, ret)) {
+        lock_guard(&cache->lock);
         artifact_memory_keep(&cache->memory, key, ret->archive_fd, buf_text(&ret->output), ret->output_cut,
                              clock_mono_us());
-        flight_remove(cache, at);
-    } else {
-        (*at)->state = FLIGHT_MAKING;
+        return true;
     }
-    return found || is_shared;
+    if (cache->share == NULL || !artifact_share_get(cache->share, key, ret))
+        return false;
+    lock_guard(&cache->lock);
+    keep(cache, key, ret->archive_fd, buf_text(&ret->output), ret->output_cut, true);
+    return true;
 }
 
 void artifact_cache_put(struct artifact_cache *cache, const char key[ARTIFACT_KEY_BYTES], int archive_fd,
                         struct text output, bool output_cut)
 {
     lock_guard(&cache->lock);
-    struct flight **at = flight_find(cache, key);
-    assert(*at != NULL && (*at)->state == FLIGHT_MAKING);
-    publish(cache, at, archive_fd, output, output_cut, false);
-}
-
-void artifact_cache_abandon(struct artifact_cache *cache, const char key[ARTIFACT_KEY_BYTES])
-{
-    lock_guard(&cache->lock);
-    struct flight **at = flight_find(cache, key);
-    assert(*at != NULL && (*at)->state == FLIGHT_MAKING);
-    flight_remove(cache, at);
+    keep(cache, key, archive_fd, output, output_cut, false);
 }
 
 /* ---- the thread artifact-writer ---- */
@@ -321,16 +253,16 @@ static void measure_and_evict(struct artifact_cache *cache)
     free(listing.files);
 }
 
-/* Without the lock: only the writer changes a flight that is WRITING. */
-static void write_flight(struct artifact_cache *cache, const struct flight *flight)
+/* Without the lock: only the writer removes and frees what is to be written. */
+static void write_file(struct artifact_cache *cache, const struct unwritten *from)
 {
     struct error err;
     uint64_t bytes = 0;
 
-    if (cache->share != NULL && !flight->is_shared)
-        artifact_share_put(cache->share, flight->key, &flight->artifact);
-    if (artifact_file_store(cache->folder_fd, flight->key, flight->artifact.archive_fd,
-                            buf_text(&flight->artifact.output), flight->artifact.output_cut, &bytes, &err) < 0) {
+    if (cache->share != NULL && !from->is_shared)
+        artifact_share_put(cache->share, from->key, &from->artifact);
+    if (artifact_file_store(cache->folder_fd, from->key, from->artifact.archive_fd, buf_text(&from->artifact.output),
+                            from->artifact.output_cut, &bytes, &err) < 0) {
         if (!cache->failing)
             log_warn("artifact cache: %s; new artifacts are not kept until this is fixed", err.text);
         cache->failing = true;
@@ -344,15 +276,6 @@ static void write_flight(struct artifact_cache *cache, const struct flight *flig
         measure_and_evict(cache);
 }
 
-static struct flight *oldest_writing(struct artifact_cache *cache)
-{
-    struct flight *flight = cache->flights;
-
-    while (flight != NULL && flight->state != FLIGHT_WRITING)
-        flight = flight->next;
-    return flight;
-}
-
 static void *artifact_writer_main(void *context)
 {
     struct artifact_cache *cache = context;
@@ -360,17 +283,20 @@ static void *artifact_writer_main(void *context)
     measure_and_evict(cache);
     lock_guard(&cache->lock);
     for (;;) {
-        struct flight *flight = oldest_writing(cache);
-        if (flight == NULL) {
+        struct unwritten *oldest = cache->unwritten;
+        if (oldest == NULL) {
             if (cache->closing)
                 return NULL;
             cond_wait(&cache->write_queued, &cache->lock);
             continue;
         }
         mutex_unlock(&cache->lock);
-        write_flight(cache, flight);
+        write_file(cache, oldest);
         mutex_lock(&cache->lock);
-        flight_remove(cache, flight_find(cache, flight->key));
+        cache->unwritten = oldest->next;
+        cache->unwritten_len--;
+        artifact_done(&oldest->artifact);
+        free(oldest);
     }
 }
 
@@ -397,10 +323,8 @@ int artifact_cache_open(const char *folder, uint64_t bytes_max, struct artifact_
     cache->folder_fd = take_fd(&fd);
     cache->bytes_max = bytes_max;
     cache->share = share;
-    cache->flights_end = &cache->flights;
     artifact_memory_init(&cache->memory, bytes_max);
     mutex_init(&cache->lock);
-    cond_init(&cache->flight_changed);
     cond_init(&cache->write_queued);
     if (thread_start(&cache->writer, "artifact-writer", artifact_writer_main, cache, err) < 0) {
         cleanup_close(&cache->folder_fd);
@@ -420,10 +344,9 @@ void artifact_cache_close(struct artifact_cache *cache)
     cond_signal(&cache->write_queued);
     mutex_unlock(&cache->lock);
     thread_join(cache->writer);
-    assert(cache->flights == NULL);
+    assert(cache->unwritten == NULL);
     artifact_memory_done(&cache->memory);
     (void)pthread_cond_destroy(&cache->write_queued);
-    (void)pthread_cond_destroy(&cache->flight_changed);
     (void)pthread_mutex_destroy(&cache->lock);
     cleanup_close(&cache->folder_fd);
     free(cache);

@@ -4,7 +4,6 @@
  * Contract:
  *   - An artifact is returned whole or not at all (artifact_file.h).
  *   - The folder takes at most bytes_max; the least recently used artifacts are evicted first.
- *   - If several threads want the same missing artifact, one makes it and the others wait.
  *   - A disk that is full or fails only stops the caching.  This is logged once.
  *
  * The most recently used artifacts are also kept in memory (artifact_memory.h), so that a frequent program costs no
@@ -39,14 +38,9 @@ struct artifact {
 };
 void artifact_done(struct artifact *artifact);
 
-/*
- * True: *ret is the artifact, which the caller frees with artifact_done.  False: the caller must make it now, and then
- * call artifact_cache_put or artifact_cache_abandon with the same key, because other threads wait for it.
- */
+/* True: *ret is the artifact, which the caller frees with artifact_done.  False: there is none, so make it. */
 bool artifact_cache_get(struct artifact_cache *cache, const char key[ARTIFACT_KEY_BYTES], struct artifact *ret);
 
 /* Copies its arguments and returns at once.  The thread artifact-writer writes the file later. */
 void artifact_cache_put(struct artifact_cache *cache, const char key[ARTIFACT_KEY_BYTES], int archive_fd,
                         struct text output, bool output_cut);
-/* The artifact could not be made.  One of the waiting threads makes it instead. */
-void artifact_cache_abandon(struct artifact_cache *cache, const char key[ARTIFACT_KEY_BYTES]);

@@ -1,5 +1,6 @@
 /*
- * executor: a thread that drives one sandbox slot.  It takes the oldest ready step, runs it and stores its outcome.
+ * executor: a thread that drives one sandbox slot.  It takes the next step of the schedule, runs it and stores its
+ * outcome.
  *
  * A slot that breaks may have broken for any reason, so a step that failed is run once more, in a new slot process.  If
  * that fails, too, nobody knows whether the host or the program is to blame.  Neither gets the blame as a result:
@@ -22,17 +23,48 @@
 #include "worker/worker_internal.h"
 
 #define LAUNCHER_DEATHS_MAX 10
+#define LOOK_WAIT_US 20000u      /* a store that takes longer to answer is not waited for */
+#define PAYLOADS_MAX (64u << 20) /* of payloads; with more the worker does not look for further jobs */
 
 /* A step in the hands of an executor, and its outcome. */
 struct running_step {
     struct job *job;
     struct step step;
+    char key[HASH_HEX_BYTES];   /* of the flight that this compile step began, or "" */
     struct compiled compiled;   /* STEP_COMPILE */
     struct run_outcome outcome; /* STEP_RUN */
     struct result result;
     bool failed; /* error has the reason */
     struct error error;
 };
+
+/* With the lock held.  A look costs a call of the store, so there is one in LOOK_EVERY_US at most. */
+static bool look_is_due(struct worker *worker)
+{
+    struct store_filter ignored;
+    uint64_t now_us = clock_mono_us();
+    size_t bytes = 0;
+
+    if (worker->phase != WORKER_RUNNING || worker->alone != NULL || worker->fetcher_pulse_us != 0 ||
+        worker->look_wanted || now_us - worker->looked_us < LOOK_EVERY_US || worker->jobs_len >= JOBS_HELD_MAX)
+        return false;
+    worker->looked_us = now_us;
+    for (const struct job *job = worker->jobs; job != NULL; job = job->next)
+        bytes += job->payload_bytes;
+    return bytes < PAYLOADS_MAX && schedule_look(&worker->schedule, &ignored);
+}
+
+/* With the lock held: lets the fetcher claim what should go before the jobs held here.  Does not wait for long. */
+static void wait_for_look(struct worker *worker)
+{
+    uint64_t deadline_us = sync_now_us() + LOOK_WAIT_US;
+
+    worker->look_wanted = true;
+    cond_signal(&worker->capacity_freed);
+    while (worker->look_wanted && worker->phase == WORKER_RUNNING &&
+           cond_wait_until(&worker->looked, &worker->lock, deadline_us))
+        ;
+}
 
 /* Waits for a step.  False when the worker stops, or the slot has to be proven first. */
 static bool take_step(struct executor *executor, struct running_step *running)
@@ -43,17 +75,86 @@ static bool take_step(struct executor *executor, struct running_step *running)
     for (;;) {
         if (executor->proven != worker->sandbox_failures)
             return false;
-        for (struct job *job = worker->jobs; job != NULL; job = job->next)
-            if (job_take_step(job, &running->step)) {
-                running->job = executor->job = job;
-                worker->steps_ready--;
-                worker_count_busy(worker, clock_mono_us());
-                worker->steps_running++;
-                return true;
-            }
+        if (worker->steps_ready > 0 && look_is_due(worker)) {
+            wait_for_look(worker);
+            continue;
+        }
+        struct schedule_entry *next = schedule_next(&worker->schedule);
+        if (next != NULL) {
+            running->job = executor->job = job_of_turn(next);
+            (void)job_take_step(running->job, &running->step);
+            schedule_step_started(&worker->schedule, next);
+            worker->steps_ready--;
+            worker_count_busy(worker, clock_mono_us());
+            worker->steps_running++;
+            return true;
+        }
         if (worker->phase == WORKER_STOPPING)
             return false;
         cond_wait(&worker->step_ready, &worker->lock);
+    }
+}
+
+/* With the lock held: the executor is free again. */
+static void let_go(struct executor *executor, struct job *job)
+{
+    struct worker *worker = executor->worker;
+
+    worker_count_busy(worker, clock_mono_us());
+    worker->steps_running--;
+    schedule_step_ended(&job->turn);
+    executor->job = NULL;
+    cond_signal(&worker->capacity_freed);
+}
+
+/* True: an equal program is being compiled, so the step waits for that without an executor. */
+static bool join_flight(struct executor *executor, struct running_step *running)
+{
+    struct worker *worker = executor->worker;
+    struct job *job = running->job;
+    char key[HASH_HEX_BYTES];
+    struct error ignored; /* step_compile finds it, too */
+
+    if (running->step.kind != STEP_COMPILE || job->submission.fresh || worker->cache == NULL ||
+        step_compile_key(&job->submission, &job->submission.programs[running->step.at], key, &ignored) < 0 ||
+        key[0] == '\0')
+        return false;
+    lock_guard(&worker->lock);
+    if (job->end != JOB_COMPLETE)
+        return false;
+    if (!flights_join(&worker->flights, key, job, running->step.at)) {
+        memcpy(running->key, key, sizeof key);
+        return false;
+    }
+    job_park_step(job);
+    let_go(executor, job);
+    return true;
+}
+
+/* With the lock held: gives the outcome of a compile step to the steps that wait for it, or queues them again. */
+static void end_flight(struct worker *worker, const struct running_step *running)
+{
+    const struct compiled *outcome = &running->compiled;
+    bool is_outcome =
+        !running->failed && (outcome->verdict == VERDICT_ACCEPTED || outcome->verdict == VERDICT_COMPILE_ERROR);
+    struct flight_waiter *waiter = flights_end(&worker->flights, running->key);
+
+    while (waiter != NULL) {
+        struct flight_waiter *next = waiter->next;
+        struct job *job = waiter->job;
+        struct compiled copy;
+        size_t ready_before = job->turn.ready;
+        if (is_outcome && compiled_copy(outcome, &copy)) {
+            job_unpark_step(job);
+            job_compiled(job, waiter->program, &copy);
+        } else {
+            job_requeue_step(job, (struct step){ STEP_COMPILE, waiter->program });
+        }
+        worker->steps_ready += job->turn.ready - ready_before;
+        cond_broadcast(&worker->step_ready);
+        worker_check_end(worker, job);
+        free(waiter);
+        waiter = next;
     }
 }
 
@@ -61,12 +162,11 @@ static int run_once(struct executor *executor, struct running_step *running)
 {
     struct worker *worker = executor->worker;
     struct submission *submission = &running->job->submission;
-    struct artifact_cache *artifacts = submission->fresh ? NULL : worker->cache;
     struct result_cache *results = submission->fresh || !submission->cache_results ? NULL : worker->results;
 
     if (running->step.kind == STEP_COMPILE)
-        return step_compile(executor->slot, artifacts, submission, &submission->programs[running->step.at],
-                            &running->compiled, &running->error);
+        return step_compile(executor->slot, running->key[0] != '\0' ? worker->cache : NULL, running->key,
+                            &submission->programs[running->step.at], &running->compiled, &running->error);
     /* No thread changes a program's artifact once its run steps are queued, so it is read without the lock. */
     const struct test *test = &submission->tests[running->step.at];
     return step_run(executor->slot, results, submission, test, &running->job->programs[test->program],
@@ -148,23 +248,22 @@ static void finish_step(struct executor *executor, struct running_step *running,
     struct job *job = running->job;
 
     lock_guard(&worker->lock);
-    size_t ready_before = job->steps_len;
-    executor->job = NULL;
+    if (running->key[0] != '\0')
+        end_flight(worker, running);
+    size_t ready_before = job->turn.ready;
+    let_go(executor, job);
     if (running->failed)
         fail_step(executor, running);
     else if (running->step.kind == STEP_COMPILE)
         job_compiled(job, running->step.at, &running->compiled);
     else
         job_ran(job, running->step.at, &running->outcome, &running->result);
-    size_t added = job->steps_len > ready_before ? job->steps_len - ready_before : 0; /* fewer if it was aborted */
+    size_t added = job->turn.ready > ready_before ? job->turn.ready - ready_before : 0; /* fewer if it was aborted */
     worker->steps_ready += added;
-    worker_count_busy(worker, clock_mono_us());
-    worker->steps_running--;
     worker->step_us = worker->step_us / 8 * 7 + took_us / 8;
     /* This executor takes one of the new steps itself. */
     for (size_t i = 1; i < added && i < worker->executors_len; i++)
         cond_signal(&worker->step_ready);
-    cond_signal(&worker->capacity_freed);
     worker_check_end(worker, job);
 }
 
@@ -182,6 +281,8 @@ void *executor_main(void *context)
     while (executor_slot_ready(executor)) {
         struct running_step running = { 0 };
         if (!take_step(executor, &running))
+            continue;
+        if (join_flight(executor, &running))
             continue;
         uint64_t begin_us = clock_mono_us();
         run_with_retry(executor, &running);

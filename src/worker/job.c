@@ -26,8 +26,8 @@ static void *zeroed_array(size_t len, size_t bytes_each)
 
 static void queue_step(struct job *job, enum step_kind kind, uint32_t at)
 {
-    assert(job->steps_len < job->steps_cap);
-    job->steps[(job->steps_first + job->steps_len++) % job->steps_cap] = (struct step){ kind, at };
+    assert(job->turn.ready < job->steps_cap);
+    job->steps[(job->steps_first + job->turn.ready++) % job->steps_cap] = (struct step){ kind, at };
 }
 
 /* The first language that is not installed here, or NULL. */
@@ -82,6 +82,7 @@ struct job *job_new(struct store_claim *claim, const struct languages *languages
     job->runs_alone = claim->lost > 0;
     job->claimed_us = clock_mono_us();
     job->end = JOB_COMPLETE;
+    job->payload_bytes = claim->payload.len;
     decode(job, buf_text(&claim->payload), languages, attempts_max);
     store_claim_done(claim);
 
@@ -127,14 +128,37 @@ void job_free(struct job *job)
 
 bool job_take_step(struct job *job, struct step *ret_step)
 {
-    if (job->steps_len == 0)
+    if (job->turn.ready == 0)
         return false;
     *ret_step = job->steps[job->steps_first];
     job->steps_first = (job->steps_first + 1) % job->steps_cap;
-    job->steps_len--;
+    job->turn.ready--;
     job->running++;
     job->started = true;
     return true;
+}
+
+void job_park_step(struct job *job)
+{
+    assert(job->running > 0);
+    job->running--;
+    job->parked++;
+}
+
+void job_unpark_step(struct job *job)
+{
+    assert(job->parked > 0);
+    job->parked--;
+    job->running++;
+}
+
+void job_requeue_step(struct job *job, struct step step)
+{
+    assert(job->parked > 0 && job->turn.ready < job->steps_cap);
+    job->parked--;
+    job->steps_first = (job->steps_first + job->steps_cap - 1) % job->steps_cap;
+    job->steps[job->steps_first] = step;
+    job->turn.ready++;
 }
 
 void job_compiled(struct job *job, uint32_t program, struct compiled *compiled)
@@ -203,10 +227,11 @@ void job_step_failed(struct job *job, const char *reason)
 
 size_t job_abort(struct job *job, enum job_end end)
 {
-    size_t dropped = job->steps_len;
+    size_t dropped = job->turn.ready;
 
     assert(end != JOB_COMPLETE);
     job->end = end;
-    job->steps_len = 0;
+    job->turn.ready = 0;
+    job->parked = 0;
     return dropped;
 }

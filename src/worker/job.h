@@ -2,19 +2,21 @@
  * job: a submission this worker has a lease on, from its claim until it is reported to the store.
  *
  * Its work is a queue of steps: first one compile step per program.  A program that has compiled adds the run steps of
- * its tests.  Executors take steps, oldest job first.  When no step is left or running, or the job has been aborted, a
- * reporter reports it to the store and frees it.
+ * its tests.  Executors take steps in the order of the schedule.  When no step is left or running, or the job has been
+ * aborted, a reporter reports it to the store and frees it.
  *
  * All functions but job_new and job_free are called with the worker's lock held.
  */
 #pragma once
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "model/result.h"
 #include "model/submission.h"
 #include "queue/queue.h"
 #include "sandbox/sandbox.h"
+#include "worker/schedule.h"
 #include "worker/step_compile.h"
 #include "worker/step_run.h"
 
@@ -49,19 +51,22 @@ struct job {
     bool started;        /* an executor has taken a step */
     bool runs_alone;     /* it lost a lease before, so it may have killed its worker: no other job runs beside it */
     bool begun;          /* its compile steps were queued */
+    struct schedule_entry turn;
+    size_t payload_bytes; /* of the claim, which its strings and files were copied from */
     enum job_end end;
     bool with_reporter;                           /* waits for a reporter, or is being reported */
     char reason[sizeof((struct error *)0)->text]; /* JOB_FAIL, JOB_RETURN, JOB_ABANDON */
 
-    struct submission submission; /* zeros if it could not be decoded */
-    struct compiled *programs;    /* one per program */
-    struct job_test *tests;       /* one per test */
-    struct result *results;       /* one per test, in the order of the request */
-    struct step *steps;           /* a ring; each step is in it at most once, so it never grows */
-    size_t steps_cap, steps_first, steps_len;
-    size_t tests_left;     /* without a result */
-    uint32_t running;      /* steps that executors have taken */
-    uint64_t output_bytes; /* kept in outcomes */
+    struct submission submission;  /* zeros if it could not be decoded */
+    struct compiled *programs;     /* one per program */
+    struct job_test *tests;        /* one per test */
+    struct result *results;        /* one per test, in the order of the request */
+    struct step *steps;            /* a ring; each step is in it at most once, so it never grows */
+    size_t steps_cap, steps_first; /* turn.ready steps are in it */
+    size_t tests_left;             /* without a result */
+    uint32_t running;              /* steps that executors have taken */
+    uint32_t parked;               /* compile steps that have joined a flight */
+    uint64_t output_bytes;         /* kept in outcomes */
 };
 
 /*
@@ -76,6 +81,12 @@ void job_free(struct job *job);
 /* False if no step is queued. */
 bool job_take_step(struct job *job, struct step *ret_step);
 
+/* A compile step that was taken joins a flight. */
+void job_park_step(struct job *job);
+/* It leaves the flight as if an executor had taken it, or is queued again, before all others. */
+void job_unpark_step(struct job *job);
+void job_requeue_step(struct job *job, struct step step);
+
 /* Ends the compile step of a program.  Moves *compiled in; queues the program's tests, or gives them their results. */
 void job_compiled(struct job *job, uint32_t program, struct compiled *compiled);
 
@@ -86,6 +97,11 @@ void job_step_failed(struct job *job, const char *reason);
 
 /* Drops all queued steps and ignores results from now on.  Returns the number of steps dropped. */
 size_t job_abort(struct job *job, enum job_end end);
+
+static inline struct job *job_of_turn(struct schedule_entry *turn)
+{
+    return (struct job *)((char *)turn - offsetof(struct job, turn));
+}
 
 static inline bool job_is_open(const struct job *job)
 {

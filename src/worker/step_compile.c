@@ -48,6 +48,39 @@ static void keep_compiler_output(struct compiled *compiled, const struct run_out
     }
 }
 
+bool compiled_copy(const struct compiled *from, struct compiled *to)
+{
+    struct error ignored;
+
+    compiled_init(to);
+    struct buf output = to->output;
+    *to = *from;
+    to->output = output;
+    to->cached = true;
+    to->archive_fd = from->ok ? fcntl(from->archive_fd, F_DUPFD_CLOEXEC, 3) : -1;
+    if ((!from->ok || to->archive_fd >= 0) &&
+        (from->output.len == 0 || buf_append_text(&to->output, buf_text(&from->output), &ignored) == 0))
+        return true;
+    compiled_done(to);
+    return false;
+}
+
+int step_compile_key(const struct submission *submission, const struct program *program, char ret_key[HASH_HEX_BYTES],
+                     struct error *err)
+{
+    auto_arena struct arena arena;
+    struct step_command command;
+
+    ret_key[0] = '\0';
+    arena_init(&arena, STEP_COMMAND_BYTES_MAX);
+    if (program->language->compile.words_len == 0)
+        return 0;
+    if (step_command_compile(program, &arena, &command, err) < 0)
+        return -1;
+    cache_key_artifact(submission, program, command.argv, ret_key);
+    return 0;
+}
+
 static double seconds(uint64_t microseconds)
 {
     return (double)microseconds / 1e6;
@@ -155,10 +188,9 @@ static int run_compiler(struct sandbox_slot *slot, const struct program *program
     return ret->ok ? seal(&ret->archive_fd, err) : 0;
 }
 
-static int compile_or_find(struct sandbox_slot *slot, struct artifact_cache *cache, const struct submission *submission,
+static int compile_or_find(struct sandbox_slot *slot, struct artifact_cache *cache, const char *key,
                            const struct program *program, struct compiled *ret, struct error *err)
 {
-    char key[HASH_HEX_BYTES];
     struct artifact artifact;
     auto_arena struct arena arena;
     struct step_command command;
@@ -168,7 +200,6 @@ static int compile_or_find(struct sandbox_slot *slot, struct artifact_cache *cac
         return -1;
     if (cache == NULL)
         return run_compiler(slot, program, &command, ret, err);
-    cache_key_artifact(submission, program, command.argv, key);
     if (artifact_cache_get(cache, key, &artifact)) {
         buf_done(&ret->output);
         ret->archive_fd = artifact.archive_fd;
@@ -181,12 +212,10 @@ static int compile_or_find(struct sandbox_slot *slot, struct artifact_cache *cac
     int failed = run_compiler(slot, program, &command, ret, err);
     if (failed == 0 && ret->ok)
         artifact_cache_put(cache, key, ret->archive_fd, buf_text(&ret->output), ret->output_cut);
-    else
-        artifact_cache_abandon(cache, key);
     return failed;
 }
 
-int step_compile(struct sandbox_slot *slot, struct artifact_cache *cache, const struct submission *submission,
+int step_compile(struct sandbox_slot *slot, struct artifact_cache *cache, const char *key,
                  const struct program *program, struct compiled *ret, struct error *err)
 {
     struct compiled compiled;
@@ -195,7 +224,7 @@ int step_compile(struct sandbox_slot *slot, struct artifact_cache *cache, const 
     assert(program->files_len > 0);
     compiled_init(&compiled);
     if (program->language->compile.words_len > 0) {
-        failed = compile_or_find(slot, cache, submission, program, &compiled, err);
+        failed = compile_or_find(slot, cache, key, program, &compiled, err);
     } else {
         failed = archive_of_files(program->files, program->files_len, &compiled.archive_fd, err);
         compiled.ok = true;

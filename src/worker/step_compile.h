@@ -8,6 +8,7 @@
 
 #include "base/buf.h"
 #include "base/error.h"
+#include "base/hash.h"
 #include "model/result.h"
 #include "model/submission.h"
 #include "sandbox/sandbox.h"
@@ -32,9 +33,17 @@ struct compiled {
 void compiled_init(struct compiled *compiled);
 void compiled_done(struct compiled *compiled);
 
+/* A copy for another job whose program is equal.  False if descriptors or memory have run out. */
+bool compiled_copy(const struct compiled *from, struct compiled *to);
+
+/* The key of the program's artifact; "" if its language has no compiler. */
+int step_compile_key(const struct submission *submission, const struct program *program, char ret_key[HASH_HEX_BYTES],
+                     struct error *err);
+
 /*
  * Takes the artifact from the cache, or compiles the program and puts the artifact into the cache.  `cache` may be
- * NULL.  A program that does not compile is a result, not an error.  After ERROR_SANDBOX the step may be tried again.
+ * NULL; then `key` is ignored.  No other thread may call it with the same cache and key (flights.h).  A program that
+ * does not compile is a result, not an error.  After ERROR_SANDBOX the step may be tried again.
  */
-int step_compile(struct sandbox_slot *slot, struct artifact_cache *cache, const struct submission *submission,
+int step_compile(struct sandbox_slot *slot, struct artifact_cache *cache, const char *key,
                  const struct program *program, struct compiled *ret, struct error *err);

@@ -16,6 +16,7 @@
 #include "worker/worker_internal.h"
 
 #define WAKE_AGAIN_US 20000u
+#define FLOW_JOBS_SPARE 2u /* jobs of one client and priority that a worker takes turns between, beyond its slots */
 #define THREAD_NAME_BYTES 16
 
 static uint32_t slots_wanted(const struct config *config)
@@ -83,6 +84,7 @@ static void open_caches(struct worker *worker)
 static int start_executors(struct worker *worker, struct error *err)
 {
     worker->executors_len = slots_wanted(worker->config);
+    worker->schedule.flow_jobs = worker->executors_len + FLOW_JOBS_SPARE;
     worker->executors = calloc(worker->executors_len, sizeof *worker->executors);
     if (worker->executors == NULL)
         abort();
@@ -213,7 +215,12 @@ void worker_drain(struct worker *worker)
 
     if (worker == NULL || worker->phase != WORKER_RUNNING)
         return;
-    enter_phase(worker, WORKER_NO_CLAIMS);
+    mutex_lock(&worker->lock);
+    worker_set_phase(worker, WORKER_NO_CLAIMS);
+    for (struct job *job = worker->jobs; job != NULL; job = job->next)
+        if (job->end == JOB_COMPLETE && !job->started && !job->with_reporter)
+            worker_abort_job(worker, job, JOB_RELEASE); /* it can start elsewhere */
+    mutex_unlock(&worker->lock);
     while (!done) {
         store_wake(worker->store);
         lock_guard(&worker->lock);

@@ -40,7 +40,10 @@ uint32_t worker_slots(const struct worker *worker);
 /* For the callback of store_watch: this submission was cancelled.  Any thread; returns at once. */
 void worker_cancelled(struct worker *worker, const char token[TOKEN_BYTES]);
 
-/* Stops claiming and returns once the fetcher has exited.  The jobs go on.  NULL is fine. */
+/*
+ * Stops claiming and returns once the fetcher has exited.  The jobs that have started go on, the others are released.
+ * NULL is fine.
+ */
 void worker_drain(struct worker *worker);
 /*
  * Drains, waits for the jobs until deadline_us (sync_now_us), releases the rest to other workers and joins all threads.

@@ -8,6 +8,7 @@ void worker_init_sync(struct worker *worker)
     mutex_init(&worker->lock);
     cond_init(&worker->step_ready);
     cond_init(&worker->capacity_freed);
+    cond_init(&worker->looked);
     cond_init(&worker->job_ended);
     cond_init(&worker->retry_now);
     cond_init(&worker->heartbeat_due);
@@ -21,6 +22,7 @@ void worker_set_phase(struct worker *worker, enum worker_phase phase)
     worker->phase = phase;
     cond_broadcast(&worker->step_ready);
     cond_broadcast(&worker->capacity_freed);
+    cond_broadcast(&worker->looked);
     cond_broadcast(&worker->job_ended);
     cond_broadcast(&worker->retry_now);
     cond_broadcast(&worker->heartbeat_due);
@@ -30,8 +32,8 @@ void worker_set_phase(struct worker *worker, enum worker_phase phase)
 
 static void announce_steps(struct worker *worker, const struct job *job)
 {
-    worker->steps_ready += job->steps_len;
-    for (size_t i = 0; i < job->steps_len && i < worker->executors_len; i++)
+    worker->steps_ready += job->turn.ready;
+    for (size_t i = 0; i < job->turn.ready && i < worker->executors_len; i++)
         cond_signal(&worker->step_ready);
 }
 
@@ -43,6 +45,7 @@ void worker_add_job(struct worker *worker, struct job *job)
         end = &(*end)->next;
     *end = job;
     worker->jobs_len++;
+    schedule_add(&worker->schedule, &job->turn, job->submission.client, job->submission.priority);
     announce_steps(worker, job);
     if (job->runs_alone && worker->alone == NULL) {
         worker->alone = job;
@@ -65,11 +68,12 @@ void worker_remove_job(struct worker *worker, struct job *job)
 {
     struct job **at = &worker->jobs;
 
-    assert(job->running == 0 && job->steps_len == 0);
+    assert(job->running == 0 && job->turn.ready == 0);
     while (*at != job)
         at = &(*at)->next;
     *at = job->next;
     worker->jobs_len--;
+    schedule_remove(&worker->schedule, &job->turn);
     if (worker->alone == job)
         worker->alone = NULL;
     job_free(job);
@@ -82,7 +86,7 @@ void worker_check_end(struct worker *worker, struct job *job)
 {
     if (job->with_reporter || job->running > 0 || job_is_open(job))
         return;
-    assert(job->steps_len == 0);
+    assert(job->turn.ready == 0);
     job->with_reporter = true;
     job->report_next = NULL;
     if (worker->reports_first == NULL)
@@ -96,6 +100,7 @@ void worker_check_end(struct worker *worker, struct job *job)
 void worker_abort_job(struct worker *worker, struct job *job, enum job_end end)
 {
     worker->steps_ready -= job_abort(job, end);
+    flights_leave(&worker->flights, job);
     for (uint32_t i = 0; i < worker->executors_len; i++)
         if (worker->executors[i].job == job && worker->executors[i].slot != NULL)
             sandbox_cancel(worker->executors[i].slot);

@@ -15,12 +15,15 @@
 #include "base/sync.h"
 #include "worker/artifact_cache.h"
 #include "worker/artifact_share.h"
+#include "worker/flights.h"
 #include "worker/job.h"
 #include "worker/result_cache.h"
 #include "worker/worker.h"
 
 #define REPORTERS_MAX 8u
 #define STEP_US_LONG 200000u /* assumed duration of a step until steps have been measured */
+#define LOOK_EVERY_US 50000u /* least time between two looks */
+#define JOBS_HELD_MAX 128u   /* jobs that run, wait for a flight or are being reported */
 #define BACKOFF_MIN_MS 50u   /* between tries of a store or a sandbox that fails */
 #define BACKOFF_MAX_MS 5000u
 
@@ -56,7 +59,8 @@ struct worker {
     pthread_mutex_t lock;
     /* A change of phase broadcasts all of these. */
     pthread_cond_t step_ready;     /* executors wait for a step */
-    pthread_cond_t capacity_freed; /* the fetcher waits until executors can take more steps */
+    pthread_cond_t capacity_freed; /* the fetcher waits until executors can take more steps, or ask for a look */
+    pthread_cond_t looked;         /* executors wait for the look they asked for */
     pthread_cond_t job_ended;      /* reporters wait for a job to report */
     pthread_cond_t retry_now;      /* reporters and executors back off; a signal cuts the wait short */
     pthread_cond_t heartbeat_due;  /* heartbeat waits for the time of its next round */
@@ -68,6 +72,10 @@ struct worker {
     size_t jobs_len;
     struct job *reports_first, *reports_last; /* ended jobs that wait for a reporter */
     size_t steps_ready, steps_running;
+    struct schedule schedule;
+    struct flights flights;
+    bool look_wanted;      /* an executor asks the fetcher whether something should go before the jobs held here */
+    uint64_t looked_us;    /* when the fetcher last asked the store for work */
     uint64_t heartbeat_us; /* when the last acknowledged heartbeat was sent */
     uint64_t busy_us,
         busy_counted_us; /* busy time of all executors since heartbeat_us, counted until busy_counted_us */

@@ -32,7 +32,7 @@ static void choose_seed(void)
 }
 
 /* Mostly text, with blanks, NUL, characters of every length, and ill-formed UTF-8. */
-static struct text random_bytes(char *at, size_t max)
+static inline struct text random_bytes(char *at, size_t max)
 {
     static const char *const pieces[] = { "a",
                                           "b",

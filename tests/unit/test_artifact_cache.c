@@ -4,11 +4,9 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
-#include <stdatomic.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -119,7 +117,6 @@ static void assert_lacks(struct artifact_cache *cache, const char *key)
     struct artifact artifact;
 
     assert_false(artifact_cache_get(cache, key, &artifact));
-    artifact_cache_abandon(cache, key);
 }
 
 /* Closing writes everything that is queued, so the next get reads the disk. */
@@ -375,56 +372,6 @@ static void the_memory_is_bounded(void **state)
     free(bytes);
 }
 
-struct racer {
-    struct artifact_cache *cache;
-    const char *key;
-    _Atomic unsigned *made;
-    bool abandons;
-};
-
-static void *race(void *context)
-{
-    struct racer *racer = context;
-    struct artifact artifact;
-
-    if (artifact_cache_get(racer->cache, racer->key, &artifact)) {
-        artifact_done(&artifact);
-        return NULL;
-    }
-    (void)usleep(20000); /* the others arrive meanwhile */
-    if (racer->abandons) {
-        artifact_cache_abandon(racer->cache, racer->key);
-        return NULL;
-    }
-    int fd = archive_with("archive", 7);
-    atomic_fetch_add(racer->made, 1);
-    artifact_cache_put(racer->cache, racer->key, fd, TEXT(""), false);
-    (void)close(fd);
-    return NULL;
-}
-
-/* Nine threads want the same artifact and one makes it.  If that one abandons it, exactly one other makes it. */
-static void equal_keys_are_made_once(void **state)
-{
-    struct fixture *fixture = *state;
-
-    for (unsigned first_abandons = 0; first_abandons < 2; first_abandons++) {
-        char key[ARTIFACT_KEY_BYTES];
-        _Atomic unsigned made = 0;
-        pthread_t threads[9];
-        key_number(500 + first_abandons, key);
-        struct racer maker = { fixture->cache, key, &made, false };
-        struct racer quitter = { fixture->cache, key, &made, true };
-        assert_int_equal(pthread_create(&threads[0], NULL, race, first_abandons ? &quitter : &maker), 0);
-        (void)usleep(5000);
-        for (size_t i = 1; i < 9; i++)
-            assert_int_equal(pthread_create(&threads[i], NULL, race, &maker), 0);
-        for (size_t i = 0; i < 9; i++)
-            assert_int_equal(pthread_join(threads[i], NULL), 0);
-        assert_int_equal(made, 1);
-    }
-}
-
 /* RLIMIT_FSIZE stands in for a full disk: writes fail in the same place.  SIGXFSZ is ignored, as in evalx itself. */
 static void a_full_disk_only_stops_the_caching(void **state)
 {
@@ -537,7 +484,6 @@ int main(void)
         cmocka_unit_test_setup_teardown(the_most_recently_used_are_in_memory, set_up, tear_down),
         cmocka_unit_test_setup_teardown(the_memory_is_bounded, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_smaller_maximum_evicts_at_the_start, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(equal_keys_are_made_once, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_full_disk_only_stops_the_caching, set_up, tear_down),
         cmocka_unit_test_setup_teardown(refuses_a_folder_open_to_others, set_up, tear_down),
         cmocka_unit_test_setup_teardown(old_temporary_files_are_removed, set_up, tear_down),

@@ -68,15 +68,6 @@ static uint64_t *turn_of(struct sqlite_store *store, const struct store_worker *
     return &store->turns[set % (sizeof store->turns / sizeof *store->turns)];
 }
 
-static const enum submission_priority *priority_order(uint64_t turn)
-{
-    static const enum submission_priority usual[] = { PRIORITY_HIGH, PRIORITY_NORMAL, PRIORITY_LOW };
-    static const enum submission_priority fourth[] = { PRIORITY_NORMAL, PRIORITY_HIGH, PRIORITY_LOW };
-    static const enum submission_priority eighth[] = { PRIORITY_LOW, PRIORITY_NORMAL, PRIORITY_HIGH };
-    static_assert(PRIORITY_COUNT_ == 3, "every priority has its place in each order");
-    return turn % 8 == 7 ? eighth : turn % 4 == 3 ? fourth : usual;
-}
-
 /* The first submission of the queue that the filter passes; NULL passes all. */
 static int read_head(struct sqlite_store *store, const struct store_filter *filter, size_t queue,
                      enum submission_priority priority, struct head *ret, struct error *err)
@@ -173,7 +164,7 @@ static int apply_claim(struct sqlite_store *store, void *what, struct error *err
     if (sqlite_results_full(store))
         return 0;
     while (op->len < op->max) {
-        const enum submission_priority *priorities = priority_order(*turn);
+        const enum submission_priority *priorities = submission_priority_order(*turn);
         struct head *head = NULL;
         int i = 0;
         for (; i < PRIORITY_COUNT_ && head == NULL; i++)
