@@ -1,5 +1,6 @@
 /*
  * attack: Binds the same names in several boxes at once; each has its own, so that none finds one taken.
+ * network: "loopback"
  * copies: 4
  * expect: accepted stdout="mine\n"
  */
