@@ -44,7 +44,7 @@ def numbers(text):
 def requests(path, names):
     """The values of a header's requests.  A name that does not compile is left out, then the others are tried again."""
     while names:
-        lines = [f'#include "{path}"', "const unsigned long long values[] = {"] + [f"{name}," for name in names] + ["1 };"]
+        lines = [f'#include "{path}"', "const unsigned long long values[] = {", *(f"{name}," for name in names), "1 };"]
         done = subprocess.run(["cc", "-S", "-w", "-x", "c", *INCLUDED, "-o", "-", "-"], input="\n".join(lines),
                               capture_output=True, text=True, check=False)
         if done.returncode == 0:
