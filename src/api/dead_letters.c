@@ -50,7 +50,8 @@ static int write_dead(const struct store_dead *dead, struct buf *out, struct err
     clock_iso(dead->created_ms, created);
     clock_iso(dead->died_ms, died);
     if (buf_printf(out, err, "{\"token\":\"%s\",\"language\":", dead->token) < 0 ||
-        json_write_string(out, text_of(dead->queue), NULL, err) < 0 || buf_printf(out, err, ",\"client\":") < 0 ||
+        json_write_string(out, queue_language(dead->queue), NULL, err) < 0 ||
+        buf_printf(out, err, ",\"client\":") < 0 ||
         json_write_string_or_null(out, text_of(dead->client), NULL, err) < 0 ||
         buf_printf(out, err, ",\"priority\":\"%s\",\"attempts\":%u,\"created_at\":\"%s\",\"died_at\":\"%s\"",
                    submission_priority_name(dead->priority), dead->attempt, created, died) < 0 ||

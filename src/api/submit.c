@@ -158,11 +158,9 @@ static int encode(struct submit *submit, struct store_new *entry, struct buf *pa
         memcpy(submission.client, client->store.name, sizeof submission.client);
         submission.share_cache = client->share_cache;
     }
-    struct text queue = submission_queue(&submission);
-    assert(queue.len < sizeof entry->queue);
     memcpy(entry->token, submission.token, TOKEN_BYTES);
     memcpy(submit->token, submission.token, TOKEN_BYTES);
-    memcpy(entry->queue, queue.at, queue.len);
+    queue_name(submission_queue(&submission), submission_version(&submission), entry->queue);
     entry->priority = submission.priority;
     buf_init(payload, 6 * config->body_bytes_max + (1u << 20));
     int failed = submission_encode(&submission, payload, err);

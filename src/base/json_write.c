@@ -2,6 +2,7 @@
 #include "base/json_write.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 #include "base/base64.h"
 #include "base/utf8.h"
@@ -57,6 +58,24 @@ int json_write_string(struct buf *out, struct text text, bool *ret_replaced, str
     if (ret_replaced != NULL)
         *ret_replaced = replaced;
     return buf_append(out, "\"", 1, err);
+}
+
+size_t json_string_bytes(struct text text)
+{
+    const unsigned char *bytes = (const unsigned char *)text.at;
+    size_t len = 2, at = 0;
+
+    while (at < text.len) {
+        size_t bad = 0, step = bytes[at] < 0x80 ? 1 : utf8_step(bytes + at, text.len - at, &bad);
+        if (bytes[at] >= 0x80)
+            len += bad > 0 ? 3 : step;
+        else if (is_plain(bytes[at]))
+            len++;
+        else
+            len += strchr("\"\\\n\r\t", bytes[at]) != NULL && bytes[at] != '\0' ? 2 : 6;
+        at += bad > 0 ? bad : step;
+    }
+    return len;
 }
 
 int json_write_string_or_null(struct buf *out, struct text text, bool *ret_replaced, struct error *err)

@@ -11,6 +11,8 @@
  * whether there was any.  NUL and control characters are written as \u00XX.
  */
 int json_write_string(struct buf *out, struct text text, bool *ret_replaced, struct error *err);
+/* The bytes that json_write_string would append. */
+size_t json_string_bytes(struct text text);
 /* As json_write_string, but null if the text is empty. */
 int json_write_string_or_null(struct buf *out, struct text text, bool *ret_replaced, struct error *err);
 /* Appends the bytes as a quoted string of base64. */

@@ -66,6 +66,13 @@ static int write_result(struct buf *out, const struct result *result, struct err
     return buf_printf(out, err, ",\"test\":%" PRIu32 ",\"element\":%" PRIu32 "}", result->index, result->element);
 }
 
+uint64_t result_outputs_bytes(const struct result *result)
+{
+    uint64_t bytes = json_string_bytes(result->output) + json_string_bytes(result->errors) +
+                     json_string_bytes(result->compile_output);
+    return bytes + (result->wants_base64 ? (result->output.len + result->errors.len) / 3 * 4 + 8 : 0);
+}
+
 int results_encode(const struct result results[], size_t results_len, struct buf *out, struct error *err)
 {
     if (buf_append_text(out, TEXT("["), err) < 0)

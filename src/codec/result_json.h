@@ -12,5 +12,7 @@
 #include "base/buf.h"
 #include "model/result.h"
 
+/* The bytes that the outputs of a result take in the array. */
+uint64_t result_outputs_bytes(const struct result *result);
 /* Appends a JSON array.  On error `out` holds an incomplete array. */
 int results_encode(const struct result results[], size_t results_len, struct buf *out, struct error *err);

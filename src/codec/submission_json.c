@@ -4,14 +4,17 @@
  *   {"v":1,"token":T,"created_ms":N,"priority":"normal","client":NAME,"share":true,"fresh":true,"cache":true,
  *    "programs":[{"language":ID,"version":V,"files":[[NAME,BYTES],...]},...],
  *    "tests":[{"p":program,"e":element,"i":index,"in":BYTES,"args":[...],"want":BYTES,"b64":true,
- *              "net":"loopback","limits":[...]},...]}
+ *              "net":"loopback","same":N,"limits":[...]},...]}
  *
  * "limits" has a number for each line of LIMITS_LIST, in its order and in the units of its fields.
  *
  * BYTES is a string if the bytes are UTF-8 (which may contain NUL), else {"b64":"..."}.  "client" is written only if
- * there is one; "share", "fresh" and "cache" only if they are true.  A build that knows no "client" ignores it, and
- * one that knows no "net" runs the test without a network.
+ * there is one; "share", "fresh" and "cache" only if they are true.  A build that knows no "client" ignores it.
  * A test omits what is empty or false, and limits equal to those of the test before: in a large batch most are.
+ * "same" is a sum of 1, 2 and 4: the input, the arguments or the expected output are those of the test before.  So
+ * what the tests of a batch inherit is stored once.
+ *
+ * Version 2 added "net" and "same".
  */
 #include "codec/submission_json.h"
 
@@ -22,7 +25,7 @@
 #include "base/base64.h"
 #include "base/json_write.h"
 
-#define VERSION 1
+#define SAME_BYTES_MIN 1024 /* shorter texts are repeated, so that a small batch keeps version 1 */
 #define TESTS_MAX 100000
 #define FILES_MAX 4096
 #define FIRST_LIMITS 9 /* the numbers that every version has stored */
@@ -81,17 +84,50 @@ static int write_args(struct buf *out, const struct test *test, struct error *er
     return buf_append_text(out, TEXT("]"), err);
 }
 
+enum { SAME_INPUT = 1, SAME_ARGS = 2, SAME_EXPECTED = 4 };
+
+static bool is_same(struct text one, struct text other)
+{
+    return one.len >= SAME_BYTES_MIN && one.at == other.at && one.len == other.len;
+}
+
+/* What a test has inherited together with the test before it, which is in the same memory then. */
+static unsigned same_fields(const struct test *test, const struct test *before)
+{
+    size_t args_bytes = 0;
+    if (before == NULL)
+        return 0;
+    for (size_t i = 0; i < test->args_len; i++)
+        args_bytes += test->args[i].len;
+    bool same_args = args_bytes >= SAME_BYTES_MIN && test->args == before->args && test->args_len == before->args_len;
+    bool same_expected = test->has_expected && before->has_expected && is_same(test->expected, before->expected);
+    return (is_same(test->input, before->input) ? SAME_INPUT : 0u) | (same_args ? SAME_ARGS : 0u) |
+           (same_expected ? SAME_EXPECTED : 0u);
+}
+
+unsigned submission_version(const struct submission *submission)
+{
+    for (size_t i = 0; i < submission->tests_len; i++)
+        if (submission->tests[i].network != RUN_NETWORK_NONE ||
+            same_fields(&submission->tests[i], i > 0 ? &submission->tests[i - 1] : NULL) != 0)
+            return 2;
+    return 1;
+}
+
 static int write_test(struct buf *out, const struct test *test, const struct test *before, struct error *err)
 {
+    unsigned same = same_fields(test, before);
     if (buf_printf(out, err, "{\"p\":%" PRIu32 ",\"e\":%" PRIu32 ",\"i\":%" PRIu32, test->program, test->element,
                    test->index) < 0)
         return -1;
-    if (test->input.len > 0 &&
+    if (same != 0 && buf_printf(out, err, ",\"same\":%u", same) < 0)
+        return -1;
+    if (test->input.len > 0 && (same & SAME_INPUT) == 0 &&
         (buf_append_text(out, TEXT(",\"in\":"), err) < 0 || write_bytes(out, test->input, err) < 0))
         return -1;
-    if (write_args(out, test, err) < 0)
+    if ((same & SAME_ARGS) == 0 && write_args(out, test, err) < 0)
         return -1;
-    if (test->has_expected &&
+    if (test->has_expected && (same & SAME_EXPECTED) == 0 &&
         (buf_append_text(out, TEXT(",\"want\":"), err) < 0 || write_bytes(out, test->expected, err) < 0))
         return -1;
     if (test->wants_base64 && buf_append_text(out, TEXT(",\"b64\":true"), err) < 0)
@@ -106,8 +142,9 @@ static int write_test(struct buf *out, const struct test *test, const struct tes
 
 int submission_encode(const struct submission *submission, struct buf *out, struct error *err)
 {
-    if (buf_printf(out, err, "{\"v\":%d,\"token\":\"%s\",\"created_ms\":%" PRIu64 ",\"priority\":\"%s\"", VERSION,
-                   submission->token, submission->created_ms, submission_priority_name(submission->priority)) < 0)
+    if (buf_printf(out, err, "{\"v\":%u,\"token\":\"%s\",\"created_ms\":%" PRIu64 ",\"priority\":\"%s\"",
+                   submission_version(submission), submission->token, submission->created_ms,
+                   submission_priority_name(submission->priority)) < 0)
         return -1;
     if (submission->client[0] != '\0' && buf_printf(out, err, ",\"client\":\"%s\"", submission->client) < 0)
         return -1;
@@ -249,6 +286,29 @@ static int read_network(const json_t *value, enum run_network *ret, struct error
     return unreadable(err, "a network");
 }
 
+/* Takes over what is the same as in the test before. */
+static int read_same(const json_t *value, const struct submission *submission, struct test *test, struct error *err)
+{
+    uint64_t same = 0;
+    if (value == NULL)
+        return 0;
+    if (read_unsigned(value, SAME_INPUT | SAME_ARGS | SAME_EXPECTED, &same, err) < 0)
+        return -1;
+    if (test == submission->tests)
+        return unreadable(err, "the first test has none before it");
+    if (same & SAME_INPUT)
+        test->input = test[-1].input;
+    if (same & SAME_ARGS) {
+        test->args = test[-1].args;
+        test->args_len = test[-1].args_len;
+    }
+    if (same & SAME_EXPECTED) {
+        test->has_expected = true;
+        test->expected = test[-1].expected;
+    }
+    return 0;
+}
+
 static int read_test(const json_t *object, const struct submission *submission, struct arena *arena, struct test *test,
                      struct error *err)
 {
@@ -268,6 +328,8 @@ static int read_test(const json_t *object, const struct submission *submission, 
         read_network(json_object_get(object, "net"), &test->network, err) < 0)
         return -1;
     test->has_expected = expected != NULL;
+    if (read_same(json_object_get(object, "same"), submission, test, err) < 0)
+        return -1;
     test->wants_base64 = json_is_true(json_object_get(object, "b64"));
     if (limits != NULL)
         return read_limits(limits, submission->programs[test->program].language, &test->limits, err);
@@ -298,10 +360,10 @@ static int read_head(const json_t *json, struct submission *submission, struct e
 
     if (!json_is_integer(version))
         return unreadable(err, "it has no version");
-    if (json_integer_value(version) != VERSION)
+    if (json_integer_value(version) < 1 || json_integer_value(version) > SUBMISSION_VERSION_MAX)
         return error_set(err, ERROR_BUG, 0,
-                         "a stored submission has version %" JSON_INTEGER_FORMAT ", this evalx reads version %d",
-                         json_integer_value(version), VERSION);
+                         "a stored submission has version %" JSON_INTEGER_FORMAT ", this evalx reads up to version %d",
+                         json_integer_value(version), SUBMISSION_VERSION_MAX);
     if (!json_is_string(token) || !token_is_valid(string_of(token)))
         return unreadable(err, "its token");
     memcpy(submission->token, json_string_value(token), TOKEN_BYTES);

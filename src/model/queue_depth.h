@@ -9,7 +9,7 @@
 
 struct queue_depth {
     struct {
-        char queue[32];
+        char queue[QUEUE_NAME_BYTES];
         uint64_t waiting, running;
         uint64_t waiting_by[PRIORITY_COUNT_];
     } queues[QUEUE_DEPTH_QUEUES_MAX];

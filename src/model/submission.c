@@ -2,6 +2,7 @@
 #include "model/submission.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <string.h>
 
 #define NAME_BYTES_MAX 200
@@ -103,4 +104,18 @@ struct text submission_queue(const struct submission *submission)
         if (submission->programs[i].language != first)
             return TEXT(QUEUE_MIXED);
     return first->id;
+}
+
+void queue_name(struct text language, unsigned version, char ret[QUEUE_NAME_BYTES])
+{
+    assert(language.len < QUEUE_NAME_BYTES - 4 && version < 100);
+    if (version == 1)
+        (void)snprintf(ret, QUEUE_NAME_BYTES, "%.*s", TEXT_ARG(language));
+    else
+        (void)snprintf(ret, QUEUE_NAME_BYTES, "%.*s@%u", TEXT_ARG(language), version);
+}
+
+struct text queue_language(const char *queue)
+{
+    return (struct text){ queue, strcspn(queue, "@") };
 }

@@ -90,3 +90,12 @@ void submission_done(struct submission *submission);
 /* The queue it waits in: the id of its language, or "mixed" if its programs are in several languages. */
 struct text submission_queue(const struct submission *submission);
 #define QUEUE_MIXED "mixed"
+
+/*
+ * Workers of an older version do not ask for queues of a newer one.  Submissions of version 1 wait in the queue of their
+ * language, others in "LANGUAGE@VERSION".
+ */
+#define QUEUE_NAME_BYTES 40
+void queue_name(struct text language, unsigned version, char ret[QUEUE_NAME_BYTES]);
+/* The language of a queue, without the version. */
+struct text queue_language(const char *queue);

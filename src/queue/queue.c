@@ -19,6 +19,35 @@ bool store_filter_passes(const struct store_filter *filter, const char *client, 
     return true;
 }
 
+/* Adds the queues of later versions to the one of their language. */
+static void merge_versions(struct queue_depth *depth)
+{
+    size_t len = 0;
+    for (size_t i = 0; i < depth->queues_len; i++) {
+        size_t at = 0;
+        depth->queues[i].queue[queue_language(depth->queues[i].queue).len] = '\0';
+        while (at < len && strcmp(depth->queues[at].queue, depth->queues[i].queue) != 0)
+            at++;
+        if (at == len) {
+            depth->queues[len++] = depth->queues[i];
+            continue;
+        }
+        depth->queues[at].waiting += depth->queues[i].waiting;
+        depth->queues[at].running += depth->queues[i].running;
+        for (size_t priority = 0; priority < PRIORITY_COUNT_; priority++)
+            depth->queues[at].waiting_by[priority] += depth->queues[i].waiting_by[priority];
+    }
+    depth->queues_len = len;
+}
+
+int store_depth(struct store *store, struct queue_depth *ret, struct error *err)
+{
+    if (store->ops->depth(store, ret, err) < 0)
+        return -1;
+    merge_versions(ret);
+    return 0;
+}
+
 void store_view_done(struct store_view *view)
 {
     buf_done(&view->result);

@@ -23,9 +23,9 @@
  *      result_ttl_min_s after it if more than half of results_bytes (or of the client's part) was in use then.  Nothing
  *      is deleted earlier, whatever else comes.
  *  10. Bound.  When queue_max submissions wait, store_add fails with ERROR_BUSY and stores nothing.  So it does when
- *      the payloads of waiting and running ones would exceed queue_bytes, and while the results take results_bytes.  Then
- *      no submission is leased either, until results expire: results_bytes is exceeded at most by what already runs.
- *      Accepted submissions wait meanwhile, and none is lost.
+ *      the payloads of waiting and running ones would exceed queue_bytes, and while the results take results_bytes.
+ *      Then no submission is leased either, until results expire: results_bytes is exceeded at most by what already
+ *      runs.  Accepted submissions wait meanwhile, and none is lost.
  *  11. Fairness.  Clients take turns within a queue and priority: a client with few waiting submissions is served
  *      within a few claims, however many another client has.  Per-client limits on waiting and running ones and on
  *      their bytes hold.
@@ -61,8 +61,8 @@ struct store_client {
 struct store_new {
     char token[TOKEN_BYTES]; /* from store_new_token */
     enum submission_priority priority;
-    char queue[32];      /* [a-z0-9_+#.-], terminated by NUL */
-    struct text payload; /* borrowed during the call */
+    char queue[QUEUE_NAME_BYTES]; /* [a-z0-9_+#.@-], terminated by NUL */
+    struct text payload;          /* borrowed during the call */
     struct store_client client;
     char key[HASH_HEX_BYTES];  /* hash of the client's Idempotency-Key; "" for none */
     char body[HASH_HEX_BYTES]; /* hash of the request sent with that key */
@@ -130,7 +130,7 @@ struct store_view {
     enum submission_state state;
     bool cancelled;
     uint32_t attempt;
-    char queue[32];
+    char queue[QUEUE_NAME_BYTES];
     uint64_t created_ms, started_ms, finished_ms; /* 0: not yet */
     struct buf result; /* Completed: the array of results as JSON.  Failed: the reason as plain text. */
     struct error err;  /* kind ERROR_NONE unless this submission could not be read; then nothing else is set */
@@ -148,7 +148,7 @@ struct store_worker_view {
 /* A dead letter: a submission that lost attempts_max leases. */
 struct store_dead {
     char token[TOKEN_BYTES];
-    char queue[32];
+    char queue[QUEUE_NAME_BYTES];
     enum submission_priority priority;
     uint32_t attempt;
     uint64_t created_ms, died_ms;
@@ -306,10 +306,8 @@ static inline int store_get(struct store *store, const char *const tokens[], siz
     return store->ops->get(store, tokens, len, ret_views, err);
 }
 
-static inline int store_depth(struct store *store, struct queue_depth *ret, struct error *err)
-{
-    return store->ops->depth(store, ret, err);
-}
+/* Queues of several versions of one language are added up. */
+int store_depth(struct store *store, struct queue_depth *ret, struct error *err);
 
 /*
  * Queues again what has lost its lease, fails what has lost too many, and deletes expired results, keys, dead letters

@@ -19,6 +19,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "codec/result_json.h"
 #include "metrics/metrics.h"
 #include "worker/worker_internal.h"
 
@@ -247,6 +248,9 @@ static void finish_step(struct executor *executor, struct running_step *running,
     struct worker *worker = executor->worker;
     struct job *job = running->job;
 
+    bool has_result = !running->failed && running->step.kind == STEP_RUN;
+    uint64_t outputs_bytes = has_result ? result_outputs_bytes(&running->result) : 0;
+
     lock_guard(&worker->lock);
     if (running->key[0] != '\0')
         end_flight(worker, running);
@@ -257,7 +261,7 @@ static void finish_step(struct executor *executor, struct running_step *running,
     else if (running->step.kind == STEP_COMPILE)
         job_compiled(job, running->step.at, &running->compiled);
     else
-        job_ran(job, running->step.at, &running->outcome, &running->result);
+        job_ran(job, running->step.at, &running->outcome, &running->result, outputs_bytes);
     size_t added = job->turn.ready > ready_before ? job->turn.ready - ready_before : 0; /* fewer if it was aborted */
     worker->steps_ready += added;
     worker->step_us = worker->step_us / 8 * 7 + took_us / 8;

@@ -7,13 +7,8 @@
 #include <inttypes.h>
 
 #include "base/clock.h"
+#include "codec/result_json.h"
 #include "codec/submission_json.h"
-
-/*
- * The outputs of one job that are kept until it is reported.  Without a limit, 1,000 tests of 16 MiB each would fill
- * the memory of the worker and the store.
- */
-#define OUTPUT_BYTES_MAX (64u << 20)
 
 static void *zeroed_array(size_t len, size_t bytes_each)
 {
@@ -161,6 +156,30 @@ void job_requeue_step(struct job *job, struct step step)
     job->turn.ready++;
 }
 
+/* Keeps the verdict and the statistics of a result, without its output. */
+static void omit_output(struct job_test *kept, struct result *result)
+{
+    if (kept->has_outcome)
+        run_outcome_done(&kept->outcome);
+    kept->has_outcome = false;
+    result->output_cut = result->output_cut || result->output.len > 0;
+    result->errors_cut = result->errors_cut || result->errors.len > 0;
+    result->output = result->errors = result->compile_output = (struct text){ 0 };
+    (void)snprintf(kept->message, sizeof kept->message,
+                   "the outputs of this submission take more than %u MiB of JSON in total; this one was omitted",
+                   JOB_OUTPUT_BYTES_MAX >> 20);
+    result->message = text_of(kept->message);
+}
+
+/* Counts the outputs of a result, and omits them if the job has kept too much. */
+static void keep_within_bounds(struct job *job, uint32_t test, uint64_t outputs_bytes)
+{
+    if (outputs_bytes > JOB_OUTPUT_BYTES_MAX - job->output_bytes)
+        omit_output(&job->tests[test], &job->results[test]);
+    else
+        job->output_bytes += outputs_bytes;
+}
+
 void job_compiled(struct job *job, uint32_t program, struct compiled *compiled)
 {
     struct compiled *kept = &job->programs[program];
@@ -180,29 +199,16 @@ void job_compiled(struct job *job, uint32_t program, struct compiled *compiled)
             continue;
         }
         step_run_skipped(&job->submission, test, kept, &job->results[i]);
+        keep_within_bounds(job, i, result_outputs_bytes(&job->results[i]));
         assert(job->tests_left > 0);
         job->tests_left--;
     }
 }
 
-/* Keeps the verdict and the statistics of a result, without its output. */
-static void omit_output(struct job_test *kept, struct result *result)
-{
-    run_outcome_done(&kept->outcome);
-    kept->has_outcome = false;
-    result->output_cut = result->output_cut || result->output.len > 0;
-    result->errors_cut = result->errors_cut || result->errors.len > 0;
-    result->output = result->errors = (struct text){ 0 };
-    (void)snprintf(kept->message, sizeof kept->message,
-                   "the outputs of this submission exceed %u MiB in total; this one was omitted",
-                   OUTPUT_BYTES_MAX >> 20);
-    result->message = text_of(kept->message);
-}
-
-void job_ran(struct job *job, uint32_t test, struct run_outcome *outcome, const struct result *result)
+void job_ran(struct job *job, uint32_t test, struct run_outcome *outcome, const struct result *result,
+             uint64_t outputs_bytes)
 {
     struct job_test *kept = &job->tests[test];
-    uint64_t bytes = result->output.len + result->errors.len;
 
     assert(job->running > 0 && job->tests_left > 0 && !kept->has_outcome);
     job->running--;
@@ -211,10 +217,7 @@ void job_ran(struct job *job, uint32_t test, struct run_outcome *outcome, const 
     kept->has_outcome = true;
     job->results[test] = *result;
     job->tests_left--;
-    if (bytes > OUTPUT_BYTES_MAX - job->output_bytes)
-        omit_output(kept, &job->results[test]);
-    else
-        job->output_bytes += bytes;
+    keep_within_bounds(job, test, outputs_bytes);
 }
 
 void job_step_failed(struct job *job, const char *reason)

@@ -27,6 +27,12 @@ struct step {
     uint32_t at; /* index of the program, or of the test */
 };
 
+/*
+ * The outputs of one job that are kept until it is reported, as they are stored: a control character takes six bytes of
+ * JSON.  Without a limit, 1,000 tests of 16 MiB each would fill the memory of the worker and the store.
+ */
+#define JOB_OUTPUT_BYTES_MAX (64u << 20)
+
 /* What is reported to the store when the job ends. */
 enum job_end {
     JOB_COMPLETE, /* the results; every job that runs ends so, unless it is aborted */
@@ -66,7 +72,7 @@ struct job {
     size_t tests_left;             /* without a result */
     uint32_t running;              /* steps that executors have taken */
     uint32_t parked;               /* compile steps that have joined a flight */
-    uint64_t output_bytes;         /* kept in outcomes */
+    uint64_t output_bytes;         /* of the results, as JSON */
 };
 
 /*
@@ -91,7 +97,9 @@ void job_requeue_step(struct job *job, struct step step);
 void job_compiled(struct job *job, uint32_t program, struct compiled *compiled);
 
 /* Ends the run step of a test.  Moves the outcome in. */
-void job_ran(struct job *job, uint32_t test, struct run_outcome *outcome, const struct result *result);
+/* outputs_bytes is result_outputs_bytes(result), which the caller computes without the lock. */
+void job_ran(struct job *job, uint32_t test, struct run_outcome *outcome, const struct result *result,
+             uint64_t outputs_bytes);
 /* Ends a step that could not be run, for this reason.  The caller then aborts the job. */
 void job_step_failed(struct job *job, const char *reason);
 

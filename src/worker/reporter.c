@@ -13,7 +13,7 @@
 #include "metrics/metrics.h"
 #include "worker/worker_internal.h"
 
-#define RESULTS_BYTES_MAX (448u << 20) /* 64 MiB of output with every byte escaped as \u0000, and the other fields */
+#define RESULTS_BYTES_MAX (JOB_OUTPUT_BYTES_MAX + (16u << 20)) /* and the other fields of 1,000 results */
 
 /* Waits for an ended job.  NULL when the worker stops. */
 static struct job *next_job(struct worker *worker)

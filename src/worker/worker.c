@@ -11,6 +11,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "codec/submission_json.h"
 #include "metrics/metrics.h"
 #include "sandbox/protocol.h"
 #include "worker/worker_internal.h"
@@ -40,13 +41,24 @@ static void name_worker(struct worker *worker)
     (void)snprintf(worker->name, sizeof worker->name, "%.40s:%d:%" PRIx64, host, (int)getpid(), clock_wall_ms());
 }
 
+/* Adds the queues of a language to those that the worker serves. */
+static void add_queues(struct worker *worker, struct text language, size_t *len)
+{
+    for (unsigned version = 1; version <= SUBMISSION_VERSION_MAX; version++) {
+        queue_name(language, version, worker->queue_names[*len]);
+        worker->queues[*len] = worker->queue_names[*len];
+        (*len)++;
+    }
+}
+
 /* Registers the images of the installed languages with the sandbox and lists the languages' queues. */
 static int register_languages(struct worker *worker, struct error *err)
 {
-    size_t queues_len = 0;
+    size_t queues_len = 0, queues_max = (worker->languages->len + 1) * SUBMISSION_VERSION_MAX;
 
-    worker->queues = calloc(worker->languages->len + 2, sizeof *worker->queues);
-    if (worker->queues == NULL)
+    worker->queues = calloc(queues_max + 1, sizeof *worker->queues);
+    worker->queue_names = calloc(queues_max, sizeof *worker->queue_names);
+    if (worker->queues == NULL || worker->queue_names == NULL)
         abort();
     for (size_t i = 0; i < worker->languages->len; i++) {
         const struct language *language = &worker->languages->list[i];
@@ -54,11 +66,11 @@ static int register_languages(struct worker *worker, struct error *err)
             continue;
         if (sandbox_image(worker->sandbox, language->image.at, err) < 0)
             return error_within(err, "image of language %s", language->id.at);
-        worker->queues[queues_len++] = language->id.at;
+        add_queues(worker, language->id, &queues_len);
     }
     if (queues_len == 0)
         return error_set(err, ERROR_SETUP, 0, "no language is installed; run `evalx languages` to see what is missing");
-    worker->queues[queues_len] = QUEUE_MIXED;
+    add_queues(worker, TEXT(QUEUE_MIXED), &queues_len);
     return 0;
 }
 
@@ -130,6 +142,7 @@ void worker_free(struct worker *worker)
     result_cache_close(worker->results);
     free(worker->executors);
     free(worker->queues);
+    free(worker->queue_names);
     free(worker);
 }
 

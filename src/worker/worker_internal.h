@@ -54,7 +54,8 @@ struct worker {
     struct artifact_cache *cache; /* NULL: artifacts are not kept */
     struct result_cache *results; /* NULL: results are not kept */
     char name[80];
-    const char **queues; /* NULL-terminated; the strings belong to the languages */
+    char (*queue_names)[QUEUE_NAME_BYTES]; /* of each language and version of submissions that it reads */
+    const char **queues;                   /* NULL-terminated; the strings are queue_names */
 
     pthread_mutex_t lock;
     /* A change of phase broadcasts all of these. */

@@ -2,6 +2,7 @@
 #include "fixture.h"
 
 #include "codec/request_json.h"
+#include "codec/result_json.h"
 #include "codec/submission_json.h"
 #include "worker/job.h"
 
@@ -76,7 +77,7 @@ static void ran(struct job *job, uint32_t test, const char *output)
 
     assert_ok(buf_append_text(&outcome.output, text_of(output), &err), err);
     struct result result = { .verdict = VERDICT_ACCEPTED, .output = buf_text(&outcome.output), .element = test };
-    job_ran(job, test, &outcome, &result);
+    job_ran(job, test, &outcome, &result, result_outputs_bytes(&result));
 }
 
 static void programs_compile_before_their_tests_run(void **state)
@@ -228,15 +229,14 @@ static void a_job_that_cannot_be_run_ends_at_once(void **state)
 }
 
 /* 64 MiB of output are kept; further results have no output. */
-static void outputs_of_one_submission_are_bounded(void **state)
+/* Two of four outputs fit. */
+static void expect_two_outputs_kept(char byte, size_t len)
 {
-    (void)state;
     struct job *job = new_job();
-    size_t len = 30u << 20;
     char *much = malloc(len + 1);
     struct step step;
 
-    memset(much, 'x', len);
+    memset(much, byte, len);
     much[len] = '\0';
     assert_next(job, STEP_COMPILE, 0);
     assert_next(job, STEP_COMPILE, 1);
@@ -258,8 +258,43 @@ static void outputs_of_one_submission_are_bounded(void **state)
     }
     assert_int_equal(kept, 2);
     assert_int_equal(left_out, 2);
+    assert_true(job->output_bytes <= JOB_OUTPUT_BYTES_MAX);
     job_free(job);
     free(much);
+}
+
+static void outputs_of_one_submission_are_bounded(void **state)
+{
+    (void)state;
+    expect_two_outputs_kept('x', 30u << 20);
+    expect_two_outputs_kept('\x01', 5u << 20);  /* six bytes of JSON each */
+    expect_two_outputs_kept('\xff', 10u << 20); /* replaced by three bytes each */
+    expect_two_outputs_kept('\n', 15u << 20);
+}
+
+/* The output of a compiler is in the result of each test. */
+static void messages_of_a_compiler_are_bounded(void **state)
+{
+    (void)state;
+    struct job *job = new_job();
+    struct compiled compiled;
+    struct error err;
+    char *much = calloc(1, 8u << 20);
+    assert_non_null(much);
+    memset(much, '\x01', 8u << 20); /* 48 MiB of JSON for each of the tests */
+    compiled_init(&compiled);
+    compiled.verdict = VERDICT_COMPILE_ERROR;
+    buf_init(&compiled.output, 8u << 20);
+    assert_ok(buf_append(&compiled.output, much, 8u << 20, &err), err);
+    free(much);
+    assert_next(job, STEP_COMPILE, 0);
+    job_compiled(job, 0, &compiled);
+    size_t kept = 0;
+    for (size_t i = 0; i < job->submission.tests_len; i++)
+        kept += job->results[i].compile_output.len + job->results[i].errors.len > 1u << 20;
+    assert_int_equal(kept, 1);
+    assert_true(job->output_bytes <= JOB_OUTPUT_BYTES_MAX);
+    job_free(job);
 }
 
 int main(void)
@@ -272,6 +307,7 @@ int main(void)
         cmocka_unit_test(after_an_abort_nothing_is_queued),
         cmocka_unit_test(a_job_that_cannot_be_run_ends_at_once),
         cmocka_unit_test(outputs_of_one_submission_are_bounded),
+        cmocka_unit_test(messages_of_a_compiler_are_bounded),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

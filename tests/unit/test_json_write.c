@@ -24,6 +24,7 @@ static void strings_are_escaped_and_repaired(void **state)
         bool replaced = !rows[i].replaced;
 
         assert_ok(json_write_string(&out, rows[i].in, &replaced, &err), err);
+        assert_int_equal(json_string_bytes(rows[i].in), out.len);
         assert_string_equal(out.at, rows[i].out);
         assert_int_equal(replaced, rows[i].replaced);
     }
@@ -59,6 +60,7 @@ static void ill_formed_parts_become_one_mark_each(void **state)
 
         print_message("  %s\n", rows[i].why);
         assert_ok(json_write_string(&out, rows[i].in, &replaced, &err), err);
+        assert_int_equal(json_string_bytes(rows[i].in), out.len);
         for (const char *at = rows[i].out; at != NULL && *at != '\0'; at++)
             assert_ok(*at == 'M' ? buf_append(&expected, "\xef\xbf\xbd", 3, &err) : buf_append(&expected, at, 1, &err),
                       err);

@@ -19,7 +19,10 @@ static void an_unreadable_submission_is_reported_with_the_reason(void **state)
     } rows[] = {
         { "", ERROR_BUG, "unreadable: line 1" },
         { "[]", ERROR_BUG, "it has no version" },
-        { "{\"v\":2}", ERROR_BUG, "has version 2, this evalx reads version 1" },
+        { "{\"v\":3}", ERROR_BUG, "has version 3, this evalx reads up to version 2" },
+        { "{\"v\":0}", ERROR_BUG, "has version 0" },
+        { HEAD PROGRAM "\"tests\":[{\"p\":0,\"e\":0,\"i\":0,\"same\":1," LIMITS "}]}", ERROR_BUG, "none before it" },
+        { HEAD PROGRAM "\"tests\":[" TEST ",{\"p\":0,\"e\":1,\"i\":0,\"same\":8}]}", ERROR_BUG, "a number" },
         { "{\"v\":1}", ERROR_BUG, "its token" },
         { HEAD "\"programs\":[],\"tests\":[]}", ERROR_BUG, "its programs or tests" },
         { HEAD PROGRAM "\"tests\":[]}", ERROR_BUG, "its programs or tests" },
@@ -111,11 +114,70 @@ static void a_request_comes_back_as_it_was(void **state)
     submission_done(&after);
 }
 
+/* A batch whose tests inherit `bytes` of input, arguments and expected output. */
+static void encode_inherited(size_t bytes, struct buf *out, struct submission *ret)
+{
+    auto_buf struct buf body = { .max = 1 << 20 };
+    struct error err;
+    char *text = calloc(1, bytes + 1);
+    assert_non_null(text);
+    memset(text, 'x', bytes);
+    assert_ok(buf_printf(&body, &err,
+                         "[{\"language\":\"c\",\"version\":\"*\",\"code\":\"a\",\"stdin\":\"%s\",\"args\":[\"%s\"],"
+                         "\"expected_output\":\"%s\",\"tests\":[{},{},{\"stdin\":\"own\"},{}]}]",
+                         text, text, text),
+              err);
+    free(text);
+    assert_ok(request_decode(buf_text(&body), REQUEST_BATCH, &languages, &config, ret, &err), err);
+    assert_ok(submission_encode(ret, out, &err), err);
+}
+
+static void what_tests_inherit_is_stored_once(void **state)
+{
+    (void)state;
+    for (size_t bytes = 4; bytes <= 8000; bytes *= 2000) {
+        auto_buf struct buf stored = { .max = 1 << 20 };
+        struct submission before, after;
+        struct error err;
+        bool is_shared = bytes > 4;
+        encode_inherited(bytes, &stored, &before);
+        assert_int_equal(submission_version(&before), is_shared ? 2 : 1);
+        assert_int_equal(stored.at[5], is_shared ? '2' : '1');
+        if (is_shared)
+            assert_true(stored.len < 5 * bytes); /* the input twice, because the third test has its own */
+        assert_ok(submission_decode(buf_text(&stored), &languages, &after, &err), err);
+        assert_int_equal(after.tests_len, 4);
+        for (size_t i = 0; i < 4; i++) {
+            assert_int_equal(after.tests[i].input.len, i == 2 ? 3 : bytes);
+            assert_int_equal(after.tests[i].args_len, 1);
+            assert_int_equal(after.tests[i].args[0].len, bytes);
+            assert_true(after.tests[i].has_expected);
+            assert_int_equal(after.tests[i].expected.len, bytes);
+        }
+        submission_done(&before);
+        submission_done(&after);
+    }
+}
+
+static void each_version_has_its_own_queue(void **state)
+{
+    (void)state;
+    char queue[QUEUE_NAME_BYTES];
+    queue_name(TEXT("c++"), 1, queue);
+    assert_string_equal(queue, "c++");
+    queue_name(TEXT("c++"), 2, queue);
+    assert_string_equal(queue, "c++@2");
+    assert_text_equal(queue_language(queue), "c++");
+    assert_text_equal(queue_language("mixed"), "mixed");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_unreadable_submission_is_reported_with_the_reason),
         cmocka_unit_test(a_request_comes_back_as_it_was),
+        cmocka_unit_test(what_tests_inherit_is_stored_once),
+        cmocka_unit_test(each_version_has_its_own_queue),
     };
     request_init();
     return cmocka_run_group_tests_name("submission_json", tests, set_up, tear_down);

@@ -197,7 +197,7 @@ struct redis_claim_request {
     const struct store_worker *worker;
     size_t queues_len, max;
     struct store_claim *ret_claims;
-    char woken_queue[32]; /* the queue whose wakeup this claim has taken, or "" */
+    char woken_queue[QUEUE_NAME_BYTES]; /* the queue whose wakeup this claim has taken, or "" */
 };
 /* How a wait ended.  INTERRUPTED: by redis_wake, or there is no answer yet. */
 enum redis_block_result { BLOCK_WAKEUP, BLOCK_TIMEOUT, BLOCK_INTERRUPTED, BLOCK_FAILED };

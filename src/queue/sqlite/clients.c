@@ -85,7 +85,7 @@ void sqlite_count_new(struct sqlite_store *store, const struct sqlite_queue_posi
 /* 1: a parked submission entered its queue, 0: there is none, or the limit is reached. */
 static int unpark_one(struct sqlite_store *store, size_t client, struct error *err)
 {
-    char name[STORE_CLIENT_BYTES], queue[32];
+    char name[STORE_CLIENT_BYTES], queue[QUEUE_NAME_BYTES];
     (void)snprintf(name, sizeof name, "%s", store->clients[client].name);
     sqlite3_stmt *parked = sqlite_bind(&store->writer, QUERY_PARKED, err, "t", name);
     int got = sqlite_step(parked, err);

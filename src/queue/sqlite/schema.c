@@ -90,7 +90,7 @@ static const char schema_2[] =
                                                "DROP INDEX submission_waiting;" CLIENT_TABLES "PRAGMA user_version=2;"
                                                "COMMIT;";
 
-/* Upgrades from schema 2, which counted neither returns nor bytes.  %llu: the milliseconds for which results are kept. */
+/* Upgrades from schema 2, which counted neither returns nor bytes.  %llu: for how many ms results are kept. */
 #define SCHEMA_3                                                                                                       \
     "BEGIN IMMEDIATE;"                                                                                                 \
     "ALTER TABLE submission ADD COLUMN returned INTEGER NOT NULL DEFAULT 0;"                                           \

@@ -149,7 +149,7 @@ struct sqlite_op {
 };
 
 struct sqlite_queue {
-    char name[32];
+    char name[QUEUE_NAME_BYTES];
     uint64_t waiting[PRIORITY_COUNT_]; /* in the queue */
     uint64_t parked[PRIORITY_COUNT_];  /* waiting outside of it; see clients.c */
     uint64_t running;
