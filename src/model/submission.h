@@ -92,8 +92,8 @@ struct text submission_queue(const struct submission *submission);
 #define QUEUE_MIXED "mixed"
 
 /*
- * Workers of an older version do not ask for queues of a newer one.  Submissions of version 1 wait in the queue of their
- * language, others in "LANGUAGE@VERSION".
+ * Workers of an older version do not ask for queues of a newer one.  Submissions of version 1 wait in the queue of
+ * their language, others in "LANGUAGE@VERSION".
  */
 #define QUEUE_NAME_BYTES 40
 void queue_name(struct text language, unsigned version, char ret[QUEUE_NAME_BYTES]);
