@@ -73,6 +73,7 @@ static int start_parts(struct api *api, struct error *err)
         .auth_check = auth_check,
         .on_response = metrics_http,
         .connections_max = at_most_u32(config->connections_max),
+        .descriptors_reserved = api->worker_check.descriptors,
         .connections_ip_max = at_most_u32(config->connections_ip_max),
         .deadline_s = at_most_u32(config->request_deadline_s),
         .body_bytes_max = config->body_bytes_max,

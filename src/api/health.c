@@ -114,6 +114,7 @@ int health_server_start(const struct config *config, const struct worker_check *
         .context = (void *)(uintptr_t)check,
         .on_response = metrics_http,
         .connections_max = WORKER_CONNECTIONS_MAX,
+        .descriptors_reserved = check->descriptors,
         .deadline_s = (uint32_t)config->request_deadline_s,
         .cors_origin = "",
     };

@@ -3,15 +3,18 @@
  */
 #pragma once
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "base/error.h"
 #include "config/config.h"
 #include "http/server.h"
 
-/* Whether the worker of this process can run programs.  Returns false with the reason in *err.  Any thread. */
+/* What HTTP has to know of the rest of the process. */
 struct worker_check {
-    bool (*is_ready)(void *context, struct error *err); /* NULL: no worker in this process */
+    /* Whether the worker can run programs; false with the reason in *err.  Any thread.  NULL: there is no worker. */
+    bool (*is_ready)(void *context, struct error *err);
     void *context;
+    uint32_t descriptors; /* that the other parts may open, so connections leave them */
 };
 
 /* Handlers of the API's routes; the context is its struct api. */

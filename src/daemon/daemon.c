@@ -12,7 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -24,6 +23,7 @@
 #include "daemon/announce.h"
 #include "daemon/data_folder.h"
 #include "daemon/privileges.h"
+#include "daemon/resources.h"
 #include "daemon/sd_notify.h"
 #include "daemon/signals.h"
 #include "metrics/metrics.h"
@@ -129,17 +129,6 @@ static int start_sandbox(struct daemon *daemon, struct error *err)
     return 0;
 }
 
-/* Connections, runs and stores take descriptors.  The usual soft limit of 1024 exists for programs that use select. */
-static void raise_file_limit(void)
-{
-    struct rlimit limit;
-
-    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
-        return;
-    limit.rlim_cur = limit.rlim_max;
-    (void)setrlimit(RLIMIT_NOFILE, &limit);
-}
-
 /* As root: before anything is opened or made. */
 static int find_user(struct daemon *daemon, struct error *err)
 {
@@ -152,7 +141,6 @@ static int become_user(struct daemon *daemon, bool needs_data, struct error *err
     const struct identity *identity = &daemon->identity;
     const char *data = daemon->config->data;
 
-    raise_file_limit();
     if (daemon->is_root) {
         if (needs_data && data_folder_prepare(data, identity, err) < 0)
             return -1;
@@ -221,7 +209,8 @@ static int start_worker(struct daemon *daemon, struct error *err)
 {
     if (worker_start(daemon->config, daemon->languages, daemon->sandbox, daemon->store, &daemon->worker, err) < 0)
         return error_within(err, "start the worker");
-    daemon->worker_check = (struct worker_check){ worker_check_is_ready, daemon->worker };
+    daemon->worker_check.is_ready = worker_check_is_ready;
+    daemon->worker_check.context = daemon->worker;
     set_watch_targets(daemon, daemon->api, daemon->worker);
     return 0;
 }
@@ -365,11 +354,21 @@ static int run_until_stop(struct daemon *daemon, int start_outcome, const char *
     return outcome;
 }
 
+/* Before anything is opened or forked.  `slots` is 0 without a worker. */
+static int take_resources(struct daemon *daemon, uint32_t slots, struct error *err)
+{
+    resources_raise_limits();
+    daemon->worker_check.descriptors = resources_descriptors(daemon->config, slots);
+    return resources_check(daemon->config, slots, err);
+}
+
 static int start_server(struct daemon *daemon, struct error *err)
 {
     bool embedded = !config_uses_redis(daemon->config);
 
     daemon->languages->require_available = embedded;
+    if (take_resources(daemon, embedded ? worker_slots_wanted(daemon->config) : 0, err) < 0)
+        return -1;
     if (find_user(daemon, err) < 0 || api_keys_load(daemon->config, daemon->identity.uid, &daemon->api_keys, err) < 0)
         return -1;
     if (embedded && start_sandbox(daemon, err) < 0)
@@ -402,8 +401,9 @@ static int start_shared_worker(struct daemon *daemon, struct error *err)
         return error_set(err, ERROR_SETUP, 0,
                          "a worker needs a queue that it shares with API servers: set REDIS_HOST (a single machine "
                          "needs no worker, because `evalx server` runs everything)");
-    if (find_user(daemon, err) < 0 || start_sandbox(daemon, err) < 0 || become_user(daemon, true, err) < 0 ||
-        open_store(daemon, false, err) < 0 || start_worker(daemon, err) < 0)
+    if (take_resources(daemon, worker_slots_wanted(daemon->config), err) < 0 || find_user(daemon, err) < 0 ||
+        start_sandbox(daemon, err) < 0 || become_user(daemon, true, err) < 0 || open_store(daemon, false, err) < 0 ||
+        start_worker(daemon, err) < 0)
         return -1;
     return health_server_start(daemon->config, &daemon->worker_check, &daemon->health_server, err);
 }

@@ -24,11 +24,10 @@
 
 #define CHECK_MS 250
 #define LINGER_US 2000000u
-#define LINGER_MAX 256           /* lingering sockets; beyond it they are closed at once */
-#define SEND_BYTES_PER_S 32768   /* a client that reads more slowly than this after deadline_s is cut off */
-#define DRAIN_NEW_US 1000000u    /* for the request line of a connection accepted just before a drain */
-#define DESCRIPTORS_RESERVED 256 /* for descriptors of this process that are not connections */
-#define IDLE_US_MIN 1000000u     /* on a full server, see idle_us_max */
+#define LINGER_MAX 256         /* lingering sockets; beyond it they are closed at once */
+#define SEND_BYTES_PER_S 32768 /* a client that reads more slowly than this after deadline_s is cut off */
+#define DRAIN_NEW_US 1000000u  /* for the request line of a connection accepted just before a drain */
+#define IDLE_US_MIN 1000000u   /* on a full server, see idle_us_max */
 #define NEVER UINT64_MAX
 
 struct connection {
@@ -201,25 +200,26 @@ size_t connections_count(struct connections *connections)
     return connections->count - connections->upgraded;
 }
 
-/* With more connections than descriptors, accept would fail permanently and MHD would spin. */
-uint32_t connections_possible(uint32_t wanted)
+static size_t lingering_max(uint32_t connections_max)
+{
+    return connections_max / 4 < LINGER_MAX ? connections_max / 4 : LINGER_MAX;
+}
+
+/* With more connections than descriptors, accept would fail permanently and MHD would spin, and so would other parts. */
+uint32_t connections_possible(uint32_t wanted, uint32_t reserved)
 {
     struct rlimit limit;
+    uint64_t needed = (uint64_t)wanted + lingering_max(wanted) + reserved;
 
-    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
-        return wanted;
-    rlim_t needed = (rlim_t)wanted + DESCRIPTORS_RESERVED;
-    if (limit.rlim_cur < needed) {
-        limit.rlim_cur = limit.rlim_max < needed ? limit.rlim_max : needed;
-        (void)setrlimit(RLIMIT_NOFILE, &limit);
-    }
     if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= needed)
         return wanted;
-    uint32_t possible = limit.rlim_cur > 2 * DESCRIPTORS_RESERVED ? (uint32_t)limit.rlim_cur - DESCRIPTORS_RESERVED
-                                                                  : DESCRIPTORS_RESERVED;
-    log_warn("connections_max reduced from %u to %u: the limit of open files is %llu", wanted, possible,
-             (unsigned long long)limit.rlim_cur);
-    return possible;
+    uint64_t left = limit.rlim_cur > reserved ? limit.rlim_cur - reserved : 0;
+    uint64_t possible = left - left / 4 > LINGER_MAX * 4 ? left - LINGER_MAX : left - left / 4;
+    if (possible == 0)
+        possible = 1;
+    log_warn("connections_max reduced from %u to %u: the limit of open files is %llu, and %u are reserved", wanted,
+             (uint32_t)possible, (unsigned long long)limit.rlim_cur, reserved);
+    return (uint32_t)possible;
 }
 
 /* ---- lingering ------------------------------------------------------------------------------------------------ */
@@ -232,7 +232,7 @@ void connection_linger(struct connection *connection)
 /* With the lock held.  The duplicate descriptor keeps the socket open after libmicrohttpd has closed its own. */
 static void linger_begin(struct connections *connections, int borrowed_fd)
 {
-    if (connections->lingering_len == LINGER_MAX)
+    if (connections->lingering_len >= lingering_max(connections->settings.connections_max))
         return;
     auto_close int fd = fcntl(borrowed_fd, F_DUPFD_CLOEXEC, 0);
     if (fd < 0)

@@ -59,5 +59,5 @@ size_t connections_count(struct connections *connections);
 /* Shuts down connections without a pending request; `all`: every connection that is not UPGRADED. */
 void connections_shut(struct connections *connections, bool all);
 
-/* Raises RLIMIT_NOFILE as far as possible.  Returns `wanted`, or fewer if the limit is still too low. */
-uint32_t connections_possible(uint32_t wanted);
+/* `wanted`, or as many as the limit of open files allows beside `reserved` others; at least 1. */
+uint32_t connections_possible(uint32_t wanted, uint32_t reserved);

@@ -24,8 +24,9 @@ struct server_settings {
     bool (*auth_check)(struct exchange *exchange, void *context);
     /* Called for each response, on the HTTP thread.  All strings are literals or the route's.  NULL: not called. */
     void (*on_response)(const char *method, const char *pattern, unsigned status, uint64_t duration_us);
-    uint32_t connections_max;
-    uint32_t connections_ip_max; /* of one address; 0: three quarters of connections_max */
+    uint32_t connections_max;      /* fewer if the limit of open files leaves no more */
+    uint32_t descriptors_reserved; /* open files that the rest of the process may need */
+    uint32_t connections_ip_max;   /* of one address; 0: three quarters of connections_max */
     uint32_t deadline_s;       /* a request must be complete this long after the connection or the previous response */
     uint32_t idle_s;           /* a connection without a request is closed after this time; 0: 60 */
     uint64_t body_bytes_max;   /* of one request, on routes that take a body */

@@ -34,7 +34,7 @@ int server_start(const struct server_settings *settings, struct server **ret, st
 
     server->settings = *settings;
     server->settings.host = NULL;
-    server->settings.connections_max = connections_possible(settings->connections_max);
+    server->settings.connections_max = connections_possible(settings->connections_max, settings->descriptors_reserved);
     if (server->settings.connections_ip_max == 0)
         server->settings.connections_ip_max = server->settings.connections_max - server->settings.connections_max / 4;
     if (server->settings.idle_s == 0)

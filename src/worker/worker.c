@@ -20,7 +20,7 @@
 #define FLOW_JOBS_SPARE 2u /* jobs of one client and priority that a worker takes turns between, beyond its slots */
 #define THREAD_NAME_BYTES 16
 
-static uint32_t slots_wanted(const struct config *config)
+uint32_t worker_slots_wanted(const struct config *config)
 {
     cpu_set_t processors;
 
@@ -95,7 +95,7 @@ static void open_caches(struct worker *worker)
 /* Executors open their slots in parallel.  One open slot is enough to start; none is an error. */
 static int start_executors(struct worker *worker, struct error *err)
 {
-    worker->executors_len = slots_wanted(worker->config);
+    worker->executors_len = worker_slots_wanted(worker->config);
     worker->schedule.flow_jobs = worker->executors_len + FLOW_JOBS_SPARE;
     worker->executors = calloc(worker->executors_len, sizeof *worker->executors);
     if (worker->executors == NULL)

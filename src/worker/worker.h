@@ -34,6 +34,8 @@ bool worker_is_broken(struct worker *worker);
  * that it hangs.
  */
 uint64_t worker_stalled_us(const struct worker *worker);
+/* The number of slots that a worker with this configuration has: by default, one per processor. */
+uint32_t worker_slots_wanted(const struct config *config);
 /* The number of slots, open or not. */
 uint32_t worker_slots(const struct worker *worker);
 
