@@ -10,7 +10,7 @@
 
 #include "config/config.h"
 
-/* Raises the soft limits of open files and processes to the hard ones.  Call it before the sandbox, which inherits them. */
+/* Raises the soft limits of open files and processes to the hard ones.  Call it before the sandbox inherits them. */
 void resources_raise_limits(void);
 
 /* Descriptors that all parts but HTTP connections may have open.  `slots` is 0 in a process without a worker. */

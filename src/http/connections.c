@@ -205,7 +205,7 @@ static size_t lingering_max(uint32_t connections_max)
     return connections_max / 4 < LINGER_MAX ? connections_max / 4 : LINGER_MAX;
 }
 
-/* With more connections than descriptors, accept would fail permanently and MHD would spin, and so would other parts. */
+/* With more connections than descriptors, accept would fail permanently, MHD would spin, and other parts would fail. */
 uint32_t connections_possible(uint32_t wanted, uint32_t reserved)
 {
     struct rlimit limit;
