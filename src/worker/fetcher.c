@@ -73,7 +73,7 @@ static size_t begin_look(struct worker *worker, struct store_filter *filter)
     bool is_due =
         worker->look_wanted || (is_full_but_idle(worker) && clock_mono_us() - worker->looked_us >= LOOK_EVERY_US);
 
-    if (is_due && worker->alone == NULL && schedule_look(&worker->schedule, filter))
+    if (is_due && worker->slots_open > 0 && worker->alone == NULL && schedule_look(&worker->schedule, filter))
         return 1;
     end_look(worker);
     return 0;

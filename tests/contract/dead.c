@@ -248,6 +248,11 @@ static void a_returned_submission_waits_and_costs_no_lease(void **state)
     uint64_t returned_ms = now_ms();
     must(store_return(store, token, 1, "no descriptor was left", &err));
     must(store_return(store, token, 1, "repeated", &err)); /* counts once */
+    struct store_worker worker = worker_named("one");
+    struct store_lease lease = { .attempt = 1 };
+    memcpy(lease.token, token, sizeof lease.token);
+    must(store_heartbeat(store, &worker, &lease, 1, &err)); /* renews nothing */
+    assert_int_equal(lease.state, LEASE_LOST);
     must(store_reap_expired(store, &err));
     assert_false(claim_one(store, claimed, &attempt)); /* not at once */
     claim_after_reaping(store, claimed, &attempt);

@@ -133,7 +133,7 @@ static int apply_beat(struct sqlite_store *store, void *what, struct error *err)
         op->states[i] = LEASE_LOST;
         if (found == 0 || row.attempt != op->leases[i].attempt)
             continue;
-        if (row.state == SUBMISSION_PROCESSING) {
+        if (row.state == SUBMISSION_PROCESSING && row.worker[0] != '\0') { /* not returned meanwhile */
             if (sqlite_run(&store->writer, QUERY_RENEW, err, "ii", row.seq, until) < 0)
                 return -1;
             op->states[i] = LEASE_KEPT;

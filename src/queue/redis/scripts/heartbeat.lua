@@ -9,10 +9,10 @@ redis.call('ZADD', WORKERS, now, ARGV[1])
 
 local answers = {}
 for i = 6, #ARGV, 2 do
-    local at = redis.call('HMGET', sub_key(ARGV[i]), 'state', 'attempt', 'cancelled')
+    local at = redis.call('HMGET', sub_key(ARGV[i]), 'state', 'attempt', 'cancelled', 'worker')
     local answer = LOST
     if at[2] == ARGV[i + 1] then
-        if at[1] == PROCESSING then
+        if at[1] == PROCESSING and at[4] ~= '' then -- not returned meanwhile
             redis.call('ZADD', LEASES, 'XX', now + ARGV[5], ARGV[i])
             answer = KEPT
         elseif at[3] == '1' then
