@@ -8,9 +8,9 @@
  *            process.  The slot itself is in tree/slots.
  *   run      slot-N/run-K, one program with its children.  Created before the run and used once, because a used memory
  *            group keeps its old peak (v2 can reset it only from Linux 6.12).
- *   weights  tree and slot have groups for the controllers of CPU and I/O too, where there are any.  All slots have the
- *            same weight there.  A slot's inits and runs are in its group, but not the slot's own process: it must get a
- *            processor when it has to look at its run.  Runs have no group of their own in these controllers.
+ *   weights  tree and slot have groups for the controllers of CPU and I/O too, where there are any.  All slots have
+ *            the same weight there.  A slot's inits and runs are in its group, but not the slot's own process: it must
+ *            get a processor when it has to look at its run.  Runs have no group of their own in these controllers.
  *   shared   v1 only: slot-N/runs in the hierarchies pids and cpuacct, used by the slot's runs one after the other.
  *            There a run has a group of its own only in the memory hierarchy.  The shared counters (CPU time, denied
  *            processes) never decrease, so a run's figures are differences.
@@ -72,7 +72,7 @@ struct cgroup_shared {
     int dirs[CGROUP_RUN_CONTROLLERS]; /* -1: each run has a group of its own in this hierarchy */
     int tasks[CGROUP_RUN_CONTROLLERS];
     int cpu, pids;
-    int inits; /* where inits begin: v1 "tasks" of the slot's CPU weight or -1, v2 the folder of the group */
+    int inits;          /* where inits begin: v1 "tasks" of the slot's CPU weight or -1, v2 the folder of the group */
     uint64_t processes; /* the limit in effect; 0: none yet */
 };
 

@@ -3,8 +3,8 @@
  * count this time.
  *
  * The slot looks at init and the tasks of the run's group every WAIT_SAMPLE_US.  The kernel counts for each task how
- * long it was ready and did not run (schedstat), and adds a wait when it ends.  A wait that lasts is seen by a task that
- * is ready at two samples and has not run between them.
+ * long it was ready and did not run (schedstat), and adds a wait when it ends.  A wait that lasts is seen by a task
+ * that is ready at two samples and has not run between them.
  *
  * Between two samples the run has waited as long as the task that waited longest, but not while it used the processors
  * itself.  So a program whose threads wait only for each other gains at most the CPU time that they use for it, and the
