@@ -28,8 +28,8 @@ static void make_presentable(char *line, size_t bytes, bool was_cut)
             }
             memset(line + at, '?', bad);
             good = bad;
-        } else if (good == 1 && ((unsigned char)line[at] < 0x20 || line[at] == 0x7f)) {
-            line[at] = ' ';
+        } else if (utf8_is_control(utf8_code((const unsigned char *)line + at, good))) {
+            memset(line + at, good == 1 ? ' ' : '?', good);
         }
         at += good;
     }
@@ -117,6 +117,8 @@ const char *error_kind_name(enum error_kind kind)
         return "store_unavailable";
     case ERROR_SANDBOX:
         return "sandbox_failure";
+    case ERROR_USAGE:
+        return "usage";
     case ERROR_SETUP:
         return "setup";
     case ERROR_BUG:

@@ -20,6 +20,7 @@ enum error_kind {
     ERROR_BUSY,    /* out of capacity or memory: worth retrying later */
     ERROR_STORE,   /* the database failed: the operation is retried */
     ERROR_SANDBOX, /* a program could not be run; the program is not to blame */
+    ERROR_USAGE,   /* the command line is wrong */
     ERROR_SETUP,   /* the configuration or the host is wrong: refuse to start */
     ERROR_BUG,     /* a defect of this software */
 };

@@ -47,7 +47,7 @@ static char *escape(const char *text, size_t len, char *out, const char *end)
         size_t bad = 0;
         size_t step = utf8_step((const unsigned char *)text + at, len - at, &bad);
         unsigned char byte = (unsigned char)text[at];
-        if (step == 0 || byte < 0x20 || byte == 0x7f) {
+        if (step == 0 || utf8_is_control(utf8_code((const unsigned char *)text + at, step))) {
             if (byte == '\n')
                 out += snprintf(out, 3, "\\n");
             else

@@ -47,3 +47,26 @@ size_t utf8_step(const unsigned char *at, size_t len, size_t *ret_bad)
         }
     return lead->len;
 }
+
+uint32_t utf8_code(const unsigned char *at, size_t len)
+{
+    static const unsigned char lead_bits[] = { 0, 0x7f, 0x1f, 0x0f, 0x07 };
+    uint32_t code = at[0] & lead_bits[len];
+
+    for (size_t i = 1; i < len; i++)
+        code = code << 6 | (at[i] & 0x3f);
+    return code;
+}
+
+bool utf8_is_control(uint32_t code)
+{
+    static const struct {
+        uint32_t first, last;
+    } ranges[] = { { 0, 0x1f },        { 0x7f, 0x9f },     { 0x61c, 0x61c },
+                   { 0x200e, 0x200f }, { 0x2028, 0x202e }, { 0x2066, 0x2069 } };
+
+    for (size_t i = 0; i < sizeof ranges / sizeof *ranges; i++)
+        if (code >= ranges[i].first && code <= ranges[i].last)
+            return true;
+    return false;
+}

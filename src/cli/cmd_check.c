@@ -4,6 +4,7 @@
  */
 #include <inttypes.h>
 #include <jansson.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +12,7 @@
 #include <unistd.h>
 
 #include "api/api_keys.h"
+#include "base/self.h"
 #include "cli/commands.h"
 #include "cli/local_run.h"
 #include "cli/settings.h"
@@ -119,10 +121,11 @@ static void check_languages(struct report *report, const struct config *config, 
             len += (size_t)snprintf(missing + len, sizeof missing - len, "%s%.*s", len > 0 ? ", " : "",
                                     TEXT_ARG(language->id));
     }
-    report_point(report, available > 0, "languages",
-                 "install their packages; `evalx languages` lists the missing files",
-                 "%zu of %zu in %s are installed%s%s", available, languages->len, config->languages,
-                 len > 0 ? "; missing: " : "", missing);
+    char remedy[PATH_MAX + 80];
+    (void)snprintf(remedy, sizeof remedy, "install their packages; `%s languages` lists the missing files",
+                   self_name());
+    report_point(report, available > 0, "languages", remedy, "%zu of %zu in %s are installed%s%s", available,
+                 languages->len, config->languages, len > 0 ? "; missing: " : "", missing);
 }
 
 static void check_data(struct report *report, const struct config *config, const struct identity *identity)
@@ -188,9 +191,10 @@ static void check_hello(struct report *report, struct local_run *local_run, cons
         chosen = &languages->list[i];
     if (chosen == NULL || !chosen->available)
         return; /* reported by check_languages */
+    char verify[PATH_MAX + 80];
+    (void)snprintf(verify, sizeof verify, "run `%s languages verify` to test each language", self_name());
     if (local_run_hello(local_run, config, languages, chosen, &took_us, &err) < 0)
-        report_point(report, false, "run", "run `evalx languages verify` to test each language", "%s: %s",
-                     chosen->id.at, err.text);
+        report_point(report, false, "run", verify, "%s: %s", chosen->id.at, err.text);
     else
         report_point(report, true, "run", NULL, "a program in %s printed the right output after %.1f ms",
                      chosen->name.at, (double)took_us / 1e3);
@@ -226,7 +230,9 @@ static void check_sandbox(struct report *report, const struct config *config, co
     struct error err = { 0 };
 
     if (geteuid() != 0) {
-        report_point(report, false, "sandbox", "sudo evalx check", "cannot be tested without root");
+        char remedy[PATH_MAX + 20];
+        (void)snprintf(remedy, sizeof remedy, "sudo %s check", self_name());
+        report_point(report, false, "sandbox", remedy, "cannot be tested without root");
         return;
     }
     if (local_run_open(config, languages, &local_run, &err) < 0) {

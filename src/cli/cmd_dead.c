@@ -1,9 +1,11 @@
 /* evalx dead: lists dead submissions and returns them to the queue. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "cli/commands.h"
 #include "cli/operator_client.h"
+#include "cli/terminal.h"
 #include "model/token.h"
 
 enum { OPTION_SERVER, OPTION_JSON };
@@ -12,6 +14,16 @@ static const struct option_spec options[] = {
     [OPTION_SERVER] = { "server", OPTION_VALUE, "URL", "server (default: EVALX_SERVER, then http://127.0.0.1:3000)" },
     [OPTION_JSON] = { "json", OPTION_ALONE, NULL, "print JSON; a list has one object per line" },
 };
+
+static void print_dumped(const json_t *value, size_t flags)
+{
+    char *text = json_dumps(value, flags | JSON_ENCODE_ANY);
+
+    if (text != NULL)
+        (void)terminal_put_json(stdout, text_of(text));
+    (void)putchar('\n');
+    free(text);
+}
 
 static void print_row(const json_t *dead)
 {
@@ -33,11 +45,11 @@ static int list_page(struct http_client *http_client, bool as_json, char next[64
     json_array_foreach(json_object_get(answer, "dead"), i, dead)
     {
         if (!as_json) {
+            terminal_make_presentable(dead, false);
             print_row(dead);
             continue;
         }
-        (void)json_dumpf(dead, stdout, JSON_COMPACT);
-        (void)putchar('\n');
+        print_dumped(dead, JSON_COMPACT);
     }
     (void)snprintf(next, 64, "%s", json_text(answer, "next"));
     json_decref(answer);
@@ -67,8 +79,7 @@ static void print_dead(const json_t *dead)
             (void)printf("%-11s %s\n", keys[i], json_text(dead, keys[i]));
     (void)printf("%-11s %lld\n", "attempts", json_whole(dead, "attempts"));
     (void)printf("%-11s ", "submission");
-    (void)json_dumpf(submission, stdout, JSON_INDENT(2));
-    (void)putchar('\n');
+    print_dumped(submission, JSON_INDENT(2));
 }
 
 static int show_or_retry(struct http_client *http_client, const char *token, bool retries, bool as_json,
@@ -79,16 +90,20 @@ static int show_or_retry(struct http_client *http_client, const char *token, boo
     json_t *answer = NULL;
 
     if (!token_is_valid(text_of(token)))
-        return error_set(err, ERROR_REQUEST, 0, "\"%.40s\" is not a token", token);
+        return error_set(err, ERROR_USAGE, 0, "\"%.40s\" is not a token", token);
     (void)snprintf(path, sizeof path, "/dead/%s%s", token, retries ? "/retry" : "");
     if (operator_ask(http_client, path, retries, &body, &answer, err) < 0)
         return -1;
-    if (as_json)
-        (void)printf("%.*s\n", TEXT_ARG(buf_text(&body)));
-    else if (retries)
-        (void)printf("%s %s\n", token, json_text(answer, "status"));
-    else
-        print_dead(answer);
+    if (as_json) {
+        (void)terminal_put_json(stdout, buf_text(&body));
+        (void)putchar('\n');
+    } else {
+        terminal_make_presentable(answer, true);
+        if (retries)
+            (void)printf("%s %s\n", token, json_text(answer, "status"));
+        else
+            print_dead(answer);
+    }
     json_decref(answer);
     return 0;
 }

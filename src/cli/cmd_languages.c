@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/self.h"
 #include "cli/commands.h"
 #include "cli/language_test.h"
 #include "cli/local_run.h"
@@ -26,7 +27,7 @@ static void reason_of(const struct language *language, char *ret, size_t size)
     if (!language->available && language->missing.len > 0)
         (void)snprintf(ret, size, "%.*s does not exist", TEXT_ARG(language->missing));
     else if (!language->available)
-        (void)snprintf(ret, size, "image %s is not installed: evalx-images build %s", language->image.at,
+        (void)snprintf(ret, size, "image %s is not installed: %s build %s", language->image.at, self_images_tool(),
                        language->image.at);
 }
 
@@ -170,7 +171,7 @@ static int choose(const struct invocation *invocation, const struct languages *l
     for (int i = 1; i < invocation->operands_len; i++) {
         const struct language *language = languages_find(languages, text_of(invocation->operands[i]));
         if (language == NULL)
-            return error_set(err, ERROR_MISSING, 0, "unknown language \"%s\"", invocation->operands[i]);
+            return error_set(err, ERROR_USAGE, 0, "unknown language \"%s\"", invocation->operands[i]);
         if (len < languages->len)
             ret_chosen[len++] = language;
     }
@@ -178,7 +179,8 @@ static int choose(const struct invocation *invocation, const struct languages *l
         if (languages->list[i].available)
             ret_chosen[len++] = &languages->list[i];
     if (len == 0)
-        return error_set(err, ERROR_SETUP, 0, "no language is installed: `evalx languages` lists what is missing");
+        return error_set(err, ERROR_SETUP, 0, "no language is installed: `%s languages` lists what is missing",
+                         self_name());
     *ret_len = len;
     return 0;
 }

@@ -178,6 +178,7 @@ static int prepare_one(const struct config *config, const struct language *langu
         return 0;
     }
     (void)printf("%-14s ", language->id.at);
+    (void)fflush(stdout); /* before a minute of work */
     if (make_archive(config, language, &archive, report, err) < 0 ||
         prepared_folder_put(folder, name, archive, &bytes, err) < 0)
         return -1;
@@ -214,7 +215,7 @@ static int prepare(const struct invocation *invocation, const struct config *con
 
     for (int i = 0; i < invocation->operands_len; i++)
         if (languages_find(languages, text_of(invocation->operands[i])) == NULL) {
-            (void)error_set(&err, ERROR_MISSING, 0, "unknown language \"%s\"", invocation->operands[i]);
+            (void)error_set(&err, ERROR_USAGE, 0, "unknown language \"%s\"", invocation->operands[i]);
             return command_failed(&err);
         }
     for (int i = 0; i < invocation->operands_len; i++)

@@ -3,6 +3,7 @@
 
 #include "cli/commands.h"
 #include "cli/operator_client.h"
+#include "cli/terminal.h"
 
 enum { OPTION_SERVER, OPTION_JSON };
 
@@ -56,9 +57,14 @@ static int run(const struct invocation *invocation)
         operator_ask(http_client, "/workers", false, &workers_body, &workers, &err) < 0) {
         status = command_failed(&err);
     } else if (invocation_has(invocation, OPTION_JSON)) {
-        (void)printf("{\"queue\":%.*s,\"workers\":%.*s}\n", TEXT_ARG(buf_text(&queue_body)),
-                     TEXT_ARG(buf_text(&workers_body)));
+        (void)printf("{\"queue\":");
+        (void)terminal_put_json(stdout, buf_text(&queue_body));
+        (void)printf(",\"workers\":");
+        (void)terminal_put_json(stdout, buf_text(&workers_body));
+        (void)printf("}\n");
     } else {
+        terminal_make_presentable(queue, false);
+        terminal_make_presentable(workers, false);
         print_queue(queue);
         print_workers(workers);
     }

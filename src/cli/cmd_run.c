@@ -2,12 +2,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "cli/commands.h"
 #include "cli/local_run.h"
 #include "cli/request_builder.h"
 #include "cli/settings.h"
+#include "cli/terminal.h"
 #include "codec/request_json.h"
 #include "codec/result_json.h"
 
@@ -26,18 +26,6 @@ static const struct option_spec options[] = {
     [OPTION_JSON] = { "json", OPTION_ALONE, NULL, "print the result as JSON, as the HTTP API returns it" },
 };
 
-static int write_bytes(int fd, struct text bytes)
-{
-    while (bytes.len > 0) {
-        ssize_t put = write(fd, bytes.at, bytes.len);
-        if (put <= 0)
-            return -1;
-        bytes.at += put;
-        bytes.len -= (size_t)put;
-    }
-    return 0;
-}
-
 /* Prints the only element of the array, without the brackets. */
 static int print_json(const struct result *result, struct error *err)
 {
@@ -45,26 +33,61 @@ static int print_json(const struct result *result, struct error *err)
 
     if (results_encode(result, 1, &encoded, err) < 0)
         return command_failed(err);
-    (void)printf("%.*s\n", (int)encoded.len - 2, encoded.at + 1);
+    (void)terminal_put_json(stdout, (struct text){ encoded.at + 1, encoded.len - 2 });
+    (void)putchar('\n');
     return result->verdict == VERDICT_ACCEPTED ? EVALX_EXIT_OK : EVALX_EXIT_NOT_ACCEPTED;
+}
+
+/* "evalx: runtime_error: signal 11 (Segmentation fault), exit code 139" */
+static void print_verdict(const struct result *result)
+{
+    bool has_ended_badly = result->verdict == VERDICT_RUNTIME_ERROR || result->verdict == VERDICT_MEMORY_LIMIT ||
+                           result->verdict == VERDICT_DENIED_SYSCALL;
+    auto_buf struct buf line = { .max = 4096 };
+    struct error ignored;
+    int signal_number = result->stats.signal;
+
+    (void)buf_printf(&line, &ignored, "evalx: %s%s%.*s", verdict_name(result->verdict),
+                     result->message.len > 0 ? ": " : "", TEXT_ARG(result->message));
+    if (has_ended_badly && signal_number != 0)
+        (void)buf_printf(&line, &ignored, ": signal %d (%s)", signal_number, strsignal(signal_number));
+    if (has_ended_badly)
+        (void)buf_printf(&line, &ignored, "%s exit code %d", signal_number != 0 ? "," : ":", result_exit_code(result));
+    (void)buf_append_text(&line, TEXT("\n"), &ignored);
+    (void)terminal_put(stderr, buf_text(&line));
 }
 
 /* Output to stdout and errors to stderr, as if the program had been called; then the verdict if it is not accepted. */
 static int pass_on(const struct result *result)
 {
-    if (write_bytes(STDOUT_FILENO, result->output) < 0)
+    if (terminal_put(stdout, result->output) < 0)
         return EVALX_EXIT_FAILURE;
-    if (result->compile_output.len > 0)
-        (void)write_bytes(STDERR_FILENO, result->compile_output);
-    (void)write_bytes(STDERR_FILENO, result->errors);
+    (void)terminal_put(stderr, result->compile_output);
+    (void)terminal_put(stderr, result->errors);
     if (result->verdict != VERDICT_ACCEPTED)
-        (void)fprintf(stderr, "evalx: %s%s%.*s\n", verdict_name(result->verdict), result->message.len > 0 ? ": " : "",
-                      TEXT_ARG(result->message));
+        print_verdict(result);
     if (result->verdict == VERDICT_WRONG_ANSWER)
         return EVALX_EXIT_NOT_ACCEPTED;
     if (result->verdict == VERDICT_INTERNAL_ERROR)
         return EVALX_EXIT_FAILURE;
     return result_exit_code(result);
+}
+
+/* The decoder checks options as parts of a request: which of them, if any, it refused. */
+static bool is_refused_option(const struct invocation *invocation, const struct error *err)
+{
+    static const struct {
+        const char *field;
+        int option;
+    } options_of_fields[] = { { "language", OPTION_LANGUAGE },
+                              { "timeout", OPTION_TIMEOUT },
+                              { "memory_limit", OPTION_MEMORY },
+                              { "network", OPTION_NETWORK } };
+
+    for (size_t i = 0; i < sizeof options_of_fields / sizeof *options_of_fields; i++)
+        if (err->kind == ERROR_REQUEST && strcmp(err->field, options_of_fields[i].field) == 0)
+            return invocation->values[options_of_fields[i].option] != NULL;
+    return false;
 }
 
 static int decode(const struct invocation *invocation, const struct config *config, const struct languages *languages,
@@ -91,6 +114,8 @@ static int decode(const struct invocation *invocation, const struct config *conf
         return error_set(err, ERROR_BUG, 0, "encode the program");
     int outcome = request_decode(text_of(text), REQUEST_SINGLE, languages, config, ret, err);
     free(text);
+    if (outcome < 0 && is_refused_option(invocation, err))
+        err->kind = ERROR_USAGE;
     return outcome;
 }
 
@@ -125,7 +150,7 @@ static int run(const struct invocation *invocation)
     languages.require_available = true;
     int status = EVALX_EXIT_FAILURE;
     if (decode(invocation, &config, &languages, &submission, &err) < 0) {
-        (void)command_failed(&err);
+        status = command_failed(&err);
     } else {
         status = run_in_sandbox(invocation, &config, &languages, &submission, &err);
         submission_done(&submission);

@@ -3,11 +3,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/commands.h"
 #include "cli/poll_result.h"
 #include "cli/request_builder.h"
 #include "cli/settings.h"
+#include "cli/terminal.h"
+#include "model/token.h"
 
 #define SUBMIT_S 120u
 
@@ -107,11 +110,14 @@ static int send_batch(struct http_client *http_client, struct text batch, struct
     }
     json_t *decoded = json_loadb(answer.body.at != NULL ? answer.body.at : "", answer.body.len, 0, NULL);
     (void)json_unpack(decoded, "{s:s}", "token", &token);
-    if (token != NULL)
+    if (token != NULL && token_is_valid(text_of(token)))
         (void)snprintf(ret_token, 64, "%s", token);
+    else
+        token = NULL;
+    bool has_token = token != NULL;
     json_decref(decoded);
     *ret_body = answer.body;
-    return token != NULL ? 0 : error_set(err, ERROR_BUG, 0, "the response of the server has no token");
+    return has_token ? 0 : error_set(err, ERROR_BUG, 0, "the response of the server has no token");
 }
 
 static int submit(const struct invocation *invocation, struct http_client *http_client, uint32_t wait_s)
@@ -127,13 +133,19 @@ static int submit(const struct invocation *invocation, struct http_client *http_
                                        : batch_of_source(invocation, &batch, &err);
     if (outcome < 0 || send_batch(http_client, buf_text(&batch), &body, token, &err) < 0)
         return command_failed(&err);
-    if (wait_s == 0) {
-        if (as_json)
-            (void)printf("%.*s\n", TEXT_ARG(buf_text(&body)));
-        else
-            (void)printf("%s\n", token);
+    if (wait_s == 0 && as_json) {
+        (void)terminal_put_json(stdout, buf_text(&body));
+        (void)putchar('\n');
         return EVALX_EXIT_OK;
     }
+    /* At once, so that an interrupted wait loses nothing. */
+    if (!as_json)
+        (void)printf("%s\n", token);
+    else if (isatty(STDERR_FILENO) == 1)
+        (void)fprintf(stderr, "evalx: submitted as %s\n", token);
+    (void)fflush(stdout);
+    if (wait_s == 0)
+        return EVALX_EXIT_OK;
     if (poll_submission(http_client, token, wait_s, &body, &answer, &err) < 0) {
         (void)fprintf(stderr, "evalx: submitted as %s\n", token);
         return command_failed(&err);
@@ -169,8 +181,9 @@ const struct subcommand submit_command = {
     .operands = "FILE|BATCH.json|- [-- ARGUMENT...]",
     .summary = "submit a program or a batch to a server",
     .details =
-        "\nPrints the token.  With --wait it prints the results instead, and the exit status is 0 if every result is\n"
-        "\"accepted\", 3 if not, and 1 if the submission failed or has not ended in time.  `-` reads a batch from\n"
+        "\nPrints the token at once.  With --wait it then prints the results, and the exit status is 0 if every "
+        "result\n"
+        "is \"accepted\", 3 if not, and 1 if the submission failed or has not ended in time.  `-` reads a batch from\n"
         "stdin, or a source file with --language.",
     .options = options,
     .options_len = sizeof options / sizeof *options,

@@ -12,23 +12,28 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/self.h"
+
 enum { CODE_HELP = 1000, CODE_CONFIG, CODE_SET, CODE_OWN };
 
 #define COMMON_OPTIONS 3
 
 int usage_error(const struct subcommand *command, const char *fmt, ...)
 {
+    char text[512];
+    struct error err;
     va_list args;
 
-    (void)fputs("evalx: ", stderr);
     va_start(args, fmt);
-    (void)vfprintf(stderr, fmt, args);
+    (void)vsnprintf(text, sizeof text, fmt, args);
     va_end(args);
+    (void)error_set(&err, ERROR_USAGE, 0, "%s", text); /* makes it presentable: it quotes the command line */
+    (void)fprintf(stderr, "evalx: %s", err.text);
     if (command == NULL)
-        (void)fputs("\nTry 'evalx help'.\n", stderr);
+        (void)fprintf(stderr, "\nTry '%s help'.\n", self_name());
     else
-        (void)fprintf(stderr, "\nusage: evalx %s [OPTIONS]%s%s\nTry 'evalx %s --help'.\n", command->name,
-                      command->operands[0] != '\0' ? " " : "", command->operands, command->name);
+        (void)fprintf(stderr, "\nusage: evalx %s [OPTIONS]%s%s\nTry '%s %s --help'.\n", command->name,
+                      command->operands[0] != '\0' ? " " : "", command->operands, self_name(), command->name);
     return EVALX_EXIT_USAGE;
 }
 
@@ -38,7 +43,7 @@ int command_failed(const struct error *err)
         (void)fprintf(stderr, "evalx: %s: %s\n", err->field, err->text);
     else
         (void)fprintf(stderr, "evalx: %s\n", err->text);
-    return EVALX_EXIT_FAILURE;
+    return err->kind == ERROR_USAGE ? EVALX_EXIT_USAGE : EVALX_EXIT_FAILURE;
 }
 
 static void print_option(const char *name, enum option_value kind, const char *value, const char *help)
@@ -111,8 +116,18 @@ int command_line_help(const struct subcommand *const *commands, const char *name
 
 static int add_set(struct invocation *invocation, char *word)
 {
+    struct config scratch = { 0 };
+    struct error err;
+    char key[64];
+
     if (strchr(word, '=') == NULL)
         return usage_error(invocation->command, "--set: expected KEY=VALUE, got \"%s\"", word);
+    /* Also for commands that use no settings: a wrong one is a wrong command line everywhere. */
+    if (strcspn(word, "=") >= sizeof key)
+        return usage_error(invocation->command, "--set: expected the key of a setting, got \"%s\"", word);
+    (void)snprintf(key, sizeof key, "%.*s", (int)strcspn(word, "="), word);
+    if (config_set(&scratch, key, strchr(word, '=') + 1, CONFIG_FLAG, &err) < 0)
+        return usage_error(invocation->command, "--set: %s", err.text);
     if (invocation->sets_len == SETS_MAX)
         return usage_error(invocation->command, "--set: at most %d times", SETS_MAX);
     invocation->sets[invocation->sets_len++] = word;

@@ -71,5 +71,5 @@ int command_line_help(const struct subcommand *const *commands, const char *name
 
 /* Prints "evalx: TEXT" and a hint at --help on stderr; returns EVALX_EXIT_USAGE. */
 __attribute__((format(printf, 2, 3))) int usage_error(const struct subcommand *command, const char *fmt, ...);
-/* Prints "evalx: TEXT" on stderr; returns EVALX_EXIT_FAILURE. */
+/* Prints "evalx: TEXT" on stderr; returns EVALX_EXIT_USAGE for ERROR_USAGE, else EVALX_EXIT_FAILURE. */
 int command_failed(const struct error *err);

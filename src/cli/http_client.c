@@ -46,7 +46,7 @@ int http_client_open(const char *server, struct http_client **ret, struct error 
     if (server == NULL || server[0] == '\0')
         server = SERVER_DEFAULT;
     if (strncmp(server, "http://", 7) != 0 && strncmp(server, "https://", 8) != 0)
-        return error_set(err, ERROR_REQUEST, 0, "server: expected http://HOST:PORT, got \"%s\"", server);
+        return error_set(err, ERROR_USAGE, 0, "server: expected http://HOST:PORT, got \"%s\"", server);
     struct http_client *http_client = calloc(1, sizeof *http_client);
     if (http_client == NULL)
         abort();

@@ -2,8 +2,11 @@
  * main: evalx and its subcommands.
  */
 #include <malloc.h>
+#include <stdbool.h>
 #include <stdio.h>
+#include <string.h>
 
+#include "base/self.h"
 #include "cli/commands.h"
 #include "codec/request_json.h"
 
@@ -11,8 +14,8 @@ static int help_run(const struct invocation *invocation);
 
 static const struct subcommand help_command = {
     .name = "help",
-    .operands = "[COMMAND]",
-    .summary = "list the commands, or describe one",
+    .operands = "[COMMAND|settings]",
+    .summary = "list the commands, or describe one, or all settings",
     .operands_max = 1,
     .run = help_run,
 };
@@ -36,7 +39,13 @@ static const struct subcommand *const commands[] = {
 
 static int help_run(const struct invocation *invocation)
 {
-    return command_line_help(commands, invocation->operands[0]);
+    const char *topic = invocation->operands[0];
+
+    if (topic != NULL && strcmp(topic, "settings") == 0) {
+        config_print_help(stdout);
+        return EVALX_EXIT_OK;
+    }
+    return command_line_help(commands, topic);
 }
 
 #define LARGE_BYTES (1 << 20)
@@ -49,10 +58,12 @@ int main(int argc, char **argv)
      * M_MMAP_THRESHOLD).
      */
     (void)mallopt(M_MMAP_THRESHOLD, LARGE_BYTES);
+    self_find();
     request_init(); /* before any thread: the JSON library's hash seed */
     int status = command_line_run(argc, argv, commands);
     /* Output to a full disk or a closed pipe may be lost. */
-    if (fflush(stdout) != 0 && status == EVALX_EXIT_OK) {
+    bool lost = ferror(stdout) != 0;
+    if ((fflush(stdout) != 0 || lost) && status == EVALX_EXIT_OK) {
         (void)fputs("evalx: cannot write the output\n", stderr);
         return EVALX_EXIT_FAILURE;
     }

@@ -5,13 +5,17 @@
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/clock.h"
+#include "base/self.h"
 #include "cli/operator_client.h"
+#include "cli/terminal.h"
 #include "model/token.h"
 
 #define WAIT_S_MAX 86400u
 #define POLL_S 20u         /* one long poll */
+#define SHOWN_POLL_S 1u    /* the same where a terminal shows the state */
 #define POLL_AGAIN_MS 250u /* between requests if the server does not allow long polls of that duration */
 #define RESPONSE_S 30u     /* beyond the long poll: time-out of a request */
 #define FAILURES_MAX 20    /* in a row, of the network or the server, while waiting */
@@ -78,6 +82,7 @@ static int poll_once(struct http_client *http_client, const char *token, uint32_
         http_answer_done(&answer);
         return error_set(err, ERROR_BUG, 0, "the response of the server is not a JSON object");
     }
+    terminal_make_presentable(decoded, true);
     json_decref(*ret_answer);
     buf_done(ret_body);
     *ret_answer = decoded;
@@ -85,20 +90,34 @@ static int poll_once(struct http_client *http_client, const char *token, uint32_
     return 1;
 }
 
+/* The state on one line of the terminal, which the next one and the results overwrite.  NULL removes it. */
+static void show_state(const json_t *answer, uint64_t begin_us)
+{
+    if (isatty(STDERR_FILENO) == 0)
+        return;
+    if (answer != NULL)
+        (void)fprintf(stderr, "\r%s for %" PRIu64 " s ", json_text(answer, "status"),
+                      (clock_mono_us() - begin_us) / 1000000);
+    else
+        (void)fprintf(stderr, "\r%40s\r", "");
+    (void)fflush(stderr);
+}
+
 int poll_submission(struct http_client *http_client, const char *token, uint32_t wait_s, struct buf *ret_body,
                     json_t **ret_answer, struct error *err)
 {
-    uint64_t deadline_us = clock_mono_us() + (uint64_t)wait_s * 1000000;
+    uint64_t begin_us = clock_mono_us(), deadline_us = begin_us + (uint64_t)wait_s * 1000000;
+    uint32_t poll_s_max = isatty(STDERR_FILENO) == 1 ? SHOWN_POLL_S : POLL_S;
     bool server_waits = true;
 
     if (!token_is_valid(text_of(token)))
-        return error_set(err, ERROR_REQUEST, 0, "\"%s\" is not a token: expected %d letters and digits", token,
+        return error_set(err, ERROR_USAGE, 0, "\"%.64s\" is not a token: expected %d letters and digits", token,
                          TOKEN_LEN);
     *ret_answer = NULL;
     for (int failures = 0;;) {
         uint64_t now_us = clock_mono_us();
         uint64_t left_s = now_us < deadline_us ? (deadline_us - now_us + 999999) / 1000000 : 0;
-        uint32_t poll_s = !server_waits ? 0 : left_s < POLL_S ? (uint32_t)left_s : POLL_S;
+        uint32_t poll_s = !server_waits ? 0 : left_s < poll_s_max ? (uint32_t)left_s : poll_s_max;
         int outcome = poll_once(http_client, token, poll_s, ret_body, ret_answer, err);
         if (outcome == 0) {
             server_waits = false;
@@ -107,39 +126,31 @@ int poll_submission(struct http_client *http_client, const char *token, uint32_t
         /* Polling survives a restart of the server and a short outage of the store. */
         failures = outcome < 0 ? failures + 1 : 0;
         if (outcome < 0 && (wait_s == 0 || err->kind != ERROR_STORE || failures == FAILURES_MAX || left_s == 0)) {
+            show_state(NULL, 0);
             json_decref(*ret_answer);
             *ret_answer = NULL;
             return -1;
         }
-        if (outcome > 0 && (has_ended(*ret_answer) || left_s == 0))
+        if (outcome > 0 && (has_ended(*ret_answer) || left_s == 0)) {
+            show_state(NULL, 0);
             return 0;
+        }
+        if (outcome > 0)
+            show_state(*ret_answer, begin_us);
         if (outcome < 0 || !server_waits)
             sleep_ms(POLL_AGAIN_MS);
     }
 }
 
-/* Prints the first line, cut to the width of the column and without control characters. */
+/* Prints the first line, cut to the width of the column.  The text contains no controls but tabs and newlines. */
 static void print_first_line(const char *text, size_t len)
 {
     size_t columns = 0, at = 0;
 
     for (; at < len && text[at] != '\n' && columns < OUTPUT_COLUMNS; at++) {
-        unsigned char byte = (unsigned char)text[at];
-        if ((byte & 0xc0) == 0x80) {
-            (void)putchar(byte); /* the rest of a character; jansson has verified UTF-8 */
-            continue;
-        }
-        bool is_c1 = byte == 0xc2 && at + 1 < len && (unsigned char)text[at + 1] < 0xa0;
-        if (byte < 0x20 || byte == 0x7f || is_c1) {
-            (void)putchar('?');
-            at += is_c1;
-        } else {
-            (void)putchar(byte);
-        }
-        columns++;
+        (void)putchar(text[at] != '\t' ? text[at] : ' ');
+        columns += at + 1 == len || ((unsigned char)text[at + 1] & 0xc0) != 0x80; /* the end of a character */
     }
-    while (at < len && ((unsigned char)text[at] & 0xc0) == 0x80)
-        (void)putchar((unsigned char)text[at++]);
     if (at < len && text[at] != '\n')
         (void)fputs("...", stdout);
     (void)putchar('\n');
@@ -207,10 +218,12 @@ int print_submission(const json_t *answer, const struct buf *body, bool as_json,
     const json_t *results = json_object_get(answer, "results");
     const char *status = json_text(answer, "status");
 
-    if (as_json)
-        (void)printf("%.*s\n", TEXT_ARG(buf_text(body)));
-    else
+    if (as_json) {
+        (void)terminal_put_json(stdout, buf_text(body));
+        (void)putchar('\n');
+    } else {
         (void)printf("%s %s\n", json_text(answer, "token"), status);
+    }
     if (strcmp(status, "Failed") == 0) {
         const json_t *reason = json_object_get(answer, "error");
         const char *words = json_is_string(reason) ? json_string_value(reason) : json_text(reason, "message");
@@ -219,7 +232,7 @@ int print_submission(const json_t *answer, const struct buf *body, bool as_json,
     }
     if (!has_ended(answer)) {
         if (waited)
-            (void)fprintf(stderr, "evalx: still %s; `evalx status %s` shows the result later\n", status,
+            (void)fprintf(stderr, "evalx: still %s; `%s status %s` shows the result later\n", status, self_name(),
                           json_text(answer, "token"));
         return waited ? EVALX_EXIT_FAILURE : EVALX_EXIT_OK;
     }

@@ -102,16 +102,21 @@ static int set_input(json_t *object, const char *path, struct error *err)
 
 static int set_limits(json_t *object, const struct request_files *files, struct error *err)
 {
+    uint64_t bytes;
+
     if (files->timeout != NULL) {
         char *end = NULL;
         double seconds = strtod(files->timeout, &end);
-        if (end == files->timeout || *end != '\0' || !isfinite(seconds))
-            return error_set(err, ERROR_REQUEST, 0, "--timeout: expected seconds, got \"%s\"", files->timeout);
+        if (end == files->timeout || *end != '\0' || !isfinite(seconds) || seconds <= 0)
+            return error_set(err, ERROR_USAGE, 0, "--timeout: expected seconds, got \"%s\"", files->timeout);
         (void)json_object_set_new(object, "timeout", json_real(seconds));
     }
-    if (files->memory != NULL)
-        return set_text(object, "memory_limit", text_of(files->memory), "--memory", err);
-    return 0;
+    if (files->memory == NULL)
+        return 0;
+    if (limits_parse_memory(files->memory, &bytes, err) < 0)
+        return error_set(err, ERROR_USAGE, 0, "--memory: expected a size such as 128m or 1g, got \"%s\"",
+                         files->memory);
+    return set_text(object, "memory_limit", text_of(files->memory), "--memory", err);
 }
 
 static int set_args(json_t *object, const struct request_files *files, struct error *err)
@@ -121,7 +126,7 @@ static int set_args(json_t *object, const struct request_files *files, struct er
     for (int i = 0; i < files->args_len; i++)
         if (json_array_append_new(args, json_string(files->args[i])) < 0) {
             json_decref(args);
-            return error_set(err, ERROR_REQUEST, 0, "argument %d is not UTF-8 text", i + 1);
+            return error_set(err, ERROR_USAGE, 0, "argument %d is not UTF-8 text", i + 1);
         }
     return json_object_set_new(object, "args", args) < 0 ? error_set(err, ERROR_SETUP, ENOMEM, "arguments") : 0;
 }
@@ -132,10 +137,10 @@ int request_from_files(const struct request_files *files, const struct languages
     const char *language = files->language != NULL ? files->language : guess_language(files->source, languages);
 
     if (language == NULL)
-        return error_set(err, ERROR_REQUEST, 0, "cannot determine the language of %s by its name: use --language",
+        return error_set(err, ERROR_USAGE, 0, "cannot determine the language of %s by its name: use --language",
                          files->source);
     if (files->input != NULL && strcmp(files->input, "-") == 0 && strcmp(files->source, "-") == 0)
-        return error_set(err, ERROR_REQUEST, 0, "the program and its input cannot both be read from stdin");
+        return error_set(err, ERROR_USAGE, 0, "the program and its input cannot both be read from stdin");
     json_t *object = json_object();
     if (set_text(object, "language", text_of(language), "--language", err) < 0 ||
         set_text(object, "version", TEXT("*"), "version", err) < 0 ||

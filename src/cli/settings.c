@@ -77,7 +77,7 @@ static int apply_sets(const struct invocation *invocation, struct config *config
         const char *equals = strchr(invocation->sets[i], '=');
         size_t len = (size_t)(equals - invocation->sets[i]);
         if (len >= sizeof key)
-            return error_set(err, ERROR_SETUP, 0, "--set: unknown setting: the name is too long");
+            return error_set(err, ERROR_USAGE, 0, "--set: unknown setting: the name is too long");
         memcpy(key, invocation->sets[i], len);
         key[len] = '\0';
         if (config_set(config, key, equals + 1, CONFIG_FLAG, err) < 0)
@@ -90,6 +90,7 @@ int settings_load(const struct invocation *invocation, struct config *config, st
 {
     enum log_level level;
     int outcome = config_load(config, invocation->config_file, err);
+    config_warn_unknown();
     if (outcome == 0)
         outcome = apply_sets(invocation, config, err);
     if (outcome == 0)

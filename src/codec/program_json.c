@@ -118,6 +118,18 @@ static bool names_clash(struct text a, struct text b)
     return a.len > 0 && text_equal(a, (struct text){ b.at, a.len }) && (a.len == b.len || b.at[a.len] == '/');
 }
 
+static int normalise_name(struct text *name, struct arena *arena, struct error *err)
+{
+    char *at = arena_alloc(arena, name->len + 1, err);
+
+    if (at == NULL)
+        return -1;
+    size_t len = file_name_normalise(*name, at);
+    at[len] = '\0';
+    *name = (struct text){ at, len };
+    return 0;
+}
+
 static int read_file(const json_t *entry, const struct json_path *path, const struct language *language,
                      const struct file *others, size_t others_len, struct arena *arena, struct file *ret,
                      struct error *err)
@@ -128,6 +140,8 @@ static int read_file(const json_t *entry, const struct json_path *path, const st
     if (!json_is_object(entry))
         return field_wrong(err, path, "an object with name and content", entry);
     if (field_text(entry, "name", path, arena, false, &ret->name, &has_name, err) < 0)
+        return -1;
+    if (has_name && normalise_name(&ret->name, arena, err) < 0)
         return -1;
     if (!has_name || !file_name_is_valid(ret->name))
         return field_wrong(err, &name_path,

@@ -201,7 +201,7 @@ static int read_unsigned(const json_t *value, uint64_t max, uint64_t *ret, struc
 
 static int read_u32(const json_t *object, const char *key, uint32_t *ret, struct error *err)
 {
-    uint64_t number;
+    uint64_t number = 0;
 
     if (read_unsigned(json_object_get(object, key), UINT32_MAX, &number, err) < 0)
         return -1;
@@ -248,7 +248,7 @@ static int read_limits(const json_t *array, const struct language *language, str
     *limits = language->limits;
 #define X(field, type, ...)                                                                                            \
     if (at < len || at < FIRST_LIMITS) {                                                                               \
-        uint64_t number, max = sizeof(type) == 4 ? UINT32_MAX : INT64_MAX;                                             \
+        uint64_t number = 0, max = sizeof(type) == 4 ? UINT32_MAX : INT64_MAX;                                         \
         if (read_unsigned(json_array_get(array, at), max, &number, err) < 0)                                           \
             return -1;                                                                                                 \
         limits->field = (type)number;                                                                                  \

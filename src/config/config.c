@@ -6,12 +6,15 @@
 #include <arpa/inet.h>
 #include <assert.h>
 #include <errno.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/self.h"
 #include "base/text.h"
 #include "config/fields.h"
 #include "config/ini_file.h"
+#include "config/names.h"
 
 #define STANDARD_FILE "/etc/evalx/evalx.conf"
 
@@ -22,6 +25,9 @@ static const struct {
     CONFIG_ALIASES(X)
 #undef X
 };
+
+#define FIELD_ONE(...) +1
+#define NAMES_LEN (CONFIG_ALIASES_LEN CONFIG_LIST(FIELD_ONE))
 
 static const struct config_field *find_field(const char *key)
 {
@@ -229,6 +235,15 @@ static int set_alias(struct config *config, size_t alias, const char *value, enu
     return 0;
 }
 
+static int unknown_setting(const char *key, struct error *err)
+{
+    const char *meant = config_nearest_name(key, false);
+
+    return error_set(err, ERROR_SETUP, 0, "there is no setting \"%.64s\"%s%s%s; `%s help settings` lists all", key,
+                     meant != NULL ? " (did you mean " : "", meant != NULL ? meant : "", meant != NULL ? "?)" : "",
+                     self_name());
+}
+
 int config_set(struct config *config, const char *key, const char *value, enum config_source source, struct error *err)
 {
     const struct config_field *field = find_field(key);
@@ -242,9 +257,10 @@ int config_set(struct config *config, const char *key, const char *value, enum c
     else if (alias < CONFIG_ALIASES_LEN)
         outcome = set_alias(config, alias, value, source, err);
     else
-        return error_set(err, ERROR_SETUP, 0, "there is no setting \"%.64s\"; evalx check --config lists all settings",
-                         key);
-    return outcome < 0 && source == CONFIG_FLAG ? error_within(err, "command line") : outcome;
+        outcome = unknown_setting(key, err);
+    if (outcome < 0 && source == CONFIG_FLAG)
+        err->kind = ERROR_USAGE;
+    return outcome;
 }
 
 void config_warn_deprecated(const struct config *config)
@@ -255,14 +271,49 @@ void config_warn_deprecated(const struct config *config)
                      find_field(aliases[i].new_key)->env);
 }
 
+/* Number of a known name, new or old; -1 if it is unknown. */
+static int number_of_name(const char *key)
+{
+    const struct config_field *field = find_field(key);
+
+    if (field != NULL)
+        return (int)(field - config_fields);
+    for (size_t i = 0; i < CONFIG_ALIASES_LEN; i++)
+        if (strcmp(aliases[i].key, key) == 0)
+            return (int)(config_fields_len + i);
+    return -1;
+}
+
+struct file_reading {
+    struct config *config;
+    unsigned lines[NAMES_LEN]; /* where each name was set; 0: nowhere */
+};
+
 static int take_file_entry(void *context, const struct ini_entry *entry, struct error *err)
 {
+    struct file_reading *reading = context;
+    int name = number_of_name(entry->key != NULL ? entry->key : "");
+
     if (entry->section[0] != '\0')
         return error_set(err, ERROR_SETUP, 0, "unexpected section [%.40s]: the settings file has no sections",
                          entry->section);
     if (entry->continues)
         return error_set(err, ERROR_SETUP, 0, "%.64s: expected the value on one line", entry->key);
-    return config_set(context, entry->key, entry->value, CONFIG_FILE, err);
+    if (name >= 0 && reading->lines[name] != 0)
+        return error_set(err, ERROR_SETUP, 0, "%s is set twice, here and on line %u", entry->key, reading->lines[name]);
+    if (name >= 0)
+        reading->lines[name] = entry->line;
+    return config_set(reading->config, entry->key, entry->value, CONFIG_FILE, err);
+}
+
+/* Whoever writes the settings decides what root starts. */
+static int check_writers(const char *file, struct error *err)
+{
+    struct stat status;
+
+    if (stat(file, &status) == 0 && S_ISREG(status.st_mode) && (status.st_mode & S_IWOTH) != 0)
+        return error_set(err, ERROR_SETUP, 0, "every user can write to %s; run chmod o-w", file);
+    return 0;
 }
 
 /* Only the standard file may be missing. */
@@ -276,7 +327,8 @@ static int load_file(struct config *config, const char *file, struct error *err)
             file = STANDARD_FILE;
         }
     }
-    return ini_file_read(file, take_file_entry, config, err);
+    struct file_reading reading = { .config = config };
+    return check_writers(file, err) < 0 ? -1 : ini_file_read(file, take_file_entry, &reading, err);
 }
 
 /* NULL where it is not set.  Empty counts as not set: compose files and units pass unset variables that way. */
@@ -326,6 +378,14 @@ void config_print(const struct config *config, FILE *out)
         config_field_show(config, field, shown);
         (void)fprintf(out, "%-26s %-32s %s\n", field->key, shown,
                       config_source_name(config_field_source(config, field)));
+    }
+}
+
+void config_print_help(FILE *out)
+{
+    for (size_t i = 0; i < config_fields_len; i++) {
+        const struct config_field *field = &config_fields[i];
+        (void)fprintf(out, "%s = %s\n    %s\n    %s\n", field->key, field->standard, field->env, field->help);
     }
 }
 

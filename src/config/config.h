@@ -143,8 +143,8 @@ struct config {
 
 /*
  * Fills the whole struct.  With `file` NULL it reads the file that EVALX_CONFIG names, which must exist, else the
- * standard one if it exists.  An unknown key in the file is an error with file and line.  An empty environment variable
- * counts as not set.
+ * standard one if it exists.  An unknown key in the file is an error with file and line, and so is a key that is there
+ * twice, and a file that every user can write to.  An empty environment variable counts as not set.
  */
 int config_load(struct config *config, const char *file, struct error *err);
 
@@ -153,6 +153,9 @@ int config_set(struct config *config, const char *key, const char *value, enum c
 
 /* Called once all settings are known: fills in the defaults that depend on other settings. */
 void config_settle(struct config *config);
+
+/* Logs a warning for each variable EVALX_... of the environment that is no setting and has no other use. */
+void config_warn_unknown(void);
 
 /* Logs a warning for each deprecated name that was used. */
 void config_warn_deprecated(const struct config *config);
@@ -164,6 +167,9 @@ void config_warn_deprecated(const struct config *config);
  * be read; a missing credential or an empty file means no password.
  */
 int config_take_secrets(struct config *config, struct error *err);
+
+/* Prints every setting: its key, environment name, default and meaning. */
+void config_print_help(FILE *out);
 
 /* Prints one line per value: key, value, source.  Secrets show as "(set)" or "(not set)", passwords in URLs as ***. */
 void config_print(const struct config *config, FILE *out);

@@ -119,9 +119,11 @@ static int take_entry(void *user, const char *section, const char *key, const ch
         fail(reading, "expected \"key = value\", got a value without a key");
         return 0;
     }
-    struct ini_entry entry = {
-        .section = section, .key = key, .value = value, .continues = reading->is_indented && reading->has_entry
-    };
+    struct ini_entry entry = { .section = section,
+                               .key = key,
+                               .value = value,
+                               .line = reading->line,
+                               .continues = reading->is_indented && reading->has_entry };
     reading->has_entry = true;
     if (reading->handler(reading->context, &entry, reading->err) < 0) {
         reading->failed = true;

@@ -21,6 +21,7 @@ struct ini_entry {
     const char *section; /* "" before the first */
     const char *key;
     const char *value;
+    unsigned line;  /* number of the line, from 1 */
     bool continues; /* one more line of the same key */
 };
 

@@ -19,6 +19,7 @@
 #include "api/health.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/self.h"
 #include "base/sync.h"
 #include "daemon/announce.h"
 #include "daemon/data_folder.h"
@@ -400,7 +401,8 @@ static int start_shared_worker(struct daemon *daemon, struct error *err)
     if (!config_uses_redis(daemon->config))
         return error_set(err, ERROR_SETUP, 0,
                          "a worker needs a queue that it shares with API servers: set REDIS_HOST (a single machine "
-                         "needs no worker, because `evalx server` runs everything)");
+                         "needs no worker, because `%s server` runs everything)",
+                         self_name());
     if (take_resources(daemon, worker_slots_wanted(daemon->config), err) < 0 || find_user(daemon, err) < 0 ||
         start_sandbox(daemon, err) < 0 || become_user(daemon, true, err) < 0 || open_store(daemon, false, err) < 0 ||
         start_worker(daemon, err) < 0)

@@ -20,6 +20,7 @@ unsigned error_response_status(enum error_kind kind)
         return 503;
     case ERROR_NONE:
     case ERROR_SANDBOX:
+    case ERROR_USAGE:
     case ERROR_SETUP:
     case ERROR_BUG:
         return 500;
@@ -82,6 +83,7 @@ const char *error_response_message(const struct error *err)
         return "the store is unavailable; try again in a moment";
     case ERROR_NONE:
     case ERROR_SANDBOX:
+    case ERROR_USAGE:
     case ERROR_SETUP:
     case ERROR_BUG:
         return "internal error; the server's log has the cause";

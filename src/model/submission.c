@@ -119,3 +119,21 @@ struct text queue_language(const char *queue)
 {
     return (struct text){ queue, strcspn(queue, "@") };
 }
+
+size_t file_name_normalise(struct text name, char *ret)
+{
+    size_t len = 0;
+
+    for (size_t start = 0; start < name.len;) {
+        const char *slash = memchr(name.at + start, '/', name.len - start);
+        size_t end = slash != NULL ? (size_t)(slash - name.at) + 1 : name.len; /* with the slash */
+        struct text part = { name.at + start, end - start };
+        bool is_void = text_equal(part, TEXT("./")) || (text_equal(part, TEXT("/")) && start > 0);
+        if (!is_void) {
+            memmove(ret + len, part.at, part.len);
+            len += part.len;
+        }
+        start = end;
+    }
+    return len;
+}

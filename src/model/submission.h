@@ -45,6 +45,13 @@ const char *run_network_name(enum run_network network);
  */
 bool file_name_is_valid(struct text name);
 
+/*
+ * Writes the name without "." parts and without empty parts between two others: "./a//b" becomes "a/b".  A name that
+ * begins or ends with '/', or ends with a part ".", is none of a file and stays invalid.  *ret has room for name.len
+ * bytes; returns how many were written.
+ */
+size_t file_name_normalise(struct text name, char *ret);
+
 #define CLIENT_NAME_BYTES 33 /* 1 to 32 characters, and NUL */
 /* True for the name of a client: 1 to 32 characters a-z 0-9 _ . - */
 bool client_name_is_valid(struct text name);

@@ -244,7 +244,7 @@ static unsigned count_new_folders(const char *name, const char *before)
 int archive_measure(int archive, uint64_t *ret_bytes)
 {
     char names[2][ARCHIVE_NAME_MAX + 1] = { "", "" };
-    off_t at, end;
+    off_t at = 0, end = 0;
     *ret_bytes = 0;
     int os = begin(archive, &at, &end);
     for (unsigned files = 0; os == 0 && at < end; files++) {

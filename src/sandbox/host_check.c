@@ -17,6 +17,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/self.h"
 #include "sandbox/host_check_internal.h"
 #include "sandbox/protocol.h"
 
@@ -225,12 +226,14 @@ static void check_capabilities(struct host_list *list)
     for (size_t i = 0; i < sizeof needs / sizeof *needs; i++)
         if ((effective >> needs[i].number & 1) == 0)
             (void)snprintf(lacks + strlen(lacks), sizeof lacks - strlen(lacks), " %s", needs[i].name);
+    char as_root[160];
+    (void)snprintf(as_root, sizeof as_root, "sudo %s check", self_name());
     if (lacks[0] == '\0')
         host_add(list, HOST_OK, "capabilities", NULL, "all that the launcher needs");
     else
         host_add(list, HOST_MISSING, "capabilities",
-                 effective == 0 ? "sudo evalx check" : "docker run --privileged ..., or start evalx on the host",
-                 "missing:%s", lacks);
+                 effective == 0 ? as_root : "docker run --privileged ..., or start evalx on the host", "missing:%s",
+                 lacks);
 }
 
 /* If the root of a process is not a mount, the process is in a chroot, where pivot_root fails. */

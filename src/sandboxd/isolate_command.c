@@ -129,7 +129,7 @@ int isolate_init(const struct isolate *isolate, uint32_t isolate_box, char folde
     if (answer[0] != '/' || strchr(answer, '\n') != NULL || strlen(answer) >= ISOLATE_PATH_BYTES ||
         lstat(answer, &st) < 0 || !S_ISDIR(st.st_mode) || st.st_uid != 0)
         return error_set(err, ERROR_SANDBOX, 0, "isolate --init printed no folder that root owns: %s", answer);
-    (void)snprintf(folder, ISOLATE_PATH_BYTES, "%s", answer);
+    memcpy(folder, answer, strlen(answer) + 1);
     return 0;
 }
 

@@ -58,7 +58,8 @@ static void the_nearer_source_wins(void **state)
     assert_int_equal(config.slots_source, CONFIG_FLAG);
     assert_int_equal(config_set(&config, "slots", "x", CONFIG_FLAG, &err), -1);
     assert_int_equal(config.slots, 4);
-    assert_contains(err.text, "command line: slots = x");
+    assert_contains(err.text, "slots = x");
+    assert_int_equal(err.kind, ERROR_USAGE);
 }
 
 /* Writes a file named `name` in a new folder and names the folder in the environment, as systemd does. */

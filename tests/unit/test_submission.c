@@ -42,6 +42,40 @@ static void file_names_stay_in_their_folder(void **state)
     assert_false(file_name_is_valid((struct text){ longest, 201 }));
 }
 
+static void file_names_lose_what_means_nothing(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name, *wanted;
+    } rows[] = {
+        { "a", "a" },
+        { "./dir1/x", "dir1/x" },
+        { "dir1//x", "dir1/x" },
+        { "a/./b", "a/b" },
+        { "././/a", "a" },
+        { "...", "..." },
+        { ".a/b.", ".a/b." },
+        { "a///././b", "a/b" },
+        { "/a", "/a" },
+        { "//a", "/a" },
+        { "a/", "a/" },
+        { "a//", "a/" },
+        { "./", "" },
+        { ".", "." },
+        { "a/.", "a/." },
+        { "./../a", "../a" },
+        { "a/.//../b", "a/../b" },
+        { "", "" },
+    };
+
+    for (size_t i = 0; i < LEN(rows); i++) {
+        char got[32];
+        size_t len = file_name_normalise(text_of(rows[i].name), got);
+        print_message("  %s -> %.*s\n", rows[i].name, (int)len, got);
+        assert_true(text_equal((struct text){ got, len }, text_of(rows[i].wanted)));
+    }
+}
+
 static void the_queue_is_the_language_or_mixed(void **state)
 {
     (void)state;
@@ -73,6 +107,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(file_names_stay_in_their_folder),
+        cmocka_unit_test(file_names_lose_what_means_nothing),
         cmocka_unit_test(the_queue_is_the_language_or_mixed),
         cmocka_unit_test(states_as_clients_read_them),
     };
