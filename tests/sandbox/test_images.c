@@ -20,7 +20,7 @@ static char images[] = "/tmp/evalx-images-XXXXXX";
 static struct sandbox *sandbox;
 static struct sandbox_slot *slot;
 
-static const char *const make =
+static const char make[] =
     "set -e; umask 022; cd %s; mkdir -p .layers/low/usr/share .layers/low/etc .layers/high/usr/share .layers/high/opt\n"
     "for f in /usr/bin/bash /usr/bin/cat /usr/bin/ls; do\n"
     "    cp --parents $f .layers/low\n"
