@@ -87,7 +87,7 @@ struct store_added {
 struct store_claim {
     char token[TOKEN_BYTES];
     uint32_t attempt;   /* 1 for the first lease of the submission */
-    uint32_t lost;      /* leases that expired: if not 0, it may have killed a worker, and has to run alone */
+    uint32_t lost;      /* leases that expired; with the last one that it may lose, it has to run alone */
     uint64_t waited_ms; /* from the add, or from its return to the queue, to this claim */
     struct buf payload; /* owned by the claim until store_claim_done */
 };

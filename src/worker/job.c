@@ -74,7 +74,7 @@ struct job *job_new(struct store_claim *claim, const struct languages *languages
 
     memcpy(job->token, claim->token, sizeof job->token);
     job->attempt = claim->attempt;
-    job->runs_alone = claim->lost > 0;
+    job->runs_alone = claim->lost > 0 && claim->lost + 1 >= attempts_max;
     job->claimed_us = clock_mono_us();
     job->end = JOB_COMPLETE;
     job->payload_bytes = claim->payload.len;

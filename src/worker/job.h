@@ -55,8 +55,8 @@ struct job {
     uint32_t attempt;
     uint64_t claimed_us; /* monotonic */
     bool started;        /* an executor has taken a step */
-    bool runs_alone;     /* it lost a lease before, so it may have killed its worker: no other job runs beside it */
-    bool begun;          /* its compile steps were queued */
+    bool runs_alone; /* with the next lost lease it is given up, so that must be its own fault: no job runs beside it */
+    bool begun;      /* its compile steps were queued */
     struct schedule_entry turn;
     size_t payload_bytes; /* of the claim, which its strings and files were copied from */
     enum job_end end;

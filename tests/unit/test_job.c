@@ -162,12 +162,12 @@ static void a_step_that_could_not_be_run_ends_the_job_without_results(void **sta
     job_free(job);
 }
 
-static void a_job_that_lost_a_lease_waits_until_it_is_begun(void **state)
+static void a_job_with_one_lease_left_waits_until_it_is_begun(void **state)
 {
     (void)state;
     struct store_claim claim = claim_of(BATCH, 2);
 
-    claim.lost = 1;
+    claim.lost = 2;
     set_available(true);
     struct job *job = job_new(&claim, &languages, 3);
     assert_true(job->runs_alone && job_is_open(job));
@@ -303,7 +303,7 @@ int main(void)
         cmocka_unit_test(programs_compile_before_their_tests_run),
         cmocka_unit_test(a_program_that_does_not_compile_ends_its_tests_only),
         cmocka_unit_test(a_step_that_could_not_be_run_ends_the_job_without_results),
-        cmocka_unit_test(a_job_that_lost_a_lease_waits_until_it_is_begun),
+        cmocka_unit_test(a_job_with_one_lease_left_waits_until_it_is_begun),
         cmocka_unit_test(after_an_abort_nothing_is_queued),
         cmocka_unit_test(a_job_that_cannot_be_run_ends_at_once),
         cmocka_unit_test(outputs_of_one_submission_are_bounded),

@@ -2,8 +2,8 @@
 """chaos: chaos.py BUILD [SECONDS] [--seed N] [--store redis|sqlite|both].
 
 Clients whose answers are known (chaos_load.py) produce load.  Meanwhile servers, workers, root sides and Redis are
-killed, stopped, disconnected and restarted (chaos_fleet.py), by a plan that depends on the seed alone.  Then everything
-is repaired and checked:
+killed, stopped, disconnected and restarted (chaos_fleet.py), and have no descriptors, memory or disk left for a while,
+by a plan that depends on the seed alone.  Then everything is repaired and checked:
 
   - every accepted submission (200 seen) has ended, with the right answer, or as cancelled if a client asked for that;
   - a result that a client has seen never changes;
@@ -29,8 +29,9 @@ import time
 import chaos_load
 
 LEASE_MS = 2000
-SETTINGS = {"EVALX_LEASE_MS": str(LEASE_MS), "EVALX_ATTEMPTS_MAX": "100", "RESULT_TTL_SECONDS": "86400",
-            "EVALX_DRAIN_SECONDS": "5"}
+SETTINGS = {"EVALX_LEASE_MS": str(LEASE_MS), "EVALX_ATTEMPTS_MAX": "100", "EVALX_RETURNS_MAX": "1000",
+            "RESULT_TTL_SECONDS": "86400", "EVALX_DRAIN_SECONDS": "5", "EVALX_SANDBOX_EXIT_SECONDS": "10"}
+DISK_MIB = 256  # of the data folder of the server with SQLite
 APIS, WORKERS = 2, 3
 SETTLE_SECONDS = 120
 # Weight, target, fault, and its longest duration in seconds.  The main process, the launcher and the supervisor of the
@@ -38,14 +39,18 @@ SETTLE_SECONDS = 120
 FLEET_FAULTS = [
     (4, "worker", "kill main", 2.0), (2, "worker", "kill launcher", 0), (2, "worker", "kill supervisor", 0),
     (2, "worker", "kill everything", 2.0), (3, "worker", "stop main", 6.0), (2, "worker", "stop everything", 5.0),
-    (2, "worker", "drain", 1.0), (4, "worker", "cut", 6.0),
+    (2, "worker", "drain", 1.0), (4, "worker", "cut", 6.0), (2, "worker", "kill launcher twice", 0),
+    (2, "worker", "kill slots twice", 0), (1, "worker", "kill supervisor twice", 0),
+    (2, "worker", "starve files", 3.0), (2, "worker", "starve memory", 3.0), (1, "api", "starve memory", 3.0),
     (3, "api", "kill main", 1.5), (2, "api", "stop main", 4.0), (3, "api", "cut", 5.0), (1, "api", "drain", 1.0),
     (4, "redis", "kill main", 2.5), (3, "redis", "stop main", 6.5), (1, "fleet", "kill main", 2.0),
 ]
 SQLITE_FAULTS = [
     (5, "server", "kill main", 1.5), (5, "server", "kill everything", 1.5), (2, "server", "kill launcher", 0),
     (2, "server", "kill supervisor", 0), (2, "server", "stop main", 4.0), (1, "server", "stop everything", 4.0),
-    (2, "server", "drain", 1.0),
+    (2, "server", "drain", 1.0), (2, "server", "kill launcher twice", 0), (2, "server", "kill slots twice", 0),
+    (1, "server", "kill supervisor twice", 0), (2, "server", "starve files", 3.0), (2, "server", "starve memory", 3.0),
+    (2, "server", "fill disk", 3.0),
 ]
 
 
@@ -76,10 +81,11 @@ class Host:
     """The processes of one run, by the names the plan uses."""
 
     def __init__(self, folder, store, may_cut):
-        self.links, self.redis = [], None
+        self.links, self.redis, self.disk = [], None, None
         if store == "sqlite":
             self.apis = [fleet.Node("server", ["server"], folder, SETTINGS)]
             self.nodes = list(self.apis)
+            self.disk = fleet.Disk(self.apis[0].data, DISK_MIB)
         else:
             host = "127.0.0.1"
             if may_cut:
@@ -111,6 +117,16 @@ class Host:
         """Causes a fault, waits, and repairs it."""
         manager, processes, reached = self.manager, self.by_name[target], []
         verb, _, whom = what.partition(" ")
+        if what.endswith(" twice"):
+            whom = whom.removesuffix(" twice")
+            for _ in range(2):
+                manager.signal(processes[0], signal.SIGKILL, whom)
+                manager.wait_root_side(processes[0])
+            return
+        if verb in ("starve", "fill"):
+            with self.disk.filled() if verb == "fill" else manager.starved(processes[0], whom):
+                time.sleep(lasts)
+            return
         for process in processes:
             if lasts and verb in ("kill", "drain"):
                 manager.hold(process)
@@ -219,6 +235,30 @@ class Host:
                 process.kill9()
         for link in self.links:
             link.close()
+        if self.disk:
+            self.disk.close()
+
+    def lose_data(self):
+        """Deletes the data folder under a running server.  Soon it accepts nothing, and it answers nothing wrong."""
+        server = self.nodes[0]
+        server.start()
+        server.wait_ready()
+        client, problems = server.client(), []
+        token = client.run(chaos_load.ONE)["token"]
+        self.disk.empty()
+        try:
+            harness.wait_until("it is not ready", lambda: client.get("/readyz").status == 503, 60)
+        except AssertionError as error:
+            problems.append(f"without its data folder: {error}")
+        for _ in range(20):
+            answer = client.post("/execute/batch", chaos_load.ONE)
+            if answer.status != 503:
+                problems.append(f"without its data folder it answered {answer.status}: {answer.text[:200]}")
+            answer = client.get(f"/submissions/{token}")
+            if answer.status != 503 and answer.json().get("status") != "Completed":
+                problems.append(f"without its data folder, a result: {answer.status} {answer.text[:200]}")
+        server.stop()
+        return problems
 
 
 def run(options):
@@ -245,6 +285,8 @@ def run(options):
         load.settle(SETTLE_SECONDS)
         problems += load.problems()
         problems += host.close()
+        if host.disk:
+            problems += host.lose_data()
         for process in host.processes if problems or options.keep else []:
             print(f"--- log of {process.name}\n{process.log()[-4000 if not options.keep else 0:]}")
     finally:

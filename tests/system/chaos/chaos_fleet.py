@@ -3,7 +3,9 @@
 A service manager restarts what has ended, as systemd would.  Every process that was ever seen is remembered with its
 start time, and at the end none may be alive.  A process that ends by a signal that nobody sent is an error.
 """
+import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,6 +17,7 @@ sys.path.insert(0, os.path.join(ROOT, "tests", "integration"))
 import harness  # noqa: E402
 from harness import start_of  # noqa: E402
 
+MEMORY_BYTES = 64 << 20
 NETWORK = "10.213.0"        # in a network namespace of this program
 HOST = f"{NETWORK}.1"
 
@@ -89,6 +92,88 @@ def make_bridge():
     run("ip", "link", "set", "evx", "up")
 
 
+def user_of(pid):
+    with open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as file:
+        status = dict(line.split(":", 1) for line in file.read().splitlines() if ":" in line)
+    return int(status["Uid"].split()[0]), int(status["Gid"].split()[0])
+
+
+def limit_files(pid, soft):
+    """Sets the soft limit of a running process, as its own user; "": to the hard limit."""
+    try:
+        uid, gid = user_of(pid)
+        with open(f"/proc/{pid}/limits", encoding="ascii") as file:
+            hard = next(line.split()[4] for line in file if line.startswith("Max open files"))
+        subprocess.run(["prlimit", f"--pid={pid}", f"--nofile={soft or hard}:"], check=False, user=uid, group=gid,
+                       extra_groups=[], stderr=subprocess.DEVNULL)
+    except (OSError, StopIteration):
+        pass  # it has ended
+
+
+def memory_group(pid):
+    """Moves the process into a new group with MEMORY_BYTES for what it takes from now on.  None if there is no group."""
+    top = "/sys/fs/cgroup/memory"
+    group = f"{top}/evalx-chaos-{os.getpid()}-{pid}"
+    if not os.path.exists(f"{top}/memory.limit_in_bytes"):
+        return None
+    try:
+        os.mkdir(group)
+        for name, value in (("memory.limit_in_bytes", MEMORY_BYTES), ("cgroup.procs", pid)):
+            with open(f"{group}/{name}", "w", encoding="ascii") as file:
+                file.write(str(value))
+    except OSError:
+        pass  # it has ended
+    return group
+
+
+def leave_group(group, pid):
+    try:
+        with open(os.path.join(os.path.dirname(group), "cgroup.procs"), "w", encoding="ascii") as file:
+            file.write(str(pid))
+    except OSError:
+        pass  # it has ended
+    for _ in range(100):
+        try:
+            os.rmdir(group)
+            return
+        except OSError:
+            time.sleep(0.05)
+
+
+class Disk:
+    """A small tmpfs over a folder."""
+
+    def __init__(self, folder, mebibytes):
+        self.folder = folder
+        run("mount", "-t", "tmpfs", "-o", f"size={mebibytes}m,mode=0755", "evalx-chaos", folder)
+
+    @contextlib.contextmanager
+    def filled(self):
+        name = os.path.join(self.folder, "filler")
+        with open(name, "wb", buffering=0) as file:
+            for size in (1 << 20, 4096):
+                try:
+                    while True:
+                        file.write(bytes(size))
+                except OSError:
+                    continue
+        try:
+            yield
+        finally:
+            os.unlink(name)
+
+    def empty(self):
+        for name in os.listdir(self.folder):
+            path = os.path.join(self.folder, name)
+            if os.path.isdir(path):
+                shutil.rmtree(path)
+            else:
+                os.unlink(path)
+
+    def close(self):
+        run("umount", "--lazy", self.folder)
+
+
 class Node(harness.Evalx):
     """evalx in its own network (link) or on loopback (None), kept alive by the service manager."""
 
@@ -100,6 +185,11 @@ class Node(harness.Evalx):
             self.env[listen] = f"{link.address}:{self.port}"
             self.url = f"http://{link.address}:{self.port}"
             self.command = [*link.enter, *self.command]
+
+    def slots(self):
+        """The process ids of the slots."""
+        launcher = self.root_side()[1]
+        return children_of(launcher) if launcher else []
 
     def root_side(self):
         """The process ids of the supervisor and of its child, the launcher; None for one that does not exist now."""
@@ -162,6 +252,8 @@ class ServiceManager:
             targets = [process.pid]
             if whom == "everything":
                 targets = [process.pid, *descendants_of(process.pid)]
+            elif whom == "slots":
+                targets = process.slots()
             elif whom != "main":
                 targets = [pid for pid in [process.root_side()[whom == "launcher"]] if pid is not None]
             # SIGTERM ends a process at once if it arrives before the handler is set, or a second time.
@@ -175,6 +267,35 @@ class ServiceManager:
             for pid in targets:
                 send(pid, number)
             return reached
+
+    def wait_root_side(self, process, seconds=20):
+        """Waits until the process runs again, with a launcher that has slots."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end and not (process.running() and process.slots()):
+            time.sleep(0.02)
+
+    @contextlib.contextmanager
+    def starved(self, process, what):
+        """The main process gets no further descriptor, or no more than MEMORY_BYTES of memory.  The latter may end it."""
+        if not process.running():
+            yield
+            return
+        pid, start = process.pid, start_of(process.pid)
+        if what == "files":
+            limit_files(pid, 3)
+        else:
+            self.killed.add(process.name)
+            group = memory_group(pid)
+        try:
+            yield
+        finally:
+            if what == "files" and start_of(pid) == start:
+                limit_files(pid, "")
+            elif what == "memory" and group:
+                leave_group(group, pid)
+                with self.lock:
+                    if process.running() and process.pid == pid:
+                        self.killed.discard(process.name)
 
     def resume(self, reached):
         """Resumes exactly these.  Their parents may have been killed and restarted in the meantime."""

@@ -6,10 +6,12 @@ each result again later, and it must be the same to the last byte: a second fini
 """
 import http.client
 import random
+import socket
 import threading
 import time
 
 OUTSTANDING_MAX = 12
+SLOW_READERS = 4
 PATIENCE_SECONDS = 5.0
 
 C_PROGRAM = """
@@ -37,6 +39,11 @@ sum=0
 for ((i = 1; i <= n; i++)); do sum=$((sum + i * i)); done
 echo "$sum $key"
 """
+LARGE_PROGRAM = """
+n, key = input().split()
+print(sum(i * i for i in range(1, int(n) + 1)), key * 4000)
+"""
+ONE = [{"language": "bash", "version": "*", "code": "echo one"}]
 BROKEN_PROGRAM = "int main(void) { return missing_%(variant)d; }\n"
 
 
@@ -70,11 +77,12 @@ class Submission:
 
 def make_request(rng, key):
     """(path, body, wanted) of a submission that nobody else makes."""
-    kind = rng.choices(["python", "bash", "c", "broken"], [35, 40, 22, 3])[0]
+    kind = rng.choices(["python", "bash", "c", "broken", "large"], [35, 39, 21, 3, 2])[0]
     inputs = [(rng.randrange(1, 120), f"{key}{i:03d}") for i in range(rng.choice([1, 1, 2, 4, 7]))]
     values = {"variant": rng.randrange(12), "sleep": rng.choice([0, 0, 0, 0.3, 1.2])}
-    language = "c" if kind == "broken" else kind
-    code = {"python": PYTHON_PROGRAM, "bash": BASH_PROGRAM, "c": C_PROGRAM, "broken": BROKEN_PROGRAM}[kind] % values
+    language = {"broken": "c", "large": "python"}.get(kind, kind)
+    code = {"python": PYTHON_PROGRAM, "bash": BASH_PROGRAM, "c": C_PROGRAM, "broken": BROKEN_PROGRAM,
+            "large": LARGE_PROGRAM}[kind] % values
     # A verdict must not depend on how slow this machine is while things are stopped and restarted.
     first = {"language": language, "version": "latest", "code": code, "timeout": 30, "memory_limit": "256m"}
     priority = rng.choice([None, None, "high", "normal", "low"])
@@ -83,7 +91,8 @@ def make_request(rng, key):
     if kind == "broken":
         wanted = [("compile_error", "")] * len(inputs)
     else:
-        wanted = [("accepted", f"{n * (n + 1) * (2 * n + 1) // 6} {one}\n") for n, one in inputs]
+        times = 4000 if kind == "large" else 1
+        wanted = [("accepted", f"{n * (n + 1) * (2 * n + 1) // 6} {one * times}\n") for n, one in inputs]
     stdins = [f"{n} {one}\n" for n, one in inputs]
     if rng.random() < 0.3:
         return "/execute", {**first, "tests": [{"stdin": stdin} for stdin in stdins]}, wanted
@@ -101,6 +110,7 @@ class Load:
         self.counts = {"refused": 0, "broken": 0, "polls": 0, "cancels": 0}
         self.stopping = threading.Event()
         self.threads = [threading.Thread(target=self.client, args=(i,), daemon=True) for i in range(clients)]
+        self.threads += [threading.Thread(target=self.slow_reader, args=(i,), daemon=True) for i in range(SLOW_READERS)]
 
     def start(self):
         for thread in self.threads:
@@ -179,6 +189,28 @@ class Load:
         if found["status"] not in ("Completed", "Failed"):
             self.fault(f"DELETE of {submission.token} answered {found['status']}")
         submission.cancelled = found["status"] == "Failed" and found.get("error") == "cancelled"
+
+    def slow_reader(self, number):
+        """Asks for the same result many times over one connection, and reads a few bytes a second."""
+        rng = random.Random(f"{self.seed} slow reader {number}")
+        while not self.stopping.wait(0.5):
+            with self.lock:
+                submission = rng.choice(self.accepted) if self.accepted else None
+            if submission is None:
+                continue
+            host, port = rng.choice(self.urls).split("://")[1].split(":")
+            request = f"GET /submissions/{submission.token} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode()
+            with socket.socket() as link:
+                link.settimeout(PATIENCE_SECONDS)
+                link.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+                try:
+                    link.connect((host, int(port)))
+                    link.sendall(request * 20)
+                    for _ in range(10):
+                        if self.stopping.wait(0.5) or not link.recv(64):
+                            break
+                except OSError:
+                    pass
 
     def client(self, number):
         rng = random.Random(f"{self.seed} client {number}")
