@@ -1,11 +1,18 @@
 /* sandbox_fixture: see the header. */
 #include "sandbox_fixture.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/sendfile.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "base/cleanup.h"
+#include "sandbox/archive.h"
 
 static const char *backend = "native";
 
@@ -106,6 +113,35 @@ bool sandbox_fixture_skipped(int argc, char **argv)
         return true;
     }
     return !is_native() && isolate_is_missing();
+}
+
+void path_beside(const char *name, char path[4096])
+{
+    ssize_t len = readlink("/proc/self/exe", path, 4096 - 64);
+    assert_true(len > 0);
+    path[len] = '\0';
+    (void)snprintf(strrchr(path, '/') + 1, 64, "%s", name);
+}
+
+int archive_of_program(const char *name, unsigned padding_mib)
+{
+    static const char zeros[1 << 20];
+    char path[4096];
+    struct stat st;
+    path_beside(name, path);
+    auto_close int from = open(path, O_RDONLY | O_CLOEXEC);
+    int archive = memfd_create("archive", MFD_CLOEXEC);
+    assert_true(from >= 0 && archive >= 0 && fstat(from, &st) == 0);
+    const struct archive_entry entry = { .name_len = sizeof "program" - 1,
+                                         .mode = 0755,
+                                         .size = (uint64_t)st.st_size + padding_mib * sizeof zeros };
+    assert_int_equal(write(archive, ARCHIVE_MAGIC, sizeof ARCHIVE_MAGIC - 1), sizeof ARCHIVE_MAGIC - 1);
+    assert_int_equal(write(archive, &entry, sizeof entry), sizeof entry);
+    assert_int_equal(write(archive, "program", entry.name_len), entry.name_len);
+    assert_int_equal(sendfile(archive, from, NULL, (size_t)st.st_size), st.st_size);
+    for (unsigned i = 0; i < padding_mib; i++)
+        assert_int_equal(write(archive, zeros, sizeof zeros), sizeof zeros);
+    return archive;
 }
 
 struct run_request shell_job(const char *const argv[])

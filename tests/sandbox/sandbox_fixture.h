@@ -40,6 +40,11 @@ void needs_native(const char *why);
 /* Skips the test with the native backend. */
 void needs_isolate(void);
 
+/* The path of a program that was built into the folder of this one. */
+void path_beside(const char *name, char path[4096]);
+/* An archive with that program as /box/program, followed by so many MiB of zeros.  The caller closes it. */
+int archive_of_program(const char *name, unsigned padding_mib);
+
 /* A request with easy limits and a plain environment. */
 struct run_request shell_job(const char *const argv[]);
 /* These fail the test if sandbox_run fails.  limits NULL: easy.  The caller calls run_outcome_done. */

@@ -6,21 +6,13 @@
  */
 #include "sandbox_fixture.h"
 
-#include <fcntl.h>
 #include <inttypes.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/sendfile.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
-
-#include "base/cleanup.h"
-#include "sandbox/archive.h"
 
 #define MIB (INT64_C(1) << 20)
 #define LIMIT (32 * MIB)
@@ -118,7 +110,9 @@ static void the_host_loses_no_more_than_is_charged(void **state)
     char kinds[KINDS_MAX][32];
     size_t len = 0;
     unsigned failed = 0;
-    FILE *list = popen(EVALX_ACCOUNTING_PROGRAM, "re"); /* NOLINT(cert-env33-c): our own program */
+    char path[4096];
+    path_beside("accounting_program", path);
+    FILE *list = popen(path, "re"); /* NOLINT(cert-env33-c): our own program */
     assert_non_null(list);
     while (len < KINDS_MAX && fscanf(list, "%31s", kinds[len]) == 1)
         len++;
@@ -139,15 +133,7 @@ static void the_host_loses_no_more_than_is_charged(void **state)
 
 static int start(void **state)
 {
-    auto_close int from = open(EVALX_ACCOUNTING_PROGRAM, O_RDONLY | O_CLOEXEC);
-    struct stat st;
-    program = memfd_create("program", MFD_CLOEXEC);
-    if (from < 0 || program < 0 || fstat(from, &st) < 0)
-        return -1;
-    const struct archive_entry entry = { .name_len = 7, .mode = 0755, .size = (uint64_t)st.st_size };
-    if (write(program, ARCHIVE_MAGIC, 8) != 8 || write(program, &entry, sizeof entry) != (ssize_t)sizeof entry ||
-        write(program, "program", 7) != 7 || sendfile(program, from, NULL, (size_t)st.st_size) != st.st_size)
-        return -1;
+    program = archive_of_program("accounting_program", 0);
     return sandbox_fixture_start(state);
 }
 

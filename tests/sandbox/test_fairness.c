@@ -3,19 +3,13 @@
  */
 #include "sandbox_fixture.h"
 
-#include <fcntl.h>
 #include <inttypes.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/sendfile.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/cleanup.h"
-#include "sandbox/archive.h"
 #include "sandboxd/wait_time.h"
 
 #define HOGS "250"
@@ -166,28 +160,14 @@ static void a_run_ends_after_ten_times_its_limit(void **state)
 
 /* ---- */
 
-static int archive_of_program(void)
-{
-    auto_close int from = open(EVALX_LIMITS_PROGRAM, O_RDONLY | O_CLOEXEC);
-    auto_close int archive = memfd_create("program", MFD_CLOEXEC);
-    struct stat st;
-    if (from < 0 || archive < 0 || fstat(from, &st) < 0)
-        return -1;
-    const struct archive_entry entry = { .name_len = 7, .mode = 0755, .size = (uint64_t)st.st_size };
-    if (write(archive, ARCHIVE_MAGIC, 8) != 8 || write(archive, &entry, sizeof entry) != (ssize_t)sizeof entry ||
-        write(archive, "program", 7) != 7 || sendfile(archive, from, NULL, (size_t)st.st_size) != st.st_size)
-        return -1;
-    return take_fd(&archive);
-}
-
 static int start(void **state)
 {
     struct error err;
     const char *wanted = getenv("EVALX_FAIR_RUNS");
     if (wanted != NULL)
         runs = (unsigned)strtoul(wanted, NULL, 10);
-    program = archive_of_program();
-    if (program < 0 || sandbox_fixture_start(state) < 0 || sandbox_slot_open(sandbox, 1, &hog_slot, &err) < 0)
+    program = archive_of_program("limits_program", 0);
+    if (sandbox_fixture_start(state) < 0 || sandbox_slot_open(sandbox, 1, &hog_slot, &err) < 0)
         return -1;
     if (pthread_create(&hog, NULL, run_hog, NULL) != 0)
         return -1;

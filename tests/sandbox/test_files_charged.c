@@ -4,12 +4,9 @@
  */
 #include "sandbox_fixture.h"
 
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -25,27 +22,6 @@ static void add_head(int fd, const char *name, uint32_t mode, uint64_t size)
     assert_int_equal(write(fd, name, strlen(name)), strlen(name));
 }
 
-/* `padding` bytes follow the executable's own.  They are zeros, which the archive nevertheless holds as data. */
-static void add_program(int fd, uint64_t padding)
-{
-    auto_close int from = open(EVALX_LIMITS_PROGRAM, O_RDONLY | O_CLOEXEC);
-    struct stat st;
-    assert_true(from >= 0 && fstat(from, &st) == 0);
-    add_head(fd, "program", 0755, (uint64_t)st.st_size + padding);
-    assert_int_equal(sendfile(fd, from, NULL, (size_t)st.st_size), st.st_size);
-    static const char zeros[1 << 20];
-    for (uint64_t left = padding; left > 0; left -= sizeof zeros)
-        assert_int_equal(write(fd, zeros, sizeof zeros), sizeof zeros);
-}
-
-static int archive_new(uint64_t padding)
-{
-    int fd = memfd_create("archive", MFD_CLOEXEC);
-    assert_int_equal(write(fd, ARCHIVE_MAGIC, sizeof ARCHIVE_MAGIC - 1), sizeof ARCHIVE_MAGIC - 1);
-    add_program(fd, padding);
-    return fd;
-}
-
 static struct run_outcome run_with(int archive, uint64_t memory, const char *what, const char *number)
 {
     const char *const argv[] = { "/box/program", what, number, NULL };
@@ -59,7 +35,7 @@ static struct run_outcome run_with(int archive, uint64_t memory, const char *wha
 static void padding_in_an_executable_is_charged(void **state)
 {
     (void)state;
-    auto_close int archive = archive_new(110 * MIB);
+    auto_close int archive = archive_of_program("limits_program", 110);
     struct run_outcome o = run_with(archive, 8 * MIB, "touch", "4096");
     assert_true(o.stats.oom_kills > 0);
     assert_true(o.stats.memory_bytes <= 8 * MIB);
@@ -80,7 +56,7 @@ static void files_of_a_request_are_charged(void **state)
 {
     (void)state;
     static const char content[5000] = "x";
-    auto_close int archive = archive_new(0);
+    auto_close int archive = archive_of_program("limits_program", 0);
     for (int i = 0; i < 2000; i++) {
         char name[64];
         (void)snprintf(name, sizeof name, "folder/%d/file", i);
@@ -102,7 +78,7 @@ static void too_little_for_a_start_is_a_memory_limit(void **state)
 {
     (void)state;
     struct run_outcome o;
-    auto_close int archive = archive_new(2 * MIB);
+    auto_close int archive = archive_of_program("limits_program", 2);
     struct stat st;
     assert_int_equal(fstat(archive, &st), 0);
     for (uint64_t left = 4096; left < 600000; left += 40000) {
@@ -119,7 +95,7 @@ static void too_little_for_a_start_is_a_memory_limit(void **state)
 static void the_exec_cache_changes_no_figure(void **state)
 {
     (void)state;
-    auto_close int archive = archive_new(4 * MIB);
+    auto_close int archive = archive_of_program("limits_program", 4);
     uint64_t first = 0;
     for (int i = 0; i < 6; i++) {
         struct run_outcome o = run_with(archive, 64 * MIB, "touch", "4096");
@@ -189,7 +165,7 @@ static void pages_are_counted_when_packing(void **state)
 static void unpacking_is_cpu_time_of_the_run(void **state)
 {
     (void)state;
-    auto_close int small = archive_new(0), large = archive_new(110 * MIB);
+    auto_close int small = archive_of_program("limits_program", 0), large = archive_of_program("limits_program", 110);
     uint64_t used[2] = { 0, 0 };
     for (int i = 0; i < 5; i++)
         for (int which = 0; which < 2; which++) {

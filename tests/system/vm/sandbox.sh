@@ -47,7 +47,8 @@ trap 'exit 143' TERM HUP
 
 mkdir -p "$job/files/build/tests/sandbox"
 cp "$binaries/evalx" "$job/files/build/"
-for program in test_run test_isolation test_prestart test_exec_cache exec_cache_program_one exec_cache_program_two; do
+for program in test_run test_isolation test_prestart test_exec_cache exec_cache_program_one exec_cache_program_two \
+    test_files_charged test_fairness test_accounting limits_program accounting_program; do
     cp "$binaries/tests/sandbox/$program" "$job/files/build/tests/sandbox/"
 done
 cp -r languages demo tests tools "$job/files/"
@@ -61,7 +62,7 @@ cp -r languages demo tests tools "$job/files/"
     else
         echo 'status=0'
         # shellcheck disable=SC2016
-        echo 'for name in run isolation prestart exec_cache; do build/tests/sandbox/test_$name || status=1; done'
+        echo 'for name in run isolation prestart exec_cache files_charged accounting; do build/tests/sandbox/test_$name || status=1; done'
         echo 'python3 tests/sandbox/run_attacks.py || status=1'
         # shellcheck disable=SC2016
         echo 'exit $status'
