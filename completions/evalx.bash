@@ -2,7 +2,7 @@
 
 _evalx_settings()
 {
-    evalx check --config 2>/dev/null | awk '{ print $1 "=" }'
+    evalx help settings 2>/dev/null | awk '/^[a-z_]+ =/ { print $1 "=" }'
 }
 
 _evalx_languages()
@@ -65,7 +65,7 @@ _evalx()
     *)
         case $command in
         "") mapfile -t COMPREPLY < <(compgen -W "$commands" -- "$word") ;;
-        help) mapfile -t COMPREPLY < <(compgen -W "${commands% help}" -- "$word") ;;
+        help) mapfile -t COMPREPLY < <(compgen -W "${commands% help} settings" -- "$word") ;;
         languages) mapfile -t COMPREPLY < <(compgen -W "verify $(_evalx_languages)" -- "$word") ;;
         prepare) mapfile -t COMPREPLY < <(compgen -W "$(_evalx_languages)" -- "$word") ;;
         dead) mapfile -t COMPREPLY < <(compgen -W "list show retry" -- "$word") ;;

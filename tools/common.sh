@@ -24,12 +24,28 @@ need_root()
     [ "$(id -u)" -eq 0 ] || fail "$1 needs root: run it again as  sudo ./dev ${command:-}"
 }
 
-# quietly LOG COMMAND...: writes the output to LOG, and shows it only if the command fails.
+# show_progress LOG: until it is killed or this script has ended, says every 10 seconds what LOG ends with.
+show_progress()
+{
+    ticks=0
+    while kill -0 $$ 2>/dev/null && sleep 1 >/dev/null 2>&1; do
+        ticks=$((ticks + 1))
+        [ $((ticks % 10)) -ne 0 ] || say "... $(tail -n 1 "$1" 2>/dev/null | tr -cd '[:print:]' | cut -c 1-100)"
+    done
+}
+
+# quietly LOG COMMAND...: writes the output to LOG, and shows it only if the command fails; a long one shows progress.
 quietly()
 {
     quietly_log=$1
     shift
-    if ! "$@" </dev/null >"$quietly_log" 2>&1; then
+    quietly_status=0
+    show_progress "$quietly_log" </dev/null &
+    quietly_progress=$!
+    "$@" </dev/null >"$quietly_log" 2>&1 || quietly_status=$?
+    kill "$quietly_progress" 2>/dev/null || true
+    wait "$quietly_progress" 2>/dev/null || true
+    if [ "$quietly_status" -ne 0 ]; then
         printf '%s\n' "--- failed: $*" >&2
         tail -n 60 "$quietly_log" >&2
         return 1

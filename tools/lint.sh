@@ -62,6 +62,12 @@ print("\n".join(sorted(f for f in files if f.startswith("src/") and f.endswith("
 END
 }
 
+# With -O3 the compiler sees more, and warns of more.
+release()
+{
+    (build_in "$build-release" --buildtype=release -Dtests=false)
+}
+
 # clang-format 14 decides the layout of all C sources, except programs for the sandbox and fuzz inputs.
 layout()
 {
@@ -96,6 +102,7 @@ check "python files parse" compiles
 check "python names" names
 check "demo/batch.json belongs to its sources" /usr/bin/python3 tools/make_demo.py --check
 check "clang-tidy" tidy
+check "a release build without warnings" release
 # After the build that clang-tidy needs: some tests run evalx.
 check "tests of tools and runners" pycheck
 echo "$passed passed, $failures failed"

@@ -258,6 +258,7 @@ layer_build()
     fi
     need_disk "$(bytes_needed "$name" "$work/root")" "$name from $suite" \
         "$([ -z "$(wanted "$name" npm)" ] || echo "what npm fetches")"
+    say "$name: installing its packages"
     logged "$name" install_into "$name" "$work/root"
     umount -R "$work/root"
     trap - EXIT
@@ -270,11 +271,27 @@ layer_build()
     rm -rf --one-file-system "$work"
 }
 
+# show_progress NAME: until it is killed or this script has ended, says every 15 seconds what the log ends with.
+show_progress()
+{
+    local ticks=0
+    while kill -0 $$ 2>/dev/null && sleep 1 >/dev/null 2>&1; do
+        ticks=$((ticks + 1))
+        [ $((ticks % 15)) -ne 0 ] ||
+            say "$1: ... $(tail -n 1 "$images/.build/$1.log" 2>/dev/null | tr -cd '[:print:]' | cut -c 1-90)"
+    done
+}
+
 logged()
 {
-    local name=$1
+    local name=$1 progress status=0
     shift
-    if ! "$@" >>"$images/.build/$name.log" 2>&1; then
+    show_progress "$name" </dev/null &
+    progress=$!
+    "$@" >>"$images/.build/$name.log" 2>&1 || status=$?
+    kill "$progress" 2>/dev/null || true
+    wait "$progress" 2>/dev/null || true
+    if [ "$status" -ne 0 ]; then
         tail -n 25 "$images/.build/$name.log" >&2
         fail "$name could not be built (full log: $images/.build/$name.log)"
     fi

@@ -105,7 +105,7 @@ int command_line_help(const struct subcommand *const *commands, const char *name
     (void)printf(
         "usage: evalx [OPTIONS] [COMMAND] [...]\n\n"
         "evalx runs untrusted programs in a sandbox and reports a verdict, the output and the resources used.\n"
-        "The default command is server: HTTP on port 3000.\n\nCommands:\n");
+        "The default command is server: HTTP on 127.0.0.1:3000.\n\nCommands:\n");
     for (; *commands != NULL; commands++)
         (void)printf("  %-10s  %s\n", (*commands)->name, (*commands)->summary);
     (void)printf("\nOptions of every command:\n");

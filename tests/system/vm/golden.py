@@ -80,7 +80,8 @@ class Golden(engine.Engine):
                 f"printf '%s' '{PASSWORD}' >/etc/evalx/redis-password; "
                 f"printf 'requirepass \"%s\"\\nappendonly yes\\n' '{PASSWORD}' >>/etc/redis/redis.conf; "
                 "systemctl enable redis-server; systemctl restart redis-server", 300)
-        self.sh("printf 'EVALX_ROLE=all\\nEVALX_STORE=redis://127.0.0.1:6379\\n' >>/etc/evalx/evalx.env")
+        self.sh("printf 'EVALX_ROLE=all\\nEVALX_STORE=redis://127.0.0.1:6379\\nEVALX_LISTEN=0.0.0.0:3000\\n' "
+                ">>/etc/evalx/evalx.env")
         self.sh("systemctl enable --now evalx.service", 300)
         self.wait_ready()
         self.run_batch()
