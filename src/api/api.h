@@ -11,7 +11,7 @@
 struct api;
 
 /*
- * Starts the server.  The arguments are borrowed until api_stop; with api_keys NULL, no key is needed.  /readyz also asks
+ * Starts the server.  The arguments are borrowed until api_stop; without api_keys, no key is needed.  /readyz also asks
  * `worker_check`.  The caller must forward the store's change feed (store_watch, store_watch_results) to api_changed,
  * which wakes ?wait= and /ws, and to api_ended, which delivers the result to ?wait=.
  */
