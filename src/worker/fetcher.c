@@ -20,8 +20,9 @@
 #define CLAIMS_MAX 64u
 #define CLAIM_WAIT_MS 5000u
 #define SHORT_STEP_US 20000u
-#define JOBS_SPARE 4u  /* jobs that are being reported, on top of two per executor */
-#define PARKED_MAX 64u /* jobs that wait for a flight */
+#define MIXED_PAUSE_US 5000000u /* after a mixed submission that lacks a language here; others have it first */
+#define JOBS_SPARE 4u           /* jobs that are being reported, on top of two per executor */
+#define PARKED_MAX 64u          /* jobs that wait for a flight */
 
 /* With the lock held: nobody needs to wait for a look any longer. */
 static void end_look(struct worker *worker)
@@ -108,6 +109,8 @@ static size_t wait_for_capacity(struct worker *worker, struct store_worker *ret_
     if (!is_look)
         end_look(worker);
     *ret_description = worker_describe(worker);
+    if (clock_mono_us() < worker->mixed_again_us)
+        ret_description->queues += worker->queues_mixed;
     ret_description->filter = is_look ? filter : NULL;
     return worker->phase == WORKER_RUNNING ? wanted : 0;
 }
@@ -128,11 +131,13 @@ static void take_claim(struct worker *worker, struct store_claim *claim)
     struct job *job = job_new(claim, worker->languages, worker->config->attempts_max);
 
     count_wait(job, waited_ms);
-    if (job->end == JOB_FAIL || job->end == JOB_ABANDON)
+    if (job->end != JOB_COMPLETE)
         log_warn("submission %s, attempt %" PRIu32 ": %s%s", job->token, job->attempt, job->reason,
-                 job->end == JOB_ABANDON ? "; its lease expires, then another worker may claim it" : "");
+                 job->end == JOB_RETURN ? "; it is returned for another worker" : "");
     lock_guard(&worker->lock);
     bool joins_alone = worker->alone != NULL;
+    if (job->end == JOB_RETURN)
+        worker->mixed_again_us = clock_mono_us() + MIXED_PAUSE_US;
     worker_add_job(worker, job);
     /* It was claimed while the worker began to stop or its sandbox failed, or together with one that runs alone. */
     if (job->end == JOB_COMPLETE && (worker->phase != WORKER_RUNNING || worker->slots_open == 0 || joins_alone))

@@ -36,19 +36,16 @@ static const struct language *missing_language(const struct submission *submissi
 
 /*
  * A submission in several languages waits in the queue "mixed", which every worker serves, so it may reach a worker
- * that lacks one of them.  That worker abandons the job: the lease expires after lease_ms, then another worker may
- * claim the submission.  This costs an attempt, and the last attempt fails with the reason.
- *
- * JOB_RELEASE would cost no attempt, but it puts the submission back to the front of the queue.  A claim cannot exclude
- * a submission, so the same worker would claim it again at once.  One that no worker can run would block the queue.
+ * that lacks one of them.  That worker returns it at once.  A release would put it back to the front of the queue, where
+ * the same worker would claim it again.  The fetcher does not claim from "mixed" for a while.
  */
-static void missing_language_end(struct job *job, const char *reason, uint64_t attempts_max)
+static void missing_language_end(struct job *job, const char *reason)
 {
-    job->end = job->attempt < attempts_max ? JOB_ABANDON : JOB_FAIL;
+    job->end = JOB_RETURN;
     (void)snprintf(job->reason, sizeof job->reason, "%s", reason);
 }
 
-static void decode(struct job *job, struct text payload, const struct languages *languages, uint64_t attempts_max)
+static void decode(struct job *job, struct text payload, const struct languages *languages)
 {
     struct error err;
 
@@ -57,14 +54,14 @@ static void decode(struct job *job, struct text payload, const struct languages 
         job->end = JOB_FAIL;
         (void)snprintf(job->reason, sizeof job->reason, "%s", err.text);
         if (err.kind == ERROR_SANDBOX)
-            missing_language_end(job, err.text, attempts_max);
+            missing_language_end(job, err.text);
         return;
     }
     const struct language *missing = missing_language(&job->submission);
     if (missing != NULL) {
         char reason[sizeof job->reason];
         (void)snprintf(reason, sizeof reason, "language %.*s is not installed on the worker", TEXT_ARG(missing->id));
-        missing_language_end(job, reason, attempts_max);
+        missing_language_end(job, reason);
     }
 }
 
@@ -78,7 +75,7 @@ struct job *job_new(struct store_claim *claim, const struct languages *languages
     job->claimed_us = clock_mono_us();
     job->end = JOB_COMPLETE;
     job->payload_bytes = claim->payload.len;
-    decode(job, buf_text(&claim->payload), languages, attempts_max);
+    decode(job, buf_text(&claim->payload), languages);
     store_claim_done(claim);
 
     size_t programs_len = job->submission.programs_len, tests_len = job->submission.tests_len;

@@ -38,8 +38,8 @@ enum job_end {
     JOB_COMPLETE, /* the results; every job that runs ends so, unless it is aborted */
     JOB_FAIL,     /* the reason why it cannot be run: it ends as Failed */
     JOB_RELEASE,  /* that the worker returns it: it is queued again, which costs no attempt */
-    JOB_RETURN,   /* that this host failed to run it: it is queued again after a delay, or ends after many returns */
-    JOB_ABANDON,  /* nothing: the lease was lost or cancelled, or shall expire because a language is missing here */
+    JOB_RETURN,   /* that this host cannot run it: it is queued again after a delay, or ends after many returns */
+    JOB_ABANDON,  /* nothing: the lease was lost or cancelled */
 };
 
 struct job_test {

@@ -60,6 +60,8 @@ static int register_languages(struct worker *worker, struct error *err)
     worker->queue_names = calloc(queues_max, sizeof *worker->queue_names);
     if (worker->queues == NULL || worker->queue_names == NULL)
         abort();
+    add_queues(worker, TEXT(QUEUE_MIXED), &queues_len);
+    worker->queues_mixed = queues_len;
     for (size_t i = 0; i < worker->languages->len; i++) {
         const struct language *language = &worker->languages->list[i];
         if (!language->available)
@@ -68,9 +70,8 @@ static int register_languages(struct worker *worker, struct error *err)
             return error_within(err, "image of language %s", language->id.at);
         add_queues(worker, language->id, &queues_len);
     }
-    if (queues_len == 0)
+    if (queues_len == worker->queues_mixed)
         return error_set(err, ERROR_SETUP, 0, "no language is installed; run `evalx languages` to see what is missing");
-    add_queues(worker, TEXT(QUEUE_MIXED), &queues_len);
     return 0;
 }
 

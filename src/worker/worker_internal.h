@@ -56,6 +56,7 @@ struct worker {
     char name[80];
     char (*queue_names)[QUEUE_NAME_BYTES]; /* of each language and version of submissions that it reads */
     const char **queues;                   /* NULL-terminated; the strings are queue_names */
+    size_t queues_mixed;                   /* the first of them are of submissions in several languages */
 
     pthread_mutex_t lock;
     /* A change of phase broadcasts all of these. */
@@ -96,6 +97,7 @@ struct worker {
     struct error slot_error;   /* the latest failure */
     bool beat_now;             /* the store has to hear of slots_open */
     struct job *alone;         /* the job that has to run alone (job.h), or NULL */
+    uint64_t mixed_again_us;   /* when the fetcher claims from "mixed" again */
     bool fetcher_done;
     /* Without the lock: when each last began a round.  0: the fetcher waits for capacity, which may take long. */
     _Atomic uint64_t fetcher_pulse_us, heartbeat_pulse_us;

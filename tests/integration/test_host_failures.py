@@ -285,3 +285,41 @@ def test_an_image_that_is_gone_when_the_launcher_starts_again(folder, start_eval
     assert answer["results"][0]["stdout"] == "kept", answer
     run_in_all_images(client)
     assert client.get("/readyz").status == 200
+
+
+# ---- several languages ---------------------------------------------------------------------------------------------
+
+def test_mixed_submissions_go_to_the_worker_that_has_all_languages(folder, start_fleet):
+    """One of two workers lacks a language: what it gets it hands on at once, not when the lease ends."""
+    env = make_images(folder)
+    fleet = start_fleet(workers=1, env={**env, "EVALX_LEASE_MS": "60000"})
+    without = os.path.join(folder, "images-of-one")
+    shutil.copytree(env["EVALX_IMAGES"], without)
+    shutil.rmtree(os.path.join(without, "third"))
+    lacking = harness.Evalx("lacking", ["worker"], folder,
+                            {**env, **fleet.redis.settings(), "EVALX_LEASE_MS": "60000", "EVALX_IMAGES": without})
+    lacking.start()
+    try:
+        lacking.wait_ready("/healthz")
+        client = fleet.client()
+        begin = time.monotonic()
+        tokens = [client.submit([{"language": "first", "version": "*", "code": "a"},
+                                 {"language": "third", "version": "*", "code": "b"}]) for _ in range(12)]
+        for token in tokens:
+            answer = client.poll(token)
+            assert [(one["status"], one["stdout"]) for one in answer["results"]] == [("accepted", "a"),
+                                                                                     ("accepted", "b")], answer
+        assert time.monotonic() - begin < 50 * harness.SLOWNESS, "they waited for the end of a lease"
+    finally:
+        assert lacking.stop() == 0
+
+
+def test_mixed_submissions_that_no_worker_can_run_are_given_up_with_the_reason(folder, start_fleet):
+    env = make_images(folder)
+    fleet = start_fleet(workers=1, env={**env, "EVALX_RETURNS_MAX": "2"},
+                        prepare=lambda redis: shutil.rmtree(os.path.join(env["EVALX_IMAGES"], "third")))
+    client = fleet.client()
+    token = client.submit([{"language": "first", "version": "*", "code": "a"},
+                           {"language": "third", "version": "*", "code": "b"}])
+    answer = client.poll(token)
+    assert answer["status"] == "Failed" and "language third is not installed" in answer["error"], answer
