@@ -35,7 +35,7 @@ static int apply_timeout(const json_t *object, const struct json_path *outer, co
 static int apply_memory(const json_t *object, const struct json_path *outer, const struct limits *ceiling,
                         struct limits *limits, struct error *err)
 {
-    const uint64_t floor = 1 << 20;
+    const uint64_t floor = 64 << 10;
     const json_t *value = field_get(object, "memory_limit");
     struct json_path path = json_path_field(outer, "memory_limit");
     char got[JSON_DESCRIBE_BYTES];
@@ -50,7 +50,7 @@ static int apply_memory(const json_t *object, const struct json_path *outer, con
         return field_wrong(err, &path, "a size such as \"128m\" or \"1g\", or a whole number of bytes", value);
     }
     if (bytes < floor || bytes > ceiling->memory_bytes)
-        return error_field(err, path.at, "expected 1m (%" PRIu64 " bytes) to %" PRIu64 " bytes, got %s", floor,
+        return error_field(err, path.at, "expected 64k (%" PRIu64 " bytes) to %" PRIu64 " bytes, got %s", floor,
                            ceiling->memory_bytes, json_describe(value, got));
     limits->memory_bytes = bytes;
     return 0;

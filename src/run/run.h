@@ -58,8 +58,8 @@ enum run_network {
     X(cpu_us, uint64_t, "cpu_time_ms", 1000, 1, 5000000, config->cpu_ms_max * 1000, UINT64_C(3600) * 1000000)          \
     /* from start to end of the program */                                                                             \
     X(wall_us, uint64_t, "wall_time_ms", 1000, 1, 10000000, config->wall_ms_max * 1000, UINT64_C(7200) * 1000000)      \
-    /* of the whole cgroup, tmpfs files included; swap is 0 */                                                         \
-    X(memory_bytes, uint64_t, "memory_bytes", 1, RUN_MIB, 256 * RUN_MIB, config->memory_bytes_max, memory_max)         \
+    /* of the whole cgroup and of the files unpacked for it; swap is 0 */                                              \
+    X(memory_bytes, uint64_t, "memory_bytes", 1, 64 * RUN_KIB, 256 * RUN_MIB, config->memory_bytes_max, memory_max)    \
     /* of the main thread (RLIMIT_STACK) */                                                                            \
     X(stack_bytes, uint64_t, "stack_bytes", 1, 64 * RUN_KIB, 64 * RUN_MIB, config->memory_bytes_max, memory_max)       \
     /* of stdout, and as many of stderr; the reader of the streams enforces it */                                      \

@@ -7,6 +7,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "sandbox/host_check_internal.h"
 
@@ -23,7 +24,7 @@ struct cgroups {
     char v2_controllers[256];
     char own[256];             /* the cgroup of this process in v2 */
     char own_path[PATH_BYTES]; /* its folder */
-    bool v1_memory, v1_pids, v1_cpuacct;
+    bool v1_memory, v1_pids, v1_cpuacct, v1_cpu;
     char v1_memory_point[256];
     bool v1_read_only;
 };
@@ -51,6 +52,7 @@ static void add_mount(char *line, struct cgroups *all)
     all->v1_memory |= memory;
     all->v1_pids |= pids;
     all->v1_cpuacct |= cpuacct;
+    all->v1_cpu |= host_has_word(super, "cpu");
     all->v1_read_only |= (memory || pids || cpuacct) && read_only;
 }
 
@@ -115,7 +117,7 @@ static void check_v2(struct host_list *list, const struct cgroups *all)
     bool has_cpu = host_has_word(all->v2_controllers, "cpu");
     host_add(list, has_cpu ? HOST_OK : HOST_WARN, "cgroup_controllers",
              "add the parameter \"cgroup_enable=cpu\" to GRUB_CMDLINE_LINUX, sudo update-grub, reboot", "%s%s",
-             all->v2_controllers, has_cpu ? "" : "; cpu is missing: CPU time is still measured");
+             all->v2_controllers, has_cpu ? "" : "; cpu is missing: a slot with many processes slows the others down");
     check_delegation(list, all);
     check_peak(list, all);
 }
@@ -126,7 +128,10 @@ static void check_v1(struct host_list *list, const struct cgroups *all)
              "add \"systemd.unified_cgroup_hierarchy=1\" to GRUB_CMDLINE_LINUX, sudo update-grub, reboot",
              "v1: it works, but production should use v2, where programs start inside their cgroup");
     check_read_only(list, all->v1_read_only);
-    host_add(list, HOST_OK, "cgroup_controllers", NULL, "memory, pids and cpuacct");
+    host_add(list, all->v1_cpu ? HOST_OK : HOST_WARN, "cgroup_controllers",
+             "sudo mkdir -p /sys/fs/cgroup/cpu && sudo mount -t cgroup -o cpu cgroup /sys/fs/cgroup/cpu",
+             "memory, pids and cpuacct%s",
+             all->v1_cpu ? ", cpu" : "; cpu is missing: a slot with many processes slows the others down");
 }
 
 static void check_none(struct host_list *list, const struct cgroups *all)
@@ -181,6 +186,17 @@ static void check_swap(struct host_list *list, const struct cgroups *all, bool i
                  "%u in use and not limited by cgroups: programs could use more than their memory limit", areas);
 }
 
+static void check_wait_time(struct host_list *list)
+{
+    char path[PATH_BYTES];
+    (void)snprintf(path, sizeof path, "%s/proc/self/schedstat", list->host->root);
+    if (access(path, R_OK) == 0)
+        host_add(list, HOST_OK, "wait_time", NULL, "the kernel counts how long programs wait for a processor");
+    else
+        host_add(list, HOST_WARN, "wait_time", "use a kernel with CONFIG_SCHED_INFO, as all distributions build it",
+                 "no /proc/PID/schedstat: on a busy machine, waiting for a processor counts as wall time");
+}
+
 void host_check_cgroups(struct host_list *list)
 {
     struct cgroups all = { 0 };
@@ -193,4 +209,5 @@ void host_check_cgroups(struct host_list *list)
     else
         check_none(list, &all);
     check_swap(list, &all, is_v2);
+    check_wait_time(list);
 }

@@ -90,6 +90,16 @@ static void too_little_for_a_start_is_a_memory_limit(void **state)
     assert_int_equal(o.stats.exit_code, 0);
     assert_int_equal(o.stats.oom_kills, 0);
     run_outcome_done(&o);
+    /* Without files: the smallest limit that a request may have. */
+    static const char *const argv[] = { "/usr/bin/true", NULL };
+    struct run_request job = shell_job(argv);
+    job.limits.memory_bytes = 64 << 10;
+    for (int i = 0; i < 4; i++) {
+        o = run_job(&job);
+        assert_true(o.stats.oom_kills > 0);
+        run_outcome_done(&o);
+    }
+    expect_output("echo goes on", "goes on\n");
 }
 
 static void the_exec_cache_changes_no_figure(void **state)
