@@ -1,7 +1,7 @@
 /*
  * api: starts and stops the parts.  No part is freed while another may still call it.
  *
- *   start: async_store, subscriptions, long_polls, depth_cache, decode_threads, ws_server, and last the server, because
+ *   start: async_store, subscriptions, large_results, long_polls, depth_cache, decode_threads, ws_server, and last the server, because
  *          requests arrive from then on
  *   stop:  drain the server, the long polls and the WebSockets; stop the server; then decode_threads, depth_cache,
  *          async_store (after it no callback can run), long_polls, ws_server, subscriptions
@@ -48,6 +48,7 @@ static void api_free(struct api *api)
     depth_cache_close(api->depth_cache);
     if (api->async_store != NULL)
         async_store_close(api->async_store);
+    large_results_close(api->large_results);
     long_polls_close(api->long_polls);
     ws_server_close(api->ws_server);
     subscriptions_close(api->subscriptions);
@@ -60,7 +61,8 @@ static int start_parts(struct api *api, struct error *err)
 
     if (async_store_open(api->store, REQUESTS_MAX, &api->async_store, err) < 0 ||
         subscriptions_open(&api->subscriptions, err) < 0 ||
-        long_polls_open(api->async_store, api->subscriptions, &api->long_polls, err) < 0 ||
+        large_results_open(api->store, &api->large_results, err) < 0 ||
+        long_polls_open(api->async_store, api->subscriptions, api->large_results, &api->long_polls, err) < 0 ||
         depth_cache_open(api->store, &api->depth_cache, err) < 0 ||
         decode_threads_open(&api->decode_threads, err) < 0 || ws_server_open(api, &api->ws_server, err) < 0)
         return -1;
@@ -78,6 +80,7 @@ static int start_parts(struct api *api, struct error *err)
         .deadline_s = at_most_u32(config->request_deadline_s),
         .body_bytes_max = config->body_bytes_max,
         .bodies_bytes_max = config->bodies_bytes_max,
+        .answers_bytes_max = config->answers_bytes_max,
         .cors_origin = config->cors_origin,
     };
     if (config_split_listen(config->listen, host, &settings.port, err) < 0)

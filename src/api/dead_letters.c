@@ -22,12 +22,17 @@ struct dead_request {
     struct store_dead dead[]; /* `max` of them */
 };
 
-static void request_end(struct dead_request *request, struct buf *body, const struct error *err)
+static void request_free(struct dead_request *request)
 {
-    exchange_respond_result(request->exchange, body, err);
     for (size_t i = 0; i < request->len; i++)
         store_dead_done(&request->dead[i]);
     free(request);
+}
+
+static void request_end(struct dead_request *request, struct buf *body, const struct error *err)
+{
+    exchange_respond_result(request->exchange, body, err);
+    request_free(request);
 }
 
 static struct dead_request *request_new(struct api *api, struct exchange *exchange, size_t max, struct error *err)
@@ -144,24 +149,41 @@ static int read_one(struct store *store, void *context, struct error *err)
     return 0;
 }
 
+/* The store's copy of the submission is JSON already, and becomes a piece of the body. */
+static int respond_with_one(struct dead_request *request, struct buf *head, struct buf *payload, struct error *err)
+{
+    payload->max = payload->len + 1;
+    if (write_dead(&request->dead[0], head, err) < 0 || buf_printf(head, err, ",\"submission\":") < 0 ||
+        buf_append(payload, "}", 1, err) < 0)
+        return -1;
+    struct shared_body *body = shared_body_new(request->exchange, head, payload);
+    if (body == NULL)
+        return error_set(err, ERROR_BUSY, ENOMEM, "read a dead letter");
+    exchange_respond_shared(request->exchange, 200, "application/json", body, 0, shared_body_len(body), NULL);
+    shared_body_release(body);
+    return 0;
+}
+
 static void on_one(void *context, const struct error *err)
 {
     struct dead_request *request = context;
+    struct buf *payload = &request->dead[0].payload;
     struct error own_err = { 0 };
-    struct buf body;
+    struct buf head;
 
-    buf_init(&body, PAGE_BYTES_MAX + request->dead[0].payload.len);
-    if (err == NULL && !request->found) {
+    buf_init(&head, PAGE_BYTES_MAX);
+    if (err == NULL && !request->found)
         (void)error_set(&own_err, ERROR_MISSING, 0, "no dead letter %s", request->token);
-        err = &own_err;
+    else if (err == NULL && !exchange_answer_fits(request->exchange, payload->cap))
+        (void)error_set(&own_err, ERROR_BUSY, 0, "too many large responses are being sent; try again in a moment");
+    if (err == NULL && own_err.kind == ERROR_NONE)
+        (void)respond_with_one(request, &head, payload, &own_err);
+    if (err != NULL || own_err.kind != ERROR_NONE) {
+        request_end(request, &head, err != NULL ? err : &own_err);
+        return;
     }
-    /* The store's copy of the submission is JSON already. */
-    if (err == NULL &&
-        (write_dead(&request->dead[0], &body, &own_err) < 0 || buf_printf(&body, &own_err, ",\"submission\":") < 0 ||
-         buf_append_text(&body, buf_text(&request->dead[0].payload), &own_err) < 0 ||
-         buf_append(&body, "}", 1, &own_err) < 0))
-        err = &own_err;
-    request_end(request, &body, err);
+    buf_done(&head);
+    request_free(request);
 }
 
 static struct dead_request *request_for_token(struct api *api, struct exchange *exchange)

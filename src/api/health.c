@@ -3,6 +3,8 @@
  */
 #include "api/health.h"
 
+#include <inttypes.h>
+
 #include "api/routes.h"
 #include "metrics/metrics.h"
 
@@ -66,13 +68,26 @@ void health_ready(struct exchange *exchange, void *context)
         depth_cache_get(api->depth_cache, exchange, respond_with_readiness);
 }
 
+static int write_memory(const struct exchange *exchange, struct buf *out, struct error *err)
+{
+    uint64_t bodies, answers;
+
+    exchange_memory(exchange, &bodies, &answers);
+    return buf_printf(out, err,
+                      "# HELP evalx_http_body_bytes Memory of request bodies until they are stored.\n"
+                      "# TYPE evalx_http_body_bytes gauge\nevalx_http_body_bytes %" PRIu64 "\n"
+                      "# HELP evalx_http_answer_bytes Memory of responses being sent.\n"
+                      "# TYPE evalx_http_answer_bytes gauge\nevalx_http_answer_bytes %" PRIu64 "\n",
+                      bodies, answers);
+}
+
 static void respond_with_metrics(struct exchange *exchange, const struct queue_depth *depth)
 {
     struct buf body;
     struct error err;
 
     buf_init(&body, METRICS_BYTES_MAX);
-    if (metrics_write(depth, &body, &err) < 0) {
+    if (metrics_write(depth, &body, &err) < 0 || write_memory(exchange, &body, &err) < 0) {
         buf_done(&body);
         exchange_respond_error(exchange, &err);
     } else {

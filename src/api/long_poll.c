@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <stddef.h>
 
+#include "api/large_results.h"
 #include "api/submission_response.h"
 #include "api/subscriptions.h"
 #include "base/clock.h"
@@ -39,6 +40,7 @@ struct long_poll {
 struct long_polls {
     struct async_store *async_store;
     struct subscriptions *subscriptions;
+    struct large_results *large_results;
     pthread_mutex_t lock;
     pthread_cond_t changed; /* wakes_us must be lowered, or is_ending */
     struct long_poll *first;
@@ -95,6 +97,9 @@ static void respond(struct long_poll *long_poll, struct store_view *view, const 
         sent = submit_headers(&headers, long_poll->subscriber.token, long_poll->is_repeated);
     if (err != NULL)
         exchange_respond_error_with(long_poll->exchange, err, sent);
+    else if (view->left_out > 0)
+        large_results_respond(long_poll->long_polls->large_results, long_poll->exchange, long_poll->subscriber.token,
+                              long_poll->response, long_poll->is_repeated, view->left_out);
     else if (long_poll->response == LONG_POLL_RESULTS && view->found)
         respond_with_results(long_poll, view, sent);
     else
@@ -202,6 +207,8 @@ static bool deliver(struct long_poll *long_poll, const struct store_view *end)
     struct store_view copy = *end;
     struct error err;
 
+    if (end->result.len > ASYNC_STORE_RESULT_MAX) /* whoever waits shall share one copy */
+        return false;
     buf_init(&copy.result, end->result.len + 1);
     if ((end->result.len == 0 || buf_append_text(&copy.result, buf_text(&end->result), &err) == 0) &&
         async_store_deliver(long_poll->long_polls->async_store, long_poll->subscriber.token, &copy, on_got, long_poll,
@@ -308,8 +315,8 @@ void long_poll_discard(struct long_poll *long_poll)
     long_poll_free(long_poll);
 }
 
-int long_polls_open(struct async_store *async_store, struct subscriptions *subscriptions, struct long_polls **ret,
-                    struct error *err)
+int long_polls_open(struct async_store *async_store, struct subscriptions *subscriptions,
+                    struct large_results *large_results, struct long_polls **ret, struct error *err)
 {
     struct long_polls *long_polls = calloc(1, sizeof *long_polls);
 
@@ -317,6 +324,7 @@ int long_polls_open(struct async_store *async_store, struct subscriptions *subsc
         return error_set(err, ERROR_BUSY, ENOMEM, "create the table of long polls");
     long_polls->async_store = async_store;
     long_polls->subscriptions = subscriptions;
+    long_polls->large_results = large_results;
     timer_wheel_init(&long_polls->timers, clock_mono_us());
     mutex_init(&long_polls->lock);
     cond_init(&long_polls->changed);

@@ -9,6 +9,7 @@
 #include "model/token.h"
 #include "queue/async_store.h"
 
+struct large_results;
 struct subscriptions;
 struct long_poll;
 struct long_polls;
@@ -20,9 +21,9 @@ enum long_poll_response {
 };
 #define LONG_POLL_NO_DEADLINE UINT64_MAX
 
-/* `async_store` and `subscriptions` are borrowed. */
-int long_polls_open(struct async_store *async_store, struct subscriptions *subscriptions, struct long_polls **ret,
-                    struct error *err);
+/* The first three are borrowed. */
+int long_polls_open(struct async_store *async_store, struct subscriptions *subscriptions,
+                    struct large_results *large_results, struct long_polls **ret, struct error *err);
 /* Answers all long polls now with the current state, and later ones at once. */
 void long_polls_drain(struct long_polls *long_polls);
 /* After async_store was closed and no exchange waits.  NULL is fine. */

@@ -7,6 +7,7 @@
 #include "api/decode_threads.h"
 #include "api/depth_cache.h"
 #include "api/health.h"
+#include "api/large_results.h"
 #include "api/long_poll.h"
 #include "api/subscriptions.h"
 #include "api/ws.h"
@@ -20,6 +21,7 @@ struct api {
     const struct api_keys *api_keys; /* NULL: no authentication */
     struct async_store *async_store;
     struct subscriptions *subscriptions;
+    struct large_results *large_results;
     struct long_polls *long_polls;
     struct decode_threads *decode_threads;
     struct depth_cache *depth_cache;

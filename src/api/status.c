@@ -87,6 +87,13 @@ static void on_got(void *context, struct store_view *view, const struct error *e
     struct error own_err = { 0 };
     struct buf body;
 
+    if (view->left_out > 0) {
+        large_results_respond(request->api->large_results, request->exchange, request->token, LONG_POLL_STATUS, false,
+                              view->left_out);
+        store_view_done(view);
+        free(request);
+        return;
+    }
     buf_init(&body, submission_response_bytes_max(view));
     if (err == NULL && submission_response_view(request->token, view, &body, &own_err) < 0)
         err = &own_err;

@@ -8,8 +8,6 @@
 #include "base/json_write.h"
 #include "queue/queue.h"
 
-#define ENVELOPE_BYTES 4096 /* everything but the results */
-
 const char *const *submit_headers(struct submit_headers *headers, const char *token, bool repeated)
 {
     (void)snprintf(headers->location, sizeof headers->location, "Location: /submissions/%s", token);
@@ -41,19 +39,17 @@ static int append_time(const char *name, uint64_t wall_ms, struct buf *out, stru
 
 size_t submission_response_bytes_max(const struct store_view *view)
 {
-    return 6 * view->result.len + ENVELOPE_BYTES;
+    return 6 * view->result.len + SUBMISSION_ENVELOPE_BYTES;
 }
 
-int submission_response_view(const char *token, const struct store_view *view, struct buf *out, struct error *err)
+int submission_response_head(const char *token, const struct store_view *view, struct buf *out, struct error *err)
 {
-    if (!view->found)
-        return error_set(err, ERROR_MISSING, 0, "no submission %s; it never existed or has expired", token);
-    if (buf_printf(out, err, "{\"token\":\"%s\",\"status\":\"%s\",\"results\":", token,
-                   submission_state_name(view->state)) < 0)
-        return -1;
-    bool has_results = view->state == SUBMISSION_COMPLETED && view->result.len > 0;
-    if (buf_append_text(out, has_results ? buf_text(&view->result) : TEXT("null"), err) < 0)
-        return -1;
+    return buf_printf(out, err, "{\"token\":\"%s\",\"status\":\"%s\",\"results\":", token,
+                      submission_state_name(view->state));
+}
+
+int submission_response_tail(const struct store_view *view, struct buf *out, struct error *err)
+{
     if (view->state == SUBMISSION_FAILED &&
         (buf_printf(out, err, ",\"error\":") < 0 || json_write_string(out, buf_text(&view->result), NULL, err) < 0))
         return -1;
@@ -62,4 +58,15 @@ int submission_response_view(const char *token, const struct store_view *view, s
         append_time("finished_at", view->finished_ms, out, err) < 0)
         return -1;
     return buf_printf(out, err, "}");
+}
+
+int submission_response_view(const char *token, const struct store_view *view, struct buf *out, struct error *err)
+{
+    if (!view->found)
+        return error_set(err, ERROR_MISSING, 0, "no submission %s; it never existed or has expired", token);
+    bool has_results = view->state == SUBMISSION_COMPLETED && view->result.len > 0;
+    if (submission_response_head(token, view, out, err) < 0 ||
+        buf_append_text(out, has_results ? buf_text(&view->result) : TEXT("null"), err) < 0)
+        return -1;
+    return submission_response_tail(view, out, err);
 }

@@ -22,6 +22,10 @@ int submission_response_queued(const char *token, struct buf *out, struct error 
  * JSON; they are copied unchanged.
  */
 int submission_response_view(const char *token, const struct store_view *view, struct buf *out, struct error *err);
+/* The same in pieces, for a submission that was found: what precedes its results, and what follows them. */
+int submission_response_head(const char *token, const struct store_view *view, struct buf *out, struct error *err);
+int submission_response_tail(const struct store_view *view, struct buf *out, struct error *err);
+#define SUBMISSION_ENVELOPE_BYTES 4096 /* at most, both pieces of a submission that did not fail */
 /* A maximum for a buffer that takes the above: an error text may grow to six times its size when it is escaped. */
 size_t submission_response_bytes_max(const struct store_view *view);
 /* {"token","status"}: a change of state, as sent over /ws. */

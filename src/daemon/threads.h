@@ -13,6 +13,7 @@
  *   http-deadline    1       1    1?      http/connections.c       ends connections that exceed a deadline
  *   websocket        1       1    -       http/websocket.c         all WebSocket connections
  *   decode           2       2    -       api/decode_threads.c     decodes large request bodies
+ *   large-results    1       1    -       api/large_results.c      reads large results, one after the other
  *   long-poll        1       1    -       api/long_poll.c          responds to ?wait= requests
  *   depth-cache      1       1    -       api/depth_cache.c        reads the queue depth for /readyz and /metrics
  *   store-write      1       1    -       queue/async_store.c      blocking calls that change the store

@@ -10,8 +10,11 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stddef.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/resource.h>
@@ -25,9 +28,13 @@
 #define CHECK_MS 250
 #define LINGER_US 2000000u
 #define LINGER_MAX 256         /* lingering sockets; beyond it they are closed at once */
-#define SEND_BYTES_PER_S 32768 /* a client that reads more slowly than this after deadline_s is cut off */
-#define DRAIN_NEW_US 1000000u  /* for the request line of a connection accepted just before a drain */
-#define IDLE_US_MIN 1000000u   /* on a full server, see idle_us_max */
+#define SEND_BYTES_PER_S 32768 /* a client that reads more slowly than this is cut off, after deadline_s ... */
+#define SEND_US 20000000u      /* ... or if it does so for so long */
+#define HURRY_BYTES_PER_S (1u << 20)
+#define HURRY_SEND_US 5000000u
+#define HURRY_US 5000000u     /* how long connections_hurry has effect */
+#define DRAIN_NEW_US 1000000u /* for the request line of a connection accepted just before a drain */
+#define IDLE_US_MIN 1000000u  /* on a full server, see idle_us_max */
 #define NEVER UINT64_MAX
 
 struct connection {
@@ -38,6 +45,9 @@ struct connection {
     uint64_t born_us;
     _Atomic uint64_t idle_us; /* since when it has no request; valid in CONNECTION_NEW and CONNECTION_IDLE */
     _Atomic bool may_have_ended;
+    /* In CONNECTION_SENDING: what the client had received by then.  sent_us is 0 at first. */
+    _Atomic uint64_t sent_us;
+    uint64_t sent_bytes; /* under the lock */
     _Atomic uint64_t deadline_us;
     _Atomic enum connection_phase phase;
 };
@@ -47,6 +57,7 @@ struct connections {
     pthread_mutex_t lock; /* guards the list and `lingering` */
     struct connection *first;
     size_t upgraded, count;
+    _Atomic uint64_t hurries_until_us;
     struct {
         int fd;
         uint64_t until_us;
@@ -102,6 +113,7 @@ void connection_enter(struct connections *connections, struct connection *connec
         break;
     case CONNECTION_SENDING:
         deadline = whole + seconds_us(bytes / SEND_BYTES_PER_S);
+        connection->sent_us = 0;
         break;
     case CONNECTION_IDLE:
         deadline = whole + seconds_us(connections->settings.idle_s);
@@ -167,6 +179,42 @@ static bool has_ended(struct connection *connection)
            recv(connection->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
 }
 
+static bool bytes_received(int fd, uint64_t *ret)
+{
+    struct tcp_info info;
+    socklen_t len = sizeof info;
+
+    if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) < 0 ||
+        len < offsetof(struct tcp_info, tcpi_bytes_acked) + sizeof info.tcpi_bytes_acked)
+        return false;
+    *ret = info.tcpi_bytes_acked;
+    return true;
+}
+
+/* With the lock held.  True if the client has read too slowly for too long. */
+static bool reads_slowly(const struct connections *connections, struct connection *connection, uint64_t now)
+{
+    bool hurries = now < connections->hurries_until_us;
+    uint64_t received;
+
+    if (connection->phase != CONNECTION_SENDING || !bytes_received(connection->fd, &received))
+        return false;
+    uint64_t since_us = connection->sent_us;
+    if (since_us != 0 && now - since_us < (hurries ? HURRY_SEND_US : SEND_US))
+        return false;
+    bool is_slow =
+        since_us != 0 && received - connection->sent_bytes <
+                             (now - since_us) / 1000 * (hurries ? HURRY_BYTES_PER_S : SEND_BYTES_PER_S) / 1000;
+    connection->sent_us = now;
+    connection->sent_bytes = received;
+    return is_slow;
+}
+
+void connections_hurry(struct connections *connections)
+{
+    connections->hurries_until_us = clock_mono_us() + HURRY_US;
+}
+
 static void shut_late(struct connections *connections)
 {
     uint64_t now = clock_mono_us();
@@ -176,7 +224,8 @@ static void shut_late(struct connections *connections)
     for (struct connection *at = connections->first; at != NULL; at = at->next) {
         bool is_idle = at->phase == CONNECTION_IDLE || at->phase == CONNECTION_NEW;
         uint64_t idle_us = at->idle_us;
-        if (now >= at->deadline_us || (is_idle && now > idle_us && now - idle_us > idle_max) || has_ended(at))
+        if (now >= at->deadline_us || (is_idle && now > idle_us && now - idle_us > idle_max) || has_ended(at) ||
+            reads_slowly(connections, at, now))
             shut(connections, at);
     }
 }

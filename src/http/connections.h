@@ -59,5 +59,11 @@ size_t connections_count(struct connections *connections);
 /* Shuts down connections without a pending request; `all`: every connection that is not UPGRADED. */
 void connections_shut(struct connections *connections, bool all);
 
+/*
+ * For the next seconds clients must read faster, because their responses take memory that others wait for.  Any
+ * thread.
+ */
+void connections_hurry(struct connections *connections);
+
 /* `wanted`, or as many as the limit of open files allows beside `reserved` others; at least 1. */
 uint32_t connections_possible(uint32_t wanted, uint32_t reserved);

@@ -50,6 +50,23 @@ const void *exchange_client(const struct exchange *exchange)
     return exchange->client;
 }
 
+bool exchange_answer_fits(const struct exchange *exchange, uint64_t bytes)
+{
+    const struct server *server = exchange->server;
+    size_t all = server->answers_bytes;
+
+    if (all == 0 || all + bytes <= server->settings.answers_bytes_max)
+        return true;
+    connections_hurry(server->connections);
+    return false;
+}
+
+void exchange_memory(const struct exchange *exchange, uint64_t *ret_bodies, uint64_t *ret_answers)
+{
+    *ret_bodies = exchange->server->bodies_bytes;
+    *ret_answers = exchange->server->answers_bytes;
+}
+
 bool exchange_query(const struct exchange *exchange, const char *name, struct text *ret_value)
 {
     struct text found;

@@ -10,6 +10,7 @@
 #include "base/buf.h"
 #include "base/error.h"
 #include "http/error_response.h"
+#include "http/shared_body.h"
 
 struct exchange;
 
@@ -54,6 +55,16 @@ struct text exchange_host(const struct exchange *exchange);
  */
 void exchange_respond(struct exchange *exchange, unsigned status, const char *content_type, struct buf *body,
                       const char *const *extra_headers);
+/* The same, with `len` bytes of a shared body from an offset.  The body gets another owner until it was sent. */
+void exchange_respond_shared(struct exchange *exchange, unsigned status, const char *content_type,
+                             struct shared_body *body, size_t from, size_t len, const char *const *extra_headers);
+/*
+ * True if a response of so many bytes fits into answers_bytes_max; one that is alone always fits.  If it does not,
+ * clients that read slowly are dropped earlier for some seconds.
+ */
+bool exchange_answer_fits(const struct exchange *exchange, uint64_t bytes);
+/* The server's memory now: of request bodies, and of responses. */
+void exchange_memory(const struct exchange *exchange, uint64_t *ret_bodies, uint64_t *ret_answers);
 void exchange_respond_json(struct exchange *exchange, unsigned status, struct buf *body);
 /*
  * Responds with the status and body of error_response.h, and with Retry-After if the status is 503.  A 5xx is logged

@@ -1,5 +1,5 @@
 /*
- * server: all contact with libmicrohttpd ("MHD" below).
+ * server: all contact with libmicrohttpd ("MHD" below), except that response.c makes responses.
  *
  * Theory of operation.  One MHD thread runs an epoll loop.  For each request it calls
  *
@@ -37,6 +37,7 @@
 
 /* Bounds the head of a request.  A request line with 1,000 tokens has 33 KB. */
 #define CONNECTION_MEMORY_BYTES 40960
+#define SMALL_ANSWER_BYTES 4096 /* smaller responses are always sent, errors among them */
 
 struct upgraded {
     struct MHD_UpgradeResponseHandle *handle;
@@ -113,58 +114,6 @@ static void exchange_unlist(struct exchange *exchange)
 
 /* ---- responses ------------------------------------------------------------------------------------------------ */
 
-static void add_header(struct MHD_Response *response, const char *name, const char *value)
-{
-    if (MHD_add_response_header(response, name, value) != MHD_YES)
-        log_error("header %s of a response could not be added", name);
-}
-
-/* `line` is "Name: value". */
-static void add_header_line(struct MHD_Response *response, const char *line)
-{
-    char name[64];
-    const char *colon = strstr(line, ": ");
-
-    assert(colon != NULL && (size_t)(colon - line) < sizeof name);
-    memcpy(name, line, (size_t)(colon - line));
-    name[colon - line] = '\0';
-    add_header(response, name, colon + 2);
-}
-
-/* Aborts if memory ran out, because without a response the connection could never be resumed. */
-static struct MHD_Response *response_new(const struct server *server, struct buf *body, const char *content_type,
-                                         const char *const *headers, uint64_t *ret_bytes)
-{
-    static char nothing[1];
-    const char *origin = server->settings.cors_origin;
-    struct MHD_Response *response;
-
-    *ret_bytes = body != NULL ? body->len : 0;
-    if (*ret_bytes == 0) {
-        response = MHD_create_response_from_buffer(0, nothing, MHD_RESPMEM_PERSISTENT);
-    } else {
-        response = MHD_create_response_from_buffer(body->len, body->at, MHD_RESPMEM_MUST_FREE);
-        *body = (struct buf){ .max = body->max };
-    }
-    if (response == NULL) {
-        log_error("out of memory for a response");
-        abort();
-    }
-    if (*ret_bytes > 0)
-        add_header(response, "Content-Type", content_type);
-    add_header(response, "Cache-Control", "no-store");
-    add_header(response, "X-Content-Type-Options", "nosniff");
-    if (origin[0] != '\0') {
-        add_header(response, "Access-Control-Allow-Origin", origin);
-        add_header(response, "Access-Control-Expose-Headers", EXPOSED_HEADERS);
-        if (strcmp(origin, "*") != 0)
-            add_header(response, "Vary", "Origin");
-    }
-    for (; headers != NULL && *headers != NULL; headers++)
-        add_header_line(response, *headers);
-    return response;
-}
-
 /* Passes a finished response to the MHD thread, and drops the handler's ownership. */
 static void exchange_finish(struct exchange *exchange, unsigned status, struct MHD_Response *response, uint64_t bytes)
 {
@@ -191,10 +140,23 @@ static void exchange_finish(struct exchange *exchange, unsigned status, struct M
 void exchange_respond(struct exchange *exchange, unsigned status, const char *content_type, struct buf *body,
                       const char *const *extra_headers)
 {
-    uint64_t bytes;
-    struct MHD_Response *response = response_new(exchange->server, body, content_type, extra_headers, &bytes);
+    uint64_t bytes = body != NULL ? body->len : 0;
 
-    exchange_finish(exchange, status, response, bytes);
+    if (bytes > SMALL_ANSWER_BYTES && !exchange_answer_fits(exchange, body->cap)) {
+        struct error err;
+        buf_done(body);
+        error_set(&err, ERROR_BUSY, 0, "too many large responses are being sent; try again in a moment");
+        exchange_respond_error_with(exchange, &err, extra_headers);
+        return;
+    }
+    exchange_finish(exchange, status, response_of_buf(exchange->server, body, content_type, extra_headers), bytes);
+}
+
+void exchange_respond_shared(struct exchange *exchange, unsigned status, const char *content_type,
+                             struct shared_body *body, size_t from, size_t len, const char *const *extra_headers)
+{
+    exchange_finish(exchange, status,
+                    response_of_shared(exchange->server, body, from, len, content_type, extra_headers), len);
 }
 
 static void respond_without_handler(struct exchange *exchange)
@@ -215,7 +177,7 @@ static enum MHD_Result queue_response(struct exchange *exchange)
     if (exchange->state == EXCHANGE_RESPONDED)
         exchange->state = EXCHANGE_QUEUED;
     if (!is_upgrade && (exchange->closes || server->is_draining))
-        add_header(exchange->response, "Connection", "close");
+        response_add_header(exchange->response, "Connection", "close");
     connection_enter(server->connections, exchange->connection, CONNECTION_SENDING, exchange->response_bytes);
     if (server->settings.on_response != NULL)
         server->settings.on_response(exchange->method, exchange->pattern, exchange->status,
@@ -239,7 +201,8 @@ bool server_abandon_suspended(struct server *server)
         struct error err;
         buf_init(&body, ERROR_BODY_BYTES_MAX);
         (void)error_response_body(error_response_code(503), "the server is stopping", "", &body, &err);
-        at->response = response_new(server, &body, "application/json", headers, &at->response_bytes);
+        at->response_bytes = body.len;
+        at->response = response_of_buf(server, &body, "application/json", headers);
         at->status = 503;
         at->state = EXCHANGE_ABANDONED;
         MHD_resume_connection(at->mhd);
@@ -509,14 +472,10 @@ void upgraded_close(struct upgraded *upgraded)
 void exchange_upgrade_websocket(struct exchange *exchange, const char *accept, exchange_upgraded *on_upgraded,
                                 void *context)
 {
-    struct MHD_Response *response = MHD_create_response_for_upgrade(on_upgrade, exchange->server);
+    struct MHD_Response *response = response_or_abort(MHD_create_response_for_upgrade(on_upgrade, exchange->server));
 
-    if (response == NULL) {
-        log_error("out of memory for a response");
-        abort();
-    }
-    add_header(response, "Upgrade", "websocket");
-    add_header(response, "Sec-WebSocket-Accept", accept);
+    response_add_header(response, "Upgrade", "websocket");
+    response_add_header(response, "Sec-WebSocket-Accept", accept);
     exchange->on_upgraded = on_upgraded;
     exchange->upgraded_context = context;
     exchange_finish(exchange, 101, response, 0);

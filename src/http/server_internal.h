@@ -4,8 +4,10 @@
  * Each file calls only those above it in this list:
  *
  *   header_check, query, route, error_response, connections, listen    know neither struct
+ *   shared_body        a response's body that several responses share
  *   admission          checks of a request that need no handler, and its body's memory
- *   server             all contact with libmicrohttpd: requests, responses, upgrades
+ *   response           makes responses of libmicrohttpd
+ *   server             all other contact with libmicrohttpd: requests, responses, upgrades
  *   server_lifecycle   start, liveness probe, drain, stop
  *   exchange           the calls of exchange.h that are not in server or admission
  *   websocket*         WebSockets (RFC 6455)
@@ -19,6 +21,7 @@
 #include "http/query.h"
 #include "http/route.h"
 #include "http/server.h"
+#include "http/shared_body.h"
 
 struct MHD_Connection;
 struct MHD_Daemon;
@@ -80,7 +83,7 @@ struct server {
     int listen_fd;
     struct buf late_response; /* a complete 408 */
     _Atomic bool is_draining;
-    _Atomic size_t bodies_bytes;
+    _Atomic size_t bodies_bytes, answers_bytes;
     _Atomic size_t upgraded_len;
     bool thread_has_name; /* HTTP thread only */
     pthread_mutex_t lock; /* guards `dispatched` and the log budget */
@@ -105,6 +108,18 @@ struct admission_response {
     char methods[sizeof "Access-Control-Allow-Methods: " + ROUTE_ALLOW_BYTES];
 };
 void admission_respond(const struct exchange *exchange, struct admission_response *ret);
+
+/* ---- response.c: any thread ----------------------------------------------------------------------------------- */
+
+/* Aborts on NULL: without a response its connection could never be resumed. */
+void *response_or_abort(void *made);
+void response_add_header(struct MHD_Response *response, const char *name, const char *value);
+/* Moves the body out of *body; NULL or an empty one is none.  `headers`: see exchange_respond. */
+struct MHD_Response *response_of_buf(struct server *server, struct buf *body, const char *content_type,
+                                     const char *const *headers);
+/* See exchange_respond_shared. */
+struct MHD_Response *response_of_shared(const struct server *server, struct shared_body *body, size_t from, size_t len,
+                                        const char *content_type, const char *const *headers);
 
 /* ---- server.c ------------------------------------------------------------------------------------------------- */
 

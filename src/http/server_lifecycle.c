@@ -15,7 +15,8 @@
 
 #define IDLE_S_DEFAULT 60
 #define BODIES_BYTES_DEFAULT (256u << 20) /* or an eighth of the memory */
-#define LAST_RESPONSES_US 1000000u        /* after the deadline, for sending the 503s */
+#define ANSWERS_BYTES_DEFAULT (256u << 20)
+#define LAST_RESPONSES_US 1000000u /* after the deadline, for sending the 503s */
 
 /* ---- start ---------------------------------------------------------------------------------------------------- */
 
@@ -41,6 +42,8 @@ int server_start(const struct server_settings *settings, struct server **ret, st
         server->settings.idle_s = IDLE_S_DEFAULT;
     if (server->settings.bodies_bytes_max == 0)
         server->settings.bodies_bytes_max = memory_budget(BODIES_BYTES_DEFAULT);
+    if (server->settings.answers_bytes_max == 0)
+        server->settings.answers_bytes_max = memory_budget(ANSWERS_BYTES_DEFAULT);
     server->owners = 1;
     server->listen_fd = -1;
     mutex_init(&server->lock);

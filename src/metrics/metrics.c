@@ -258,6 +258,8 @@ static int write_language_histogram(const char *name, const char *help, size_t o
     for (size_t i = 0; i < metrics.languages_len; i++) {
         const struct language_series *at = &metrics.languages[i];
         const struct histogram *histogram = (const void *)((const char *)at + offset);
+        if (histogram->count == 0)
+            continue;
         buf_clear(&labels);
         if (write_label("language", at->name, &labels, err) < 0 ||
             write_histogram(name, buf_text(&labels), histogram, run_bounds, BOUNDS_LEN(run_bounds), out, err) < 0)
@@ -287,9 +289,10 @@ static int write_verdicts(struct buf *out, struct error *err)
         return -1;
     for (size_t i = 0; i < metrics.languages_len; i++)
         for (unsigned v = 0; v < VERDICT_COUNT_; v++)
-            if (write_language_begin(name, metrics.languages[i].name, out, err) < 0 ||
-                buf_printf(out, err, ",verdict=\"%s\"} %" PRIu64 "\n", verdict_name((enum verdict)v),
-                           metrics.languages[i].verdicts[v]) < 0)
+            if (metrics.languages[i].verdicts[v] > 0 &&
+                (write_language_begin(name, metrics.languages[i].name, out, err) < 0 ||
+                 buf_printf(out, err, ",verdict=\"%s\"} %" PRIu64 "\n", verdict_name((enum verdict)v),
+                            metrics.languages[i].verdicts[v]) < 0))
                 return -1;
     return 0;
 }

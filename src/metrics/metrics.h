@@ -13,7 +13,10 @@
 #include "model/queue_depth.h"
 #include "model/result.h"
 
-/* Called once, before any thread starts.  The series of `languages` are shown even while they are zero. */
+/*
+ * Called once, before any thread starts.  The counters of `languages` are shown even while they are zero, but
+ * their histograms and verdicts, which are fifty lines a language, only from the first sample on.
+ */
 void metrics_init(const char *const *languages, size_t languages_len);
 
 /* `route` is the pattern of the route ("/submissions/{token}"), never the path of the request. */

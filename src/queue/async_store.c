@@ -18,7 +18,7 @@
 
 #define GROUP_LEN_MAX 256
 #define GROUP_BYTES_MAX (64u << 20) /* of payload in one group */
-#define GET_LEN_MAX 64              /* so many results are in memory at one time */
+#define GET_LEN_MAX 64              /* so many results of up to ASYNC_STORE_RESULT_MAX are in memory at one time */
 
 enum request_kind { REQUEST_ADD, REQUEST_GET, REQUEST_DELIVER, REQUEST_CANCEL, REQUEST_RETRY, REQUEST_READ };
 
@@ -85,7 +85,7 @@ static void serve_gets(struct store *store, struct request *const group[], size_
     assert(len > 0 && len <= GET_LEN_MAX);
     for (size_t i = 0; i < len; i++)
         tokens[i] = group[i]->token;
-    bool served = store_get(store, tokens, len, views, &err) == 0;
+    bool served = store_get_below(store, tokens, len, ASYNC_STORE_RESULT_MAX, views, &err) == 0;
     for (size_t i = 0; i < len; i++) {
         struct error own = served ? views[i].err : err;
         if (own.kind != ERROR_NONE)

@@ -18,7 +18,11 @@ struct async_store;
  * Callbacks run on the I/O thread and may free `context`.  `err` is NULL on success.
  */
 typedef void async_store_added(void *context, const struct store_added *added, const struct error *err);
-/* The callee owns the view and ends it with store_view_done.  It is zero if `err` is set. */
+/*
+ * The callee owns the view and ends it with store_view_done.  It is zero if `err` is set.  Results of more than
+ * ASYNC_STORE_RESULT_MAX bytes are left out: see store_get_below.
+ */
+#define ASYNC_STORE_RESULT_MAX (256u << 10)
 typedef void async_store_got(void *context, struct store_view *view, const struct error *err);
 typedef void async_store_cancelled(void *context, bool cancelled, const struct error *err);
 typedef void async_store_retried(void *context, bool retried, const struct error *err); /* see store_dead_retry */

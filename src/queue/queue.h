@@ -133,6 +133,7 @@ struct store_view {
     char queue[QUEUE_NAME_BYTES];
     uint64_t created_ms, started_ms, finished_ms; /* 0: not yet */
     struct buf result; /* Completed: the array of results as JSON.  Failed: the reason as plain text. */
+    uint64_t left_out; /* by store_get_below: the size of the result; then `result` is empty.  Otherwise 0 */
     struct error err;  /* kind ERROR_NONE unless this submission could not be read; then nothing else is set */
 };
 void store_view_done(struct store_view *view);
@@ -182,7 +183,8 @@ struct store_ops {
     int (*release)(struct store *, const char *token, uint32_t attempt, struct error *);
     int (*give_back)(struct store *, const char *token, uint32_t attempt, const char *reason, struct error *);
     int (*cancel)(struct store *, const char *token, bool *ret_cancelled, struct error *);
-    int (*get)(struct store *, const char *const tokens[], size_t len, struct store_view ret_views[], struct error *);
+    int (*get)(struct store *, const char *const tokens[], size_t len, uint64_t result_max,
+               struct store_view ret_views[], struct error *);
     int (*depth)(struct store *, struct queue_depth *ret, struct error *);
     int (*reap_expired)(struct store *, struct error *);
     int (*forget_worker)(struct store *, const char *name, struct error *);
@@ -303,7 +305,14 @@ static inline int store_cancel(struct store *store, const char *token, bool *ret
 static inline int store_get(struct store *store, const char *const tokens[], size_t len, struct store_view ret_views[],
                             struct error *err)
 {
-    return store->ops->get(store, tokens, len, ret_views, err);
+    return store->ops->get(store, tokens, len, UINT64_MAX, ret_views, err);
+}
+
+/* As store_get, but leaves out results of more than `result_max` bytes: see store_view.left_out. */
+static inline int store_get_below(struct store *store, const char *const tokens[], size_t len, uint64_t result_max,
+                                  struct store_view ret_views[], struct error *err)
+{
+    return store->ops->get(store, tokens, len, result_max, ret_views, err);
 }
 
 /* Queues of several versions of one language are added up. */

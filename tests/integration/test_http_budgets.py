@@ -1,6 +1,7 @@
 """What clients can make the server hold: bodies, parsed values, answers.  Each has a bound."""
 import json
 import os
+import socket
 import threading
 import time
 
@@ -81,3 +82,80 @@ def test_bodies_share_a_budget(start_evalx):
         refused = second.read(2, 20)
         assert refused.status == 503 and refused.headers["retry-after"]
     assert small.client().post("/execute", dict(ECHO, stdin="x" * (6 * MIB))).status == 200
+
+
+# ---- answers ------------------------------------------------------------------------------------------------------
+
+def large_results(client, count, mib=8):
+    """Tokens of ended submissions whose results have so many MiB each."""
+    code = "import sys\nsys.stdout.write('%d' * (4 * 1024 * 1024 - 1))"
+    jobs = [{"language": "python", "version": "3", "code": code % i, "timeout": 10,
+             "limits": {"output_bytes": 4 * MIB}, "tests": [{"stdin": ""}] * (mib // 4)} for i in range(count)]
+    tokens = [client.submit(job, "/execute") for job in jobs]
+    for token in tokens:
+        client.get(f"/submissions/{token}?wait=50")
+    return tokens
+
+
+def slow_reader(port, token):
+    """A client that asks for a result and then reads nothing."""
+    made = Socket(port)
+    made.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    made.send(get(b"/submissions/" + token.encode()))
+    return made
+
+
+def test_slow_readers_share_one_copy_of_a_result(embedded):
+    client = embedded.client(120)
+    token = large_results(client, 1, 16)[0]
+    readers = [slow_reader(embedded.port, token) for _ in range(30)]
+    try:
+        harness.wait_until("all are being answered", lambda: all(
+            reader.socket.recv(1, socket.MSG_PEEK) for reader in readers), 30)
+        assert resident(embedded.pid) < 200 * MIB
+        for path in (f"/submissions/{token}", f"/submissions/{token}?wait=1"):
+            answer = client.get(path)
+            assert answer.status == 200 and len(answer.json()["results"]) == 4
+            assert all(len(result["stdout"]) == 4 * MIB - 1 for result in answer.json()["results"])
+    finally:
+        for reader in readers:
+            reader.socket.close()
+    harness.wait_until("the copy is dropped", lambda: resident(embedded.pid) < 80 * MIB, 20)
+
+
+def test_answers_share_a_budget_and_slow_readers_lose(start_evalx):
+    small = start_evalx({"EVALX_ANSWERS_BYTES": "20m"})
+    client = small.client(120)
+    tokens = large_results(client, 4)
+    readers = [slow_reader(small.port, token) for token in tokens[:3]]
+    try:
+        begin = time.monotonic()
+        assert client.post("/execute?wait=20", ECHO).json()["results"][0]["stdout"] == "hi\n"  # small ones are answered
+        answer = client.get(f"/submissions/{tokens[3]}")
+        assert answer.status in (200, 503) and resident(small.pid) < 120 * MIB
+        if answer.status == 503:
+            assert answer.headers["Retry-After"] and time.monotonic() - begin > 5
+        harness.wait_until("the slow readers are dropped",
+                           lambda: client.get(f"/submissions/{tokens[3]}").status == 200, 60)
+        metrics = client.get("/metrics").text
+        assert "evalx_http_answer_bytes" in metrics and "evalx_http_body_bytes" in metrics
+    finally:
+        for reader in readers:
+            reader.socket.close()
+
+
+def test_a_large_result_reaches_every_kind_of_request(embedded):
+    client = embedded.client(120)
+    code = "import sys\nsys.stdout.write('x' * (2 * 1024 * 1024))"
+    job = {"language": "python", "version": "3", "code": code, "timeout": 10, "limits": {"output_bytes": 4 * MIB}}
+    answer = client.post("/execute?wait=50", job, {"Idempotency-Key": "large"})
+    again = client.post("/execute?wait=50", job, {"Idempotency-Key": "large"})
+    parallel = client.post("/execute-parallel", [job])
+    for found in (answer, again):
+        assert len(found.json()["results"][0]["stdout"]) == 2 * MIB and found.headers["Location"]
+    assert again.headers["Idempotent-Replayed"] == "true"
+    assert len(parallel.json()[0]["stdout"]) == 2 * MIB and parallel.headers["Location"]
+    head = client.request("HEAD", answer.headers["Location"])
+    assert head.status == 200 and int(head.headers["Content-Length"]) > 2 * MIB
+    cancelled = client.request("DELETE", answer.headers["Location"])
+    assert len(cancelled.json()["results"][0]["stdout"]) == 2 * MIB

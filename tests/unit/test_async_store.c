@@ -77,9 +77,10 @@ static int ledger_add(struct store *store, const struct store_new news[], size_t
     return result;
 }
 
-static int ledger_get(struct store *store, const char *const tokens[], size_t len, struct store_view views[],
-                      struct error *err)
+static int ledger_get(struct store *store, const char *const tokens[], size_t len, uint64_t result_max,
+                      struct store_view views[], struct error *err)
 {
+    (void)result_max;
     struct ledger *ledger = (struct ledger *)store;
     int result = 0;
     enter(ledger);

@@ -192,7 +192,11 @@ static int read_view(const redisReply *reply, struct store_view *ret, struct err
                                                                               : SUBMISSION_STATE_COUNT_;
     if (state >= SUBMISSION_STATE_COUNT_)
         return redis_bad_reply(REDIS_GET, err);
-    struct text queue = redis_text(reply->element[3]), result = redis_text(reply->element[7]);
+    struct text queue = redis_text(reply->element[3]), result = { 0 };
+    if (reply->element[7]->type == REDIS_REPLY_INTEGER)
+        ret->left_out = redis_number(reply->element[7]);
+    else
+        result = redis_text(reply->element[7]);
     ret->found = true;
     ret->state = (enum submission_state)state;
     ret->cancelled = redis_number(reply->element[1]) == 1;
@@ -205,16 +209,17 @@ static int read_view(const redisReply *reply, struct store_view *ret, struct err
     return result.len > 0 ? buf_append_text(&ret->result, result, err) : 0;
 }
 
-int redis_get(struct store *base, const char *const tokens[], size_t len, struct store_view ret_views[],
-              struct error *err)
+int redis_get(struct store *base, const char *const tokens[], size_t len, uint64_t result_max,
+              struct store_view ret_views[], struct error *err)
 {
     struct redis_store *store = redis_of(base);
     auto_args struct redis_args args = { 0 };
     auto_reply redisReply *reply = NULL;
     if (len == 0)
         return 0;
-    if (redis_args_init(&args, store, REDIS_GET, len, err) < 0)
+    if (redis_args_init(&args, store, REDIS_GET, len + 1, err) < 0)
         return -1;
+    redis_args_add_number(&args, result_max > INT64_MAX ? INT64_MAX : result_max);
     for (size_t i = 0; i < len; i++)
         redis_args_add(&args, text_of(tokens[i]));
     if (redis_call(store, REDIS_GET, &args, REDIS_REPLY_ARRAY, &reply, err) < 0)

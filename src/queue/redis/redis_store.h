@@ -153,8 +153,8 @@ int redis_finish(struct store *base, const char *worker, const char *token, uint
 int redis_release(struct store *base, const char *token, uint32_t attempt, struct error *err);
 int redis_give_back(struct store *base, const char *token, uint32_t attempt, const char *reason, struct error *err);
 int redis_cancel(struct store *base, const char *token, bool *ret_cancelled, struct error *err);
-int redis_get(struct store *base, const char *const tokens[], size_t len, struct store_view ret_views[],
-              struct error *err);
+int redis_get(struct store *base, const char *const tokens[], size_t len, uint64_t result_max,
+              struct store_view ret_views[], struct error *err);
 int redis_depth(struct store *base, struct queue_depth *ret, struct error *err);
 int redis_reap_expired(struct store *base, struct error *err);
 int redis_forget_worker(struct store *base, const char *name, struct error *err);

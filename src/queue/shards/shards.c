@@ -222,17 +222,17 @@ static int shards_add(struct store *base, const struct store_new news[], size_t 
     return failed > 0 && (parts == 1 || ret_added == NULL) ? -1 : 0;
 }
 
-static int get_from_shard(struct shards *shards, size_t i, const char *const tokens[], size_t len,
+static int get_from_shard(struct shards *shards, size_t i, const char *const tokens[], size_t len, uint64_t result_max,
                           struct store_view ret_views[], struct error *err)
 {
     struct redis_store *redis = shard_up(shards, i, err);
     if (redis == NULL)
         return -1;
-    return redis_get(&redis->store, tokens, len, ret_views, err) < 0 ? shard_failed(shards, i, err) : 0;
+    return redis_get(&redis->store, tokens, len, result_max, ret_views, err) < 0 ? shard_failed(shards, i, err) : 0;
 }
 
-static int shards_get(struct store *base, const char *const tokens[], size_t len, struct store_view ret_views[],
-                      struct error *err)
+static int shards_get(struct store *base, const char *const tokens[], size_t len, uint64_t result_max,
+                      struct store_view ret_views[], struct error *err)
 {
     struct shards *shards = shards_of(base);
     auto_free const char **part = calloc(len + 1, sizeof *part);
@@ -248,7 +248,7 @@ static int shards_get(struct store *base, const char *const tokens[], size_t len
                 part[part_len++] = tokens[j];
         if (part_len == 0 || shards->at[i].redis == NULL)
             continue;
-        bool part_failed = get_from_shard(shards, i, part, part_len, views, err) < 0;
+        bool part_failed = get_from_shard(shards, i, part, part_len, result_max, views, err) < 0;
         if (part_failed && part_len == len)
             return -1;
         for (size_t j = 0, at = 0; j < len; j++)

@@ -43,10 +43,11 @@ void sqlite_reader_give(struct sqlite_store *store, struct sqlite_connection *co
         sqlite_connection_close(connection);
 }
 
-static int read_view(struct sqlite_connection *connection, const char *token, struct store_view *ret, struct error *err)
+static int read_view(struct sqlite_connection *connection, const char *token, int64_t result_max,
+                     struct store_view *ret, struct error *err)
 {
     *ret = (struct store_view){ 0 };
-    sqlite3_stmt *view = sqlite_bind(connection, QUERY_VIEW, err, "t", token);
+    sqlite3_stmt *view = sqlite_bind(connection, QUERY_VIEW, err, "ti", token, result_max);
     int got = sqlite_step(view, err);
     if (got != 1)
         return got;
@@ -64,6 +65,8 @@ static int read_view(struct sqlite_connection *connection, const char *token, st
         ret->started_ms = (uint64_t)sqlite3_column_int64(view, 5);
         ret->finished_ms = finished_ms;
         size_t len = (size_t)sqlite3_column_bytes(view, 7);
+        if (sqlite3_column_int64(view, 9) > result_max)
+            ret->left_out = (uint64_t)sqlite3_column_int64(view, 9);
         buf_init(&ret->result, len + 1);
         result = len > 0 ? buf_append(&ret->result, sqlite3_column_blob(view, 7), len, err) : 0;
     }
@@ -84,16 +87,17 @@ static int wait_for_ends(struct sqlite_store *store, struct store_view views[], 
     return -1;
 }
 
-int sqlite_get(struct store *base, const char *const tokens[], size_t len, struct store_view ret_views[],
-               struct error *err)
+int sqlite_get(struct store *base, const char *const tokens[], size_t len, uint64_t result_max,
+               struct store_view ret_views[], struct error *err)
 {
+    int64_t most = result_max > INT64_MAX ? INT64_MAX : (int64_t)result_max;
     struct sqlite_store *store = sqlite_of(base);
     struct sqlite_connection connection;
     if (sqlite_reader_take(store, &connection, err) < 0)
         return -1;
     int result = sqlite_run(&connection, QUERY_BEGIN_READ, err, "");
     for (size_t i = 0; i < len && result == 0; i++) {
-        result = read_view(&connection, tokens[i], &ret_views[i], err);
+        result = read_view(&connection, tokens[i], most, &ret_views[i], err);
         if (result < 0)
             for (size_t j = 0; j <= i; j++)
                 store_view_done(&ret_views[j]);

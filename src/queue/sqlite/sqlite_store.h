@@ -110,7 +110,8 @@
     X(DEAD_DROP, "DELETE FROM dead WHERE token = ?1")                                                                  \
     X(RETRIED, "SELECT seq, retried, bytes, client FROM submission WHERE token = ?1")                                  \
     X(RETRY, "UPDATE submission SET attempt = ?2, created = ?3, retried = 1 WHERE seq = ?1")                           \
-    X(VIEW, "SELECT s.state, s.cancelled, s.attempt, s.lane, s.created, s.started, s.finished, r.body, s.expires "     \
+    X(VIEW, "SELECT s.state, s.cancelled, s.attempt, s.lane, s.created, s.started, s.finished, "                       \
+            "CASE WHEN length(r.body) <= ?2 THEN r.body END, s.expires, length(r.body) "                               \
             "FROM submission s LEFT JOIN result r ON r.seq = s.seq WHERE s.token = ?1")                                \
     X(COUNT_WAITING, "SELECT lane, priority, client, parked, count(*), sum(bytes) FROM submission WHERE state = 0 "    \
                      "GROUP BY lane, priority, client, parked")                                                        \
@@ -386,8 +387,8 @@ void sqlite_wake(struct store *store);
 void sqlite_wake_claimers(struct sqlite_store *store);
 
 /* read.c */
-int sqlite_get(struct store *store, const char *const tokens[], size_t len, struct store_view ret_views[],
-               struct error *err);
+int sqlite_get(struct store *store, const char *const tokens[], size_t len, uint64_t result_max,
+               struct store_view ret_views[], struct error *err);
 int sqlite_depth(struct store *store, struct queue_depth *ret, struct error *err);
 int sqlite_reader_take(struct sqlite_store *store, struct sqlite_connection *ret, struct error *err);
 /* Closes it if result is -1, then *err is the reason. */
