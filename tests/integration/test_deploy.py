@@ -81,6 +81,9 @@ def test_the_units_set_what_evalx_relies_on():
         assert int(values(name, "TimeoutStopSec")[0]) > 60 + 30
         assert values(name, "EnvironmentFile") == ["-/etc/evalx/evalx.env"]
         assert "169.254.169.254/32" in values(name, "IPAddressDeny")[0]
+        # A failure of evalx or of the limits of its programs does not take the machine along.
+        assert re.fullmatch(r"[1-9]\d%", values(name, "MemoryMax")[0])
+        assert values(name, "TasksMax")[0] != "infinity"
     for name in ("evalx-worker.service", "evalx-single.service"):
         assert values(name, "Delegate") == ["yes"] and values(name, "OOMPolicy") == ["continue"]
         assert values(name, "Requires") == ["evalx-egress-firewall.service"]

@@ -345,3 +345,17 @@ def test_ready_line_and_start_time(embedded):
     harness.wait_until("it listens", lambda: embedded.answers("/healthz"), 20, 0.005)
     assert time.monotonic() - begin < 1.0 * harness.SLOWNESS
     assert json.loads(embedded.client().get("/healthz").text)["status"] == "ok"
+
+
+def test_names_of_files_may_contain_parts_that_mean_nothing(embedded):
+    client = embedded.client()
+    files = [{"name": name, "content": name + "\n"} for name in ("./dir1/x", "dir2//y", "dir3/./z", ".//w")]
+    answer = client.run([{"language": "bash", "version": "*", "code": "cat dir1/x dir2/y dir3/z w", "files": files}])
+    assert answer["results"][0]["stdout"] == "./dir1/x\ndir2//y\ndir3/./z\n.//w\n", answer
+    for name in ("/dir1/x", "//x", "dir1/", "./", ".", "./../x", "dir1/.//../x", "./dir1/x/."):
+        refused = client.post("/execute/batch", [{"language": "bash", "version": "*", "code": ":",
+                                                  "files": [{"name": name, "content": ""}]}])
+        assert refused.status == 400 and refused.json()["error"]["field"].endswith("name"), name
+    both = [{"name": "./same", "content": ""}, {"name": "same", "content": ""}]
+    refused = client.post("/execute/batch", [{"language": "bash", "version": "*", "code": ":", "files": both}])
+    assert refused.status == 400 and "exists already" in refused.text
