@@ -36,7 +36,7 @@ static const struct language *missing_language(const struct submission *submissi
 
 /*
  * A submission in several languages waits in the queue "mixed", which every worker serves, so it may reach a worker
- * that lacks one of them.  That worker returns it at once.  A release would put it back to the front of the queue, where
+ * that lacks one of them.  That worker returns it at once.  A release would put it to the front of the queue, where
  * the same worker would claim it again.  The fetcher does not claim from "mixed" for a while.
  */
 static void missing_language_end(struct job *job, const char *reason)

@@ -48,6 +48,8 @@ static bool wait_before_retry(struct worker *worker, uint32_t failures)
 static int report_once(struct worker *worker, const struct job *job, enum job_end end, struct text results,
                        bool *ret_kept, struct error *err)
 {
+    char reason[sizeof job->reason + 48];
+
     switch (end) {
     case JOB_COMPLETE:
         return store_finish(worker->store, worker->name, job->token, job->attempt, SUBMISSION_COMPLETED, results,
@@ -58,7 +60,8 @@ static int report_once(struct worker *worker, const struct job *job, enum job_en
     case JOB_RELEASE:
         return store_release(worker->store, job->token, job->attempt, err);
     case JOB_RETURN:
-        return store_return(worker->store, job->token, job->attempt, job->reason, err);
+        (void)snprintf(reason, sizeof reason, "no worker could run it; the last reason: %s", job->reason);
+        return store_return(worker->store, job->token, job->attempt, reason, err);
     case JOB_ABANDON:
         break;
     }

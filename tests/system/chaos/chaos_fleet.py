@@ -111,7 +111,7 @@ def limit_files(pid, soft):
 
 
 def memory_group(pid):
-    """Moves the process into a new group with MEMORY_BYTES for what it takes from now on.  None if there is no group."""
+    """Moves the process into a new group with MEMORY_BYTES for what it takes from now on.  None if there is none."""
     top = "/sys/fs/cgroup/memory"
     group = f"{top}/evalx-chaos-{os.getpid()}-{pid}"
     if not os.path.exists(f"{top}/memory.limit_in_bytes"):
@@ -276,7 +276,7 @@ class ServiceManager:
 
     @contextlib.contextmanager
     def starved(self, process, what):
-        """The main process gets no further descriptor, or no more than MEMORY_BYTES of memory.  The latter may end it."""
+        """The main process gets no further descriptor, or at most MEMORY_BYTES more memory, which may end it."""
         if not process.running():
             yield
             return
