@@ -18,6 +18,7 @@
 #define ROUNDS 3
 
 static bool may_prestart = true;
+static enum run_network network = RUN_NETWORK_NONE;
 
 static const char *const python[] = { "/usr/bin/python3", "-s", "main.py", NULL };
 static const char *const php[] = { "/usr/bin/php", "-d", "display_errors=stderr", "main.php", NULL };
@@ -36,6 +37,7 @@ static struct run_outcome run_source(const char *source, struct text input, cons
         fail_msg("%s", err.text);
     job.prestart_source = may_prestart ? argv[last] : NULL;
     job.input = input;
+    job.network = network;
     if (limits != NULL)
         job.limits = *limits;
     struct run_outcome outcome = run_job(&job);
@@ -111,6 +113,38 @@ static void a_prestarted_program_behaves_like_a_cold_one(void **state)
     expect_same("print('not closed'\n", TEXT(""));
     expect_same("", TEXT(""));
     expect_same("import os\nprint(open('/dev/stdin').read(), file=open('/dev/stdout', 'w'))\n", TEXT("again"));
+}
+
+/* Each run has a network of its own, also where its interpreter waited for it; and no run has another's. */
+static void a_prestarted_program_has_the_network_it_asked_for(void **state)
+{
+    (void)state;
+    needs_native("with isolate every run has a loopback network");
+    static const char source[] = "import socket\n"
+                                 "try:\n"
+                                 "  here = socket.create_server(('127.0.0.1', 4711), reuse_port=False)\n"
+                                 "  there = socket.create_connection(here.getsockname())\n"
+                                 "  here.accept()[0].close()\n"
+                                 "  print(here.getsockname())\n"
+                                 "except OSError as e: print('none', e.errno)\n";
+    network = RUN_NETWORK_LOOPBACK;
+    struct run_outcome own = run_prestarted(source, TEXT(""), NULL);
+    assert_string_equal(own.output.at, "('127.0.0.1', 4711)\n");
+    run_outcome_done(&own);
+    network = RUN_NETWORK_NONE;
+    struct run_outcome none = run_source(source, TEXT(""), NULL, python);
+    assert_false(none.was_prestarted);
+    assert_memory_equal(none.output.at, "none", 4);
+    run_outcome_done(&none);
+    none = run_prestarted(source, TEXT(""), NULL);
+    assert_memory_equal(none.output.at, "none", 4);
+    run_outcome_done(&none);
+    network = RUN_NETWORK_LOOPBACK;
+    own = run_source(source, TEXT(""), NULL, python);
+    assert_false(own.was_prestarted);
+    assert_string_equal(own.output.at, "('127.0.0.1', 4711)\n");
+    run_outcome_done(&own);
+    network = RUN_NETWORK_NONE;
 }
 
 static void a_prestarted_php_program_behaves_like_a_cold_one(void **state)
@@ -271,6 +305,7 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_prestarted_program_behaves_like_a_cold_one),
+        cmocka_unit_test(a_prestarted_program_has_the_network_it_asked_for),
         cmocka_unit_test(a_prestarted_php_program_behaves_like_a_cold_one),
         cmocka_unit_test(long_inputs_and_sources_arrive_whole),
         cmocka_unit_test(every_run_has_its_own_randomness),
