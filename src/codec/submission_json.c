@@ -220,8 +220,11 @@ static int read_program(const json_t *object, const struct languages *languages,
     if (!json_is_string(language) || !json_is_string(version) || len < 1 || len > FILES_MAX)
         return unreadable(err, "a program");
     program->language = languages_find(languages, string_of(language));
-    if (program->language == NULL)
-        return error_set(err, ERROR_SANDBOX, 0, "this worker has no language \"%.40s\"", json_string_value(language));
+    if (program->language == NULL) {
+        (void)error_set(err, ERROR_SANDBOX, 0, "this worker has no language \"%.31s\"", json_string_value(language));
+        (void)snprintf(err->field, sizeof err->field, "%.31s", json_string_value(language));
+        return -1;
+    }
     program->files = arena_alloc_array(arena, len, sizeof *program->files, err);
     if (program->files == NULL || arena_copy(arena, string_of(version), &program->version, err) < 0)
         return -1;

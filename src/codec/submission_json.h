@@ -18,6 +18,6 @@
 unsigned submission_version(const struct submission *submission);
 int submission_encode(const struct submission *submission, struct buf *out, struct error *err);
 
-/* `languages` must outlive *ret.  A language that is not among them is an ERROR_SANDBOX. */
+/* `languages` must outlive *ret.  A language that is not among them is an ERROR_SANDBOX with its id as `field`. */
 int submission_decode(struct text encoded, const struct languages *languages, struct submission *ret,
                       struct error *err);

@@ -31,6 +31,8 @@
  *      their bytes hold.
  *  12. Idempotency.  An add with a key seen within idempotency_s returns the first submission, or a conflict if the
  *      content differs.  This also holds for concurrent adds on different connections.
+ *  13. Served.  store_add_each refuses what no worker has served for unserved_s (0: it accepts everything).  A store
+ *      that was opened less than unserved_s ago accepts it, and so it does while a worker of an older version lives.
  *
  * Every call is thread-safe and blocks, so the HTTP thread uses queue/async_store.h instead.  If the store cannot be
  * reached, a call fails with ERROR_STORE within a few seconds; it never hangs.  Times are milliseconds since 1970 on
@@ -115,6 +117,7 @@ bool store_filter_passes(const struct store_filter *filter, const char *client, 
 #define STORE_LOOK_MAX 64 /* a claim with a filter looks at so many submissions of each queue and priority, no more */
 
 #define STORE_WORKER_BYTES 80
+#define STORE_QUEUES_BYTES_MAX 65536 /* of the names of a worker's queues together */
 /* The calling worker. */
 struct store_worker {
     char name[STORE_WORKER_BYTES]; /* unique among living workers: host, process id, start time */

@@ -38,6 +38,7 @@ int main(int argc, char **argv)
     choose(tests_clients, tests_clients_len, only);
     choose(tests_dead, tests_dead_len, only);
     choose(tests_bytes, tests_bytes_len, only);
+    choose(tests_served, tests_served_len, only);
     choose(tests_shared_cache, tests_shared_cache_len, only);
     choose(tests_wake, tests_wake_len, only);
     choose(tests_crash, tests_crash_len, only);

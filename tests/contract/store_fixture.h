@@ -80,8 +80,8 @@ struct queue_depth *depth_of(struct store *store); /* the test frees it */
 void claim_after_reaping(struct store *store, char ret_token[TOKEN_BYTES], uint32_t *ret_attempt);
 
 /* The tests, by file. */
-extern const struct CMUnitTest tests_sqlite_flush[], tests_sqlite_health[], tests_bytes[];
-extern const size_t tests_sqlite_flush_len, tests_sqlite_health_len, tests_bytes_len;
+extern const struct CMUnitTest tests_sqlite_flush[], tests_sqlite_health[], tests_bytes[], tests_served[];
+extern const size_t tests_sqlite_flush_len, tests_sqlite_health_len, tests_bytes_len, tests_served_len;
 extern const struct CMUnitTest tests_transitions[], tests_queue[], tests_wake[], tests_crash[], tests_redis[],
     tests_sqlite[], tests_tls[], tests_heal[], tests_shards[], tests_clients[], tests_dead[], tests_shared_cache[];
 extern const size_t tests_transitions_len, tests_queue_len, tests_wake_len, tests_crash_len, tests_redis_len,

@@ -5,7 +5,7 @@
 
 #include "queue/redis/redis_store.h"
 
-#define ADD_HEAD_ARGS 5
+#define ADD_HEAD_ARGS 6
 #define ADD_ENTRY_ARGS 9 /* arguments of one entry; see scripts/add.lua */
 
 /* The words that scripts/add.lua answers for an entry; a token means STORE_REPEATED. */
@@ -15,6 +15,7 @@ enum add_word {
     ADD_WORD_CLIENT_FULL = 'L', /* queued_max is reached: STORE_CLIENT_FULL, which the API answers with 429 */
     ADD_WORD_CLIENT_QUEUE_BYTES = 'Q',
     ADD_WORD_CLIENT_RESULTS_BYTES = 'R',
+    ADD_WORD_UNSERVED = 'U',
 };
 
 static void add_entry(struct redis_args *args, const struct store_new *entry)
@@ -51,6 +52,8 @@ static int read_added(struct text words, size_t len, struct store_added ret_adde
             ret_added[i].outcome = STORE_CLIENT_QUEUE_BYTES;
         } else if (word == ADD_WORD_CLIENT_RESULTS_BYTES) {
             ret_added[i].outcome = STORE_CLIENT_RESULTS_BYTES;
+        } else if (word == ADD_WORD_UNSERVED) {
+            ret_added[i].outcome = STORE_UNSERVED;
         } else if (word != ADD_WORD_ADDED) {
             return redis_bad_reply(REDIS_ADD, err);
         }
@@ -77,6 +80,9 @@ int redis_add(struct store *base, const struct store_new news[], size_t len, str
     redis_args_add_number(&args, store->budgets.queue_bytes);
     redis_args_add_number(&args, store->budgets.client_queue_bytes);
     redis_args_add(&args, text_of(store->budget));
+    /* Workers that start at the same time as this process get as long to register. */
+    bool asks = ret_added != NULL && redis_now_ms() - store->opened_ms >= store->unserved_ms;
+    redis_args_add_number(&args, asks ? store->unserved_ms : 0);
     for (size_t i = 0; i < len; i++) {
         assert(ret_added != NULL || (news[i].key[0] == '\0' && news[i].client.queued_max == 0));
         add_entry(&args, &news[i]);
@@ -103,19 +109,30 @@ int redis_add(struct store *base, const struct store_new news[], size_t len, str
 /* The numbers that scripts/heartbeat.lua answers for a lease; 1 is a lost one. */
 enum { LEASE_NUMBER_KEPT = 0, LEASE_NUMBER_CANCELLED = 2 };
 
+/* ",QUEUE,QUEUE," */
+static int write_queues(const struct store_worker *worker, struct buf *out, struct error *err)
+{
+    for (const char *const *queue = worker->queues; *queue != NULL; queue++)
+        if (buf_printf(out, err, ",%s", *queue) < 0)
+            return -1;
+    return buf_append(out, ",", 1, err);
+}
+
 int redis_heartbeat(struct store *base, const struct store_worker *worker, struct store_lease leases[], size_t len,
                     struct error *err)
 {
     struct redis_store *store = redis_of(base);
     auto_args struct redis_args args = { 0 };
+    auto_buf struct buf queues = { .max = STORE_QUEUES_BYTES_MAX };
     auto_reply redisReply *reply = NULL;
-    if (redis_args_init(&args, store, REDIS_HEARTBEAT, 5 + 2 * len, err) < 0)
+    if (write_queues(worker, &queues, err) < 0 || redis_args_init(&args, store, REDIS_HEARTBEAT, 6 + 2 * len, err) < 0)
         return -1;
     redis_args_add(&args, text_of(worker->name));
     redis_args_add_number(&args, worker->slots);
     redis_args_add_number(&args, worker->busy_milli);
     redis_args_add_number(&args, worker->running);
     redis_args_add_number(&args, store->lease_ms);
+    redis_args_add(&args, buf_text(&queues));
     for (size_t i = 0; i < len; i++) {
         redis_args_add(&args, text_of(leases[i].token));
         redis_args_add_number(&args, leases[i].attempt);

@@ -60,6 +60,7 @@ struct redis_store {
     struct store store;                   /* must come first */
     char prefix[CONFIG_STRING_BYTES + 4]; /* "{evalx}:" */
     uint64_t queue_max, lease_ms, attempts_max, returns_max, idempotency_ms, unserved_ms;
+    uint64_t opened_ms;
     struct store_budgets budgets;
     char budget[96];             /* of results, as the scripts read it */
     pthread_mutex_t unsafe_lock; /* the two fields below */

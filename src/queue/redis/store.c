@@ -183,7 +183,7 @@ int redis_store_new(const struct config *config, const char *url, struct redis_s
     (void)snprintf(store->prefix, sizeof store->prefix, "{%s}:", config->redis_prefix);
     mutex_init(&store->claim_conns_lock);
     mutex_init(&store->unsafe_lock);
-    store->checked_ms = redis_now_ms();
+    store->checked_ms = store->opened_ms = redis_now_ms();
     redis_pool_init(&store->pool, &address);
     *ret = store;
     return 0;

@@ -138,7 +138,8 @@ int sqlite_check_add(struct sqlite_store *store, const struct store_new *entry, 
 {
     *ret = (struct store_added){ .outcome = STORE_ADDED };
     memcpy(ret->token, entry->token, TOKEN_BYTES);
-    if (entry->key[0] == '\0' && entry->client.name[0] == '\0')
+    bool is_served = sqlite_is_served(store, entry->queue);
+    if (entry->key[0] == '\0' && entry->client.name[0] == '\0' && is_served)
         return 0;
     int64_t seq = 0;
     sqlite3_stmt *there = sqlite_bind(&store->writer, QUERY_BY_TOKEN, err, "t", entry->token);
@@ -149,6 +150,10 @@ int sqlite_check_add(struct sqlite_store *store, const struct store_new *entry, 
     int known = entry->key[0] != '\0' ? find_key(store, entry, now, ret, err) : 0;
     if (known != 0)
         return known < 0 ? -1 : 0;
+    if (!is_served) {
+        ret->outcome = STORE_UNSERVED;
+        return 0;
+    }
     size_t client = sqlite_client(store, entry->client.name);
     if (entry->client.queued_max > 0 && store->clients[client].waiting >= entry->client.queued_max) {
         ret->outcome = STORE_CLIENT_FULL;

@@ -190,6 +190,11 @@ struct sqlite_waiter {
     struct sqlite_waiter *next;
 };
 
+struct sqlite_served {
+    char queue[QUEUE_NAME_BYTES];
+    uint64_t beat_ms; /* monotonic clock; the last heartbeat of a worker that serves it */
+};
+
 struct sqlite_worker {
     char name[STORE_WORKER_BYTES];
     uint32_t slots, busy_milli, running;
@@ -243,6 +248,9 @@ struct sqlite_store {
     bool wake_is_pending; /* store_wake came while no claimer waited */
     struct sqlite_worker *workers;
     size_t workers_len, workers_cap;
+    struct sqlite_served *served; /* queues that a worker has served */
+    size_t served_len, served_cap;
+    uint64_t opened_ms;
     uint64_t turns[64]; /* number of claims, by a hash of the set of queues asked for; see claim.c */
 
     pthread_mutex_t readers_lock;
@@ -362,6 +370,13 @@ bool sqlite_results_full(const struct sqlite_store *store);
 int64_t sqlite_expires_ms(struct sqlite_store *store, size_t client, uint64_t bytes);
 /* Sums the stored results when the store opens. */
 int sqlite_count_results(struct sqlite_store *store, struct error *err);
+
+/* ---- served.c ---- */
+
+/* Notes which queues the worker serves now. */
+void sqlite_note_served(struct sqlite_store *store, const struct store_worker *worker);
+/* Whether submissions for this queue are accepted. */
+bool sqlite_is_served(struct sqlite_store *store, const char *queue);
 
 /* ---- the calls of queue/queue.h ---- */
 

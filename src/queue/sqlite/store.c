@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/sync.h"
 
 /* Counts waiting or running submissions from the rows. */
@@ -79,6 +80,7 @@ static void sqlite_close(struct store *base)
     free(store->new_events);
     free(store->notify);
     free(store->workers);
+    free(store->served);
     (void)pthread_mutex_destroy(&store->ops_lock);
     (void)pthread_mutex_destroy(&store->lock);
     (void)pthread_mutex_destroy(&store->readers_lock);
@@ -132,6 +134,7 @@ int sqlite_store_open(const struct config *config, const char *file, struct stor
     store->returns_max = config->returns_max;
     store->budgets = store_budgets_of(config, 1);
     store->unserved_ms = config->unserved_s * 1000;
+    store->opened_ms = clock_mono_us() / 1000;
     store->idempotency_ms = config->idempotency_s * 1000;
     (void)snprintf(store->file, sizeof store->file, "%s", file);
     mutex_init(&store->ops_lock);

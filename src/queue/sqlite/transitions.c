@@ -149,6 +149,7 @@ int sqlite_heartbeat(struct store *base, const struct store_worker *worker, stru
 {
     struct sqlite_store *store = sqlite_of(base);
     sqlite_note_worker(store, worker);
+    sqlite_note_served(store, worker);
     while (len > 0) {
         enum store_lease_state states[64];
         size_t part = len < 64 ? len : 64;

@@ -1,5 +1,6 @@
 #!lua
--- ARGV: queue_max, idempotency_ms, queue_bytes, client_queue_bytes (0: no limit), budget of results, then nine for each entry: token, priority, queue, payload, client, its queued_max and
+-- ARGV: queue_max, idempotency_ms, queue_bytes, client_queue_bytes (0: no limit), budget of results, unserved_ms
+-- (0: do not ask who serves a queue), then nine for each entry: token, priority, queue, payload, client, its queued_max and
 -- running_max, key, body.
 --
 -- Returns 'OK' if all were added.  If none was, 'FULL' because queue_max submissions would wait, 'BYTES' because their
@@ -10,16 +11,34 @@
 --   C      the key was used for another request                 STORE_CONFLICT
 --   L      the client has queued_max submissions waiting        STORE_CLIENT_FULL, HTTP 429
 --   Q      its payloads would exceed client_queue_bytes         STORE_CLIENT_QUEUE_BYTES, HTTP 429
+--   U      no worker has served its queue for unserved_ms       STORE_UNSERVED, HTTP 503
 --   R      its results take client_results_bytes                STORE_CLIENT_RESULTS_BYTES, HTTP 429
 --
 -- A token that exists already is left alone: an add whose answer was lost is simply repeated.
 local OK, FULL, BYTES_FULL, RESULTS_FULL = 'OK', 'FULL', 'BYTES', 'RESULTS'
-local ADDED, CONFLICT, CLIENT_FULL, CLIENT_QUEUE_BYTES, CLIENT_RESULTS_BYTES = 'A', 'C', 'L', 'Q', 'R'
+local ADDED, CONFLICT, CLIENT_FULL, CLIENT_QUEUE_BYTES, CLIENT_RESULTS_BYTES, UNSERVED = 'A', 'C', 'L', 'Q', 'R', 'U'
 local EACH = 9
 local queue_max, queue_bytes, client_queue_bytes = tonumber(ARGV[1]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local client_results_bytes = tonumber(string.match(ARGV[5], '(%d+)$'))
 local new_entries, new_tokens, new_keys, waiting_of, bytes_of, words, all_added = {}, {}, {}, {}, {}, {}, true
 local new_bytes = 0
+
+-- Workers of an older version do not say what they serve: while one lives, every queue may be served.
+local served_of = {}
+local function is_served(queue)
+    if ARGV[6] == '0' then return true end
+    if served_of[queue] == nil then
+        local now, seen = now_ms(), tonumber(redis.call('ZMSCORE', SERVED, queue)[1] or 0)
+        local is = now - seen <= tonumber(ARGV[6])
+        if not is then
+            for _, name in ipairs(redis.call('ZRANGEBYSCORE', WORKERS, now - ARGV[6], '+inf')) do
+                is = is or not names_queues(redis.call('HGET', SLOTS, name))
+            end
+        end
+        served_of[queue] = is
+    end
+    return served_of[queue]
+end
 
 -- Whether the budgets of a named client refuse a payload of so many bytes.
 local function check_client(client, bytes)
@@ -41,6 +60,7 @@ local function check_entry(i)
             return string.sub(first, 1, 26)
         end
     end
+    if not is_served(ARGV[i + 2]) then return UNSERVED end
     if queued_max > 0 then
         waiting_of[client] = waiting_of[client] or tonumber(redis.call('HGET', client_key(client), 'q')) or 0
         if waiting_of[client] >= queued_max then return CLIENT_FULL end
@@ -50,7 +70,7 @@ local function check_entry(i)
     return word
 end
 
-for i = 6, #ARGV, EACH do
+for i = 7, #ARGV, EACH do
     local token, word = ARGV[i], ADDED
     if not new_tokens[token] and redis.call('EXISTS', sub_key(token)) == 0 then
         word = check_entry(i)

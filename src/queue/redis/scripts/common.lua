@@ -7,7 +7,7 @@
 local p = KEYS[1]
 local DEPTH, LEASES, DEAD = p .. 'depth', p .. 'leases', p .. 'dead'
 local WORKERS, SLOTS, AGES = p .. 'workers', p .. 'slots', p .. 'ages'
-local BYTES, ENDED = p .. 'bytes', p .. 'ended'
+local BYTES, ENDED, SERVED = p .. 'bytes', p .. 'ended', p .. 'served'
 local QUEUED, PROCESSING, COMPLETED, FAILED = '0', '1', '2', '3'
 
 local function sub_key(token) return p .. 'sub:' .. token end
@@ -239,7 +239,12 @@ local function bury(token, reason, budget, dead_ms)
     finish(token, FAILED, reason, 0, '', budget, { client = at[5], bytes = at[6], is_active = true }, now)
 end
 
--- The last heartbeat of a worker, "SLOTS RUNNING BUSY": returns slots, busy slots, running submissions.  Workers of an
+-- The last heartbeat of a worker is "SLOTS RUNNING BUSY VERSION".  Without a version, it does not name its queues.
+local function names_queues(stored)
+    return string.match(stored or '', '^%d+ %d+ %d* %d') ~= nil
+end
+
+-- Of a heartbeat: slots, busy slots, running submissions.  Workers of an
 -- older version send no busy slots.
 local function parse_heartbeat(stored)
     local slots, running, busy = string.match(stored or '', '^(%d+) (%d+) ?(%d*)')
