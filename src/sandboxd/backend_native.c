@@ -178,7 +178,8 @@ static void prepare(struct slot *slot)
 
 /*
  * The slot's own filter cannot be removed, so it is loaded at the first request, which shows whether this worker's runs
- * bring listeners of their own.  If another kind of run follows, the worker has changed its setting: it gets a new slot.
+ * bring listeners of their own.  If another kind of run follows, the worker has changed its setting.  It gets a new
+ * slot then.
  */
 static int load_slot_filter(const struct slot *slot, struct error *err)
 {

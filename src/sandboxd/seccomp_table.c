@@ -428,6 +428,7 @@ const struct seccomp_row seccomp_rows[] = {
     ROW(getsockopt, FOR_ALL, ALLOW, "the size of buffers", OPTION_IS(SOL_SOCKET, SO_RCVBUF)),
     ROW(getsockopt, FOR_ALL, ALLOW, "servers", OPTION_IS(SOL_SOCKET, SO_REUSEADDR)),
     ROW(getsockopt, FOR_ALL, ALLOW, "servers", OPTION_IS(SOL_SOCKET, SO_KEEPALIVE)),
+    ROW(getsockopt, FOR_ALL, ALLOW, "servers", OPTION_IS(SOL_SOCKET, SO_LINGER)),
     ROW(getsockopt, FOR_ALL, ALLOW, "of a loopback network", OPTION_IS(IPPROTO_TCP, TCP_NODELAY)),
     ROW(getsockopt, FOR_ALL, ALLOW, "of a loopback network", OPTION_IS(IPPROTO_IPV6, IPV6_V6ONLY)),
     ROW(getsockopt, FOR_ALL, ENOPROTOOPT, "options that show or change more of the kernel"),
@@ -459,11 +460,6 @@ const struct seccomp_row seccomp_rows[] = {
     ROW(msgsnd, FOR_ALL, ALLOW, "messages between processes"),
     ROW(msgrcv, FOR_ALL, ALLOW, "messages between processes"),
     ROW(msgctl, FOR_ALL, ALLOW, "messages between processes"),
-    ROW(mq_open, FOR_ALL, ALLOW, "messages between processes"),
-    ROW(mq_unlink, FOR_ALL, ALLOW, "messages between processes"),
-    ROW(mq_timedsend, FOR_ALL, ALLOW, "messages between processes"),
-    ROW(mq_timedreceive, FOR_ALL, ALLOW, "messages between processes"),
-    ROW(mq_getsetattr, FOR_ALL, ALLOW, "messages between processes"),
 
     /* ---- what only the root side may ---- */
     ROW(mount, FOR_SLOT, ALLOW, "makes boxes"),
