@@ -113,7 +113,7 @@ int privileges_drop(const struct identity *identity, struct error *err)
         return -1;
     if (setgroups(0, NULL) < 0 || setresgid(identity->gid, identity->gid, identity->gid) < 0 ||
         setresuid(identity->uid, identity->uid, identity->uid) < 0)
-        return error_set(err, ERROR_SETUP, errno, "become user %s", identity->name);
+        return error_set(err, ERROR_SETUP, errno, "become user %s (EVALX_USER selects another)", identity->name);
     if (drop_capabilities(err) < 0)
         return -1;
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
