@@ -38,7 +38,7 @@ INCLUDES_ALSO = {("sandboxd", "sandbox/protocol.h"), ("sandboxd", "sandbox/archi
 
 # The files that may include a library.  Any other file that includes it would spread its types.
 LIBRARIES = {
-    "microhttpd.h": r"http/server\.c",
+    "microhttpd.h": r"http/(server|response)\.c",
     "hiredis/": r"queue/(redis|shards)/\w+\.[ch]",
     "sqlite3.h": r"queue/sqlite/\w+\.[ch]",
     "jansson.h": r"(\w+/\w*json\.[ch]|cli/\w+\.[ch])",

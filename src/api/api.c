@@ -1,10 +1,10 @@
 /*
  * api: starts and stops the parts.  No part is freed while another may still call it.
  *
- *   start: async_store, subscriptions, large_results, long_polls, depth_cache, decode_threads, ws_server, and last the server, because
- *          requests arrive from then on
+ *   start: async_store, subscriptions, large_results, long_polls, depth_cache, decode_threads, ws_server, and last the
+ *          server, because requests arrive from then on
  *   stop:  drain the server, the long polls and the WebSockets; stop the server; then decode_threads, depth_cache,
- *          async_store (after it no callback can run), long_polls, ws_server, subscriptions
+ *          async_store (after it no callback can run), large_results, long_polls, ws_server, subscriptions
  */
 #include "api/api.h"
 

@@ -1,9 +1,9 @@
 /*
  * large_results: responses with results that are too large to be read together with others.
  *
- * async_store leaves such results out.  One thread, "large-results", reads them one after the other.  Everyone who waits
- * for the same result shares one copy, and a copy is read only when server_settings.answers_bytes_max has room for it.
- * Otherwise the request waits for at most ten seconds, and then gets 503.
+ * async_store leaves such results out.  One thread, "large-results", reads them one after the other.  Everyone who
+ * waits for the same result shares one copy, and a copy is read only when server_settings.answers_bytes_max has room
+ * for it.  Otherwise the request waits for at most ten seconds, and then gets 503.
  */
 #pragma once
 #include "api/long_poll.h"

@@ -31,7 +31,7 @@ struct server_settings {
     uint32_t idle_s;           /* a connection without a request is closed after this time; 0: 60 */
     uint64_t body_bytes_max;   /* of one request, on routes that take a body */
     uint64_t bodies_bytes_max; /* memory of all bodies and what was made of them; above it 503.  0: a default */
-    /* Memory of all responses that are not sent completely.  Above it, one of more than 4 KiB becomes 503.  0: a default */
+    /* Memory of all responses that are not yet sent.  Above it, one of more than 4 KiB becomes 503.  0: a default */
     uint64_t answers_bytes_max;
     const char *cors_origin; /* "": no CORS headers */
     const char *host_names;  /* allowed in Host besides names of loopback, separated by commas; NULL: all are */
