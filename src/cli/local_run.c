@@ -59,7 +59,7 @@ int local_run_test(struct local_run *local_run, const struct submission *submiss
 
     *ret = (struct local_result){ 0 };
     compiled_init(&ret->compiled);
-    if (step_compile(local_run->slot, NULL, NULL, &submission->programs[test->program], &ret->compiled, err) < 0)
+    if (step_compile(local_run->slot, NULL, NULL, 0, &submission->programs[test->program], &ret->compiled, err) < 0)
         return -1;
     if (!ret->compiled.ok) {
         step_run_skipped(submission, test, &ret->compiled, &ret->result);

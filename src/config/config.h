@@ -87,6 +87,14 @@ enum config_source { CONFIG_DEFAULT, CONFIG_FILE, CONFIG_ENVIRONMENT, CONFIG_FLA
     X(request_deadline_s, UINT, "EVALX_REQUEST_DEADLINE_SECONDS", "request_deadline_seconds", "30",                    \
       "seconds within which a request must arrive completely")                                                         \
     X(cache_bytes_max, UINT, "EVALX_CACHE_BYTES", "cache_bytes", "1g", "maximum size of the artifact cache")           \
+    X(artifact_bytes_max, UINT, "EVALX_ARTIFACT_BYTES", "artifact_bytes", "64m",                                       \
+      "maximum size of one compiled program")                                                                          \
+    X(artifacts_job_max, UINT, "EVALX_SUBMISSION_ARTIFACT_BYTES", "submission_artifact_bytes", "256m",                 \
+      "maximum size of the compiled programs of one submission together")                                              \
+    X(artifacts_memory_max, UINT, "EVALX_ARTIFACT_MEMORY_BYTES", "artifact_memory_bytes", "128m",                      \
+      "compiled programs of running submissions in memory; further ones are on the disk")                              \
+    X(artifacts_disk_max, UINT, "EVALX_ARTIFACT_DISK_BYTES", "artifact_disk_bytes", "2g",                              \
+      "compiled programs of running submissions on the disk")                                                          \
     X(share_bytes_max, UINT, "EVALX_SHARE_BYTES", "share_bytes", "0",                                                  \
       "maximum memory in Redis (in each, if several) for compiled programs that workers share; 0: none")               \
     X(result_cache_bytes, UINT, "EVALX_RESULT_CACHE_BYTES", "result_cache_bytes", "32m",                               \

@@ -55,6 +55,7 @@ static struct {
     size_t http_len;
     bool has_sandbox, sandbox_works;
     uint64_t sandbox_failures, returned;
+    uint64_t artifacts_memory, artifacts_disk;
 } metrics = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
 /* ---- counting ------------------------------------------------------------------------------------------------- */
@@ -161,6 +162,13 @@ void metrics_sandbox(bool works)
         metrics.sandbox_failures++;
     metrics.has_sandbox = true;
     metrics.sandbox_works = works;
+}
+
+void metrics_artifacts(uint64_t memory, uint64_t disk)
+{
+    lock_guard(&metrics.lock);
+    metrics.artifacts_memory = memory;
+    metrics.artifacts_disk = disk;
 }
 
 void metrics_returned(void)
@@ -341,6 +349,10 @@ static int write_sandbox(struct buf *out, struct error *err)
         return 0;
     if (write_gauge("evalx_sandbox_works", "1 if this worker's sandbox works, 0 until it passes its self-test.",
                     metrics.sandbox_works, out, err) < 0 ||
+        write_gauge("evalx_artifact_memory_bytes", "Memory of compiled programs of running submissions.",
+                    metrics.artifacts_memory, out, err) < 0 ||
+        write_gauge("evalx_artifact_disk_bytes", "Disk space of compiled programs of running submissions.",
+                    metrics.artifacts_disk, out, err) < 0 ||
         write_counter("evalx_sandbox_failures_total", "How often the sandbox of this worker failed.",
                       metrics.sandbox_failures, out, err) < 0)
         return -1;

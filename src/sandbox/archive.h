@@ -9,6 +9,8 @@
  * u64 size and its pieces: u64 offset, u64 length, bytes.  Pieces are in order and consist of whole pages, except at
  * the file's end.
  *
+ * The limits below hold for packing and unpacking alike, so what was packed can be unpacked in an equal box.
+ *
  * Unpacking and packing run inside a box, with the file-system identity of the program's user.  A hostile archive can
  * therefore reach no more than the program itself could.
  */
@@ -27,8 +29,9 @@
 /* Kernel memory of a file or folder in a box: its inode and its name.  Measured on Linux 6.18: 940 bytes. */
 #define ARCHIVE_INODE_BYTES 1024u
 #define ARCHIVE_FILES_MAX 4096
+#define ARCHIVE_FOLDERS_MAX 4096
 #define ARCHIVE_NAME_MAX 200
-#define ARCHIVE_DEPTH_MAX 8 /* nested folders that archive_pack enters */
+#define ARCHIVE_DEPTH_MAX 8 /* nested folders */
 
 struct archive_entry {
     uint32_t name_len;
@@ -61,13 +64,13 @@ int archive_measure(int archive, uint64_t *ret_bytes);
 
 /*
  * Appends the regular files below `folder` to the empty `archive`.  Follows no links.  The limits are ARCHIVE_FILES_MAX
- * files, ARCHIVE_DEPTH_MAX folders deep, and bytes_max in all, in whole pages.  Every other process of the box has
- * ended.
+ * files, ARCHIVE_FOLDERS_MAX folders, ARCHIVE_DEPTH_MAX folders deep, and bytes_max in all, in whole pages.  Every
+ * other process of the box has ended.
  */
 int archive_pack(int folder, int archive, uint64_t bytes_max);
 
 /* Copies `size` bytes of `from` at *at to the position of `to`, and advances *at.  EBADMSG: `from` is shorter. */
 int archive_copy(int from, off_t *at, uint64_t size, int to);
 
-/* Is the name allowed in an archive: not absolute, no NUL, and no part of it empty, "." or ".."? */
+/* Is the name allowed in an archive: not absolute, no NUL, not too deep, and no part of it empty, "." or ".."? */
 bool archive_name_is_plain(const char *name, size_t len);

@@ -70,16 +70,20 @@ static int write_all(int fd, const void *bytes, size_t len)
     return 0;
 }
 
-/* Makes the folders of a name such as "a/b/c.h".  The name has been checked, so they are below `folder`. */
-static int make_folders(int folder, char *name)
+/*
+ * Makes the folders of a name such as "a/b/c.h", at most *left.  The name has been checked, so they are below `folder`.
+ */
+static int make_folders(int folder, char *name, unsigned *left)
 {
     for (char *slash = strchr(name, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
         *slash = '\0';
         /* We made these folders ourselves and no program has run here, so none of them is a link. */
-        int os = mkdirat(folder, name, 0755) < 0 && errno != EEXIST ? errno : 0;
+        int os = mkdirat(folder, name, 0755) < 0 ? errno : 0;
         *slash = '/';
-        if (os != 0)
+        if (os != 0 && os != EEXIST)
             return os;
+        if (os == 0 && (*left)-- == 0)
+            return EBADMSG;
     }
     return 0;
 }
@@ -88,10 +92,13 @@ bool archive_name_is_plain(const char *name, size_t len)
 {
     if (len == 0 || len > ARCHIVE_NAME_MAX || memchr(name, '\0', len) != NULL || name[0] == '/' || name[len - 1] == '/')
         return false;
+    unsigned depth = 0;
     for (const char *part = name; part != NULL;) {
         const char *end = memchr(part, '/', len - (size_t)(part - name));
         size_t part_len = end == NULL ? len - (size_t)(part - name) : (size_t)(end - part);
         if (part_len == 0 || (part_len == 1 && part[0] == '.') || (part_len == 2 && part[0] == '.' && part[1] == '.'))
+            return false;
+        if (end != NULL && ++depth > ARCHIVE_DEPTH_MAX)
             return false;
         part = end == NULL ? NULL : end + 1;
     }
@@ -180,7 +187,7 @@ static int read_head(off_t *at, struct archive_entry *ret, char name[ARCHIVE_NAM
     return archive_name_is_plain(name, ret->name_len) && ret->size <= INT64_MAX - (uint64_t)*at ? 0 : EBADMSG;
 }
 
-static int unpack_entry(off_t *at, int folder, const char *except)
+static int unpack_entry(off_t *at, int folder, const char *except, unsigned *folders_left)
 {
     struct archive_entry entry;
     char name[ARCHIVE_NAME_MAX + 1];
@@ -191,7 +198,7 @@ static int unpack_entry(off_t *at, int folder, const char *except)
         *at += (off_t)entry.size;
         return 0;
     }
-    os = make_folders(folder, name);
+    os = make_folders(folder, name, folders_left);
     if (os != 0)
         return os;
 
@@ -221,10 +228,11 @@ static int begin(int archive, off_t *ret_at, off_t *ret_end)
 
 int archive_unpack_except(int archive, int folder, const char *except)
 {
+    unsigned folders_left = ARCHIVE_FOLDERS_MAX;
     off_t at, end;
     int os = begin(archive, &at, &end);
     for (unsigned files = 0; os == 0 && at < end; files++)
-        os = files >= ARCHIVE_FILES_MAX ? EBADMSG : unpack_entry(&at, folder, except);
+        os = files >= ARCHIVE_FILES_MAX ? EBADMSG : unpack_entry(&at, folder, except, &folders_left);
     return os;
 }
 
@@ -270,7 +278,7 @@ int archive_unpack(int archive, int folder)
 struct packing {
     int archive;
     uint64_t bytes_left;
-    unsigned files_left;
+    unsigned files_left, folders_left;
     char name[ARCHIVE_NAME_MAX + 1]; /* of the current entry, relative to the top folder */
 };
 
@@ -364,6 +372,8 @@ static int pack_entry(struct packing *p, int folder, const char *name, size_t pr
         return 0;
     if (prefix_len + len == ARCHIVE_NAME_MAX) /* the names of its entries are longer still */
         return ENAMETOOLONG;
+    if (p->folders_left-- == 0)
+        return EFBIG;
     p->name[prefix_len + len] = '/';
     p->name[prefix_len + len + 1] = '\0';
     return pack_folder(p, fd, prefix_len + len + 1, depth + 1);
@@ -388,7 +398,10 @@ static int pack_folder(struct packing *p, int folder, size_t name_len, unsigned 
 
 int archive_pack(int folder, int archive, uint64_t bytes_max)
 {
-    struct packing p = { .archive = archive, .bytes_left = bytes_max, .files_left = ARCHIVE_FILES_MAX };
+    struct packing p = { .archive = archive,
+                         .bytes_left = bytes_max,
+                         .files_left = ARCHIVE_FILES_MAX,
+                         .folders_left = ARCHIVE_FOLDERS_MAX };
     int os = write_all(archive, ARCHIVE_MAGIC, sizeof ARCHIVE_MAGIC - 1);
     return os != 0 ? os : pack_folder(&p, folder, 0, 0);
 }

@@ -83,6 +83,7 @@ struct slot_request {
     uint32_t words, variables; /* strings of argv and of env, which follow one another in `strings` */
     uint32_t strings_len;
     struct limits limits;
+    uint64_t keep_bytes_max; /* with SLOT_KEEP_FILES: of all files together */
     char image[CONTROL_IMAGE_BYTES];
     char source[SLOT_SOURCE_BYTES]; /* with SLOT_MAY_PRESTART: a file name without folders */
     char strings[SLOT_STRINGS_BYTES];

@@ -70,6 +70,7 @@ struct run_request {
     const char *prestart_source; /* the archive's only file, if the program reads it whole before running it; or NULL */
     bool self_test;              /* runs the built-in probe instead of argv; see self_test.h */
     bool keep_files;             /* return the files of /box if the program exits with code 0 */
+    uint64_t keep_bytes_max;     /* of all these files together; 0: as many as the box holds */
 };
 
 struct run_outcome {

@@ -152,6 +152,7 @@ static int fill_request(struct sandbox_slot *slot, const struct run_request *fro
     to->run = ++slot->runs;
     to->class = from->class;
     to->limits = from->limits;
+    to->keep_bytes_max = from->keep_bytes_max > 0 ? from->keep_bytes_max : from->limits.disk_bytes;
     if (from->archive_fd >= 0)
         to->flags |= SLOT_HAS_ARCHIVE;
     if (from->keep_files)

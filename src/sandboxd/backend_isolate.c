@@ -276,7 +276,7 @@ static void pack_files(struct slot *slot, const struct run_stats *stats, struct 
 {
     if (isolate_box.keep < 0 || stats->exit_code != 0 || stats->signal != 0 || slot_killed_run(stats))
         return;
-    int os = isolate_box_pack(isolate_box.folder, isolate_box.keep, slot->request.limits.disk_bytes);
+    int os = isolate_box_pack(isolate_box.folder, isolate_box.keep, slot->request.keep_bytes_max);
     reply->files_kept = os == 0;
     if (os != 0)
         slot_fail_pack(reply, os);

@@ -277,6 +277,7 @@ static void send_exec_request(const struct slot *slot, const int fds[], bool rep
     static struct exec_request exec;
     const struct slot_request *request = &slot->request;
     exec.limits = request->limits;
+    exec.keep_bytes_max = request->keep_bytes_max;
     exec.flags = request->flags | (reports_start ? EXEC_REPORTS_START : 0) |
                  (slot->group.group.mode == CGROUP_NONE ? EXEC_NO_CGROUP : 0);
     exec.words = request->words;

@@ -5,6 +5,7 @@
  */
 #include "sandboxd/init_process.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/sched.h>
@@ -260,6 +261,9 @@ static void receive_request(const struct box_plan *plan, int fds[SLOT_FDS_MAX])
         fail(plan, STEP_RECEIVE_REQUEST, EBADMSG);
 }
 
+static_assert(ARCHIVE_FILES_MAX + ARCHIVE_FOLDERS_MAX <= BOX_INODES / 2,
+              "every archive fits, and files of the program");
+
 /* Runs as the program's user, who owns the box.  No program of a client has run in it yet. */
 static void unpack(const struct box_plan *plan, int archive, int box)
 {
@@ -379,7 +383,7 @@ static void serve_request(const struct box_plan *plan, pid_t program)
     await_program(program, begun_us, &ended);
     kill_remaining();
     if (keep >= 0 && WIFEXITED(ended.wait_status) && WEXITSTATUS(ended.wait_status) == 0) {
-        ended.pack_os = archive_pack(box, keep, request.limits.disk_bytes);
+        ended.pack_os = archive_pack(box, keep, request.keep_bytes_max);
         ended.files_kept = ended.pack_os == 0;
     }
     report(plan, &ended);

@@ -59,6 +59,7 @@ struct box_plan {
  */
 struct exec_request {
     struct limits limits;
+    uint64_t keep_bytes_max;   /* of a slot_request */
     uint32_t flags;            /* of a slot_request, and of the EXEC_ flags below */
     uint32_t words, variables; /* of argv and env; their strings are known to be terminated */
     uint32_t strings_len;

@@ -94,5 +94,6 @@ int request_check_run(struct slot_request *request, uint64_t memory_max, const i
     if ((request->flags & SLOT_MAY_PRESTART) != 0 && !may_prestart(request))
         return reject(EINVAL, "the request names no source file to wait for", ret_why);
     clamp(&request->limits, memory_max);
+    request->keep_bytes_max = at_most(request->keep_bytes_max, request->limits.disk_bytes);
     return split_strings(request, words, ret_why);
 }

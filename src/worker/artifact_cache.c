@@ -24,6 +24,7 @@
 #include "worker/artifact_memory.h"
 #include "worker/artifact_share.h"
 
+#define WRITING_BYTES_MAX (64u << 20)
 #define WRITING_MAX 64      /* artifacts that wait to be written; more are not kept */
 #define TEMPORARY_AGE_S 600 /* the writer of an older temporary file has died */
 
@@ -31,6 +32,7 @@ struct unwritten {
     struct unwritten *next;
     char key[ARTIFACT_KEY_BYTES];
     struct artifact artifact;
+    uint64_t bytes;
     bool is_shared; /* came from the store, so it is not sent there again */
 };
 
@@ -43,6 +45,7 @@ struct artifact_cache {
     pthread_t writer;
     struct unwritten *unwritten; /* oldest first */
     size_t unwritten_len;
+    uint64_t unwritten_bytes;
     struct artifact_memory memory;
     bool closing;
     /* Used by the writer only. */
@@ -97,9 +100,11 @@ static void keep(struct artifact_cache *cache, const char *key, int archive_fd, 
                  bool is_shared)
 {
     struct unwritten **end = &cache->unwritten;
+    struct stat status;
 
     artifact_memory_keep(&cache->memory, key, archive_fd, output, output_cut, clock_mono_us());
-    if (cache->unwritten_len >= WRITING_MAX)
+    if (cache->unwritten_len >= WRITING_MAX || fstat(archive_fd, &status) < 0 ||
+        cache->unwritten_bytes + (uint64_t)status.st_size > WRITING_BYTES_MAX)
         return;
     struct unwritten *added = calloc(1, sizeof *added);
     if (added == NULL)
@@ -110,10 +115,12 @@ static void keep(struct artifact_cache *cache, const char *key, int archive_fd, 
     }
     memcpy(added->key, key, ARTIFACT_KEY_BYTES);
     added->is_shared = is_shared;
+    added->bytes = (uint64_t)status.st_size;
     while (*end != NULL)
         end = &(*end)->next;
     *end = added;
     cache->unwritten_len++;
+    cache->unwritten_bytes += added->bytes;
     cond_signal(&cache->write_queued);
 }
 
@@ -295,6 +302,7 @@ static void *artifact_writer_main(void *context)
         mutex_lock(&cache->lock);
         cache->unwritten = oldest->next;
         cache->unwritten_len--;
+        cache->unwritten_bytes -= oldest->bytes;
         artifact_done(&oldest->artifact);
         free(oldest);
     }

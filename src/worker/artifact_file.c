@@ -90,7 +90,7 @@ static bool compute_sum(int fd, uint64_t offset, uint64_t archive_bytes, struct 
     return true;
 }
 
-static int copy_bytes(int to_fd, int from_fd, uint64_t offset, uint64_t size, struct error *err)
+int artifact_copy_bytes(int to_fd, int from_fd, uint64_t offset, uint64_t size, struct error *err)
 {
     off_t at = (off_t)offset;
 
@@ -112,7 +112,7 @@ int artifact_memfd_copy(int from_fd, uint64_t offset, uint64_t size, int *ret_fd
     auto_close int fd = memfd_create("artifact", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     if (fd < 0)
         return error_set(err, ERROR_SETUP, errno, "create a memfd for an artifact");
-    if (copy_bytes(fd, from_fd, offset, size, err) < 0)
+    if (artifact_copy_bytes(fd, from_fd, offset, size, err) < 0)
         return -1;
     if (fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) < 0 ||
         lseek(fd, 0, SEEK_SET) < 0)
@@ -199,7 +199,7 @@ static int write_artifact(int fd, int archive_fd, uint64_t archive_bytes, struct
     if (!compute_sum(archive_fd, 0, archive_bytes, output, header.sum))
         return error_set(err, ERROR_SETUP, 0, "read an archive");
     if (write_fully(fd, &header, sizeof header, err) < 0 || write_fully(fd, output.at, output.len, err) < 0 ||
-        copy_bytes(fd, archive_fd, 0, archive_bytes, err) < 0)
+        artifact_copy_bytes(fd, archive_fd, 0, archive_bytes, err) < 0)
         return -1;
     return fsync(fd) < 0 ? error_set(err, ERROR_SETUP, errno, "flush artifact") : 0;
 }

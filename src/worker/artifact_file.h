@@ -39,5 +39,7 @@ int artifact_file_pack(int archive_fd, struct text output, bool output_cut, stru
 int artifact_file_unpack(struct text bytes, int *ret_archive_fd, struct buf *output, bool *ret_output_cut,
                          struct error *err);
 
+/* Appends `size` bytes of from_fd from `offset` on to to_fd.  The position of from_fd does not change. */
+int artifact_copy_bytes(int to_fd, int from_fd, uint64_t offset, uint64_t size, struct error *err);
 /* A sealed memfd with `size` bytes of from_fd from `offset` on.  The position of from_fd does not change. */
 int artifact_memfd_copy(int from_fd, uint64_t offset, uint64_t size, int *ret_fd, struct error *err);

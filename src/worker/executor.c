@@ -17,6 +17,7 @@
 #include <assert.h>
 #include <stdio.h>
 
+#include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "codec/result_json.h"
@@ -35,7 +36,8 @@ struct running_step {
     struct compiled compiled;   /* STEP_COMPILE */
     struct run_outcome outcome; /* STEP_RUN */
     struct result result;
-    bool failed; /* error has the reason */
+    bool refused; /* it compiled, but to more than its submission may keep */
+    bool failed;  /* error has the reason */
     struct error error;
 };
 
@@ -136,16 +138,20 @@ static bool join_flight(struct executor *executor, struct running_step *running)
 static void end_flight(struct worker *worker, const struct running_step *running)
 {
     const struct compiled *outcome = &running->compiled;
-    bool is_outcome =
-        !running->failed && (outcome->verdict == VERDICT_ACCEPTED || outcome->verdict == VERDICT_COMPILE_ERROR);
+    bool is_outcome = !running->failed && !running->refused &&
+                      (outcome->verdict == VERDICT_ACCEPTED || outcome->verdict == VERDICT_COMPILE_ERROR);
     struct flight_waiter *waiter = flights_end(&worker->flights, running->key);
 
     while (waiter != NULL) {
         struct flight_waiter *next = waiter->next;
         struct job *job = waiter->job;
         struct compiled copy;
+        enum artifact_room room;
+        uint64_t bytes;
         size_t ready_before = job->turn.ready;
         if (is_outcome && compiled_copy(outcome, &copy)) {
+            if (copy.ok) /* the archive is counted already, so there is room */
+                (void)worker_count_artifact(worker, job, &copy, &room, &bytes);
             job_unpark_step(job);
             job_compiled(job, waiter->program, &copy);
         } else {
@@ -167,7 +173,8 @@ static int run_once(struct executor *executor, struct running_step *running)
 
     if (running->step.kind == STEP_COMPILE)
         return step_compile(executor->slot, running->key[0] != '\0' ? worker->cache : NULL, running->key,
-                            &submission->programs[running->step.at], &running->compiled, &running->error);
+                            worker->config->artifact_bytes_max, &submission->programs[running->step.at],
+                            &running->compiled, &running->error);
     /* No thread changes a program's artifact once its run steps are queued, so it is read without the lock. */
     const struct test *test = &submission->tests[running->step.at];
     return step_run(executor->slot, results, submission, test, &running->job->programs[test->program],
@@ -202,6 +209,40 @@ static void run_with_retry(struct executor *executor, struct running_step *runni
         if (sandbox_restarts(sandbox) != restarts_before && ++deaths < LAUNCHER_DEATHS_MAX)
             try--;
     }
+}
+
+/* Counts what was compiled, and moves it to the disk if the worker keeps too much in memory. */
+static void keep_artifact(struct executor *executor, struct running_step *running)
+{
+    struct worker *worker = executor->worker;
+    struct compiled *compiled = &running->compiled;
+    enum artifact_room room;
+    uint64_t bytes;
+    int file_fd = -1;
+
+    if (running->failed || running->step.kind != STEP_COMPILE || !compiled->ok)
+        return;
+    mutex_lock(&worker->lock);
+    running->refused = !worker_count_artifact(worker, running->job, compiled, &room, &bytes);
+    mutex_unlock(&worker->lock);
+    if (running->refused || room == ARTIFACT_FITS)
+        return;
+    if (room == ARTIFACT_SPILL) {
+        (void)artifact_spill(&worker->budget, compiled->archive_fd, &file_fd, &running->error);
+        mutex_lock(&worker->lock);
+        artifact_budget_spilled(&worker->budget, file_fd, bytes);
+        mutex_unlock(&worker->lock);
+    } else {
+        (void)error_set(&running->error, ERROR_BUSY, 0,
+                        "artifact_memory_bytes and artifact_disk_bytes have no room for another compiled program");
+    }
+    running->failed = file_fd < 0;
+    if (running->failed) {
+        compiled_done(compiled);
+        return;
+    }
+    cleanup_close(&compiled->archive_fd);
+    compiled->archive_fd = file_fd;
 }
 
 static void count_step(const struct running_step *running)
@@ -239,7 +280,8 @@ static void fail_step(struct executor *executor, struct running_step *running)
     if (!host)
         return;
     metrics_returned();
-    worker_sandbox_failed(worker, submission->programs[program].language->image.at, &running->error);
+    if (running->error.kind != ERROR_BUSY) /* no room for what was compiled */
+        worker_sandbox_failed(worker, submission->programs[program].language->image.at, &running->error);
 }
 
 /* Stores the outcome in the job. */
@@ -290,6 +332,7 @@ void *executor_main(void *context)
             continue;
         uint64_t begin_us = clock_mono_us();
         run_with_retry(executor, &running);
+        keep_artifact(executor, &running);
         count_step(&running);
         finish_step(executor, &running, clock_mono_us() - begin_us);
     }

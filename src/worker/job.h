@@ -73,6 +73,7 @@ struct job {
     uint32_t running;              /* steps that executors have taken */
     uint32_t parked;               /* compile steps that have joined a flight */
     uint64_t output_bytes;         /* of the results, as JSON */
+    uint64_t artifact_bytes;       /* of its programs, as artifact_budget counts them */
 };
 
 /*

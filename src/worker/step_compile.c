@@ -48,6 +48,16 @@ static void keep_compiler_output(struct compiled *compiled, const struct run_out
     }
 }
 
+void compiled_refuse(struct compiled *compiled, uint64_t mib_max)
+{
+    cleanup_close(&compiled->archive_fd);
+    compiled->archive_fd = -1;
+    compiled->ok = false;
+    compiled->verdict = VERDICT_COMPILE_ERROR;
+    (void)snprintf(compiled->message, sizeof compiled->message,
+                   "the compiled programs of this submission take more than %" PRIu64 " MiB together", mib_max);
+}
+
 bool compiled_copy(const struct compiled *from, struct compiled *to)
 {
     struct error ignored;
@@ -87,7 +97,8 @@ static double seconds(uint64_t microseconds)
 }
 
 /* Sets the verdict of a compiler that failed, and a message where its own output cannot explain the failure. */
-static void explain_failure(struct compiled *compiled, enum verdict cause, const struct limits *limits)
+static void explain_failure(struct compiled *compiled, enum verdict cause, const struct limits *limits,
+                            uint64_t artifact_bytes_max)
 {
     char *message = compiled->message;
     size_t size = sizeof compiled->message;
@@ -115,9 +126,11 @@ static void explain_failure(struct compiled *compiled, enum verdict cause, const
         break;
     case VERDICT_ACCEPTED: /* it succeeded, but its products could not be archived */
         (void)snprintf(message, size,
-                       "the compiler's products cannot be kept: more than %d files or %" PRIu64
+                       "the compiler's products cannot be kept: more than %d files or folders, or %" PRIu64
                        " MiB, or a name of more than %d bytes",
-                       ARCHIVE_FILES_MAX, limits->disk_bytes >> 20, ARCHIVE_NAME_MAX);
+                       ARCHIVE_FILES_MAX,
+                       (artifact_bytes_max < limits->disk_bytes ? artifact_bytes_max : limits->disk_bytes) >> 20,
+                       ARCHIVE_NAME_MAX);
         break;
     case VERDICT_WRONG_ANSWER:
     case VERDICT_COMPILE_ERROR:
@@ -153,7 +166,7 @@ static int seal(int *archive_fd, struct error *err)
 }
 
 static int run_compiler(struct sandbox_slot *slot, const struct program *program, const struct step_command *command,
-                        struct compiled *ret, struct error *err)
+                        uint64_t artifact_bytes_max, struct compiled *ret, struct error *err)
 {
     const struct language *language = program->language;
     auto_close int sources_fd = -1;
@@ -169,6 +182,7 @@ static int run_compiler(struct sandbox_slot *slot, const struct program *program
         .limits = language->compile_limits,
         .archive_fd = sources_fd,
         .keep_files = true,
+        .keep_bytes_max = artifact_bytes_max,
     };
     if (sandbox_run(slot, &request, &outcome, err) < 0)
         return -1;
@@ -182,14 +196,15 @@ static int run_compiler(struct sandbox_slot *slot, const struct program *program
         ret->verdict = VERDICT_ACCEPTED;
         ret->archive_fd = take_fd(&outcome.archive_fd);
     } else {
-        explain_failure(ret, cause, &request.limits);
+        explain_failure(ret, cause, &request.limits, artifact_bytes_max > 0 ? artifact_bytes_max : UINT64_MAX);
     }
     run_outcome_done(&outcome);
     return ret->ok ? seal(&ret->archive_fd, err) : 0;
 }
 
 static int compile_or_find(struct sandbox_slot *slot, struct artifact_cache *cache, const char *key,
-                           const struct program *program, struct compiled *ret, struct error *err)
+                           uint64_t artifact_bytes_max, const struct program *program, struct compiled *ret,
+                           struct error *err)
 {
     struct artifact artifact;
     auto_arena struct arena arena;
@@ -199,7 +214,7 @@ static int compile_or_find(struct sandbox_slot *slot, struct artifact_cache *cac
     if (step_command_compile(program, &arena, &command, err) < 0)
         return -1;
     if (cache == NULL)
-        return run_compiler(slot, program, &command, ret, err);
+        return run_compiler(slot, program, &command, artifact_bytes_max, ret, err);
     if (artifact_cache_get(cache, key, &artifact)) {
         buf_done(&ret->output);
         ret->archive_fd = artifact.archive_fd;
@@ -209,13 +224,13 @@ static int compile_or_find(struct sandbox_slot *slot, struct artifact_cache *cac
         ret->verdict = VERDICT_ACCEPTED;
         return 0;
     }
-    int failed = run_compiler(slot, program, &command, ret, err);
+    int failed = run_compiler(slot, program, &command, artifact_bytes_max, ret, err);
     if (failed == 0 && ret->ok)
         artifact_cache_put(cache, key, ret->archive_fd, buf_text(&ret->output), ret->output_cut);
     return failed;
 }
 
-int step_compile(struct sandbox_slot *slot, struct artifact_cache *cache, const char *key,
+int step_compile(struct sandbox_slot *slot, struct artifact_cache *cache, const char *key, uint64_t artifact_bytes_max,
                  const struct program *program, struct compiled *ret, struct error *err)
 {
     struct compiled compiled;
@@ -224,7 +239,7 @@ int step_compile(struct sandbox_slot *slot, struct artifact_cache *cache, const 
     assert(program->files_len > 0);
     compiled_init(&compiled);
     if (program->language->compile.words_len > 0) {
-        failed = compile_or_find(slot, cache, key, program, &compiled, err);
+        failed = compile_or_find(slot, cache, key, artifact_bytes_max, program, &compiled, err);
     } else {
         failed = archive_of_files(program->files, program->files_len, &compiled.archive_fd, err);
         compiled.ok = true;

@@ -33,6 +33,9 @@ struct compiled {
 void compiled_init(struct compiled *compiled);
 void compiled_done(struct compiled *compiled);
 
+/* Makes a program that has compiled a compile error, because its submission's programs take more than this together. */
+void compiled_refuse(struct compiled *compiled, uint64_t mib_max);
+
 /* A copy for another job whose program is equal.  False if descriptors or memory have run out. */
 bool compiled_copy(const struct compiled *from, struct compiled *to);
 
@@ -43,7 +46,8 @@ int step_compile_key(const struct submission *submission, const struct program *
 /*
  * Takes the artifact from the cache, or compiles the program and puts the artifact into the cache.  `cache` may be
  * NULL; then `key` is ignored.  No other thread may call it with the same cache and key (flights.h).  A program that
- * does not compile is a result, not an error.  After ERROR_SANDBOX the step may be tried again.
+ * does not compile, or to more than artifact_bytes_max (0: as much as the box holds), is a result, not an error.  After
+ * ERROR_SANDBOX the step may be tried again.
  */
-int step_compile(struct sandbox_slot *slot, struct artifact_cache *cache, const char *key,
+int step_compile(struct sandbox_slot *slot, struct artifact_cache *cache, const char *key, uint64_t artifact_bytes_max,
                  const struct program *program, struct compiled *ret, struct error *err);

@@ -140,6 +140,7 @@ void worker_free(struct worker *worker)
     if (worker == NULL)
         return;
     artifact_cache_close(worker->cache);
+    artifact_budget_close(&worker->budget);
     result_cache_close(worker->results);
     free(worker->executors);
     free(worker->queues);
@@ -158,6 +159,7 @@ int worker_start(const struct config *config, const struct languages *languages,
     worker->languages = languages;
     worker->sandbox = sandbox;
     worker->store = store;
+    worker->budget.folder_fd = -1;
     worker->step_us = STEP_US_LONG;
     worker->heartbeat_us = worker->busy_counted_us = clock_mono_us();
     worker_init_sync(worker);
@@ -166,6 +168,9 @@ int worker_start(const struct config *config, const struct languages *languages,
     if (register_languages(worker, err) < 0)
         goto undo;
     open_caches(worker);
+    worker->budget.memory_max = config->artifacts_memory_max;
+    worker->budget.disk_max = config->artifacts_disk_max;
+    artifact_budget_open(&worker->budget, config->data);
     if (start_executors(worker, err) < 0) {
         enter_phase(worker, WORKER_STOPPING);
         for (uint32_t i = 0; i < worker->executors_len; i++)

@@ -3,6 +3,8 @@
 
 #include <assert.h>
 
+#include "metrics/metrics.h"
+
 void worker_init_sync(struct worker *worker)
 {
     mutex_init(&worker->lock);
@@ -64,6 +66,26 @@ void worker_begin_alone(struct worker *worker, bool now_or_never)
     announce_steps(worker, job);
 }
 
+bool worker_count_artifact(struct worker *worker, struct job *job, struct compiled *compiled,
+                           enum artifact_room *ret_room, uint64_t *ret_bytes)
+{
+    uint64_t job_max = worker->config->artifacts_job_max;
+
+    *ret_room = artifact_budget_take(&worker->budget, compiled->archive_fd, ret_bytes);
+    if (*ret_bytes <= job_max && job->artifact_bytes <= job_max - *ret_bytes) {
+        if (*ret_room != ARTIFACT_NO_ROOM)
+            job->artifact_bytes += *ret_bytes;
+        metrics_artifacts(worker->budget.memory, worker->budget.disk);
+        return true;
+    }
+    if (*ret_room == ARTIFACT_SPILL)
+        artifact_budget_spilled(&worker->budget, -1, *ret_bytes);
+    else if (*ret_room == ARTIFACT_FITS)
+        artifact_budget_drop(&worker->budget, compiled->archive_fd);
+    compiled_refuse(compiled, job_max >> 20);
+    return false;
+}
+
 void worker_remove_job(struct worker *worker, struct job *job)
 {
     struct job **at = &worker->jobs;
@@ -74,6 +96,9 @@ void worker_remove_job(struct worker *worker, struct job *job)
     *at = job->next;
     worker->jobs_len--;
     schedule_remove(&worker->schedule, &job->turn);
+    for (size_t i = 0; i < job->submission.programs_len; i++)
+        artifact_budget_drop(&worker->budget, job->programs[i].archive_fd);
+    metrics_artifacts(worker->budget.memory, worker->budget.disk);
     if (worker->alone == job)
         worker->alone = NULL;
     job_free(job);

@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "base/sync.h"
+#include "worker/artifact_budget.h"
 #include "worker/artifact_cache.h"
 #include "worker/artifact_share.h"
 #include "worker/flights.h"
@@ -76,6 +77,7 @@ struct worker {
     size_t steps_ready, steps_running;
     struct schedule schedule;
     struct flights flights;
+    struct artifact_budget budget;
     bool look_wanted;      /* an executor asks the fetcher whether something should go before the jobs held here */
     uint64_t looked_us;    /* when the fetcher last asked the store for work */
     uint64_t heartbeat_us; /* when the last acknowledged heartbeat was sent */
@@ -133,6 +135,12 @@ void worker_init_sync(struct worker *worker);
 void worker_set_phase(struct worker *worker, enum worker_phase phase);
 
 void worker_add_job(struct worker *worker, struct job *job);
+/*
+ * Counts the archive of a program that has compiled.  False: it is more than the job may keep, and *compiled is a
+ * compile error that says so.
+ */
+bool worker_count_artifact(struct worker *worker, struct job *job, struct compiled *compiled,
+                           enum artifact_room *ret_room, uint64_t *ret_bytes);
 /* Removes a job that has been reported from all lists and frees it. */
 void worker_remove_job(struct worker *worker, struct job *job);
 /* Hands the job to the reporters if it has ended.  Called after every change that may end it. */

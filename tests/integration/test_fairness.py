@@ -166,3 +166,95 @@ def test_a_cancelled_compile_is_done_by_one_that_waits(start_fair):
     cancelled = server.client().request("DELETE", f"/submissions/{first}", headers=key("alice"))
     assert cancelled.status in (200, 204), cancelled.text
     assert [result_of(server, "alice", token)[0]["stdout"] for token in others] == ["42\n"] * 3
+
+
+# ---- artifacts ----
+
+PROGRAM = "echo 'echo ok' > main; "
+
+
+def mib(number, i=0):
+    """A program whose compiled files take so many MiB.  Programs with another i are not equal."""
+    return toy(f"{PROGRAM} head -c {number}M /dev/zero > data; : {i}")
+
+
+def values(server):
+    lines = server.client().get("/metrics").text.splitlines()
+    return {line.split()[0]: float(line.split()[1]) for line in lines if line and line[0] != "#"}
+
+
+def test_an_artifact_has_a_ceiling(start_fair):
+    server = start_fair({"EVALX_ARTIFACT_BYTES": "4m"})
+    batch = [mib(3), mib(5), toy(PROGRAM + "truncate -s 99M hole")]
+    results = result_of(server, "alice", submit(server, "alice", batch))
+    assert [result["status"] for result in results] == ["accepted", "compile_error", "accepted"]
+    assert "4 MiB" in results[1]["message"]
+
+
+def test_the_programs_of_a_submission_have_a_budget(start_fair):
+    server = start_fair({"EVALX_SUBMISSION_ARTIFACT_BYTES": "8m"})
+    results = result_of(server, "alice", submit(server, "alice", [mib(3, i) for i in range(5)]))
+    assert sorted(result["status"] for result in results) == ["accepted"] * 2 + ["compile_error"] * 3
+    assert all("8 MiB" in result["message"] for result in results if result["status"] == "compile_error")
+    results = result_of(server, "alice", submit(server, "alice", [mib(3, i) for i in range(2)]))
+    assert [result["status"] for result in results] == ["accepted"] * 2
+
+
+def test_what_does_not_fit_into_memory_is_on_the_disk(start_fair):
+    server = start_fair({"EVALX_ARTIFACT_MEMORY_BYTES": "5m"})
+    batch = [dict(mib(3, i), tests=[{"stdin": ""}] * 3) for i in range(6)]
+    most = {"evalx_artifact_memory_bytes": 0, "evalx_artifact_disk_bytes": 0}
+    token = submit(server, "alice", batch)
+    while status_of(server, "alice", token) != "Completed":
+        found = values(server)
+        most = {name: max(most[name], found[name]) for name in most}
+    assert [result["status"] for result in result_of(server, "alice", token)] == ["accepted"] * 18
+    assert 0 < most["evalx_artifact_memory_bytes"] <= 5 << 20
+    assert most["evalx_artifact_disk_bytes"] >= 3 << 20
+    harness.wait_until("nothing is held", lambda: not any(values(server)[name] for name in most))
+    assert not [name for name in os.listdir(server.data) if name.startswith(".artifact")]
+
+
+@pytest.mark.parametrize("files", [
+    "printf %6000s > a0; for i in {1..1100}; do ln a0 a$i; done",  # more pages unpacked than in the box
+    "printf x > a0; for i in {1..150}; do ln a0 a$i; done; mkdir -p {1..4090}/b",  # more inodes
+    "for i in {1..4100}; do : > $i; done", "printf x > $(printf %0201d 0)"])
+def test_what_cannot_be_kept_does_not_compile(start_fair, files):
+    server = start_fair({"EVALX_DISK_BYTES": "8m"})
+    result = result_of(server, "alice", submit(server, "alice", [toy(PROGRAM + files)]))[0]
+    assert (result["status"], result["message"][:36]) == ("compile_error", "the compiler's products cannot be ke")
+
+
+def memory_group(limit):
+    """A memory cgroup with this limit below that of this process."""
+    with open("/proc/self/cgroup", encoding="ascii") as file:
+        own = [line.strip().split(":") for line in file]
+    own = [path for _, controllers, path in own if controllers == "memory"]
+    above = "/sys/fs/cgroup/memory" + (own[0] if own else "")
+    if not own or not os.path.isdir(above):
+        pytest.skip("no memory controller of cgroup v1")
+    group = f"{above}/evalx-test-{os.getpid()}"
+    os.mkdir(group)
+    with open(group + "/memory.limit_in_bytes", "w", encoding="ascii") as file:
+        file.write(str(limit))
+    return group
+
+
+def test_with_512_mb_no_submission_kills_the_worker(leave_nothing, folder, start_fair):
+    group = memory_group(512 << 20)
+    try:
+        server = leave_nothing(harness.Evalx("small", ["server"], folder, {
+            "EVALX_LANGUAGES": os.path.join(folder, "languages")}))
+        server.command = ["/bin/sh", "-c", f'echo $$ > {group}/cgroup.procs && exec "$@"', "sh", *server.command]
+        server.start()
+        server.wait_ready()
+        tokens = [submit(server, "alice", [mib(60, i + 16 * k) for i in range(5)]) for k in range(2)]
+        tokens.append(submit(server, "alice", [toy(f"{PROGRAM} truncate -s 240M data; : {i}") for i in range(4)]))
+        for token in tokens:
+            statuses = {result["status"] for result in result_of(server, "alice", token)}
+            assert statuses <= {"accepted", "compile_error"}, statuses
+        assert server.running() and len(server.log().split("listening")) == 2
+    finally:
+        server.stop()
+        harness.wait_until("the group is empty", lambda: not open(group + "/cgroup.procs", encoding="ascii").read())
+        os.rmdir(group)
