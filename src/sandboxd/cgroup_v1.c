@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <stdio.h>
 #include <sys/eventfd.h>
 #include <sys/stat.h>
@@ -65,9 +66,12 @@ int cgroup_v1_shared_open(const struct cgroup *slot, struct cgroup_shared *ret, 
         if (group.dirs[i] >= 0 && (ret->tasks[i] = cgroup_file_open(group.dirs[i], "tasks", O_WRONLY, err)) < 0)
             return error_within(err, "prepare cgroup %s/runs", slot->name);
     }
-    /* If it is the hierarchy of cpuacct too, slot and runs are below the slot's group anyway. */
-    int weight = slot->dirs[CGROUP_CPU_WEIGHT];
-    if (weight >= 0 && !is_same_dir(weight, slot->dirs[CGROUP_CPU]) &&
+    /*
+     * If it is the hierarchy of cpuacct too, slot and runs are below the slot's group anyway.  A real-time process has
+     * no weight, and the kernel does not let it join.
+     */
+    int weight = slot->dirs[CGROUP_CPU_WEIGHT], policy = sched_getscheduler(0);
+    if (weight >= 0 && policy != SCHED_FIFO && policy != SCHED_RR && !is_same_dir(weight, slot->dirs[CGROUP_CPU]) &&
         (ret->inits = cgroup_file_open(weight, "tasks", O_WRONLY, err)) < 0)
         return error_within(err, "prepare cgroup %s", slot->name);
     if (ret->dirs[CGROUP_PIDS] >= 0)
