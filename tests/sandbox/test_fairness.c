@@ -188,6 +188,10 @@ int main(int argc, char **argv)
 {
     if (sandbox_fixture_skipped(argc, argv))
         return 77;
+    if (slowness() > 4) {
+        print_message("skipped: on a machine this slow the start of a program exceeds these limits\n");
+        return 77;
+    }
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(four_fifths_of_the_cpu_limit),
         cmocka_unit_test(four_fifths_of_the_wall_limit_asleep),

@@ -1,6 +1,6 @@
 // attack: Two threads wait for each other for ever.
 // limits: {"cpu_time_ms": 3000, "wall_time_ms": 800}
-// expect: time_limit wall<=1100
+// expect: time_limit wall<=3000
 public class Main {
     static final Object a = new Object(), b = new Object();
 

@@ -1,7 +1,7 @@
 /*
  * attack: Makes init the least of all processes and gives it orphans to bury, so that the end comes late.
  * limits: {"cpu_time_ms": 800, "wall_time_ms": 2000}
- * expect: time_limit wall<=4000
+ * expect: time_limit wall<=6000
  */
 #define _GNU_SOURCE
 #include <sched.h>
