@@ -68,10 +68,17 @@ void health_ready(struct exchange *exchange, void *context)
         depth_cache_get(api->depth_cache, exchange, respond_with_readiness);
 }
 
-static int write_memory(const struct exchange *exchange, struct buf *out, struct error *err)
+/* `sockets`: NULL in a worker. */
+static int write_memory(const struct exchange *exchange, const struct ws_server *sockets, struct buf *out,
+                        struct error *err)
 {
     uint64_t bodies, answers;
 
+    if (sockets != NULL && buf_printf(out, err,
+                                      "# HELP evalx_websocket_bytes Memory of unsent and half-received messages.\n"
+                                      "# TYPE evalx_websocket_bytes gauge\nevalx_websocket_bytes %" PRIu64 "\n",
+                                      ws_server_bytes(sockets)) < 0)
+        return -1;
     exchange_memory(exchange, &bodies, &answers);
     return buf_printf(out, err,
                       "# HELP evalx_http_body_bytes Memory of request bodies until they are stored.\n"
@@ -81,18 +88,24 @@ static int write_memory(const struct exchange *exchange, struct buf *out, struct
                       bodies, answers);
 }
 
-static void respond_with_metrics(struct exchange *exchange, const struct queue_depth *depth)
+static void respond_with(struct exchange *exchange, const struct queue_depth *depth, const struct ws_server *sockets)
 {
     struct buf body;
     struct error err;
 
     buf_init(&body, METRICS_BYTES_MAX);
-    if (metrics_write(depth, &body, &err) < 0 || write_memory(exchange, &body, &err) < 0) {
+    if (metrics_write(depth, &body, &err) < 0 || write_memory(exchange, sockets, &body, &err) < 0) {
         buf_done(&body);
         exchange_respond_error(exchange, &err);
     } else {
         exchange_respond(exchange, 200, "text/plain; version=0.0.4; charset=utf-8", &body, NULL);
     }
+}
+
+static void respond_with_metrics(struct exchange *exchange, const struct queue_depth *depth)
+{
+    const struct api *api = exchange_context(exchange);
+    respond_with(exchange, depth, api->ws_server);
 }
 
 void health_metrics(struct exchange *exchange, void *context)
@@ -104,7 +117,7 @@ void health_metrics(struct exchange *exchange, void *context)
 static void health_worker_metrics(struct exchange *exchange, void *context)
 {
     (void)context;
-    respond_with_metrics(exchange, NULL);
+    respond_with(exchange, NULL, NULL);
 }
 
 static void health_worker_ready(struct exchange *exchange, void *context)

@@ -21,7 +21,8 @@
 #include "base/clock.h"
 #include "http/websocket.h"
 
-#define TOKENS_MAX 1000 /* subscriptions of one client */
+#define TOKENS_MAX 1000          /* subscriptions of one client */
+#define SUBSCRIPTIONS_MAX 100000 /* of all clients; one takes 200 bytes */
 #define SAFETY_US 5000000u
 #define SAFETY_EACH_US 1000u /* added for each subscription of the server */
 
@@ -143,6 +144,10 @@ static bool subscribe(void *context, const char token[TOKEN_BYTES])
 
     if (*subscription_find(client, token) != NULL)
         return true;
+    if (client->server->subscriptions_len >= SUBSCRIPTIONS_MAX) {
+        websocket_close(client->websocket, WEBSOCKET_TRY_AGAIN_LATER, "the server has too many subscriptions");
+        return false;
+    }
     struct subscription *subscription = NULL;
     if (client->subscriptions_len < TOKENS_MAX)
         subscription = calloc(1, sizeof *subscription);
@@ -326,12 +331,17 @@ int ws_server_open(struct api *api, struct ws_server **ret, struct error *err)
     if (server == NULL)
         return error_set(err, ERROR_BUSY, ENOMEM, "create the WebSocket server");
     server->api = api;
-    if (websocket_server_open(&callbacks, &server->sockets, err) < 0) {
+    if (websocket_server_open(&callbacks, api->config->websocket_bytes_max, &server->sockets, err) < 0) {
         free(server);
         return -1;
     }
     *ret = server;
     return 0;
+}
+
+uint64_t ws_server_bytes(const struct ws_server *server)
+{
+    return websocket_server_bytes(server->sockets);
 }
 
 void ws_server_drain(struct ws_server *server)

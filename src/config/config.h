@@ -47,6 +47,8 @@ enum config_source { CONFIG_DEFAULT, CONFIG_FILE, CONFIG_ENVIRONMENT, CONFIG_FLA
       "maximum memory of all request bodies until they are stored (0: an eighth of the memory, at most 256m)")         \
     X(answers_bytes_max, UINT, "EVALX_ANSWERS_BYTES", "answers_bytes", "0",                                            \
       "maximum memory of all responses being sent (0: an eighth of the memory, at most 256m)")                         \
+    X(websocket_bytes_max, UINT, "EVALX_WEBSOCKET_BYTES", "websocket_bytes", "0",                                      \
+      "maximum memory of all unsent and half-received WebSocket messages (0: an eighth of the memory, at most 64m)")   \
     X(queue_max, UINT, "EVALX_QUEUE_MAX", "queue_max", "100000",                                                       \
       "maximum waiting submissions; further ones get status 503")                                                      \
     X(queue_bytes, UINT, "EVALX_QUEUE_BYTES", "queue_bytes", "1g",                                                     \

@@ -50,6 +50,11 @@ const void *exchange_client(const struct exchange *exchange)
     return exchange->client;
 }
 
+void *exchange_context(const struct exchange *exchange)
+{
+    return exchange->server->settings.context;
+}
+
 bool exchange_answer_fits(const struct exchange *exchange, uint64_t bytes)
 {
     const struct server *server = exchange->server;

@@ -38,6 +38,8 @@ bool exchange_header(const struct exchange *exchange, const char *name, struct t
 typedef bool exchange_value(void *context, struct text value);
 void exchange_query_each(const struct exchange *exchange, const char *name, exchange_value *each, void *context);
 
+/* server_settings.context. */
+void *exchange_context(const struct exchange *exchange);
 /* The authenticated client, set by server_settings.auth_check; NULL if it was not set.  Borrowed from the caller. */
 void exchange_set_client(struct exchange *exchange, const void *client);
 const void *exchange_client(const struct exchange *exchange);

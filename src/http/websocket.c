@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -18,12 +19,16 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/memory.h"
 #include "base/sync.h"
 #include "http/websocket_internal.h"
 
 #define MESSAGE_BYTES_MAX 65536
 #define UNSENT_BYTES_MAX (256u << 10) /* a client that reads too slowly is dropped */
-#define READ_BYTES_ROUND 65536        /* read from one client before the next one's turn */
+#define BYTES_DEFAULT (64u << 20)     /* see websocket_server_open; or an eighth of the memory */
+#define SMALL_BYTES 4096u
+#define CONTROL_HEAD_BYTES 6   /* of a control frame from a client */
+#define READ_BYTES_ROUND 65536 /* read from one client before the next one's turn */
 #define TICK_MS 250
 #define PING_US 30000000u
 #define SILENCE_US 75000000u /* two unanswered pings */
@@ -39,6 +44,8 @@ struct websocket {
     char *early; /* bytes that followed the request's head; read before those of the socket */
     size_t early_len, early_at;
     size_t read_this_round;
+    size_t partial; /* received of a message that is not complete */
+    size_t held;    /* this connection's part of server->held */
     uint32_t epoll_events;
     bool is_over; /* to be dropped by the next step */
     uint64_t heard_us, ping_us;
@@ -58,6 +65,8 @@ struct websocket_server {
     /* used only by the thread: */
     struct websocket *sockets;
     uint64_t last_id;
+    uint64_t bytes_max;
+    _Atomic uint64_t held; /* written by the thread */
 };
 
 /* ---- the inbox: other threads --------------------------------------------------------------------------------- */
@@ -145,6 +154,7 @@ static ssize_t on_receive(wslay_event_context_ptr frames, uint8_t *to, size_t le
         got = recv(websocket->fd, to, len, MSG_DONTWAIT);
     if (got > 0) {
         websocket->read_this_round += (size_t)got;
+        websocket->partial += (size_t)got;
         websocket->heard_us = clock_mono_us();
         return got;
     }
@@ -170,7 +180,13 @@ static void on_message(wslay_event_context_ptr frames, const struct wslay_event_
     struct websocket *websocket = context;
     (void)frames;
 
-    if (websocket->closing_us != 0 || wslay_is_ctrl_frame(message->opcode))
+    if (wslay_is_ctrl_frame(message->opcode)) { /* it may be in the middle of a message */
+        size_t len = message->msg_length + CONTROL_HEAD_BYTES;
+        websocket->partial -= len < websocket->partial ? len : websocket->partial;
+        return;
+    }
+    websocket->partial = 0;
+    if (websocket->closing_us != 0)
         return;
     if (message->opcode == WSLAY_TEXT_FRAME)
         websocket->server->callbacks->message(websocket->state,
@@ -217,7 +233,21 @@ static void websocket_drop(struct websocket *websocket)
     if (websocket->next != NULL)
         websocket->next->previous = websocket->previous;
     (void)epoll_ctl(server->epoll_fd, EPOLL_CTL_DEL, websocket->fd, NULL);
+    server->held -= websocket->held;
     websocket_free(websocket);
+}
+
+/* Counts what the connection holds.  If all hold too much, those that hold most of it go. */
+static void websocket_count(struct websocket *websocket)
+{
+    struct websocket_server *server = websocket->server;
+    size_t held = wslay_event_get_queued_msg_length(websocket->frames) + websocket->partial;
+
+    server->held += held;
+    server->held -= websocket->held;
+    websocket->held = held;
+    if (server->held > server->bytes_max && held > SMALL_BYTES)
+        websocket->is_over = true;
 }
 
 /* Reads and writes what is possible, and registers for what remains.  Drops a connection that is over. */
@@ -228,6 +258,7 @@ static void websocket_step(struct websocket *websocket)
         websocket->is_over = true;
     if (!websocket->is_over && wslay_event_send(websocket->frames) != 0)
         websocket->is_over = true;
+    websocket_count(websocket);
     bool wants_read = !websocket->is_over && wslay_event_want_read(websocket->frames);
     bool wants_write = !websocket->is_over && wslay_event_want_write(websocket->frames);
     if (!wants_read && !wants_write) {
@@ -349,13 +380,20 @@ static void *run(void *context)
     }
 }
 
-int websocket_server_open(const struct websocket_callbacks *callbacks, struct websocket_server **ret, struct error *err)
+uint64_t websocket_server_bytes(const struct websocket_server *server)
+{
+    return server->held;
+}
+
+int websocket_server_open(const struct websocket_callbacks *callbacks, uint64_t bytes_max,
+                          struct websocket_server **ret, struct error *err)
 {
     struct websocket_server *server = calloc(1, sizeof *server);
     if (server == NULL)
         return error_set(err, ERROR_BUSY, ENOMEM, "create the WebSocket server");
 
     server->callbacks = callbacks;
+    server->bytes_max = bytes_max != 0 ? bytes_max : memory_budget(BYTES_DEFAULT);
     server->events_last = &server->events;
     mutex_init(&server->lock);
     server->epoll_fd = epoll_create1(EPOLL_CLOEXEC);

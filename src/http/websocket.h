@@ -29,10 +29,16 @@ struct websocket_callbacks {
 };
 
 #define WEBSOCKET_POLICY_VIOLATION 1008 /* RFC 6455 section 7.4.1 */
+#define WEBSOCKET_TRY_AGAIN_LATER 1013  /* registered by IANA */
 
-/* `callbacks` is borrowed. */
-int websocket_server_open(const struct websocket_callbacks *callbacks, struct websocket_server **ret,
-                          struct error *err);
+/*
+ * `callbacks` is borrowed.  bytes_max: memory of all unsent and half-received messages; above it, connections that hold
+ * more than 4 KiB are dropped.  0: a default.
+ */
+int websocket_server_open(const struct websocket_callbacks *callbacks, uint64_t bytes_max,
+                          struct websocket_server **ret, struct error *err);
+/* That memory now.  Any thread. */
+uint64_t websocket_server_bytes(const struct websocket_server *server);
 /* Closes all connections with 1001 "going away", accepts no more, and ends the thread.  Events may still be posted. */
 void websocket_server_drain(struct websocket_server *server);
 /* Frees it, after the drain and the last event.  NULL is fine. */

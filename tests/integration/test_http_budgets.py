@@ -159,3 +159,36 @@ def test_a_large_result_reaches_every_kind_of_request(embedded):
     assert head.status == 200 and int(head.headers["Content-Length"]) > 2 * MIB
     cancelled = client.request("DELETE", answer.headers["Location"])
     assert len(cancelled.json()["results"][0]["stdout"]) == 2 * MIB
+
+
+# ---- WebSockets ---------------------------------------------------------------------------------------------------
+
+def half_a_message(port):
+    """A WebSocket whose client has sent 40 KiB of a message of 60 KiB."""
+    made = Socket(port)
+    made.send(get(b"/ws", b"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+                          b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"))
+    assert made.read(0.1, 10).status == 101
+    made.send(b"\x81\xfe" + (60 << 10).to_bytes(2, "big") + bytes(4) + b"x" * (40 << 10))
+    return made
+
+
+def test_half_received_messages_share_a_budget(start_evalx):
+    small = start_evalx({"EVALX_WEBSOCKET_BYTES": "200k"})
+    with small_client(small) as idle:
+        held = [half_a_message(small.port) for _ in range(12)]
+        try:
+            closed = harness.wait_until("those above the budget are dropped",
+                                        lambda: sum(one.read(0.05).closed for one in held) >= 7, 20)
+            assert closed and not idle.read(0.1).closed, "a connection that holds little stays"
+        finally:
+            for one in held:
+                one.socket.close()
+
+
+def small_client(server):
+    made = Socket(server.port)
+    made.send(get(b"/ws", b"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+                          b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"))
+    assert made.read(0.1, 10).status == 101
+    return made

@@ -103,7 +103,7 @@ static int setup(void **state)
     log_set_level(LOG_LEVEL_ERROR);
     opened_id = 0;
     closed_len = 0;
-    if (websocket_server_open(&callbacks, &sockets, &err) < 0 || server_start(&settings, &server, &err) < 0)
+    if (websocket_server_open(&callbacks, 0, &sockets, &err) < 0 || server_start(&settings, &server, &err) < 0)
         fail_msg("%s", err.text);
     return 0;
 }
