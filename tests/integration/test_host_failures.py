@@ -94,6 +94,7 @@ def test_the_launcher_is_killed_five_times_with_no_run_between(embedded):
     run_after_kills(embedded, 5)
 
 
+@pytest.mark.slow
 def test_a_worker_of_a_fleet_whose_launcher_was_killed_twice(start_fleet):
     fleet = start_fleet(workers=2)
     client = fleet.client()
@@ -257,7 +258,7 @@ def run_in_all_images(client):
         assert [(one["status"], one["stdout"]) for one in answer["results"]] == [("accepted", name)], answer
 
 
-@pytest.mark.parametrize("kills", [2, 5])
+@pytest.mark.parametrize("kills", [2, pytest.param(5, marks=pytest.mark.slow)])
 def test_slots_know_all_images_after_the_launcher_died(folder, start_evalx, kills):
     server = start_evalx(make_images(folder))
     client = server.client()
@@ -314,6 +315,7 @@ def test_mixed_submissions_go_to_the_worker_that_has_all_languages(folder, start
         assert lacking.stop() == 0
 
 
+@pytest.mark.slow
 def test_mixed_submissions_that_no_worker_can_run_are_given_up_with_the_reason(folder, start_fleet):
     env = make_images(folder)
     fleet = start_fleet(workers=1, env={**env, "EVALX_RETURNS_MAX": "2"},
