@@ -8,7 +8,6 @@
  */
 #include "sandboxd/seccomp_table.h"
 
-#include <asm/prctl.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/membarrier.h>
@@ -65,11 +64,11 @@
 #define SOCKET_IS(family, type, protocol) IS(0, family), BUT_FOR(1, SOCKET_FLAGS, type), IS(2, protocol)
 #define OPTION_IS(level, option) IS(1, level), IS(2, option)
 /* Names that the C library of some supported system lacks. */
-#define TIMEO_NEW_RCV 66 /* SO_RCVTIMEO_NEW */
-#define TIMEO_NEW_SND 67 /* SO_SNDTIMEO_NEW */
 #define POPULATE_READ 22 /* MADV_POPULATE_READ */
 #define POPULATE_WRITE 23
-#define COLLAPSE 25 /* MADV_COLLAPSE */
+#define COLLAPSE 25   /* MADV_COLLAPSE */
+#define SET_FS 0x1002 /* ARCH_SET_FS, only on x86-64 */
+#define GET_FS 0x1003
 
 const struct seccomp_row seccomp_rows[] = {
     /* ---- reading and writing ---- */
@@ -87,7 +86,7 @@ const struct seccomp_row seccomp_rows[] = {
     ROW(splice, FOR_ALL, ALLOW, "copies from and to pipes"),
     ROW(pipe, FOR_ALL, ALLOW, "pipes between processes"),
     ROW(pipe2, FOR_ALL, ALLOW, "pipes; other flags make them queues of the kernel's messages",
-        LACKS(1, ~(O_CLOEXEC | O_NONBLOCK | O_DIRECT))),
+        LACKS(1, ~(O_CLOEXEC | O_NONBLOCK))),
     ROW(pipe2, FOR_ALL, EINVAL, "as a kernel without such queues"),
     ROW(poll, FOR_ALL, ALLOW, "waits for streams"),
     ROW(ppoll, FOR_ALL, ALLOW, "waits for streams"),
@@ -263,8 +262,8 @@ const struct seccomp_row seccomp_rows[] = {
     ROW(set_robust_list, FOR_ALL, ALLOW, "threads"),
     ROW(rseq, FOR_ALL, ALLOW, "threads"),
     ROW(futex, FOR_ALL, ALLOW, "threads wait for each other"),
-    ROW(arch_prctl, FOR_ALL, ALLOW, "thread-local variables", IS(0, ARCH_SET_FS)),
-    ROW(arch_prctl, FOR_ALL, ALLOW, "thread-local variables", IS(0, ARCH_GET_FS)),
+    ROW(arch_prctl, FOR_ALL, ALLOW, "thread-local variables", IS(0, SET_FS)),
+    ROW(arch_prctl, FOR_ALL, ALLOW, "thread-local variables", IS(0, GET_FS)),
     ROW(arch_prctl, FOR_ALL, EINVAL, "as a kernel without shadow stacks and the like"),
     ROW(prctl, FOR_ALL, ALLOW, "ends with its parent", IS(0, PR_SET_PDEATHSIG)),
     ROW(prctl, FOR_ALL, ALLOW, "names of threads", IS(0, PR_SET_NAME)),
