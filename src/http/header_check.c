@@ -89,8 +89,10 @@ bool header_has_word(struct text value, struct text word)
 /* The host without its port and the brackets of an IPv6 address. */
 static struct text host_name(struct text host)
 {
-    const char *end = host.len > 0 ? memrchr(host.at, ':', host.len) : NULL;
-    const char *bracket = host.len > 0 ? memrchr(host.at, ']', host.len) : NULL;
+    if (host.at == NULL || host.len == 0)
+        return TEXT("");
+    const char *end = memrchr(host.at, ':', host.len);
+    const char *bracket = memrchr(host.at, ']', host.len);
 
     if (bracket != NULL && host.at[0] == '[')
         return (struct text){ host.at + 1, (size_t)(bracket - host.at) - 1 };
