@@ -177,7 +177,7 @@ static int start(struct slot *slot, const int fds[], struct active_run *run, str
 
     struct limits limits = request->limits;
     limits.processes += ISOLATE_PROCESSES;
-    if (make_arguments(slot, &err) < 0 || cgroup_run_limit(&slot->group, &limits, &err) < 0)
+    if (make_arguments(slot, &err) < 0 || cgroup_run_limit(&slot->group, &limits, true, &err) < 0)
         return slot_fail_error(reply, &err);
     if (unlink(ISOLATE_META_PATH) < 0 && errno != ENOENT)
         return slot_fail(reply, errno, "remove the meta file of the previous run");

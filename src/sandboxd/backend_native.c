@@ -119,12 +119,12 @@ static void collect_sockets(struct slot *slot)
 
 /* ---- the box ---- */
 
-static int limit_group(struct slot *slot, const struct limits *limits, struct error *err)
+static int limit_group(struct slot *slot, const struct limits *limits, bool has_loopback, struct error *err)
 {
     if (native.applied.memory_bytes == limits->memory_bytes && native.applied.processes == limits->processes)
         return 0;
     native.applied = *limits;
-    return cgroup_run_limit(&slot->group, limits, err);
+    return cgroup_run_limit(&slot->group, limits, has_loopback, err);
 }
 
 static int make_standby(struct slot *slot, const struct standby_spec *spec, int probe, struct error *err)
@@ -168,8 +168,8 @@ static void prepare(struct slot *slot)
     /* A run that may be prestarted has a source file, and no executable. */
     spec->cached_exec = native.last_prestart.is_set ? 0 : exec_cache_store(&native.exec_cache, spec->image);
     spec->cached_name = native.exec_cache.name;
-    if (limit_group(slot, &native.last_limits, &ignored) < 0 || make_standby(slot, spec, -1, &ignored) < 0 ||
-        !native.prestart_repeated)
+    if (limit_group(slot, &native.last_limits, spec->has_loopback, &ignored) < 0 ||
+        make_standby(slot, spec, -1, &ignored) < 0 || !native.prestart_repeated)
         return;
     bool no_cgroup = slot->group.group.mode == CGROUP_NONE;
     if (prestart_start(&native.standby, &native.last_prestart, no_cgroup, &native.prestart) < 0)
@@ -232,7 +232,7 @@ static int ensure_box(struct slot *slot, int archive, struct error *err)
     bool prestart_fits =
         !native.prestart.spec.is_set || (!keeps && prestart_spec_equal(&native.prestart.spec, &native.last_prestart));
     if (!self_test && prestart_fits && standby_fits(&native.standby, &spec) && standby_is_alive())
-        return limit_group(slot, &request->limits, err);
+        return limit_group(slot, &request->limits, spec.has_loopback, err);
 
     bool group_is_used = native.standby.spec.image != NULL; /* it keeps the peak memory of the dropped box */
     drop_standby();
@@ -242,7 +242,7 @@ static int ensure_box(struct slot *slot, int archive, struct error *err)
             return -1;
     }
     auto_close int probe = self_test ? open("/proc/self/exe", O_PATH | O_CLOEXEC) : -1;
-    if (limit_group(slot, &request->limits, err) < 0)
+    if (limit_group(slot, &request->limits, spec.has_loopback, err) < 0)
         return -1;
     return make_standby(slot, &spec, probe, err);
 }

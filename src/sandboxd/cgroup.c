@@ -282,8 +282,9 @@ int cgroup_run_open(const struct cgroup *slot, struct cgroup_shared *shared, uin
     return error_within(err, "prepare cgroup %s", ret->group.name);
 }
 
-int cgroup_run_limit(struct cgroup_run *run, const struct limits *limits, struct error *err)
+int cgroup_run_limit(struct cgroup_run *run, const struct limits *limits, bool has_network, struct error *err)
 {
+    run->has_network = has_network;
     switch (run->group.mode) {
     case CGROUP_NONE:
         return 0;
@@ -366,6 +367,8 @@ void cgroup_run_stats(const struct cgroup_run *run, struct run_stats *stats)
         return;
     stats->cpu_us = cgroup_run_cpu_us(run);
     stats->memory_bytes = run->peak < 0 ? 0 : cgroup_fd_number(run->peak, NULL);
+    if (run->has_network && run->group.mode == CGROUP_V1)
+        stats->memory_bytes += cgroup_v1_run_sockets_bytes(run);
     stats->oom_kills = cgroup_run_oom_kills(run);
     uint32_t denied = read_denied(run);
     stats->processes_denied = denied > run->denied_at_begin ? denied - run->denied_at_begin : 0;

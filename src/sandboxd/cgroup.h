@@ -91,12 +91,13 @@ struct cgroup_run {
     int oom_event;            /* v1: an eventfd that fires when memory runs out; -1 on v2 */
     uint64_t cpu_us_at_begin; /* counters at cgroup_run_begin */
     uint32_t denied_at_begin;
+    bool has_network;
 };
 
 int cgroup_run_open(const struct cgroup *slot, struct cgroup_shared *shared, uint64_t sequence, struct cgroup_run *ret,
                     struct error *err);
-/* Before the program starts. */
-int cgroup_run_limit(struct cgroup_run *run, const struct limits *limits, struct error *err);
+/* Before the program starts.  has_network: it may have internet sockets. */
+int cgroup_run_limit(struct cgroup_run *run, const struct limits *limits, bool has_network, struct error *err);
 /* v1, in the run's first process: it leaves the slot's CPU weight for that of the runs.  0 or errno. */
 int cgroup_init_enter(const struct cgroup_run *run);
 /* v1, in the child between clone and exec: system calls only.  0 or errno.  v2 is entered by CLONE_INTO_CGROUP. */

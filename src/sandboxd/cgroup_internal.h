@@ -20,6 +20,8 @@ int cgroup_v1_shared_open(const struct cgroup *slot, struct cgroup_shared *ret, 
 /* Opens the files of a run that only v1 has. */
 int cgroup_v1_run_open(struct cgroup_run *run, struct error *err);
 int cgroup_v1_run_limit(struct cgroup_run *run, const struct limits *limits, struct error *err);
+/* The peak of what the buffers of internet sockets took, which the peak of the memory lacks. */
+uint64_t cgroup_v1_run_sockets_bytes(const struct cgroup_run *run);
 
 /* ---- cgroup_v2.c ---- */
 

@@ -14,6 +14,9 @@
 #include "sandboxd/cgroup_file.h"
 #include "sandboxd/cgroup_internal.h"
 
+/* One part in so many of a run's memory is for the buffers of internet sockets. */
+#define SOCKETS_SHARE 8u
+
 int cgroup_v1_tree_open(struct cgroup *tree, struct error *err)
 {
     static const char *const names[CGROUP_CONTROLLERS] = { "memory", "pids", "cpuacct", "cpu", "blkio" };
@@ -126,10 +129,17 @@ static int limit_memory(int dir, uint64_t bytes, struct error *err)
     return cgroup_file_write(dir, "memory.swappiness", 0, err);
 }
 
+/*
+ * v1 counts the buffers of internet sockets apart from all other memory, and only in groups that have a limit for them.
+ * So they get a share of the run's limit.  Sends wait or fail when it is used up.
+ */
 int cgroup_v1_run_limit(struct cgroup_run *run, const struct limits *limits, struct error *err)
 {
     struct cgroup_shared *shared = run->shared;
-    if (limit_memory(run->group.dirs[CGROUP_MEMORY], limits->memory_bytes, err) < 0)
+    int memory = run->group.dirs[CGROUP_MEMORY];
+    uint64_t sockets_bytes = run->has_network ? limits->memory_bytes / SOCKETS_SHARE : 0;
+    if (limit_memory(memory, limits->memory_bytes - sockets_bytes, err) < 0 ||
+        (run->has_network && cgroup_file_write(memory, "memory.kmem.tcp.limit_in_bytes", sockets_bytes, err) < 0))
         return -1;
     if (shared->dirs[CGROUP_PIDS] < 0)
         return cgroup_file_write(run->group.dirs[CGROUP_PIDS], "pids.max", limits->processes, err);
@@ -140,4 +150,12 @@ int cgroup_v1_run_limit(struct cgroup_run *run, const struct limits *limits, str
         return -1;
     shared->processes = limits->processes;
     return 0;
+}
+
+uint64_t cgroup_v1_run_sockets_bytes(const struct cgroup_run *run)
+{
+    struct error ignored;
+    auto_close int peak =
+        cgroup_file_open(run->group.dirs[CGROUP_MEMORY], "memory.kmem.tcp.max_usage_in_bytes", O_RDONLY, &ignored);
+    return peak < 0 ? 0 : cgroup_fd_number(peak, NULL);
 }
