@@ -22,7 +22,9 @@ void floor_add(struct bench_floor *base, size_t len);
 void floor_claim(struct bench_floor *base, size_t len);
 void floor_finish(struct bench_floor *base, size_t len); /* one after the other, as workers do */
 uint64_t floor_scripts(struct bench_floor *base);        /* number sent to Redis so far; SQLite: 0 */
-uint64_t floor_bytes(struct bench_floor *base);          /* memory of Redis, or size of the SQLite file */
+/* Waits until so many connections to Redis are blocked in BLPOP; SQLite: does nothing. */
+void floor_wait_blocked(struct bench_floor *base, size_t len);
+uint64_t floor_bytes(struct bench_floor *base); /* memory of Redis, or size of the SQLite file */
 void floor_close(struct bench_floor *base);
 
 /* Prints how soon one of `claimers` gets a new submission, how many were woken, and how many scripts ran. */

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #include "queue/redis/connection.h"
 
@@ -42,15 +43,16 @@ static void redis_add_raw(struct bench_floor *base, size_t len)
     size_t sent = 0;
     for (size_t i = 0; i < len; i++, sent++)
         (void)redisAppendCommand(redis, "EXISTS {floor}:sub:01M7NX4ZK1EXAMPLE%010llu", base->added + i);
-    (void)redisAppendCommand(redis, "HGET {floor}:depth waiting");
     (void)redisAppendCommand(redis, "TIME");
+    (void)redisAppendCommand(redis, "HMGET {floor}:depth waiting payloads results");
+    (void)redisAppendCommand(redis, "HINCRBY {floor}:depth payloads %d", (int)len * PAYLOAD_BYTES);
     (void)redisAppendCommand(redis, "INCRBY {floor}:seq %d", (int)len);
     for (size_t i = 0; i < len; i++, sent += 3) {
         unsigned long long id = base->added + i;
         (void)redisAppendCommand(redis,
                                  "HSET {floor}:sub:01M7NX4ZK1EXAMPLE%010llu state 0 priority 1 lane python seq %llu "
-                                 "attempt 0 lost 0 created 1764000000000 queued 1764000000000",
-                                 id, id);
+                                 "attempt 0 lost 0 created 1764000000000 queued 1764000000000 bytes %d",
+                                 id, id, PAYLOAD_BYTES);
         (void)redisAppendCommand(redis, "SET {floor}:job:01M7NX4ZK1EXAMPLE%010llu %b", id, bench_payload,
                                  (size_t)PAYLOAD_BYTES);
         (void)redisAppendCommand(redis, "ZADD {floor}:queue:1:python %llu 01M7NX4ZK1EXAMPLE%010llu", id, id);
@@ -59,7 +61,7 @@ static void redis_add_raw(struct bench_floor *base, size_t len)
     (void)redisAppendCommand(redis, "HINCRBY {floor}:depth w:python %d", (int)len);
     (void)redisAppendCommand(redis, "ZADD {floor}:heads:1 LT %llu python", (unsigned long long)base->added);
     (void)redisAppendCommand(redis, "RPUSH {floor}:bell:python 1");
-    read_replies(base, sent + 7);
+    read_replies(base, sent + 8);
 }
 
 /* The commands of scripts/claim.lua. */
@@ -67,6 +69,7 @@ static void redis_claim_raw(struct bench_floor *base, size_t len)
 {
     redisContext *redis = base->redis;
     (void)redisAppendCommand(redis, "TIME");
+    (void)redisAppendCommand(redis, "HGET {floor}:depth results");
     (void)redisAppendCommand(redis, "HGET {floor}:turns set");
     for (size_t i = 0; i < len; i++) {
         unsigned long long id = base->claimed + i;
@@ -74,10 +77,12 @@ static void redis_claim_raw(struct bench_floor *base, size_t len)
         (void)redisAppendCommand(redis, "ZPOPMIN {floor}:queue:1:python");
         (void)redisAppendCommand(redis, "ZRANGE {floor}:queue:1:python 0 0");
         (void)redisAppendCommand(redis, "ZADD {floor}:heads:1 %llu python", id + 1);
-        (void)redisAppendCommand(redis, "HMGET {floor}:sub:01M7NX4ZK1EXAMPLE%010llu state queued client", id);
-        (void)redisAppendCommand(redis, "HINCRBY {floor}:sub:01M7NX4ZK1EXAMPLE%010llu attempt 1", id);
-        (void)redisAppendCommand(
-            redis, "HSET {floor}:sub:01M7NX4ZK1EXAMPLE%010llu state 1 started 1764000000001 worker simulated", id);
+        (void)redisAppendCommand(redis, "HMGET {floor}:sub:01M7NX4ZK1EXAMPLE%010llu state queued client lost attempt",
+                                 id);
+        (void)redisAppendCommand(redis,
+                                 "HSET {floor}:sub:01M7NX4ZK1EXAMPLE%010llu state 1 started 1764000000001 "
+                                 "worker simulated attempt 1",
+                                 id);
         (void)redisAppendCommand(redis, "ZADD {floor}:leases %llu 01M7NX4ZK1EXAMPLE%010llu", id, id);
         (void)redisAppendCommand(redis, "HINCRBY {floor}:depth waiting -1");
         (void)redisAppendCommand(redis, "HINCRBY {floor}:depth w:python -1");
@@ -86,18 +91,21 @@ static void redis_claim_raw(struct bench_floor *base, size_t len)
         (void)redisAppendCommand(redis, "GET {floor}:job:01M7NX4ZK1EXAMPLE%010llu", id);
     }
     (void)redisAppendCommand(redis, "HSET {floor}:turns set 1");
-    (void)redisAppendCommand(redis, "HLEN {floor}:turns");
     (void)redisAppendCommand(redis, "SET {floor}:asked:one 1234567890 PX 30000");
     (void)redisAppendCommand(redis, "LTRIM {floor}:bell:python 0 1000");
-    read_replies(base, 13 * len + 6);
+    read_replies(base, 12 * len + 6);
 }
 
 /* The commands of scripts/finish.lua for one submission. */
 static void redis_finish_raw(struct bench_floor *base, unsigned long long id)
 {
     redisContext *redis = base->redis;
-    (void)redisAppendCommand(redis, "HMGET {floor}:sub:01M7NX4ZK1EXAMPLE%010llu state attempt lane by client", id);
+    (void)redisAppendCommand(
+        redis, "HMGET {floor}:sub:01M7NX4ZK1EXAMPLE%010llu state attempt lane by client created started bytes", id);
     (void)redisAppendCommand(redis, "HINCRBY {floor}:depth r:python -1");
+    (void)redisAppendCommand(redis, "HINCRBY {floor}:depth payloads -%d", PAYLOAD_BYTES);
+    (void)redisAppendCommand(redis, "HINCRBY {floor}:depth results %d", RESULT_BYTES);
+    (void)redisAppendCommand(redis, "HINCRBY {floor}:ended:1764000000000 all %d", RESULT_BYTES);
     (void)redisAppendCommand(redis, "ZREM {floor}:leases 01M7NX4ZK1EXAMPLE%010llu", id);
     (void)redisAppendCommand(redis, "DEL {floor}:job:01M7NX4ZK1EXAMPLE%010llu", id);
     (void)redisAppendCommand(redis, "TIME");
@@ -109,7 +117,7 @@ static void redis_finish_raw(struct bench_floor *base, unsigned long long id)
     (void)redisAppendCommand(redis, "SET {floor}:out:01M7NX4ZK1EXAMPLE%010llu %b PX 1000", id, bench_result,
                              (size_t)RESULT_BYTES);
     (void)redisAppendCommand(redis, "PUBLISH {floor}:events 01M7NX4ZK1EXAMPLE%010llu", id);
-    read_replies(base, 9);
+    read_replies(base, 12);
 }
 
 /* ---- SQLite ---- */
@@ -211,20 +219,33 @@ void floor_finish(struct bench_floor *base, size_t len)
     }
 }
 
+/* A number in the answer to INFO; 0 if it is not there. */
+static uint64_t info_number(struct bench_floor *base, const char *section, const char *name)
+{
+    (void)redisAppendCommand(base->redis, "INFO %s", section);
+    redisReply *reply = reply_of(base);
+    const char *at = strstr(reply->str, name);
+    uint64_t number = at != NULL ? strtoull(at + strlen(name), NULL, 10) : 0;
+    freeReplyObject(reply);
+    return number;
+}
+
 uint64_t floor_scripts(struct bench_floor *base)
 {
-    static const char *const commands[] = { "cmdstat_evalsha:calls=", "cmdstat_eval:calls=" };
-    uint64_t calls = 0;
     if (base->redis == NULL)
         return 0;
-    (void)redisAppendCommand(base->redis, "INFO commandstats");
-    redisReply *reply = reply_of(base);
-    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
-        const char *at = strstr(reply->str, commands[i]);
-        calls += at != NULL ? strtoull(at + strlen(commands[i]), NULL, 10) : 0;
+    return info_number(base, "commandstats", "cmdstat_evalsha:calls=") +
+           info_number(base, "commandstats", "cmdstat_eval:calls=");
+}
+
+void floor_wait_blocked(struct bench_floor *base, size_t len)
+{
+    const struct timespec nap = { 0, 5000000 };
+    for (int i = 0; base->redis != NULL && info_number(base, "clients", "blocked_clients:") < len; i++) {
+        if (i > 6000)
+            die("idle", "the claimers do not wait");
+        (void)nanosleep(&nap, NULL);
     }
-    freeReplyObject(reply);
-    return calls;
 }
 
 uint64_t floor_bytes(struct bench_floor *base)
@@ -236,12 +257,7 @@ uint64_t floor_bytes(struct bench_floor *base)
         (void)snprintf(wal, sizeof wal, "%s-wal", base->file);
         return bytes + (stat(wal, &status) == 0 ? (uint64_t)status.st_size : 0);
     }
-    (void)redisAppendCommand(base->redis, "INFO memory");
-    redisReply *reply = reply_of(base);
-    const char *at = strstr(reply->str, "used_memory_dataset:");
-    uint64_t bytes = at != NULL ? strtoull(at + strlen("used_memory_dataset:"), NULL, 10) : 0;
-    freeReplyObject(reply);
-    return bytes;
+    return info_number(base, "memory", "used_memory_dataset:");
 }
 
 void floor_close(struct bench_floor *base)

@@ -66,11 +66,12 @@ static int by_size(const void *left, const void *right)
     return a < b ? -1 : a > b;
 }
 
-/* Measures from before the add to the return of the claim.  The next round is 5 ms later, when all wait again. */
-static uint64_t one_round(struct crowd *crowd, uint64_t round)
+/* Measures from before the add to the return of the claim.  The next round begins when all wait again. */
+static uint64_t one_round(struct crowd *crowd, struct bench_floor *base, size_t claimers, uint64_t round)
 {
     struct timespec nap = { 0, 5000000 };
     (void)nanosleep(&nap, NULL);
+    floor_wait_blocked(base, claimers);
     atomic_store(&crowd->returned_us, 0);
     uint64_t from = clock_mono_us(), until = from + 5000000, returned = 0;
     bench_add(crowd->store, 1);
@@ -113,11 +114,13 @@ void bench_idle(struct store *store, struct bench_floor *base, size_t claimers, 
     if (took == NULL || idlers == NULL)
         die("idle", "no memory");
     start_crowd(&crowd, idlers, claimers);
-    (void)one_round(&crowd, 0); /* the server learns the scripts */
+    (void)one_round(&crowd, base, claimers, 0); /* the server learns the scripts */
     atomic_store(&crowd.wakes, 0);
+    floor_wait_blocked(base, claimers);
     uint64_t scripts = floor_scripts(base);
     for (size_t i = 0; i < rounds; i++)
-        took[i] = one_round(&crowd, i + 1);
+        took[i] = one_round(&crowd, base, claimers, i + 1);
+    floor_wait_blocked(base, claimers);
     scripts = floor_scripts(base) - scripts;
     uint64_t wakes = atomic_load(&crowd.wakes);
     atomic_store(&crowd.is_ending, true);

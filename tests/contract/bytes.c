@@ -264,6 +264,128 @@ static void dead_letters_have_a_budget(void **state)
     store_close(store);
 }
 
+/* Adds 100 bytes and leases them. */
+static void lease_100(struct store *store, const char *client, char ret_token[TOKEN_BYTES])
+{
+    struct store_worker worker = worker_named("one");
+    struct store_claim claim;
+    struct error why = { 0 };
+    size_t len = 0;
+    assert_int_equal(add_bytes(store, client, 100, ret_token, &why), STORE_ADDED);
+    must(store_claim(store, &worker, 1, 0, &claim, &len, &err));
+    assert_int_equal(len, 1);
+    assert_string_equal(claim.token, ret_token);
+    assert_int_equal(claim.attempt, 1);
+    store_claim_done(&claim);
+}
+
+/* Whatever way a submission leaves the queue, or returns to it, its payload is counted once. */
+static void every_way_keeps_the_sums(void **state)
+{
+    (void)state;
+    store_fixture.config.returns_max = 1;
+    budget(0);
+    struct store *store = fixture_open();
+    char token[TOKEN_BYTES], parked[TOKEN_BYTES];
+    static const char *const clients[] = { "", "anna" };
+    uint64_t results = 0;
+    bool done = false, again = false;
+    for (size_t i = 0; i < 2; i++) {
+        lease_100(store, clients[i], token);
+        must(store_release(store, token, 1, &err));
+        must(store_release(store, token, 1, &err)); /* repeated: nothing */
+        expect_held(store, 100, results);
+        assert_true(run_one(store, 50));
+        results += 50;
+        expect_held(store, 0, results);
+
+        lease_100(store, clients[i], token);
+        must(store_cancel(store, token, &done, &err));
+        must(store_cancel(store, token, &again, &err));
+        must(store_finish(store, "one", token, 1, SUBMISSION_COMPLETED, TEXT("late"), &again, &err));
+        assert_true(done && !again);
+        results += strlen("cancelled");
+        expect_held(store, 0, results);
+
+        lease_100(store, clients[i], token); /* returned once too often: a dead letter, which is retried */
+        must(store_return(store, token, 1, "reason", &err));
+        must(store_return(store, token, 1, "reason", &err));
+        results += strlen("reason");
+        expect_held(store, 0, results);
+        must(store_dead_retry(store, token, &done, &err));
+        must(store_dead_retry(store, token, &again, &err));
+        if (!store_fixture.is_redis) /* there it is counted until it would have expired */
+            results -= strlen("reason");
+        expect_held(store, 100, results);
+        must(store_cancel(store, token, &done, &err));
+        results += strlen("cancelled");
+        expect_held(store, 0, results);
+    }
+    struct store_new entry = { .queue = "c", .payload = TEXT("work"), .client = { .name = "anna", .running_max = 1 } };
+    struct store_added added;
+    lease_100(store, "anna", token);
+    fixture_name(store, entry.token);
+    memcpy(parked, entry.token, sizeof parked);
+    must(store_add_each(store, &entry, 1, &added, &err));
+    expect_held(store, 104, results);
+    must(store_cancel(store, parked, &done, &err));
+    assert_true(done);
+    results += strlen("cancelled");
+    expect_held(store, 100, results);
+    store_close(store);
+    store = fixture_open();
+    expect_held(store, 100, results);
+    store_close(store);
+}
+
+/* What a finish of version 0.2 does on Redis: it counts no bytes. */
+static void end_as_an_older_version(const char *token)
+{
+    const char *prefix = store_fixture.config.redis_prefix;
+    freeReplyObject(fixture_redis("HINCRBY {%s}:depth r:c -1", prefix));
+    freeReplyObject(fixture_redis("ZREM {%s}:leases %s", prefix, token));
+    freeReplyObject(fixture_redis("DEL {%s}:job:%s", prefix, token));
+    freeReplyObject(fixture_redis("HSET {%s}:sub:%s state 2 by old", prefix, token));
+    freeReplyObject(fixture_redis("HINCRBY {%s}:client:anna a -1", prefix));
+}
+
+/* The budget is not used up by what workers of version 0.2 ended, also while other submissions wait and run. */
+static void what_an_older_version_ends_is_counted_anew(void **state)
+{
+    (void)state;
+    if (!store_fixture.is_redis || store_fixture.is_shards)
+        return;
+    store_fixture.config.queue_bytes = 1000;
+    store_fixture.config.client_queue_bytes = 500;
+    struct store *store = fixture_open();
+    struct error why = { 0 };
+    char old[TOKEN_BYTES], running[TOKEN_BYTES];
+    lease_100(store, "bert", running);
+    assert_int_equal(add_bytes(store, "", 10, NULL, &why), STORE_ADDED);
+    assert_true(run_one(store, 1));
+    lease_100(store, "anna", old);
+    end_as_an_older_version(old);
+    assert_int_equal(add_bytes(store, "anna", 350, NULL, &why), STORE_ADDED);
+    assert_int_equal(add_bytes(store, "anna", 100, NULL, &why), STORE_CLIENT_QUEUE_BYTES);
+    uint64_t until = now_ms() + 10000;
+    enum store_outcome outcome = STORE_CLIENT_QUEUE_BYTES;
+    while (outcome == STORE_CLIENT_QUEUE_BYTES && now_ms() < until) {
+        must(store_reap_expired(store, &err));
+        outcome = add_bytes(store, "anna", 100, NULL, &why);
+        nap_ms(20);
+    }
+    assert_int_equal(outcome, STORE_ADDED);
+    struct queue_depth *depth = depth_of(store);
+    assert_int_equal(depth->queue_bytes, 100 + 350 + 100);
+    free(depth);
+    must(store_finish(store, "one", running, 1, SUBMISSION_COMPLETED, TEXT("[]"), &(bool){ false }, &err));
+    assert_true(run_one(store, 1) && run_one(store, 1));
+    depth = depth_of(store);
+    assert_int_equal(depth->queue_bytes, 0);
+    free(depth);
+    store_close(store);
+}
+
 const struct CMUnitTest tests_bytes[] = {
     A_TEST(payloads_have_a_budget),
     A_TEST(a_client_has_its_own_budgets),
@@ -271,5 +393,7 @@ const struct CMUnitTest tests_bytes[] = {
     A_TEST(full_results_stop_work_and_lose_nothing),
     A_TEST(a_full_client_shortens_only_its_own_results),
     A_TEST(dead_letters_have_a_budget),
+    A_TEST(every_way_keeps_the_sums),
+    A_TEST(what_an_older_version_ends_is_counted_anew),
 };
 const size_t tests_bytes_len = sizeof tests_bytes / sizeof *tests_bytes;

@@ -116,6 +116,8 @@ static void an_older_file_is_upgraded(void **state)
     struct store *store = fixture_open();
     char tokens[2][TOKEN_BYTES], claimed[TOKEN_BYTES];
     add_one(store, "c", PRIORITY_NORMAL, tokens[0]);
+    assert_true(claim_one(store, claimed, NULL) && finish_one(store, claimed, 1, "done"));
+    add_one(store, "c", PRIORITY_NORMAL, tokens[0]);
     add_one(store, "c", PRIORITY_NORMAL, tokens[1]);
     store_close(store);
     run_sql("DROP TABLE keyed; DROP INDEX submission_waiting; DROP INDEX submission_client;"
@@ -130,6 +132,10 @@ static void an_older_file_is_upgraded(void **state)
             "ALTER TABLE dead DROP COLUMN running_max; PRAGMA user_version=1");
     for (size_t i = 0; i < 2; i++) { /* opened twice: before and after the upgrade */
         store = fixture_open();
+        struct queue_depth *depth = depth_of(store);
+        assert_int_equal(depth->queue_bytes, (2 - i) * strlen("work")); /* counted from the rows */
+        assert_int_equal(depth->results_bytes, strlen("done") + i * strlen("[]"));
+        free(depth);
         assert_true(claim_one(store, claimed, NULL));
         assert_string_equal(claimed, tokens[i]);
         assert_true(finish_one(store, claimed, 1, "[]"));

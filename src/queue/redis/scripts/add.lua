@@ -21,15 +21,14 @@ local EACH = 9
 local queue_max, queue_bytes, client_queue_bytes = tonumber(ARGV[1]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local client_results_bytes = tonumber(string.match(ARGV[5], '(%d+)$'))
 local new_entries, new_tokens, new_keys, waiting_of, bytes_of, words, all_added = {}, {}, {}, {}, {}, {}, true
-local new_bytes = 0
+local new_bytes, now = 0, now_ms()
 
 -- Workers of an older version do not say what they serve: while one lives, every queue may be served.
 local served_of = {}
 local function is_served(queue)
     if ARGV[6] == '0' then return true end
     if served_of[queue] == nil then
-        local now, seen = now_ms(), tonumber(redis.call('ZMSCORE', SERVED, queue)[1] or 0)
-        local is = now - seen <= tonumber(ARGV[6])
+        local is = now - (redis.call('ZMSCORE', SERVED, queue)[1] or 0) <= tonumber(ARGV[6])
         if not is then
             for _, name in ipairs(redis.call('ZRANGEBYSCORE', WORKERS, now - ARGV[6], '+inf')) do
                 is = is or not names_queues(redis.call('HGET', SLOTS, name))
@@ -44,7 +43,10 @@ end
 local function check_client(client, bytes)
     local held = redis.call('HMGET', BYTES, 'q:' .. client, 'r:' .. client)
     local queued = (bytes_of[client] or 0) + (tonumber(held[1]) or 0)
-    if client_queue_bytes > 0 and queued > 0 and queued + bytes > client_queue_bytes then return CLIENT_QUEUE_BYTES end
+    if client_queue_bytes > 0 and queued > 0 and queued + bytes > client_queue_bytes then
+        ask_recount()
+        return CLIENT_QUEUE_BYTES
+    end
     if client_results_bytes > 0 and (tonumber(held[2]) or 0) >= client_results_bytes then return CLIENT_RESULTS_BYTES end
     bytes_of[client] = (bytes_of[client] or 0) + bytes
     return ADDED
@@ -86,15 +88,17 @@ for i = 7, #ARGV, EACH do
 end
 local answer = all_added and OK or table.concat(words, ' ')
 if #new_entries == 0 then return answer end
-if (tonumber(redis.call('HGET', DEPTH, 'waiting')) or 0) + #new_entries > queue_max then return FULL end
-local held = redis.call('HMGET', BYTES, 'queue', 'results')
+local held = redis.call('HMGET', DEPTH, 'waiting', 'payloads', 'results')
+if (held[1] or 0) + #new_entries > queue_max then return FULL end
 -- One submission is always taken if nothing else is held.
-if (tonumber(held[1]) or 0) > 0 and held[1] + new_bytes > queue_bytes then return BYTES_FULL end
-if (tonumber(held[2]) or 0) >= tonumber(string.match(ARGV[5], '^%d+ %d+ (%d+)')) then return RESULTS_FULL end
-count_bytes('queue', new_bytes)
-for client, bytes in pairs(bytes_of) do count_bytes('q:' .. client, bytes) end
+if tonumber(held[2] or 0) > 0 and held[2] + new_bytes > queue_bytes then
+    ask_recount()
+    return BYTES_FULL
+end
+if tonumber(held[3] or 0) >= tonumber(string.match(ARGV[5], '^%d+ %d+ (%d+)')) then return RESULTS_FULL end
+count_bytes(DEPTH, 'payloads', new_bytes)
+for client, bytes in pairs(bytes_of) do count_bytes(BYTES, 'q:' .. client, bytes) end
 
-local now = now_ms()
 local seq = redis.call('INCRBY', p .. 'seq', #new_entries) - #new_entries
 local queues, named = {}, 0
 for _, i in ipairs(new_entries) do

@@ -13,8 +13,7 @@ if at[1] == QUEUED then
         is_active = false
     else
         leave_queue(token, at[2], at[3], at[5], at[6] or '')
-        count(at[3], -1, 0)
-        trim_wakeups(at[3])
+        trim_wakeups(at[3], count(at[3], -1, 0))
     end
 elseif at[1] == PROCESSING then
     count(at[3], 0, -1)

@@ -96,18 +96,17 @@ while taken < max do
         member = redis.call('ZPOPMIN', queue_key(priority, queue))[1]
     end
     local token = member and token_in(member)
-    local at = token and redis.call('HMGET', sub_key(token), 'state', 'queued', 'client', 'lost')
+    local at = token and redis.call('HMGET', sub_key(token), 'state', 'queued', 'client', 'lost', 'attempt')
     note_head(priority, queue, at and at[3] or '')
     if not token then break end
-    touched[queue] = true
     if at[3] then count_client_waiting(at[3], token, -1) end
     if at[1] ~= QUEUED then
-        count(queue, -1, 0) -- its keys were deleted by hand
+        touched[queue] = count(queue, -1, 0) -- its keys were deleted by hand
     else
-        local attempt = redis.call('HINCRBY', sub_key(token), 'attempt', 1)
-        redis.call('HSET', sub_key(token), 'state', PROCESSING, 'started', now, 'worker', worker)
+        local attempt = at[5] + 1
+        redis.call('HSET', sub_key(token), 'state', PROCESSING, 'started', now, 'worker', worker, 'attempt', attempt)
         redis.call('ZADD', LEASES, now + lease_ms, token)
-        count(queue, -1, 1)
+        touched[queue] = count(queue, -1, 1)
         publish(token, PROCESSING, 0)
         add_claim(token, attempt, now - at[2], at[4])
         answer[#answer + 1] = token .. ':' .. attempt
@@ -116,11 +115,10 @@ while taken < max do
     end
 end
 if taken > 0 then
-    redis.call('HSET', turns, set, turn % 8)
-    if redis.call('HLEN', turns) > 1000 then redis.call('DEL', turns) end
+    if redis.call('HSET', turns, set, turn % 8) == 1 and redis.call('HLEN', turns) > 1000 then redis.call('DEL', turns) end
     redis.call('SET', answer_key, table.concat(answer, ' '), 'PX', lease_ms)
 end
-for queue in pairs(touched) do trim_wakeups(queue) end
+for queue, waiting in pairs(touched) do trim_wakeups(queue, waiting) end
 -- Woken for one queue, served another one: return the wakeup for the next claimer.
 if woken_queue ~= '' and not touched[woken_queue] then
     local key = wakeup_key(woken_queue)

@@ -7,7 +7,7 @@
 local p = KEYS[1]
 local DEPTH, LEASES, DEAD = p .. 'depth', p .. 'leases', p .. 'dead'
 local WORKERS, SLOTS, AGES = p .. 'workers', p .. 'slots', p .. 'ages'
-local BYTES, ENDED, SERVED = p .. 'bytes', p .. 'ended', p .. 'served'
+local BYTES, ENDED, SERVED, RECOUNT = p .. 'bytes', p .. 'ended', p .. 'served', p .. 'recount'
 local QUEUED, PROCESSING, COMPLETED, FAILED = '0', '1', '2', '3'
 
 local function sub_key(token) return p .. 'sub:' .. token end
@@ -27,17 +27,19 @@ local function now_ms()
     return t[1] * 1000 + math.floor(t[2] / 1000)
 end
 
--- A count of 0 is deleted, so that unused queues leave nothing behind.
+-- A count of 0 is deleted, so that unused queues leave nothing behind.  Returns the new count.
 local function count_one(field, by)
-    if by ~= 0 and redis.call('HINCRBY', DEPTH, field, by) == 0 then
-        redis.call('HDEL', DEPTH, field)
-    end
+    if by == 0 then return 0 end
+    local left = redis.call('HINCRBY', DEPTH, field, by)
+    if left == 0 then redis.call('HDEL', DEPTH, field) end
+    return left
 end
 
+-- Returns what waits in the queue now, if `waiting` is not 0.
 local function count(queue, waiting, running)
     count_one('waiting', waiting)
-    count_one('w:' .. queue, waiting)
     count_one('r:' .. queue, running)
+    return count_one('w:' .. queue, waiting)
 end
 
 local function waiting_in(queue)
@@ -45,9 +47,8 @@ local function waiting_in(queue)
 end
 
 -- A queue has no more wakeups than waiting submissions.
-local function trim_wakeups(queue)
-    local waiting = waiting_in(queue)
-    if waiting == 0 then
+local function trim_wakeups(queue, waiting)
+    if waiting <= 0 then
         redis.call('DEL', wakeup_key(queue))
     else
         redis.call('LTRIM', wakeup_key(queue), 0, waiting - 1)
@@ -162,28 +163,31 @@ local function requeue(token, priority, queue, seq, lost, client, tag)
     publish(token, QUEUED, 0)
 end
 
--- `bytes` holds what payloads and results take: the fields queue and results, and q:CLIENT and r:CLIENT of named clients.
--- A submission has its payload's size in `bytes` if that was counted: an older version counts nothing.
-local function count_bytes(field, by)
-    local held = redis.call('HINCRBY', BYTES, field, 0 + by) -- 0 + by, because Redis does not accept -0
-    if held <= 0 then redis.call('HDEL', BYTES, field) end
+-- What payloads and results take: the fields `payloads` and `results` of `depth`, and q:CLIENT and r:CLIENT of `bytes` for
+-- named clients.  A submission has its payload's size in `bytes` if that was counted: an older version counts nothing.
+local function count_bytes(key, field, by)
+    local held = redis.call('HINCRBY', key, field, 0 + by) -- 0 + by, because Redis does not accept -0
+    if held <= 0 then redis.call('HDEL', key, field) end
     return held
 end
 
 local function count_payload(bytes, client, sign)
     if not bytes then return end
-    count_bytes('queue', sign * bytes)
-    if client then count_bytes('q:' .. client, sign * bytes) end
+    count_bytes(DEPTH, 'payloads', sign * bytes)
+    if client then count_bytes(BYTES, 'q:' .. client, sign * bytes) end
 end
+
+-- After a refusal for the bytes of payloads: reaping counts them anew, at most once a minute (reap_expired.lua).
+local function ask_recount() redis.call('SET', RECOUNT, 1, 'NX') end
 
 -- Counts a result and returns for how long it is kept: less long from half of a budget on.  What was counted is subtracted
 -- by buckets when it expires: `ended` holds buckets by their time, `ended:TIME` the bytes of each client ('' for none).
 -- `budget` is "TTL_MS TTL_MIN_MS RESULTS_BYTES CLIENT_RESULTS_BYTES".
 local function count_result(bytes, client, budget, now)
     local ttl, ttl_min, most, client_most = string.match(budget, '^(%d+) (%d+) (%d+) (%d+)$')
-    local is_pressed = 2 * count_bytes('results', bytes) > tonumber(most)
+    local is_pressed = 2 * count_bytes(DEPTH, 'results', bytes) > tonumber(most)
     if client then
-        local held = count_bytes('r:' .. client, bytes)
+        local held = count_bytes(BYTES, 'r:' .. client, bytes)
         is_pressed = is_pressed or (client_most ~= '0' and 2 * held > tonumber(client_most))
     end
     ttl = tonumber(is_pressed and ttl_min or ttl)
@@ -199,8 +203,8 @@ local function forget_results(now)
     for _, bucket in ipairs(redis.call('ZRANGEBYSCORE', ENDED, '-inf', now)) do
         local counts = redis.call('HGETALL', ENDED .. ':' .. bucket)
         for i = 1, #counts, 2 do
-            count_bytes('results', -counts[i + 1])
-            if counts[i] ~= '' then count_bytes('r:' .. counts[i], -counts[i + 1]) end
+            count_bytes(DEPTH, 'results', -counts[i + 1])
+            if counts[i] ~= '' then count_bytes(BYTES, 'r:' .. counts[i], -counts[i + 1]) end
         end
         redis.call('DEL', ENDED .. ':' .. bucket)
         redis.call('ZREM', ENDED, bucket)
@@ -208,7 +212,7 @@ local function forget_results(now)
 end
 
 local function results_full(budget)
-    return tonumber(redis.call('HGET', BYTES, 'results') or 0) >= tonumber(string.match(budget, '^%d+ %d+ (%d+)'))
+    return tonumber(redis.call('HGET', DEPTH, 'results') or 0) >= tonumber(string.match(budget, '^%d+ %d+ (%d+)'))
 end
 
 -- Ends a submission: what clients read is kept as long as the budget says, the payload is deleted.  `by` names the call,

@@ -4,9 +4,12 @@ local UNKNOWN, RETRIED, FULL = 0, 1, 2
 local token = ARGV[1]
 local at = redis.call('HMGET', dead_key(token), 'lane', 'priority', 'attempt', 'created', 'payload', 'client')
 if not at[1] then return redis.call('HGET', sub_key(token), 'retried') == '1' and RETRIED or UNKNOWN end
-if (tonumber(redis.call('HGET', DEPTH, 'waiting')) or 0) >= tonumber(ARGV[2]) then return FULL end
-local held = tonumber(redis.call('HGET', BYTES, 'queue')) or 0
-if held > 0 and held + #at[5] > tonumber(ARGV[3]) then return FULL end
+local held = redis.call('HMGET', DEPTH, 'waiting', 'payloads')
+if tonumber(held[1] or 0) >= tonumber(ARGV[2]) then return FULL end
+if tonumber(held[2] or 0) > 0 and held[2] + #at[5] > tonumber(ARGV[3]) then
+    ask_recount()
+    return FULL
+end
 
 local queue, priority, client = at[1], at[2], at[6] or ''
 local seq = redis.call('INCRBY', p .. 'seq', 1)

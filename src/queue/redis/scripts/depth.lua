@@ -32,4 +32,4 @@ for i = 1, #counts, 2 do
     end
 end
 return { counts, oldest and math.max(now - oldest, 0) or 0, redis.call('ZCARD', DEAD), #names,
-    slots, busy, lengths, redis.call('HMGET', BYTES, 'queue', 'results') }
+    slots, busy, lengths, redis.call('HMGET', DEPTH, 'payloads', 'results') }

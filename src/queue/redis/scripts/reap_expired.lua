@@ -19,8 +19,38 @@ for _, token in ipairs(lost) do
     end
 end
 
--- Every worker and API server calls this, and the first call in about a second does the rest.
-if redis.call('SET', p .. 'swept', now, 'NX', 'PX', 900) then
+-- An older version counts no bytes, so what it ended is still counted.  This adds up what waits or runs.
+local function recount_payloads()
+    local sums, total, seen = {}, 0, {}
+    local function add_up(token)
+        local at = not seen[token] and redis.call('HMGET', sub_key(token), 'bytes', 'client')
+        seen[token] = true
+        if not at or not at[1] then return end
+        total = total + at[1]
+        if at[2] then sums[at[2]] = (sums[at[2]] or 0) + at[1] end
+    end
+    for priority = 0, 2 do
+        for _, queue in ipairs(redis.call('ZRANGE', heads_key(priority), 0, -1)) do
+            for _, member in ipairs(redis.call('ZRANGE', queue_key(priority, queue), 0, -1)) do
+                add_up(token_in(member))
+            end
+        end
+    end
+    for _, key in ipairs({ AGES, LEASES }) do -- the parked ones are in the first
+        for _, token in ipairs(redis.call('ZRANGE', key, 0, -1)) do add_up(token) end
+    end
+    local fields = redis.call('HGETALL', BYTES)
+    for i = 1, #fields, 2 do
+        if string.match(fields[i], '^q:') then redis.call('HDEL', BYTES, fields[i]) end
+    end
+    redis.call('HDEL', DEPTH, 'payloads')
+    if total > 0 then redis.call('HSET', DEPTH, 'payloads', total) end
+    for client, sum in pairs(sums) do redis.call('HSET', BYTES, 'q:' .. client, sum) end
+end
+
+-- Every worker and API server calls this, and the first call in about a second does the rest.  An older version has a key
+-- of its own for it, and does less.
+if redis.call('SET', p .. 'swept:2', now, 'NX', 'PX', 900) then
     for _, name in ipairs(redis.call('ZRANGEBYSCORE', WORKERS, '-inf', '(' .. (now - ARGV[3]))) do
         forget_worker(name)
     end
@@ -33,13 +63,11 @@ if redis.call('SET', p .. 'swept', now, 'NX', 'PX', 900) then
             redis.call('ZREM', DEAD, token)
         end
     end
-    -- What an older version ended was not subtracted.
-    if redis.call('HGET', BYTES, 'queue') and not redis.call('HGET', DEPTH, 'waiting')
-        and redis.call('ZCARD', LEASES) == 0 then
-        local fields = redis.call('HGETALL', BYTES)
-        for i = 1, #fields, 2 do
-            if string.match(fields[i], '^q') then redis.call('HDEL', BYTES, fields[i]) end
-        end
+    local held = redis.call('HMGET', DEPTH, 'waiting', 'payloads')
+    local is_idle = held[2] and not held[1] and redis.call('ZCARD', LEASES) == 0
+    if is_idle or redis.call('GET', RECOUNT) == '1' then
+        recount_payloads()
+        redis.call('SET', RECOUNT, 0, 'PX', 60000)
     end
     -- A claimer that died between its wakeup and its claim has left a wakeup too few.  While the results are full, claims
     -- remove the wakeups.
