@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/error.h"
 
 static enum store_outcome add_to(struct store *store, const char *queue, const char *client)
@@ -61,8 +62,54 @@ static void refusing_can_be_switched_off(void **state)
     store_close(store);
 }
 
+static uint64_t commands_of_refusal(struct store *store)
+{
+    uint64_t before = fixture_redis_calls(NULL);
+    assert_int_equal(add_to(store, "python", ""), STORE_UNSERVED);
+    return fixture_redis_calls(NULL) - before;
+}
+
+/* A refusal costs the same whatever workers there are, and one of version 0.2 may serve anything. */
+static void workers_of_an_older_version_may_serve_it(void **state)
+{
+    (void)state;
+    if (!store_fixture.is_redis || store_fixture.is_shards)
+        return;
+    store_fixture.config.unserved_s = 1;
+    const char *prefix = store_fixture.config.redis_prefix;
+    struct store *store = fixture_open();
+    nap_ms(1200);
+    beat(store, only_c);
+    (void)commands_of_refusal(store); /* the server learns the script */
+    uint64_t few = commands_of_refusal(store);
+    for (int i = 0; i < 100; i++) {
+        char name[32];
+        (void)snprintf(name, sizeof name, "simulated-%d", i);
+        struct store_worker worker = worker_named(name);
+        worker.queues = only_c;
+        must(store_heartbeat(store, &worker, NULL, 0, &err));
+    }
+    assert_int_equal(commands_of_refusal(store), few);
+    enum store_outcome outcome = STORE_UNSERVED;
+    for (uint64_t until = now_ms() + 10000; outcome == STORE_UNSERVED && now_ms() < until; nap_ms(20)) {
+        freeReplyObject(fixture_redis("HSET {%s}:slots old %s", prefix, "8 2 0"));
+        freeReplyObject(fixture_redis("ZADD {%s}:workers %llu old", prefix, (unsigned long long)clock_wall_ms()));
+        must(store_reap_expired(store, &err));
+        outcome = add_to(store, "python", "");
+    }
+    assert_int_equal(outcome, STORE_ADDED);
+    must(store_forget_worker(store, "old", &err));
+    for (uint64_t until = now_ms() + 10000; outcome == STORE_ADDED && now_ms() < until; nap_ms(20)) {
+        must(store_reap_expired(store, &err));
+        outcome = add_to(store, "python", "");
+    }
+    assert_int_equal(outcome, STORE_UNSERVED);
+    store_close(store);
+}
+
 const struct CMUnitTest tests_served[] = {
     A_TEST(what_no_worker_serves_is_refused),
     A_TEST(refusing_can_be_switched_off),
+    A_TEST(workers_of_an_older_version_may_serve_it),
 };
 const size_t tests_served_len = sizeof tests_served / sizeof *tests_served;

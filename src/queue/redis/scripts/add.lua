@@ -23,18 +23,14 @@ local client_results_bytes = tonumber(string.match(ARGV[5], '(%d+)$'))
 local new_entries, new_tokens, new_keys, waiting_of, bytes_of, words, all_added = {}, {}, {}, {}, {}, {}, true
 local new_bytes, now = 0, now_ms()
 
--- Workers of an older version do not say what they serve: while one lives, every queue may be served.
+-- Workers of an older version do not say what they serve: while one lives (`older`, set by reaping), every queue may be
+-- served.
 local served_of = {}
 local function is_served(queue)
     if ARGV[6] == '0' then return true end
     if served_of[queue] == nil then
         local is = now - (redis.call('ZMSCORE', SERVED, queue)[1] or 0) <= tonumber(ARGV[6])
-        if not is then
-            for _, name in ipairs(redis.call('ZRANGEBYSCORE', WORKERS, now - ARGV[6], '+inf')) do
-                is = is or not names_queues(redis.call('HGET', SLOTS, name))
-            end
-        end
-        served_of[queue] = is
+        served_of[queue] = is or redis.call('EXISTS', OLDER) == 1
     end
     return served_of[queue]
 end

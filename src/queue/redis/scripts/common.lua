@@ -7,7 +7,8 @@
 local p = KEYS[1]
 local DEPTH, LEASES, DEAD = p .. 'depth', p .. 'leases', p .. 'dead'
 local WORKERS, SLOTS, AGES = p .. 'workers', p .. 'slots', p .. 'ages'
-local BYTES, ENDED, SERVED, RECOUNT = p .. 'bytes', p .. 'ended', p .. 'served', p .. 'recount'
+local BYTES, ENDED, SERVED = p .. 'bytes', p .. 'ended', p .. 'served'
+local RECOUNT, OLDER = p .. 'recount', p .. 'older'
 local QUEUED, PROCESSING, COMPLETED, FAILED = '0', '1', '2', '3'
 
 local function sub_key(token) return p .. 'sub:' .. token end

@@ -54,6 +54,13 @@ if redis.call('SET', p .. 'swept:2', now, 'NX', 'PX', 900) then
     for _, name in ipairs(redis.call('ZRANGEBYSCORE', WORKERS, '-inf', '(' .. (now - ARGV[3]))) do
         forget_worker(name)
     end
+    local slots, has_older = redis.call('HGETALL', SLOTS), false
+    for i = 2, #slots, 2 do has_older = has_older or not names_queues(slots[i]) end
+    if has_older then
+        redis.call('SET', OLDER, 1)
+    else
+        redis.call('DEL', OLDER)
+    end
     forget_results(now)
     redis.call('ZREMRANGEBYSCORE', DEAD, '-inf', now - ARGV[5])
     local excess = redis.call('ZCARD', DEAD) - tonumber(ARGV[4])
