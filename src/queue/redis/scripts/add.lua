@@ -19,7 +19,6 @@ local OK, FULL, BYTES_FULL, RESULTS_FULL = 'OK', 'FULL', 'BYTES', 'RESULTS'
 local ADDED, CONFLICT, CLIENT_FULL, CLIENT_QUEUE_BYTES, CLIENT_RESULTS_BYTES, UNSERVED = 'A', 'C', 'L', 'Q', 'R', 'U'
 local EACH = 9
 local queue_max, queue_bytes, client_queue_bytes = tonumber(ARGV[1]), tonumber(ARGV[3]), tonumber(ARGV[4])
-local client_results_bytes = tonumber(string.match(ARGV[5], '(%d+)$'))
 local new_entries, new_tokens, new_keys, waiting_of, bytes_of, words, all_added = {}, {}, {}, {}, {}, {}, true
 local new_bytes, now = 0, now_ms()
 
@@ -39,6 +38,7 @@ end
 local function check_client(client, bytes)
     local held = redis.call('HMGET', BYTES, 'q:' .. client, 'r:' .. client)
     local queued = (bytes_of[client] or 0) + (tonumber(held[1]) or 0)
+    local client_results_bytes = tonumber(string.match(ARGV[5], '(%d+)$'))
     if client_queue_bytes > 0 and queued > 0 and queued + bytes > client_queue_bytes then
         ask_recount()
         return CLIENT_QUEUE_BYTES

@@ -1,14 +1,22 @@
--- The common beginning of every script.  KEYS[1] is "{PREFIX}:".  Every key starts with it, so all keys are in one hash
--- slot, and this one key is enough for a cluster to find the node.
+-- What several scripts use; embed.py puts the definitions that a script needs at its beginning.  KEYS[1] is
+-- "{PREFIX}:".  Every key starts with it, so all keys are in one hash slot, and this one key is enough for a cluster to
+-- find the node.
 --
 -- Names: a "queue" is the queue of one language.  Its keys and fields say "lane", an older word for it, because workers
 -- of an older version read them, too.  A "wakeup" is an element of the list bell:QUEUE: an idle claimer blocks on the
 -- lists of its queues (BLPOP), and each element wakes one claimer.
 local p = KEYS[1]
-local DEPTH, LEASES, DEAD = p .. 'depth', p .. 'leases', p .. 'dead'
-local WORKERS, SLOTS, AGES = p .. 'workers', p .. 'slots', p .. 'ages'
-local BYTES, ENDED, SERVED = p .. 'bytes', p .. 'ended', p .. 'served'
-local RECOUNT, OLDER = p .. 'recount', p .. 'older'
+local DEPTH = p .. 'depth'
+local LEASES = p .. 'leases'
+local DEAD = p .. 'dead'
+local WORKERS = p .. 'workers'
+local SLOTS = p .. 'slots'
+local AGES = p .. 'ages'
+local BYTES = p .. 'bytes'
+local ENDED = p .. 'ended'
+local SERVED = p .. 'served'
+local RECOUNT = p .. 'recount'
+local OLDER = p .. 'older'
 local QUEUED, PROCESSING, COMPLETED, FAILED = '0', '1', '2', '3'
 
 local function sub_key(token) return p .. 'sub:' .. token end
@@ -164,8 +172,8 @@ local function requeue(token, priority, queue, seq, lost, client, tag)
     publish(token, QUEUED, 0)
 end
 
--- What payloads and results take: the fields `payloads` and `results` of `depth`, and q:CLIENT and r:CLIENT of `bytes` for
--- named clients.  A submission has its payload's size in `bytes` if that was counted: an older version counts nothing.
+-- What payloads and results take: the fields `payloads` and `results` of `depth`, and q:CLIENT and r:CLIENT of `bytes`
+-- for named clients.  A submission has its payload's size in `bytes` if that was counted: an older version counts nothing.
 local function count_bytes(key, field, by)
     local held = redis.call('HINCRBY', key, field, 0 + by) -- 0 + by, because Redis does not accept -0
     if held <= 0 then redis.call('HDEL', key, field) end

@@ -1,11 +1,13 @@
 #!/usr/bin/python3
 """Embeds the Lua scripts into a C header: embed.py OUTPUT common.lua NAME.lua...
 
-Each script consists of its first line (the flags that Redis reads), common.lua, and its other lines.  EVALSHA names it
-by the SHA-1 of exactly these bytes, which is computed here once instead of in every process.
+Each script consists of its first line (the flags that Redis reads), the definitions of common.lua that it needs, and
+its other lines.  Redis runs all of a script at each call, so definitions it does not need would cost time.  EVALSHA
+names it by the SHA-1 of exactly these bytes, which is computed here once instead of in every process.
 """
 import hashlib
 import pathlib
+import re
 import sys
 
 
@@ -13,6 +15,24 @@ def c_string(text):
     lines = text.splitlines(keepends=True)
     quoted = (line.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") for line in lines)
     return "\n".join(f'        "{line}"' for line in quoted)
+
+
+def definitions(common):
+    """The names and the text of each definition: from a line with `local` at its beginning to the next one."""
+    code = re.sub(r"^ *--.*\n", "", common, flags=re.MULTILINE)
+    for text in re.split(r"^(?=local )", code, flags=re.MULTILINE)[1:]:
+        names = re.match(r"local (?:function )?([\w, ]+)", text)[1]
+        yield set(names.replace(",", " ").split()), text
+
+
+def needed(common, script):
+    """The definitions that the script uses, and those that these use, in their order."""
+    used, kept = set(re.findall(r"\w+", re.sub(r"--.*", "", script))), ""
+    for names, text in reversed(list(definitions(common))):
+        if names & used:
+            used |= set(re.findall(r"\w+", text))
+            kept = text + kept
+    return kept
 
 
 def main():
@@ -23,7 +43,7 @@ def main():
         flags, rest = path.read_text(encoding="utf-8").split("\n", 1)
         if not flags.startswith("#!lua"):
             sys.exit(f"{path}: the first line must be #!lua, with its flags")
-        text = f"{flags}\n{prelude}{rest}"
+        text = f"{flags}\n{needed(prelude, rest)}{rest}"
         sha = hashlib.sha1(text.encode()).hexdigest()
         fields = f'        "{path.stem}",\n        "{sha}",\n{c_string(text)},\n'
         rows.append(f"    [REDIS_{path.stem.upper()}] = {{\n{fields}    }},")
