@@ -38,11 +38,20 @@ static bool refuse_for_worker(struct exchange *exchange, const struct worker_che
     return true;
 }
 
+/* The end of an object: what does not work although it is ready. */
+static int write_images_broken(const struct worker_check *check, struct buf *body, struct error *err)
+{
+    size_t broken = check->images_broken == NULL ? 0 : check->images_broken(check->context);
+
+    return broken == 0 ? buf_printf(body, err, "}") : buf_printf(body, err, ",\"images_broken\":%zu}", broken);
+}
+
 static void respond_with_readiness(struct exchange *exchange, const struct queue_depth *depth)
 {
     static const struct refusal no_store = { 503, "", "the store is unavailable", NULL };
     static const struct refusal no_worker = { 503, "", "no worker is alive, so nothing would be run", NULL };
     static const struct refusal no_slot = { 503, "", "no worker has a sandbox that works", NULL };
+    const struct api *api = exchange_context(exchange);
     struct buf body;
     struct error err;
 
@@ -55,9 +64,10 @@ static void respond_with_readiness(struct exchange *exchange, const struct queue
         return;
     }
     buf_init(&body, 256);
-    int failed =
-        buf_printf(&body, &err, "{\"status\":\"ok\",\"workers\":%u,\"slots\":%u}", depth->workers, depth->slots);
-    exchange_respond_result(exchange, &body, failed < 0 ? &err : NULL);
+    bool failed =
+        buf_printf(&body, &err, "{\"status\":\"ok\",\"workers\":%u,\"slots\":%u", depth->workers, depth->slots) < 0 ||
+        write_images_broken(&api->worker_check, &body, &err) < 0;
+    exchange_respond_result(exchange, &body, failed ? &err : NULL);
 }
 
 void health_ready(struct exchange *exchange, void *context)
@@ -122,8 +132,14 @@ static void health_worker_metrics(struct exchange *exchange, void *context)
 
 static void health_worker_ready(struct exchange *exchange, void *context)
 {
-    if (!refuse_for_worker(exchange, context))
-        health_alive(exchange, NULL);
+    struct buf body;
+    struct error err;
+
+    if (refuse_for_worker(exchange, context))
+        return;
+    buf_init(&body, 64);
+    bool failed = buf_printf(&body, &err, "{\"status\":\"ok\"") < 0 || write_images_broken(context, &body, &err) < 0;
+    exchange_respond_result(exchange, &body, failed ? &err : NULL);
 }
 
 int health_server_start(const struct config *config, const struct worker_check *check, struct server **ret,

@@ -13,6 +13,8 @@
 struct worker_check {
     /* Whether the worker can run programs; false with the reason in *err.  Any thread.  NULL: there is no worker. */
     bool (*is_ready)(void *context, struct error *err);
+    /* How many images are broken, so that the worker does not serve their languages.  Any thread. */
+    size_t (*images_broken)(void *context);
     void *context;
     uint32_t descriptors; /* that the other parts may open, so connections leave them */
 };

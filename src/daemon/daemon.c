@@ -95,26 +95,33 @@ int daemon_start_sandbox(const struct config *config, struct sandbox **ret, stru
     return sandbox_start(&settings, ret, err) < 0 ? error_within(err, "start the sandbox") : 0;
 }
 
-/* Before anything is claimed: the probe tries every isolation check in the image of the first available language. */
+/*
+ * Before anything is claimed: the probe tries every isolation check in the image of the first available language.  If
+ * that image is broken, another one shows whether the sandbox works.
+ */
 static int test_sandbox(struct daemon *daemon, struct error *err)
 {
     const struct languages *languages = daemon->languages;
+    const char *failed = NULL;
     uint64_t took_us = 0;
-    size_t i = 0;
 
-    while (i < languages->len && !languages->list[i].available)
-        i++;
     if (!sandbox_is_native(daemon->sandbox)) {
         log_info("sandbox self-test skipped: external backend backend=\"%s\"", sandbox_backend(daemon->sandbox));
         return 0;
     }
-    if (i == languages->len)
-        return 0; /* no program can run: the worker refuses to start and gives the reason */
-    const char *image = languages->list[i].image.at;
-    if (sandbox_image(daemon->sandbox, image, err) < 0 || self_test_run(daemon->sandbox, image, &took_us, err) < 0)
-        return -1;
-    log_info("sandbox self-test passed image=%s took_us=%" PRIu64, image, took_us);
-    return 0;
+    for (size_t i = 0; i < languages->len; i++) {
+        const char *image = languages->list[i].image.at;
+        if (!languages->list[i].available || (failed != NULL && strcmp(failed, image) == 0))
+            continue;
+        if (sandbox_image(daemon->sandbox, image, err) == 0 &&
+            self_test_run(daemon->sandbox, image, &took_us, err) == 0) {
+            log_info("sandbox self-test passed image=%s took_us=%" PRIu64, image, took_us);
+            return 0;
+        }
+        log_error("image %s: %s", image, err->text);
+        failed = image;
+    }
+    return failed != NULL ? -1 : 0; /* without a language the worker refuses to start and gives the reason */
 }
 
 static int start_sandbox(struct daemon *daemon, struct error *err)
@@ -206,11 +213,17 @@ static bool worker_check_is_ready(void *context, struct error *err)
     return worker_is_ready(context, err);
 }
 
+static size_t worker_check_images(void *context)
+{
+    return worker_images_broken(context);
+}
+
 static int start_worker(struct daemon *daemon, struct error *err)
 {
     if (worker_start(daemon->config, daemon->languages, daemon->sandbox, daemon->store, &daemon->worker, err) < 0)
         return error_within(err, "start the worker");
     daemon->worker_check.is_ready = worker_check_is_ready;
+    daemon->worker_check.images_broken = worker_check_images;
     daemon->worker_check.context = daemon->worker;
     set_watch_targets(daemon, daemon->api, daemon->worker);
     return 0;

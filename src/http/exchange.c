@@ -94,7 +94,7 @@ void exchange_query_each(const struct exchange *exchange, const char *name, exch
 /* A page of another origin, a name that somebody made resolve to this machine, or a proxy. */
 static bool is_on_behalf_of_others(const struct exchange *exchange)
 {
-    static const char *const forwarded[] = { "Forwarded", "X-Forwarded-For", "Via" };
+    static const char *const forwarded[] = { "Forwarded", "X-Forwarded-For", "X-Real-IP", "Via" };
     struct text value;
 
     for (size_t i = 0; i < sizeof forwarded / sizeof *forwarded; i++)

@@ -54,7 +54,7 @@ static struct {
     struct http_series http[HTTP_SERIES_MAX];
     size_t http_len;
     bool has_sandbox, sandbox_works;
-    uint64_t sandbox_failures, returned;
+    uint64_t sandbox_failures, returned, images_broken;
     uint64_t artifacts_memory, artifacts_disk;
 } metrics = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
@@ -153,6 +153,12 @@ void metrics_verdict(const char *language, enum verdict verdict)
     assert((unsigned)verdict < VERDICT_COUNT_);
     lock_guard(&metrics.lock);
     language_series(language)->verdicts[verdict]++;
+}
+
+void metrics_images_broken(size_t broken)
+{
+    lock_guard(&metrics.lock);
+    metrics.images_broken = broken;
 }
 
 void metrics_sandbox(bool works)
@@ -349,6 +355,8 @@ static int write_sandbox(struct buf *out, struct error *err)
         return 0;
     if (write_gauge("evalx_sandbox_works", "1 if this worker's sandbox works, 0 until it passes its self-test.",
                     metrics.sandbox_works, out, err) < 0 ||
+        write_gauge("evalx_images_broken", "Images whose languages this worker does not serve, because they failed.",
+                    metrics.images_broken, out, err) < 0 ||
         write_gauge("evalx_artifact_memory_bytes", "Memory of compiled programs of running submissions.",
                     metrics.artifacts_memory, out, err) < 0 ||
         write_gauge("evalx_artifact_disk_bytes", "Disk space of compiled programs of running submissions.",

@@ -28,6 +28,8 @@ void metrics_verdict(const char *language, enum verdict verdict);
 
 /* Whether a slot of this worker works.  The first call makes the series appear; only a change counts as a failure. */
 void metrics_sandbox(bool works);
+/* How many images of this worker are broken, so that it does not serve their languages. */
+void metrics_images_broken(size_t broken);
 /* Bytes that compiled programs of running submissions take. */
 void metrics_artifacts(uint64_t memory, uint64_t disk);
 /* A submission was returned to the store because this host failed to run it. */

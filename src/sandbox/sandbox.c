@@ -201,14 +201,16 @@ int sandbox_start(const struct sandbox_settings *settings, struct sandbox **ret,
 /* ---- requests ---- */
 
 /*
- * Sends one request and waits for its reply.  Returns 1 if a HELLO arrives instead: the launcher was restarted and has
- * forgotten all earlier requests.
+ * Sends one request and waits for its reply.  Returns as receive_reply does, but 1 if a HELLO arrives instead: the
+ * launcher was restarted and has forgotten all earlier requests.
  */
 static int request_once(struct sandbox *sandbox, struct control_request request, int *ret_fd, struct error *err)
 {
     request.sequence = ++sandbox->sequence;
-    if (packet_send(sandbox->control, &request, sizeof request, NULL, 0) < 0)
-        return error_set(err, ERROR_SANDBOX, errno, "the launcher has ended");
+    if (packet_send(sandbox->control, &request, sizeof request, NULL, 0) < 0) {
+        error_set(err, ERROR_SANDBOX, errno, "the launcher has ended");
+        return -2;
+    }
     for (;;) {
         struct control_reply reply;
         int fd = -1;
@@ -220,7 +222,7 @@ static int request_once(struct sandbox *sandbox, struct control_request request,
                 *ret_fd = fd;
             else if (fd >= 0)
                 (void)close(fd);
-            return result == 0 ? 0 : -1;
+            return result;
         }
         if (fd >= 0) /* the reply to a request that has been repeated since */
             (void)close(fd);
@@ -234,20 +236,25 @@ static struct control_request image_request(const char *name)
     return request;
 }
 
-/* Names all images to the launcher, unless it knows them.  As request_once. */
+/*
+ * Names all images to the launcher, unless that was done.  As request_once, but one that the launcher refuses is left
+ * out: only the runs in that image fail.
+ */
 static int name_images(struct sandbox *sandbox, struct error *err)
 {
     int result = 0;
-    for (size_t i = 0; i < sandbox->images_len && result == 0 && !sandbox->images_known; i++)
+    for (size_t i = 0; i < sandbox->images_len && result == 0 && !sandbox->images_known; i++) {
         result = request_once(sandbox, image_request(sandbox->images[i]), NULL, err);
+        if (result == -1)
+            result = 0;
+    }
     sandbox->images_known = result == 0;
     return result;
 }
 
 /*
- * As request_once, but never 1.  Each HELLO is of another launcher, which knows no image: several may wait here if
- * launchers died while nothing was asked of them.  So the images are named again until a whole round meets no HELLO,
- * and a launcher that did not accept all of them gets no other request.
+ * 0 or -1.  Each HELLO is of another launcher, which knows no image: several may wait here if launchers died while
+ * nothing was asked of them.  So the images are named again until a whole round meets no HELLO.
  */
 static int send_request(struct sandbox *sandbox, const struct control_request *request, int *ret_fd, struct error *err)
 {
@@ -257,7 +264,7 @@ static int send_request(struct sandbox *sandbox, const struct control_request *r
         if (result == 0)
             result = request_once(sandbox, *request, ret_fd, err);
         if (result <= 0)
-            return result;
+            return result < 0 ? -1 : 0;
         sandbox->images_known = false;
         atomic_fetch_add(&sandbox->restarts, 1);
     }

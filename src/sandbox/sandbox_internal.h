@@ -19,7 +19,7 @@ struct sandbox {
     uint32_t sequence;                            /* of the last request */
     char images[IMAGES_MAX][CONTROL_IMAGE_BYTES]; /* requested so far; repeated when the launcher was restarted */
     size_t images_len;
-    bool images_known; /* the launcher knows all of them */
+    bool images_known; /* the launcher was asked to add all of them */
 };
 
 /* Asks the launcher for a slot; it replaces an open slot of the same number.  The caller owns *ret_socket. */

@@ -76,7 +76,7 @@ static bool take_step(struct executor *executor, struct running_step *running)
 
     lock_guard(&worker->lock);
     for (;;) {
-        if (executor->proven != worker->sandbox_failures)
+        if (executor->proven != worker->sandbox_failures || executor->image_tests != worker->image_tests)
             return false;
         if (worker->steps_ready > 0 && look_is_due(worker)) {
             wait_for_look(worker);
@@ -280,8 +280,10 @@ static void fail_step(struct executor *executor, struct running_step *running)
     if (!host)
         return;
     metrics_returned();
-    if (running->error.kind != ERROR_BUSY) /* no room for what was compiled */
-        worker_sandbox_failed(worker, submission->programs[program].language->image.at, &running->error);
+    const char *image = submission->programs[program].language->image.at;
+    /* Busy: there is no room for what was compiled. */
+    if (running->error.kind != ERROR_BUSY && worker_image_works(worker, image))
+        worker_sandbox_failed(worker, image, &running->error);
 }
 
 /* Stores the outcome in the job. */

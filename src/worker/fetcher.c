@@ -12,6 +12,7 @@
  */
 #include <inttypes.h>
 
+#include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "metrics/metrics.h"
@@ -84,7 +85,7 @@ static size_t begin_look(struct worker *worker, struct store_filter *filter)
  * Waits until there is something to claim for.  Returns how many to claim, 0 when no more may be claimed.  For a look
  * the description has a filter.
  */
-static size_t wait_for_capacity(struct worker *worker, struct store_worker *ret_description,
+static size_t wait_for_capacity(struct worker *worker, struct store_worker *ret_description, const char **queues,
                                 struct store_filter *filter)
 {
     size_t wanted = 0;
@@ -108,7 +109,7 @@ static size_t wait_for_capacity(struct worker *worker, struct store_worker *ret_
     }
     if (!is_look)
         end_look(worker);
-    *ret_description = worker_describe(worker);
+    *ret_description = worker_describe(worker, queues);
     if (clock_mono_us() < worker->mixed_again_us)
         ret_description->queues += worker->queues_mixed;
     ret_description->filter = is_look ? filter : NULL;
@@ -136,9 +137,12 @@ static void take_claim(struct worker *worker, struct store_claim *claim)
                  job->end == JOB_RETURN ? "; it is returned for another worker" : "");
     lock_guard(&worker->lock);
     bool joins_alone = worker->alone != NULL;
-    if (job->end == JOB_RETURN)
+    bool is_broken = job->end == JOB_COMPLETE && worker_image_of_job_is_broken(worker, job);
+    if (job->end == JOB_RETURN || is_broken)
         worker->mixed_again_us = clock_mono_us() + MIXED_PAUSE_US;
     worker_add_job(worker, job);
+    if (is_broken) /* in several languages, or claimed just before */
+        worker_abort_job(worker, job, JOB_RETURN);
     /* It was claimed while the worker began to stop or its sandbox failed, or together with one that runs alone. */
     if (job->end == JOB_COMPLETE && (worker->phase != WORKER_RUNNING || worker->slots_open == 0 || joins_alone))
         worker_abort_job(worker, job, JOB_RELEASE);
@@ -167,8 +171,11 @@ void *fetcher_main(void *context)
     struct store_worker description;
     struct store_filter filter;
     uint32_t failures = 0; /* in a row */
+    auto_free const char **queues = calloc(worker->queues_len + 1, sizeof *queues);
 
-    for (size_t wanted; (wanted = wait_for_capacity(worker, &description, &filter)) > 0;) {
+    if (queues == NULL)
+        abort();
+    for (size_t wanted; (wanted = wait_for_capacity(worker, &description, queues, &filter)) > 0;) {
         struct error err;
         size_t len = 0;
         if (store_claim(worker->store, &description, wanted, description.filter != NULL ? 0 : CLAIM_WAIT_MS, claims,

@@ -19,6 +19,7 @@
 struct heartbeat_state {
     struct store_lease *leases;
     size_t leases_cap;
+    const char **queues;
     bool failing, reap_failing; /* so that a failure is logged once */
 };
 
@@ -79,7 +80,7 @@ static int heartbeat(struct worker *worker, struct heartbeat_state *state)
 
     mutex_lock(&worker->lock);
     uint64_t now_us = clock_mono_us();
-    struct store_worker description = worker_describe(worker);
+    struct store_worker description = worker_describe(worker, state->queues);
     description.busy_milli = busy_milli(worker, now_us);
     uint64_t reported_us = worker->busy_us;
     size_t len = list_leases(worker, state);
@@ -134,11 +135,13 @@ static void reap_expired(struct worker *worker, struct heartbeat_state *state)
 void *heartbeat_main(void *context)
 {
     struct worker *worker = context;
-    struct heartbeat_state state = { 0 };
+    struct heartbeat_state state = { .queues = calloc(worker->queues_len + 1, sizeof *state.queues) };
     uint64_t interval_ms = worker->config->lease_ms / 3;
     uint64_t next_heartbeat_us = 0, next_reap_us = 0;
     bool stopping = false;
 
+    if (state.queues == NULL)
+        abort();
     if (interval_ms < HEARTBEAT_MS_MIN)
         interval_ms = HEARTBEAT_MS_MIN;
     while (!stopping) {
@@ -157,10 +160,12 @@ void *heartbeat_main(void *context)
         uint64_t next_us = next_heartbeat_us < next_reap_us ? next_heartbeat_us : next_reap_us;
         lock_guard(&worker->lock);
         release_waiting(worker, now_us);
+        worker_images_retry(worker, now_us);
         if (worker->phase != WORKER_STOPPING && next_us > now_us && !worker->beat_now)
             (void)cond_wait_for(&worker->heartbeat_due, &worker->lock, next_us - now_us);
         stopping = worker->phase == WORKER_STOPPING;
     }
     free(state.leases);
+    free(state.queues);
     return NULL;
 }

@@ -42,37 +42,42 @@ static void name_worker(struct worker *worker)
 }
 
 /* Adds the queues of a language to those that the worker serves. */
-static void add_queues(struct worker *worker, struct text language, size_t *len)
+static void add_queues(struct worker *worker, struct text language, const char *image)
 {
     for (unsigned version = 1; version <= SUBMISSION_VERSION_MAX; version++) {
-        queue_name(language, version, worker->queue_names[*len]);
-        worker->queues[*len] = worker->queue_names[*len];
-        (*len)++;
+        queue_name(language, version, worker->queue_names[worker->queues_len]);
+        worker->queue_images[worker->queues_len++] = image;
     }
 }
 
-/* Registers the images of the installed languages with the sandbox and lists the languages' queues. */
+/*
+ * Registers the images of the installed languages with the sandbox and lists the languages' queues.  It is an error if
+ * the sandbox accepts none.
+ */
 static int register_languages(struct worker *worker, struct error *err)
 {
-    size_t queues_len = 0, queues_max = (worker->languages->len + 1) * SUBMISSION_VERSION_MAX;
+    size_t queues_max = (worker->languages->len + 1) * SUBMISSION_VERSION_MAX;
 
-    worker->queues = calloc(queues_max + 1, sizeof *worker->queues);
     worker->queue_names = calloc(queues_max, sizeof *worker->queue_names);
-    if (worker->queues == NULL || worker->queue_names == NULL)
+    worker->queue_images = calloc(queues_max, sizeof *worker->queue_images);
+    worker->images = calloc(worker->languages->len + 1, sizeof *worker->images);
+    if (worker->queue_names == NULL || worker->queue_images == NULL || worker->images == NULL)
         abort();
-    add_queues(worker, TEXT(QUEUE_MIXED), &queues_len);
-    worker->queues_mixed = queues_len;
+    add_queues(worker, TEXT(QUEUE_MIXED), NULL);
+    worker->queues_mixed = worker->queues_len;
     for (size_t i = 0; i < worker->languages->len; i++) {
         const struct language *language = &worker->languages->list[i];
         if (!language->available)
             continue;
-        if (sandbox_image(worker->sandbox, language->image.at, err) < 0)
-            return error_within(err, "image of language %s", language->id.at);
-        add_queues(worker, language->id, &queues_len);
+        bool is_new = false;
+        const struct worker_image *image = worker_image(worker, language->image.at, &is_new);
+        if (is_new && sandbox_image(worker->sandbox, image->name, err) < 0)
+            worker_image_tested(worker, image->name, err);
+        add_queues(worker, language->id, image->name);
     }
-    if (queues_len == worker->queues_mixed)
+    if (worker->images_len == 0)
         return error_set(err, ERROR_SETUP, 0, "no language is installed; run `evalx languages` to see what is missing");
-    return 0;
+    return worker->images_broken == worker->images_len ? error_within(err, "every image is broken") : 0;
 }
 
 /* Without its artifact cache a worker compiles more often, but it works.  So a failure is only logged. */
@@ -104,7 +109,7 @@ static int start_executors(struct worker *worker, struct error *err)
     for (uint32_t i = 0; i < worker->executors_len; i++) {
         char name[THREAD_NAME_BYTES];
         (void)snprintf(name, sizeof name, "executor-%u", i % SLOTS_MAX);
-        worker->executors[i] = (struct executor){ .worker = worker, .number = i };
+        worker->executors[i] = (struct executor){ .worker = worker, .number = i, .proven = NEVER_PROVEN };
         thread_start_or_abort(&worker->executors[i].thread, name, executor_main, &worker->executors[i]);
     }
 
@@ -143,7 +148,8 @@ void worker_free(struct worker *worker)
     artifact_budget_close(&worker->budget);
     result_cache_close(worker->results);
     free(worker->executors);
-    free(worker->queues);
+    free(worker->images);
+    free(worker->queue_images);
     free(worker->queue_names);
     free(worker);
 }
@@ -209,6 +215,12 @@ bool worker_is_broken(struct worker *worker)
     return worker->no_slot_since_us != 0 && worker->steps_running == 0 &&
            (sandbox_is_gone(worker->sandbox) ||
             clock_mono_us() - worker->no_slot_since_us > worker->config->sandbox_exit_s * 1000000);
+}
+
+size_t worker_images_broken(struct worker *worker)
+{
+    lock_guard(&worker->lock);
+    return worker->images_broken;
 }
 
 bool worker_is_ready(struct worker *worker, struct error *err)

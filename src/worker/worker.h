@@ -25,6 +25,8 @@ struct worker;
 int worker_start(const struct config *config, const struct languages *languages, struct sandbox *sandbox,
                  struct store *store, struct worker **ret, struct error *err);
 
+/* How many images are broken.  The worker does not serve their languages. */
+size_t worker_images_broken(struct worker *worker);
 /* False, with the reason in *err, while no slot works: the worker claims nothing until one passes the self-test. */
 bool worker_is_ready(struct worker *worker, struct error *err);
 /* True if that has lasted for sandbox_exit_s, or cannot end.  Only a restart as root can help then. */

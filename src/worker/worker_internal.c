@@ -149,12 +149,18 @@ void worker_count_busy(struct worker *worker, uint64_t now_us)
     worker->busy_counted_us = now_us;
 }
 
-struct store_worker worker_describe(const struct worker *worker)
+struct store_worker worker_describe(const struct worker *worker, const char **ret_queues)
 {
+    size_t len = 0;
+
+    for (size_t i = 0; i < worker->queues_len; i++)
+        if (worker->queue_images[i] == NULL || worker_image_works(worker, worker->queue_images[i]))
+            ret_queues[len++] = worker->queue_names[i];
+    ret_queues[len] = NULL;
     struct store_worker description = {
         .slots = worker->slots_open,
         .running = (uint32_t)worker->jobs_len,
-        .queues = worker->queues,
+        .queues = ret_queues,
     };
 
     memcpy(description.name, worker->name, sizeof description.name);

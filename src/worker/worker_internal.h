@@ -36,6 +36,8 @@ enum worker_phase {
     WORKER_STOPPING,  /* there are no jobs, and all threads exit */
 };
 
+#define NEVER_PROVEN UINT64_MAX
+
 struct executor {
     struct worker *worker;
     uint32_t number;
@@ -43,7 +45,16 @@ struct executor {
     /* Under the lock.  Only the executor itself changes them, so it may read them without. */
     struct sandbox_slot *slot; /* NULL while it is not open */
     uint64_t proven;           /* sandbox_failures when its slot was opened, or last passed the self-test */
+    uint64_t image_tests;      /* that it has taken part in */
     struct job *job;           /* whose step it runs, or NULL */
+};
+
+/* An image of installed languages. */
+struct worker_image {
+    const char *name;
+    bool broken;       /* the self-test failed in it and passed in another */
+    uint32_t tries;    /* failed self-tests in a row */
+    uint64_t retry_us; /* when the next one is due */
 };
 
 struct worker {
@@ -56,8 +67,9 @@ struct worker {
     struct result_cache *results; /* NULL: results are not kept */
     char name[80];
     char (*queue_names)[QUEUE_NAME_BYTES]; /* of each language and version of submissions that it reads */
-    const char **queues;                   /* NULL-terminated; the strings are queue_names */
-    size_t queues_mixed;                   /* the first of them are of submissions in several languages */
+    const char **queue_images;             /* of each queue_name: the image of its language; NULL: "mixed" */
+    size_t queues_len;
+    size_t queues_mixed; /* the first of them are of submissions in several languages */
 
     pthread_mutex_t lock;
     /* A change of phase broadcasts all of these. */
@@ -92,7 +104,10 @@ struct worker {
      * slots count, so that nothing is claimed until one has passed.
      */
     uint64_t sandbox_failures;
-    const char *probe_image;   /* of the run that failed last: the self-test runs in it */
+    const char *probe_image; /* the self-test runs in it: of the run that failed last, or a broken one; or NULL */
+    struct worker_image *images;
+    size_t images_len, images_broken;
+    uint64_t image_tests;      /* how often all slots had to be opened again and proven in a broken image */
     uint32_t slots_open;       /* how many executors have an open slot that is proven */
     uint64_t no_slot_since_us; /* 0 while there is one */
     bool self_test_failed;     /* since no_slot_since_us: the jobs are released */
@@ -126,6 +141,19 @@ void executor_slot_close(struct executor *executor);
 /* With the lock held: a run in this image failed for no fault of its program.  All slots have to be proven again. */
 void worker_sandbox_failed(struct worker *worker, const char *image, const struct error *reason);
 
+/* ---- worker_images.c, with the lock held ---- */
+
+/* The image of this name, which is added if it is new. */
+struct worker_image *worker_image(struct worker *worker, const char *name, bool *ret_is_new);
+/* The name of an image other than this that is not known as broken, or NULL. */
+const char *worker_image_other(const struct worker *worker, const char *name);
+bool worker_image_works(const struct worker *worker, const char *name);
+bool worker_image_of_job_is_broken(const struct worker *worker, const struct job *job);
+/* The self-test passed in this image, or it failed and passed in another. */
+void worker_image_tested(struct worker *worker, const char *name, const struct error *failure);
+/* Lets the executors repeat the self-test in a broken image if that is due. */
+void worker_images_retry(struct worker *worker, uint64_t now_us);
+
 /* Lock, condition variables; phase WORKER_RUNNING. */
 void worker_init_sync(struct worker *worker);
 
@@ -152,7 +180,7 @@ void worker_abort_job(struct worker *worker, struct job *job, enum job_end end);
 /* Aborts all jobs that have not ended. */
 void worker_abort_all(struct worker *worker, enum job_end end);
 
-/* The worker as the store knows it, without busy_milli. */
-struct store_worker worker_describe(const struct worker *worker);
+/* The worker as the store knows it, without busy_milli.  ret_queues has room for queues_len + 1. */
+struct store_worker worker_describe(const struct worker *worker, const char **ret_queues);
 /* Brings busy_us up to date: called before steps_running changes, and before busy_us is read. */
 void worker_count_busy(struct worker *worker, uint64_t now_us);

@@ -269,23 +269,77 @@ def test_slots_know_all_images_after_the_launcher_died(folder, start_evalx, kill
     assert "does not know this image" not in server.log()
 
 
-def test_an_image_that_is_gone_when_the_launcher_starts_again(folder, start_evalx):
-    """Nothing is answered wrong, the worker says so, and all goes on when the image is back."""
-    env = make_images(folder)
-    server = start_evalx(env)
+def broken_image(env, name):
+    """Paths of an image and of where it is hidden."""
+    image = os.path.join(env["EVALX_IMAGES"], name)
+    return image, image + ".hidden"
+
+
+def wait_broken(client, broken):
+    harness.wait_until(f"{broken} images are broken", lambda: gauge(client, "evalx_images_broken") == broken, 30)
+    harness.wait_until("it is ready", lambda: client.get("/readyz").status == 200)
+    assert client.get("/readyz").json().get("images_broken", 0) == broken
+
+
+def run_in(client, name):
+    answer = client.run([{"language": name, "version": "*", "code": name}])
+    assert [(one["status"], one["stdout"]) for one in answer["results"]] == [("accepted", name)], answer
+
+
+def lose_an_image(start_evalx, folder, lost, prepare=None, env=None):
+    """One image is gone for a while: the other languages go on, and its submissions wait for it."""
+    settings = make_images(folder)
+    server = start_evalx({**settings, "EVALX_RETURNS_MAX": "3", **(env or {})})
     client = server.client()
+    image, hidden = broken_image(settings, lost)
+    os.rename(image, hidden)
+    if prepare:
+        prepare(server)
+    tokens = [client.submit([{"language": lost, "version": "*", "code": lost}]) for _ in range(3)]
+    wait_broken(client, 1)
+    assert f"image {lost} does not work" in server.log()
+    for name in IMAGES:
+        if name != lost:
+            run_in(client, name)
+    mixed = client.submit([{"language": name, "version": "*", "code": name} for name in IMAGES])
+    for name in IMAGES:
+        if name != lost:
+            run_in(client, name)
+    assert gauge(client, "evalx_sandbox_works") == 1
+    os.rename(hidden, image)
+    wait_broken(client, 0)
+    for token in tokens:
+        assert [one["stdout"] for one in client.poll(token)["results"]] == [lost]
+    assert [one["stdout"] for one in client.poll(mixed)["results"]] == list(IMAGES)
+    assert f"image {lost} works again" in server.log()
+
+
+def test_an_image_is_lost(start_evalx, folder):
+    lose_an_image(start_evalx, folder, "second")
+
+
+def test_an_image_is_lost_and_the_launcher_killed(start_evalx, folder):
+    lose_an_image(start_evalx, folder, "third", kill_launcher, {"EVALX_SLOTS": "1"})
+
+
+def test_the_first_image_is_lost_and_the_launcher_killed(start_evalx, folder):
+    lose_an_image(start_evalx, folder, "first", kill_launcher)
+
+
+@pytest.mark.parametrize("name", ["first", "third"])
+def test_a_worker_starts_with_a_broken_image(start_evalx, folder, name):
+    settings = make_images(folder)
+    prepared = os.path.join(settings["EVALX_IMAGES"], ".prepared")
+    os.makedirs(prepared)
+    open(os.path.join(prepared, name), "w", encoding="utf-8").close()  # instead of a folder
+    client = start_evalx(settings).client()
+    for other in IMAGES:
+        if other != name:
+            run_in(client, other)
+    assert client.get("/readyz").json()["images_broken"] == 1
+    os.unlink(os.path.join(prepared, name))
+    wait_broken(client, 0)
     run_in_all_images(client)
-    third = os.path.join(env["EVALX_IMAGES"], "third")
-    os.rename(third, third + "-away")
-    kill_launcher(server)
-    token = client.submit([{"language": "second", "version": "*", "code": "kept"}])
-    harness.wait_until("it is not ready", lambda: client.get("/readyz").status == 503, 20)
-    assert client.get(f"/submissions/{token}").json()["status"] not in harness.FINAL
-    os.rename(third + "-away", third)
-    answer = client.poll(token)
-    assert answer["results"][0]["stdout"] == "kept", answer
-    run_in_all_images(client)
-    assert client.get("/readyz").status == 200
 
 
 # ---- several languages ---------------------------------------------------------------------------------------------

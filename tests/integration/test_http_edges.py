@@ -135,6 +135,7 @@ PAGES = {
     "a retry as JSON": (post(b"/dead/" + TOKEN + b"/retry", b"", PAGE + JSON), 403),
     "dead letters": (get(b"/dead", PAGE), 403),
     "dead letters by a proxy": (get(b"/dead", b"X-Forwarded-For: 192.0.2.1\r\n"), 403),
+    "dead letters by a proxy that only tells the address": (get(b"/dead", b"X-Real-IP: 192.0.2.1\r\n"), 403),
     "dead letters for itself": (get(b"/dead", b"Origin: http://localhost\r\n"), 200),
 }
 
