@@ -63,7 +63,7 @@ enum config_source { CONFIG_DEFAULT, CONFIG_FILE, CONFIG_ENVIRONMENT, CONFIG_FLA
     X(idempotency_s, UINT, "EVALX_IDEMPOTENCY_SECONDS", "idempotency_seconds", "86400",                                \
       "seconds that an Idempotency-Key is remembered")                                                                 \
     X(api_keys_file, STRING, "EVALX_API_KEYS_FILE", "api_keys_file", "",                                               \
-      "file of API keys, one name:sha256[:queued_max[:running_max]] per line; empty: no key needed")                   \
+      "file of API keys, one name:sha256[:queued_max[:running_max[:share_cache]]] per line; empty: no key needed")     \
     X(client_queued_max, UINT, "EVALX_CLIENT_QUEUED_MAX", "client_queued_max", "0",                                    \
       "maximum waiting submissions per API key, further ones get status 429 (0: unlimited)")                           \
     X(client_running_max, UINT, "EVALX_CLIENT_RUNNING_MAX", "client_running_max", "0",                                 \
@@ -121,7 +121,7 @@ enum config_source { CONFIG_DEFAULT, CONFIG_FILE, CONFIG_ENVIRONMENT, CONFIG_FLA
       "implementation of the sandbox: native, or isolate (isolate 2.x)")                                               \
     X(isolate, STRING, "EVALX_ISOLATE", "isolate", "", "path of the isolate command; empty: the one on PATH")          \
     X(denied_syscalls, STRING, "EVALX_DENIED_SYSCALLS", "denied_syscalls", "error",                                    \
-      "effect of a denied system call: error (it fails with EPERM) or kill (the run ends)")                            \
+      "effect of a denied system call: error (the call fails) or kill (the run ends)")                                 \
     X(prestart, BOOL, "EVALX_PRESTART", "prestart", "true", "start interpreters before their program arrives")         \
     X(pin, BOOL, "EVALX_PIN", "pin", "false", "pin each slot, with its programs, to one processor")                    \
     X(cpp_templates, BOOL, "EVALX_CPP_TEMPLATES", "cpp_templates", "true",                                             \
@@ -155,7 +155,7 @@ struct config {
 
 /*
  * Fills the whole struct.  With `file` NULL it reads the file that EVALX_CONFIG names, which must exist, else the
- * standard one if it exists.  An unknown key in the file is an error with file and line, and so is a key that is there
+ * standard one if it exists.  An unknown key in the file is an error with file and line, and so is a key that occurs
  * twice, and a file that every user can write to.  An empty environment variable counts as not set.
  */
 int config_load(struct config *config, const char *file, struct error *err);
