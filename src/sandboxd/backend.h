@@ -18,6 +18,7 @@
 #include "base/error.h"
 #include "sandbox/protocol.h"
 #include "sandboxd/cgroup.h"
+#include "sandboxd/network_memory.h"
 #include "sandboxd/init_process.h"
 #include "sandboxd/request_check.h"
 #include "sandboxd/slot.h"
@@ -53,7 +54,9 @@ struct active_run {
     uint64_t init_us, init_us_at_begin; /* by this clock, when it was last read */
     int32_t exec_os;                    /* errno of a failed execve, else 0 */
     struct wait_time wait;
-    uint64_t next_sample_us; /* of `wait` */
+    uint64_t next_sample_us; /* of `wait` and `network` */
+    struct network_memory network;
+    bool lacks_memory; /* its sockets exceeded the limit */
     struct run_stats stats;
     struct init_report failure, end; /* kind 0: none has arrived */
 };

@@ -365,7 +365,8 @@ static int start(struct slot *slot, const int fds[], struct active_run *run, str
 static bool lacks_memory(const struct slot *slot, const struct active_run *run)
 {
     bool refused = (run->failure.os == ENOMEM && init_step_is_in_group(run->failure.step)) || run->exec_os == ENOMEM;
-    return slot->group.group.mode != CGROUP_NONE && (refused || cgroup_run_oom_kills(&slot->group) > 0);
+    return slot->group.group.mode != CGROUP_NONE &&
+           (refused || run->lacks_memory || cgroup_run_oom_kills(&slot->group) > 0);
 }
 
 static void finish(struct slot *slot, struct active_run *run, struct slot_reply *reply)

@@ -282,6 +282,17 @@ static void sample_waiting(struct active_run *run)
     run->next_sample_us = slot_now_us() + WAIT_SAMPLE_US;
 }
 
+/* isolate's runs have a network of their own too, but the slot has no place to look at it from. */
+static void sample_network(struct active_run *run)
+{
+    pid_t task = 0;
+    if ((slot.request.flags & SLOT_LOOPBACK) == 0 || slot.settings->isolate != NULL)
+        return;
+    (void)cgroup_run_tasks(&slot.group, &task, 1);
+    network_memory_sample(&run->network, task);
+    run->lacks_memory = run->network.peak_bytes > slot.request.limits.memory_bytes;
+}
+
 static bool has_used_wall(const struct run_stats *stats, const struct limits *limits)
 {
     return stats->wall_us >= limits->wall_us + stats->waited_us;
@@ -305,10 +316,12 @@ static uint64_t check_clocks(struct active_run *run, uint64_t *next_cpu_check_us
     bool samples = has_cpu_clock && (now >= run->next_sample_us || has_used_wall(stats, limits));
     if (reads_cpu || samples)
         stats->cpu_us = slot_cpu_us(&slot, run);
-    if (samples)
+    if (samples) {
         sample_waiting(run);
+        sample_network(run);
+    }
     run_stats_compare(stats, limits);
-    if (stats->wall_exceeded || stats->cpu_exceeded) {
+    if (stats->wall_exceeded || stats->cpu_exceeded || run->lacks_memory) {
         kill_run(run);
         return 0;
     }
@@ -414,7 +427,7 @@ static int serve_run(const int fds[], size_t fds_len, struct active_run *run)
             sample_waiting(run);                              /* init itself may have waited */
         run_stats_compare(&run->stats, &slot.request.limits); /* it may have ended by itself before the slot looked */
     }
-    run->stats.memory_bytes += slot.files_bytes;
+    run->stats.memory_bytes += slot.files_bytes + run->network.peak_bytes;
     reply.stats = run->stats;
     reply.exec_os = run->exec_os;
     if (packet_send(slot.socket, &reply, sizeof reply, NULL, 0) < 0)
@@ -477,6 +490,7 @@ static void recycle(struct active_run *run)
     reap_exiting_inits();
     if (run->init > 0 && !run->reaped)
         exiting_inits[exiting_inits_len++] = run->init;
+    network_memory_done(&run->network);
     cleanup_close(&run->report);
     cleanup_close(&run->notify);
     cleanup_close(&run->pidfd);
@@ -544,7 +558,7 @@ _Noreturn void slot_main(const struct slot_settings *settings, int socket)
                 (void)close(fds[i]);
             continue;
         }
-        struct active_run run = { .init = -1, .pidfd = -1, .report = -1, .notify = -1 };
+        struct active_run run = { .init = -1, .pidfd = -1, .report = -1, .notify = -1, .network = NETWORK_MEMORY_NONE };
         if (serve_run(fds, fds_len, &run) < 0)
             _exit(0);
         recycle(&run);

@@ -3,7 +3,7 @@
  * memory of the run, so they hold less than its limit.
  * network: "loopback"
  * limits: {"memory_bytes": 33554432, "cpu_time_ms": 20000, "wall_time_ms": 60000}
- * expect: accepted stdout="refused\n" memory<=40m
+ * expect: accepted stdout="refused\n" memory<=64m
  * expect: memory_limit
  */
 #include <fcntl.h>
