@@ -15,7 +15,7 @@
 
 #define WAIT_US 10000000u
 #define KEEP_US 1000000u
-#define LOOK_US 50000u /* interval of looking for room, and for copies that nobody needs */
+#define LOOK_US 50000u /* interval of checks for room, and for copies that no request needs */
 
 struct request {
     struct exchange *exchange;

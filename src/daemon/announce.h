@@ -1,5 +1,5 @@
 /*
- * announce: what the first log line says to an operator: where evalx listens, who may use it, what programs can see.
+ * announce: the first log line, for operators: where evalx listens, who may use it, what programs can see.
  */
 #pragma once
 #include "config/config.h"

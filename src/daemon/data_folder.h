@@ -14,6 +14,6 @@ int data_folder_prepare(const char *folder, const struct identity *identity, str
 
 /*
  * As root: whether data_folder_prepare would succeed and the identity could write there.  Changes nothing.  *ret_exists
- * tells if the folder exists.
+ * is true if the folder exists.
  */
 int data_folder_check(const char *folder, const struct identity *identity, bool *ret_exists, struct error *err);

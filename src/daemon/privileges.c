@@ -27,7 +27,7 @@ static bool is_free(uid_t id, const struct config *config)
     return !is_program && getpwuid(id) == NULL && getgrgid(id) == NULL;
 }
 
-/* Without an account of its own, evalx still shares its user ID with no other service. */
+/* Even without an account, evalx shares its user ID with no other service. */
 static int find_free_id(const struct config *config, struct identity *ret, struct error *err)
 {
     for (uid_t id = IDENTITY_ID_LAST; id >= IDENTITY_ID_FIRST; id--)

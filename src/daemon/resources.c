@@ -13,7 +13,7 @@
 #define FILES_REDIS 24u     /* connections to one server: pool, claims, watch */
 #define FILES_WORKER 96u    /* artifacts in memory, files of the cache */
 #define FILES_SLOT 48u      /* its sockets and streams, and the archives of the jobs that it may run and fetch ahead */
-#define CONNECTIONS_MIN 40u /* with fewer an API serves nobody */
+#define CONNECTIONS_MIN 40u /* with fewer an API could serve no client */
 #define THREADS_BASE 32u    /* daemon/threads.h, without executors */
 #define THREADS_REDIS 3u    /* for each server */
 #define FILES_OF_A_PROGRAM 1024u /* the limit that programs have; with less, a program could fail on this host only */

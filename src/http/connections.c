@@ -154,7 +154,7 @@ static void shut(struct connections *connections, struct connection *connection)
 }
 
 /*
- * Nobody shall be locked out by connections that ask nothing.  So the time that they may be idle shrinks from idle_s,
+ * Connections that send no request must not use up the limit.  So the time that they may be idle shrinks from idle_s,
  * when three quarters of connections_max are in use, to a second when all are.
  */
 static uint64_t idle_us_max(const struct connections *connections)

@@ -81,7 +81,7 @@ struct submission {
     char token[TOKEN_BYTES];
     uint64_t created_ms; /* wall clock */
     enum submission_priority priority;
-    char client[CLIENT_NAME_BYTES]; /* who sent it; "": nobody in particular, because there are no API keys */
+    char client[CLIENT_NAME_BYTES]; /* who sent it; "" without API keys */
     bool share_cache;               /* caches are shared with other clients that allow it, too */
     bool fresh;                     /* use no cache, neither to read nor to write */
     bool cache_results;             /* results of earlier, equal runs may be used */

@@ -32,7 +32,7 @@
  *  12. Idempotency.  An add with a key seen within idempotency_s returns the first submission, or a conflict if the
  *      content differs.  This also holds for concurrent adds on different connections.
  *  13. Served.  store_add_each refuses what no worker has served for unserved_s (0: it accepts everything).  A store
- *      that was opened less than unserved_s ago accepts it, and so it does while a worker of an older version lives.
+ *      that was opened less than unserved_s ago accepts it, and also while a worker of an older version is alive.
  *
  * Every call is thread-safe and blocks, so the HTTP thread uses queue/async_store.h instead.  If the store cannot be
  * reached, a call fails with ERROR_STORE within a few seconds; it never hangs.  Times are milliseconds since 1970 on
@@ -114,7 +114,7 @@ struct store_filter {
     size_t flows_len;
 };
 bool store_filter_passes(const struct store_filter *filter, const char *client, enum submission_priority priority);
-#define STORE_LOOK_MAX 64 /* a claim with a filter looks at so many submissions of each queue and priority, no more */
+#define STORE_LOOK_MAX 64 /* a claim with a filter examines at most so many submissions of each queue and priority */
 
 #define STORE_WORKER_BYTES 80
 #define STORE_QUEUES_BYTES_MAX 65536 /* of the names of a worker's queues together */

@@ -110,7 +110,7 @@ struct run_stats {
 
 /*
  * The rule for time: a run that has used all of its limit has exceeded it.  Waiting for a processor does not count.
- * The sandbox ends a run when it reaches a limit; a run that ends by itself at that moment, or before anyone looked, is
+ * The sandbox ends a run when it reaches a limit; a run that ends by itself at that moment, or before the check, is
  * judged by the same rule.
  */
 static inline void run_stats_compare(struct run_stats *stats, const struct limits *limits)

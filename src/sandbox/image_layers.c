@@ -31,7 +31,7 @@ const char *const image_host_share[] = {
 const char *const image_host_lib_hidden[] = { "*.d",      "apt",  "cloud*",     "dpkg",   "evalx*",
                                               "firmware", "init", "initramfs*", "kernel", "modules",
                                               "systemd",  "udev", NULL };
-/* The rest of /etc tells about this machine, or is made for the box. */
+/* The rest of /etc describes this machine, or is made for the box. */
 const char *const image_host_etc[] = { "alternatives", "ld.so.cache", "java-*-openjdk", "R", "php", "mono", NULL };
 
 static int open_beneath(int folder, const char *path, uint64_t flags, uint64_t resolve)

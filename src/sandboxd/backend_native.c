@@ -192,7 +192,7 @@ static int load_slot_filter(const struct slot *slot, struct error *err)
         return 0;
     const struct sock_fprog *filter = &slot->settings->filters->slot;
     int os = seccomp_filter_load_notify(filter, &native.listener);
-    if (os == EBUSY) /* the container has a listener: a foreign call gets ENOSYS, and nobody hears of it */
+    if (os == EBUSY) /* the container has a listener: a foreign call gets ENOSYS and is not reported */
         os = seccomp_filter_load(filter);
     native.filter_loaded = os == 0;
     return os == 0 ? 0 : error_set(err, ERROR_SANDBOX, os, "load the slot's filter of system calls");

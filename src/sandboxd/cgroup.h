@@ -10,7 +10,7 @@
  *            group keeps its old peak (v2 can reset it only from Linux 6.12).
  *   weights  tree and slot have groups for the controllers of CPU and I/O too, where there are any.  All slots have
  *            the same weight there.  A slot's inits and runs are in its group, but not the slot's own process: it must
- *            get a processor when it has to look at its run.  Runs have no group of their own in these controllers.
+ *            get a processor when it has to check its run.  Runs have no group of their own in these controllers.
  *   shared   v1 only: slot-N/runs in the hierarchies pids and cpuacct, used by the slot's runs one after the other.
  *            There a run has a group of its own only in the memory hierarchy.  The shared counters (CPU time, denied
  *            processes) never decrease, so a run's figures are differences.

@@ -40,7 +40,7 @@ struct box_plan {
     char cached_path[ARCHIVE_NAME_MAX + 8]; /* in the box, of the cached executable (exec_cache.h); "": none */
     const struct cgroup_run *run;
     const struct sock_fprog *init_filter, *program_filter;
-    bool has_loopback; /* the program gets a network of its own, with the loopback interface up */
+    bool has_loopback; /* the program gets a new network, with the loopback interface up */
     bool has_landlock; /* restrict the program's files by landlock.h */
     int notify_socket; /* receives the listener for denied syscalls; -1: they return EPERM */
     int exec_stub;     /* descriptor of its executable */

@@ -18,7 +18,7 @@
 #define FILE_ACCESS (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE)
 #define FOLDER_ACCESS (FILE_ACCESS | LANDLOCK_ACCESS_FS_REFER)
 
-/* What runtimes read at their start, and what programs ask about themselves.  None of them tells about others. */
+/* What runtimes read at their start, and what programs ask about themselves.  None reveals other processes. */
 static const char *const readable[] = { "auxv", "cgroup",    "cmdline", "comm", "environ", "limits",
                                         "maps", "mountinfo", "mounts",  "stat", "statm",   "status" };
 #define READABLE (sizeof readable / sizeof *readable)

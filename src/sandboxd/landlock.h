@@ -1,7 +1,7 @@
 /*
  * landlock: leaves a program only a few files of /proc, by the kernel's Landlock rules.
  *
- * Some files of /proc tell a process about others: pagemap and smaps say whether another box has a page of the image
+ * Some files of /proc reveal facts about others: pagemap and smaps show whether another box has a page of the image
  * mapped.  They cannot be hidden by mounts, because every process and thread has its own.  A ruleset names what may be
  * opened instead: everything outside /proc, and `readable` in landlock.c of the program's first process.  Links below
  * /proc still lead to the files themselves, so /proc/self/exe and /dev/fd/N can be opened.  Folders can be listed.

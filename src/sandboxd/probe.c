@@ -206,7 +206,7 @@ static bool processes_seen(char seen[SEEN_BYTES])
     return passes && access("/proc/sys", F_OK) == 0 ? saw(seen, "/proc/sys") : passes;
 }
 
-/* Files that tell about other boxes, or change what the kernel keeps of a process. */
+/* Files that reveal facts about other boxes, or change what the kernel stores about a process. */
 static bool files_of_proc(char seen[SEEN_BYTES])
 {
     static const char *const folders[] = { "self", "thread-self", "2/task/2" };

@@ -3,7 +3,7 @@
  * reached.  Namespaces, capabilities and the cgroup already prevent the effects of most of these calls.
  *
  * A call of a foreign architecture or of x32 goes to a listener, and the slot ends the run: no runtime makes one, and
- * its number would mean another call.  So do, with denied_syscalls=kill, the calls that nobody makes in good faith.  A
+ * its number would mean another call.  So do, with denied_syscalls=kill, the calls that no honest program makes.  A
  * filter that kills by itself would end only one process, and its parent could hide that.
  */
 #include "sandboxd/seccomp_filter.h"

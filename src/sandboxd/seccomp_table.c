@@ -1,10 +1,10 @@
 /*
  * seccomp_table: see the header.  docs/design/SANDBOX.md describes the groups and what they cost programs.
  *
- * tests/sandbox/syscalls.txt names, for each row that allows something to programs, a language test that uses it.
+ * tests/sandbox/syscalls.txt has, for each row that allows a call to programs, a language test that makes it.
  *
- * Most arguments are ints.  The kernel reads only their lower half, and a program may put anything into the upper one,
- * so conditions look at the lower half alone.
+ * Most arguments are ints.  The kernel reads only their lower half, and a program may put any value into the upper one,
+ * so conditions compare the lower half alone.
  */
 #include "sandboxd/seccomp_table.h"
 
@@ -121,7 +121,7 @@ const struct seccomp_row seccomp_rows[] = {
     ROW(fcntl, FOR_ALL, 0, "as F_SETLK", IS(1, F_SETLKW)),
     ROW(fcntl, FOR_ALL, 0, "as F_SETLK", IS(1, F_OFD_SETLK)),
     ROW(fcntl, FOR_ALL, 0, "as F_SETLK", IS(1, F_OFD_SETLKW)),
-    ROW(fcntl, FOR_ALL, ALLOW, "finds no lock, because there are none", IS(1, F_GETLK)),
+    ROW(fcntl, FOR_ALL, ALLOW, "finds no lock, because locks have no effect", IS(1, F_GETLK)),
     ROW(fcntl, FOR_ALL, ALLOW, "memory that stays as it is", IS(1, F_ADD_SEALS)),
     ROW(fcntl, FOR_ALL, ALLOW, "memory that stays as it is", IS(1, F_GET_SEALS)),
     ROW(fcntl, FOR_ALL, EINVAL, "leases, watches, owners, hints, sizes of pipes"),
@@ -147,8 +147,8 @@ const struct seccomp_row seccomp_rows[] = {
     ROW(lstat, FOR_ALL, ALLOW, "properties of files"),
     ROW(newfstatat, FOR_ALL, ALLOW, "properties of files"),
     ROW(statx, FOR_ALL, ALLOW, "properties of files"),
-    ROW(statfs, FOR_ALL, ALLOW, "free space; tells of the host's disk"),
-    ROW(fstatfs, FOR_ALL, ALLOW, "free space; tells of the host's disk"),
+    ROW(statfs, FOR_ALL, ALLOW, "free space; reveals that of the host's disk"),
+    ROW(fstatfs, FOR_ALL, ALLOW, "free space; reveals that of the host's disk"),
     ROW(access, FOR_ALL, ALLOW, "rights of files"),
     ROW(faccessat, FOR_ALL, ALLOW, "rights of files"),
     ROW(faccessat2, FOR_ALL, ALLOW, "rights of files"),
@@ -270,10 +270,10 @@ const struct seccomp_row seccomp_rows[] = {
     ROW(prctl, FOR_ALL, ALLOW, "names of threads", IS(0, PR_GET_NAME)),
     ROW(prctl, FOR_ALL, ALLOW, "may be dumped", IS(0, PR_GET_DUMPABLE)),
     ROW(prctl, FOR_ALL, ALLOW, "may be dumped", IS(0, PR_SET_DUMPABLE)),
-    ROW(prctl, FOR_ALL, ALLOW, "the probe's look at its rights", IS(0, PR_CAPBSET_READ)),
-    ROW(prctl, FOR_ALL, ALLOW, "the probe's look at its rights", IS(0, PR_GET_NO_NEW_PRIVS)),
-    ROW(prctl, FOR_ALL, ALLOW, "the probe's look at its filter", IS(0, PR_GET_SECCOMP)),
-    ROW(prctl, FOR_ALL, ALLOW, "the probe's look at its rights", IS(0, PR_CAP_AMBIENT), IS(1, PR_CAP_AMBIENT_IS_SET)),
+    ROW(prctl, FOR_ALL, ALLOW, "the probe checks its rights", IS(0, PR_CAPBSET_READ)),
+    ROW(prctl, FOR_ALL, ALLOW, "the probe checks its rights", IS(0, PR_GET_NO_NEW_PRIVS)),
+    ROW(prctl, FOR_ALL, ALLOW, "the probe checks its filter", IS(0, PR_GET_SECCOMP)),
+    ROW(prctl, FOR_ALL, ALLOW, "the probe checks its rights", IS(0, PR_CAP_AMBIENT), IS(1, PR_CAP_AMBIENT_IS_SET)),
     ROW(prctl, FOR_SLOT, ALLOW, "drops rights", IS(0, PR_CAP_AMBIENT)),
     ROW(prctl, FOR_SLOT, ALLOW, "drops rights", IS(0, PR_CAPBSET_DROP)),
     ROW(prctl, FOR_SLOT, ALLOW, "keeps rights for the next step", IS(0, PR_SET_KEEPCAPS)),
@@ -306,7 +306,7 @@ const struct seccomp_row seccomp_rows[] = {
     ROW(setresgid, FOR_ALL, EPERM, "a box has one user"),
     ROW(setgroups, FOR_SLOT, ALLOW, "switches to the program's user"),
     ROW(setgroups, FOR_ALL, EPERM, "a box has one user"),
-    ROW(capget, FOR_ALL, ALLOW, "the probe's look at its rights"),
+    ROW(capget, FOR_ALL, ALLOW, "the probe checks its rights"),
     ROW(capset, FOR_SLOT, ALLOW, "drops rights"),
     ROW(capset, FOR_ALL, EPERM, "a box has no rights to set"),
 
@@ -383,7 +383,7 @@ const struct seccomp_row seccomp_rows[] = {
     ROW(sched_setscheduler, FOR_ALL, EPERM, "real-time and idle priorities"),
     ROW(sched_setattr, FOR_ALL, EPERM, "as sched_setscheduler, with the policy in memory"),
     ROW(uname, FOR_ALL, ALLOW, "the machine's name, which is box"),
-    ROW(sysinfo, FOR_ALL, ALLOW, "the size of the memory; tells of the host's"),
+    ROW(sysinfo, FOR_ALL, ALLOW, "the size of the memory; reveals that of the host"),
     ROW(getcpu, FOR_ALL, ALLOW, "the number of the processor"),
     ROW(getrandom, FOR_ALL, ALLOW, "random numbers"),
     ROW(personality, FOR_ALL, ALLOW, "reads the personality", IS(0, 0xffffffffu)),
@@ -479,7 +479,7 @@ const struct seccomp_row seccomp_rows[] = {
     ROW(setns, FOR_ALL, DENY, "namespaces"),
     ROW(sethostname, FOR_SLOT, ALLOW, "makes boxes"),
     ROW(sethostname, FOR_ALL, DENY, "the machine"),
-    ROW(keyctl, FOR_SLOT, ALLOW, "gives each box a keyring of its own"),
+    ROW(keyctl, FOR_SLOT, ALLOW, "gives each box a new keyring"),
     ROW(keyctl, FOR_ALL, DENY, "keys"),
     ROW(seccomp, FOR_SLOT, ALLOW, "loads filters"),
     ROW(seccomp, FOR_ALL, EPERM, "a filter that a program adds is memory that no cgroup is charged for"),
@@ -487,7 +487,7 @@ const struct seccomp_row seccomp_rows[] = {
     ROW(landlock_add_rule, FOR_SLOT, ALLOW, "hides files of /proc"),
     ROW(landlock_restrict_self, FOR_SLOT, ALLOW, "hides files of /proc"),
 
-    /* ---- what nobody makes in good faith ---- */
+    /* ---- what no honest program makes ---- */
     ROW(chroot, FOR_ALL, DENY, "file systems"),
     ROW(fsopen, FOR_ALL, DENY, "file systems"),
     ROW(fsconfig, FOR_ALL, DENY, "file systems"),
@@ -515,7 +515,7 @@ const struct seccomp_row seccomp_rows[] = {
     ROW(bpf, FOR_ALL, DENY, "programs in the kernel"),
     ROW(perf_event_open, FOR_ALL, DENY, "tracing"),
     ROW(lookup_dcookie, FOR_ALL, DENY, "tracing"),
-    ROW(userfaultfd, FOR_ALL, DENY, "holds up the kernel"),
+    ROW(userfaultfd, FOR_ALL, DENY, "can block the kernel"),
     ROW(memfd_secret, FOR_ALL, DENY, "memory outside the kernel's map"),
     ROW(kexec_load, FOR_ALL, DENY, "the machine"),
     ROW(kexec_file_load, FOR_ALL, DENY, "the machine"),

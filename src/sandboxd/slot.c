@@ -231,7 +231,7 @@ static int charge_files(const int fds[], struct active_run *run, struct slot_rep
     if (archive < 0 || slot.group.group.mode == CGROUP_NONE)
         return 0;
     if (fstat(archive, &st) < 0)
-        return slot_fail(reply, errno, "look at the archive");
+        return slot_fail(reply, errno, "examine the archive");
     if (!exec_cache_is_same(&st, &measured)) {
         int os = archive_measure(archive, &measured_bytes);
         measured = os == 0 ? st : (struct stat){ 0 };

@@ -20,7 +20,7 @@ struct standby_spec {
     struct image *image; /* assembled; NULL: no box */
     uint64_t disk_bytes;
     uint32_t class;
-    bool has_loopback;         /* a network of its own, with the loopback interface up */
+    bool has_loopback;         /* a new network, with the loopback interface up */
     bool denied_syscalls_kill; /* a denied syscall ends the run */
     uint64_t cached_exec;      /* number of the cached executable in it (exec_cache.h); 0: none */
     const char *cached_name;   /* its name in the box */

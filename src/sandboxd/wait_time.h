@@ -20,7 +20,7 @@
 #include "sandboxd/cgroup.h"
 
 #define WAIT_SAMPLE_US 20000u
-#define WAIT_TASKS_MAX 64u /* of a run with more, the others are not looked at */
+#define WAIT_TASKS_MAX 64u /* of a run with more, the others are not sampled */
 
 /* A task at a sample. */
 struct wait_task {

@@ -26,7 +26,7 @@ struct artifact_budget {
 void artifact_budget_open(struct artifact_budget *budget, const char *folder);
 void artifact_budget_close(struct artifact_budget *budget);
 
-/* The last quarter of each budget is for archives up to this size, so that large ones do not keep everybody out. */
+/* The last quarter of each budget is for archives up to this size, so that large ones do not block all others. */
 #define ARTIFACT_SMALL_BYTES (1u << 20)
 
 enum artifact_room {

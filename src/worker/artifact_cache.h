@@ -38,7 +38,7 @@ struct artifact {
 };
 void artifact_done(struct artifact *artifact);
 
-/* True: *ret is the artifact, which the caller frees with artifact_done.  False: there is none, so make it. */
+/* True: *ret is the artifact, which the caller frees with artifact_done.  False: make it. */
 bool artifact_cache_get(struct artifact_cache *cache, const char key[ARTIFACT_KEY_BYTES], struct artifact *ret);
 
 /* Copies its arguments and returns at once.  The thread artifact-writer writes the file later. */

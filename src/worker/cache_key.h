@@ -4,7 +4,7 @@
  * A key is the SHA-256 of every input that can change the cached value.  Equal keys mean equal values, so an input
  * that is left out here would hand one client's artifact to another client's different program.
  *
- * A key also contains the scope of the cache, because a hit, and even its duration, tells that somebody has sent the
+ * A key also contains the scope of the cache, because a hit, and even its duration, reveals that somebody has sent the
  * same program before.  The scope is the client; or one that is common to all clients with share_cache (api_keys.h).
  */
 #pragma once

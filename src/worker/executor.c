@@ -3,9 +3,9 @@
  * outcome.
  *
  * A slot that breaks may have broken for any reason, so a step that failed is run once more, in a new slot process.  If
- * that fails, too, nobody knows whether the host or the program is to blame.  Neither gets the blame as a result:
+ * that fails, too, evalx cannot know whether the host or the program is the cause.  So the run has no result:
  *
- *   the submission  is returned to the store, which hands it out again after a delay and gives it up after many;
+ *   the submission  is returned to the store, which queues it again after a delay and gives it up after many;
  *   the worker      takes no step and claims nothing until its slots have passed the self-test (executor_slot.c).
  *
  * An error because the launcher died is not counted, because its death ends the runs of all slots.  But after
@@ -26,7 +26,7 @@
 
 #define LAUNCHER_DEATHS_MAX 10
 #define LOOK_WAIT_US 20000u      /* a store that takes longer to answer is not waited for */
-#define PAYLOADS_MAX (64u << 20) /* of payloads; with more the worker does not look for further jobs */
+#define PAYLOADS_MAX (64u << 20) /* of payloads; with more the worker makes no look */
 
 /* A step in the hands of an executor, and its outcome. */
 struct running_step {

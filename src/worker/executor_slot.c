@@ -23,7 +23,7 @@ static void count_no_more(struct executor *executor)
     executor->proven = NEVER_PROVEN;
 }
 
-/* With the lock held: from now on the store, /readyz and the metrics say what `slots_open` says. */
+/* With the lock held: from now on the store, /readyz and the metrics report `slots_open`. */
 static void note_slots(struct worker *worker)
 {
     bool works = worker->slots_open > 0;

@@ -6,7 +6,7 @@
  * per executor, so that executors need not idle between two steps.  That step waits for milliseconds.  If the
  * steps before it turn out to be long, the heartbeat thread releases it (heartbeat.c).
  *
- * While long submissions keep all executors busy, something may wait in the store that should go before them.  So an
+ * While long submissions keep all executors busy, another may wait in the store that should run before them.  So an
  * executor that is about to take a step asks for a look: the fetcher claims one submission, but only if its first step
  * would be the next one (schedule_look).  Then the executor takes the next step, whichever it is.
  */

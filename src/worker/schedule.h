@@ -1,7 +1,7 @@
 /*
  * schedule: which job's step an executor runs next.
  *
- * Slots take turns at every step, not at every submission, so that a long submission does not hold up the others:
+ * Slots take turns at every step, not at every submission, so that a long submission does not delay the others:
  *
  *   1. Priorities take turns as in a store's claim (submission_priority_order): high first, and nothing starves.
  *   2. Within a priority the client with the fewest running steps of that priority is next.  Among equals it is the one
@@ -49,7 +49,7 @@ struct schedule {
         uint64_t turns, entered; /* as in struct schedule_flow */
         uint32_t flows;
     } of[PRIORITY_COUNT_];
-    uint32_t flow_jobs; /* a look takes no more of a flow with so many jobs */
+    uint32_t flow_jobs; /* a look claims nothing of a flow with so many jobs */
 };
 
 void schedule_add(struct schedule *schedule, struct schedule_entry *entry, const char *client,

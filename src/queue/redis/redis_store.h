@@ -65,7 +65,7 @@ struct redis_store {
     char budget[96];             /* of results, as the scripts read it */
     pthread_mutex_t unsafe_lock; /* the two fields below */
     struct error unsafe;         /* why the server cannot keep the promises; kind ERROR_NONE: none is known */
-    uint64_t checked_ms;         /* when that was looked at */
+    uint64_t checked_ms;         /* when that was checked */
     struct redis_trust *trust;   /* NULL: no TLS */
     struct redis_resolver *resolver;
     struct redis_pool pool;
@@ -170,7 +170,7 @@ void redis_set_budgets(struct redis_store *store, const struct config *config, u
 int redis_store_new(const struct config *config, const char *url, struct redis_store **ret, struct error *err);
 /* While it runs: repeats redis_check_server now and then.  From a failure on until it passes again, adds fail. */
 void redis_check_again(struct redis_store *store);
-/* -1 with ERROR_STORE while the last check says that the server cannot keep the promises. */
+/* -1 with ERROR_STORE if the last check found that the server cannot keep the promises. */
 int redis_check_passed(struct redis_store *store, struct error *err);
 /* Fails with ERROR_SETUP if the server cannot keep the promises.  If the ACL forbids INFO, it is accepted unchecked. */
 int redis_check_server(struct redis_store *store, struct error *err);

@@ -10,7 +10,7 @@
 
 #include "base/clock.h"
 
-/* One submission is always taken if nothing else is held, however small the budget. */
+/* If nothing else is stored, one submission of any size is accepted. */
 static bool exceeds(uint64_t held, uint64_t more, uint64_t max)
 {
     return held > 0 && held + more > max;

@@ -75,7 +75,7 @@ struct retry_op {
     bool retried;
 };
 
-/* The row of a token: its seq (0: there is none), and whether it is a dead letter that was retried. */
+/* The row of a token: its seq (0: no row exists), and whether it is a dead letter that was retried. */
 struct old_row {
     int64_t seq, bytes;
     size_t client;

@@ -314,9 +314,9 @@ int sqlite_wait_all_durable(struct sqlite_store *store, struct error *err);
 
 /* After the files are open: remembers which they are, and checks the pages of a small file. */
 int sqlite_health_open(struct sqlite_store *store, struct error *err);
-/* -1 with ERROR_STORE if the file is damaged, deleted or replaced.  Cheap: it looks at the files once a second. */
+/* -1 with ERROR_STORE if the file is damaged, deleted or replaced.  Cheap: it checks the files once a second. */
 int sqlite_health(struct sqlite_store *store, struct error *err);
-/* From then on sqlite_health fails, if *err says that the file is damaged. */
+/* If *err is that the file is damaged, sqlite_health fails from then on. */
 void sqlite_note_failure(struct sqlite_store *store, const struct error *err);
 /* Called about once a second: shortens a long log, and now and then checks the pages of a small file. */
 int sqlite_health_care(struct sqlite_store *store, struct error *err);
