@@ -119,12 +119,18 @@ static void collect_sockets(struct slot *slot)
 
 /* ---- the box ---- */
 
+/* ERROR_BUSY: the limit of memory does not suffice for the box.  Other errors are the host's. */
 static int limit_group(struct slot *slot, const struct limits *limits, bool has_loopback, struct error *err)
 {
-    if (native.applied.memory_bytes == limits->memory_bytes && native.applied.processes == limits->processes)
+    if (native.applied.memory_bytes == limits->memory_bytes && native.applied.processes == limits->processes &&
+        slot->group.has_network == has_loopback)
         return 0;
     native.applied = *limits;
-    return cgroup_run_limit(&slot->group, limits, has_loopback, err);
+    if (cgroup_run_limit(&slot->group, limits, has_loopback, err) == 0)
+        return 0;
+    if (err->os == EBUSY) /* v1 cannot lower the limit below what the standby box uses */
+        err->kind = ERROR_BUSY;
+    return -1;
 }
 
 static int make_standby(struct slot *slot, const struct standby_spec *spec, int probe, struct error *err)
@@ -320,8 +326,7 @@ static int start(struct slot *slot, const int fds[], struct active_run *run, str
     if (slot->image->mount_ns < 0 && rootfs_build(slot->settings->images_folder, slot->image, &err) < 0)
         return slot_fail_error(reply, &err);
     if (ensure_box(slot, archive, &err) < 0)
-        /* EBUSY: v1 cannot lower the limit below what the standby box uses. */
-        return err.os == EBUSY || err.os == ENOMEM ? slot_fail_memory(run) : slot_fail_error(reply, &err);
+        return err.kind == ERROR_BUSY ? slot_fail_memory(run) : slot_fail_error(reply, &err);
     give_streams(fds, standby->report, standby->uid);
     run->init = standby->init;
     run->pidfd = standby->pidfd;
