@@ -277,9 +277,10 @@ static int serve_worker(struct active_run *run)
 /* Given the run's CPU time in its stats. */
 static void sample_waiting(struct active_run *run)
 {
-    wait_time_sample(&run->wait, &slot.group, run->init, run->begun_us, run->stats.cpu_us, processors);
+    uint64_t now = slot_now_us();
+    wait_time_sample(&run->wait, &slot.group, run->init, run->begun_us, now, run->stats.cpu_us, processors);
     run->stats.waited_us = run->wait.waited_us;
-    run->next_sample_us = slot_now_us() + WAIT_SAMPLE_US;
+    run->next_sample_us = now + WAIT_SAMPLE_US;
 }
 
 /* isolate's runs have a network of their own too, but the slot has no place to look at it from. */

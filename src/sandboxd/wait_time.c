@@ -5,16 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "sandboxd/cgroup_file.h"
-
-static uint64_t clock_us(void)
-{
-    struct timespec now;
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
-}
 
 /* False if the task has ended. */
 static bool look_at(pid_t id, struct wait_task *ret)
@@ -73,12 +65,12 @@ void wait_time_add(struct wait_time *wait, uint64_t longest_us, uint64_t begun_u
 }
 
 void wait_time_sample(struct wait_time *wait, const struct cgroup_run *run, pid_t init, uint64_t begun_us,
-                      uint64_t cpu_us, unsigned processors)
+                      uint64_t now_us, uint64_t cpu_us, unsigned processors)
 {
     struct wait_task seen[WAIT_TASKS_MAX];
     pid_t ids[WAIT_TASKS_MAX] = { init };
     size_t ids_len = 1 + cgroup_run_tasks(run, ids + 1, WAIT_TASKS_MAX - 1), len = 0;
-    uint64_t longest_us = 0, now_us = clock_us();
+    uint64_t longest_us = 0;
     for (size_t i = 0; i < ids_len; i++) {
         struct wait_task *now = &seen[len];
         if (!look_at(ids[i], now))

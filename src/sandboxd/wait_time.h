@@ -39,9 +39,9 @@ struct wait_time {
     struct wait_task tasks[WAIT_TASKS_MAX];
 };
 
-/* Brings *wait up to date.  The run began at begun_us and has used cpu_us.  It may use so many processors. */
+/* Brings *wait up to date.  The run began at begun_us, has used cpu_us by now_us, and may use so many processors. */
 void wait_time_sample(struct wait_time *wait, const struct cgroup_run *run, pid_t init, uint64_t begun_us,
-                      uint64_t cpu_us, unsigned processors);
+                      uint64_t now_us, uint64_t cpu_us, unsigned processors);
 
 /* How long a task waited since the last sample, `passed_us` ago.  Fills in now->counted_us. */
 uint64_t wait_time_of_task(const struct wait_task *before, struct wait_task *now, uint64_t passed_us);
