@@ -119,14 +119,16 @@ static int add_set(struct invocation *invocation, char *word)
     struct config scratch = { 0 };
     struct error err;
     char key[64];
+    size_t key_len = strcspn(word, "=");
 
-    if (strchr(word, '=') == NULL)
+    if (word[key_len] == '\0')
         return usage_error(invocation->command, "--set: expected KEY=VALUE, got \"%s\"", word);
     /* Also for commands that use no settings: a wrong one is a wrong command line everywhere. */
-    if (strcspn(word, "=") >= sizeof key)
+    if (key_len >= sizeof key)
         return usage_error(invocation->command, "--set: expected the key of a setting, got \"%s\"", word);
-    (void)snprintf(key, sizeof key, "%.*s", (int)strcspn(word, "="), word);
-    if (config_set(&scratch, key, strchr(word, '=') + 1, CONFIG_FLAG, &err) < 0)
+    memcpy(key, word, key_len);
+    key[key_len] = '\0';
+    if (config_set(&scratch, key, word + key_len + 1, CONFIG_FLAG, &err) < 0)
         return usage_error(invocation->command, "--set: %s", err.text);
     if (invocation->sets_len == SETS_MAX)
         return usage_error(invocation->command, "--set: at most %d times", SETS_MAX);
