@@ -217,7 +217,7 @@ static void *run(void *context)
         } else if (results->first == NULL && results->copies == NULL) {
             cond_wait(&results->changed, &results->lock);
         } else {
-            (void)cond_wait_until(&results->changed, &results->lock, clock_mono_us() + LOOK_US);
+            (void)cond_wait_for(&results->changed, &results->lock, LOOK_US);
         }
         copies_drop(results, KEEP_US);
     }

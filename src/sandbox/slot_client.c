@@ -272,8 +272,8 @@ static bool read_stream(int *fd, struct buf *into, bool *cut, bool *no_memory)
         }
         size_t room = into->max - into->len;
         size_t kept = (size_t)got < room ? (size_t)got : room;
-        struct error
-            ignored; /* there is room, so only memory can be short: then the run is cut off, and is no result */
+        struct error ignored;
+        /* There is room, so only memory can be short.  Then the run is cut off, and is no result. */
         if (kept > 0 && buf_append(into, bytes, kept, &ignored) < 0) {
             *no_memory = true;
             kept = 0;
