@@ -510,6 +510,7 @@ static void a_server_that_becomes_unsafe_gets_no_submissions(void **state)
     (void)state;
     struct store *store = fixture_open();
     struct redis_store *redis = redis_of(store);
+    struct queue_depth depth;
     struct store_new entry = { .priority = PRIORITY_NORMAL, .queue = "c", .payload = TEXT("work") };
     for (int unsafe = 1; unsafe >= 0; unsafe--) {
         struct error why = { 0 };
@@ -523,6 +524,7 @@ static void a_server_that_becomes_unsafe_gets_no_submissions(void **state)
         if (unsafe && (added != -1 || why.kind != ERROR_STORE || strstr(why.text, "volatile-lru") == NULL))
             fail_msg("added %d: %s", added, why.text);
         assert_int_equal(added, unsafe ? -1 : 0);
+        assert_int_equal(store_depth(store, &depth, &why), added);
     }
     store_close(store);
 }

@@ -324,6 +324,8 @@ int redis_depth(struct store *base, struct queue_depth *ret, struct error *err)
 {
     struct redis_store *store = redis_of(base);
     auto_reply redisReply *reply = NULL;
+    if (redis_check_passed(store, err) < 0) /* /readyz says what redis_add says */
+        return -1;
     if (redis_run(store, REDIS_DEPTH, REDIS_REPLY_ARRAY, &reply, err, "n", store->lease_ms) < 0)
         return -1;
     if (reply->elements != 8 || reply->element[0]->type != REDIS_REPLY_ARRAY ||

@@ -168,7 +168,10 @@ int redis_cache_put(struct store *base, const char *key, struct text bytes, uint
 void redis_set_budgets(struct redis_store *store, const struct config *config, uint64_t parts);
 /* Does not connect. */
 int redis_store_new(const struct config *config, const char *url, struct redis_store **ret, struct error *err);
-/* While it runs: repeats redis_check_server now and then.  From a failure on until it passes again, adds fail. */
+/*
+ * While it runs: repeats redis_check_server now and then.  From a failure on until it passes again, adds and depths
+ * fail.
+ */
 void redis_check_again(struct redis_store *store);
 /* -1 with ERROR_STORE if the last check found that the server cannot keep the promises. */
 int redis_check_passed(struct redis_store *store, struct error *err);
