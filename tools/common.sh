@@ -24,7 +24,7 @@ need_root()
     [ "$(id -u)" -eq 0 ] || fail "$1 needs root: run it again as  sudo ./dev ${command:-}"
 }
 
-# show_progress LOG: until it is killed or this script has ended, says every 10 seconds what LOG ends with.
+# show_progress LOG: until it is killed or this script has ended, prints the last line of LOG every 10 seconds.
 show_progress()
 {
     ticks=0

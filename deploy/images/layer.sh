@@ -271,7 +271,7 @@ layer_build()
     rm -rf --one-file-system "$work"
 }
 
-# show_progress NAME: until it is killed or this script has ended, says every 15 seconds what the log ends with.
+# show_progress NAME: until it is killed or this script has ended, prints the last line of the log every 15 seconds.
 show_progress()
 {
     local ticks=0

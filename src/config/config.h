@@ -57,7 +57,7 @@ enum config_source { CONFIG_DEFAULT, CONFIG_FILE, CONFIG_ENVIRONMENT, CONFIG_FLA
       "bytes of stored results at which submissions get status 503 and none is run")                                   \
     X(result_ttl_s, UINT, "RESULT_TTL_SECONDS", "result_ttl_seconds", "3600", "seconds that results are kept")         \
     X(result_ttl_min_s, UINT, "EVALX_RESULT_TTL_MIN_SECONDS", "result_ttl_min_seconds", "60",                          \
-      "seconds that a result is kept that comes while half of results_bytes is in use")                                \
+      "seconds that a new result is kept while half of results_bytes is in use")                                       \
     X(unserved_s, UINT, "EVALX_UNSERVED_SECONDS", "unserved_seconds", "60",                                            \
       "seconds without a worker for a language until its submissions get status 503 (0: never)")                       \
     X(idempotency_s, UINT, "EVALX_IDEMPOTENCY_SECONDS", "idempotency_seconds", "86400",                                \
@@ -166,7 +166,7 @@ int config_set(struct config *config, const char *key, const char *value, enum c
 /* Called once all settings are known: fills in the defaults that depend on other settings. */
 void config_settle(struct config *config);
 
-/* Logs a warning for each variable EVALX_... of the environment that is no setting and has no other use. */
+/* Logs a warning for each variable EVALX_... of the environment that is neither a setting nor used otherwise. */
 void config_warn_unknown(void);
 
 /* Logs a warning for each deprecated name that was used. */

@@ -208,7 +208,7 @@ static void check_once(struct header_check *check, struct text name)
         if (!text_equal_ignore_case(name, text_of(once[i])))
             continue;
         if ((check->seen & 1u << i) != 0)
-            REFUSE(check, 400, once[i], "this header must occur once");
+            REFUSE(check, 400, once[i], "this header may occur only once");
         check->seen |= 1u << i;
     }
 }

@@ -389,10 +389,10 @@ static int write_depth(const struct queue_depth *depth, struct buf *out, struct 
         write_gauge("evalx_dead_submissions", "Submissions in the dead-letter list.", depth->dead, out, err) < 0 ||
         write_gauge("evalx_queue_bytes", "Bytes of waiting and running submissions.", depth->queue_bytes, out, err) <
             0 ||
-        write_gauge("evalx_queue_bytes_max", "At so many bytes submissions are refused.", depth->queue_bytes_max, out,
+        write_gauge("evalx_queue_bytes_max", "Bytes at which submissions are refused.", depth->queue_bytes_max, out,
                     err) < 0 ||
         write_gauge("evalx_results_bytes", "Bytes of stored results.", depth->results_bytes, out, err) < 0 ||
-        write_gauge("evalx_results_bytes_max", "At so many bytes submissions are refused and none is run.",
+        write_gauge("evalx_results_bytes_max", "Bytes at which submissions are refused and none is run.",
                     depth->results_bytes_max, out, err) < 0 ||
         write_gauge("evalx_workers", "Live workers: the latest heartbeat is not older than a lease.", depth->workers,
                     out, err) < 0 ||

@@ -1,4 +1,4 @@
-"""What evalx does where the operator says nothing: the address, the user, and which folders it takes for its data."""
+"""The defaults: the address, the user, and which folders evalx accepts for its data."""
 import hashlib
 import os
 import pathlib

@@ -95,7 +95,7 @@ def test_the_units_set_what_evalx_relies_on():
 
 
 def test_every_deployment_names_its_address():
-    """The default is for `evalx` on a machine of its own: containers and fleets need another address."""
+    """The default is for `evalx` on one machine: containers and fleets need another address."""
     listens = re.compile(r"^listen = 127\.0\.0\.1:3000$", re.M)
     assert listens.search((DEPLOY / "etc" / "evalx.conf").read_text(encoding="utf-8"))
     assert "\nENV EVALX_LISTEN=0.0.0.0:3000\n" in (DEPLOY / "Dockerfile").read_text(encoding="utf-8")

@@ -345,7 +345,7 @@ def test_a_worker_starts_with_a_broken_image(start_evalx, folder, name):
 # ---- several languages ---------------------------------------------------------------------------------------------
 
 def test_mixed_submissions_go_to_the_worker_that_has_all_languages(folder, start_fleet):
-    """One of two workers lacks a language: what it gets it hands on at once, not when the lease ends."""
+    """One of two workers lacks a language: it returns a submission at once, not when the lease ends."""
     env = make_images(folder)
     fleet = start_fleet(workers=1, env={**env, "EVALX_LEASE_MS": "60000"})
     without = os.path.join(folder, "images-of-one")

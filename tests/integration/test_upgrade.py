@@ -166,7 +166,7 @@ def test_an_older_worker_never_gets_what_it_would_run_wrongly(mixed):
     client = server.wait_ready().client()
     text = "x" * 4096
     batch = [{"language": "bash", "version": "*", "code": "wc -c", "stdin": text, "tests": [{}, {}]}]
-    token = client.submit(batch)  # an old worker lives, which may serve anything
+    token = client.submit(batch)  # an old worker is alive, which may serve any language
     assert client.poll(client.submit(program("plain")))["status"] == "Completed"
     assert client.get(f"/submissions/{token}").json()["status"] == "Queued"
     mixed("worker-new", harness.BINARY, "worker")

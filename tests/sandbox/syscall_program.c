@@ -56,7 +56,7 @@ static void try(long number, long a, long b, long c, int refusal)
     bool right = said == SECCOMP_ALLOW ? passes : said == 0 ? result == 0 : result == -1 && errno == said;
     calls++;
     if (!right && wrong++ < 20)
-        printf("call %ld (%#lx, %#lx, %#lx): result %ld, errno %d, the table says %d\n", number, a, b, c, result, errno,
+        printf("call %ld (%#lx, %#lx, %#lx): result %ld, errno %d, the table has %d\n", number, a, b, c, result, errno,
                said);
     if (result > 2 && (number == SYS_socket || number == SYS_fcntl))
         (void)close((int)result);

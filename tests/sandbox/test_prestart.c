@@ -115,7 +115,7 @@ static void a_prestarted_program_behaves_like_a_cold_one(void **state)
     expect_same("import os\nprint(open('/dev/stdin').read(), file=open('/dev/stdout', 'w'))\n", TEXT("again"));
 }
 
-/* Each run has a network of its own, also where its interpreter waited for it; and no run has another's. */
+/* Each run has a new network, even if its interpreter was prestarted, and no run has that of another. */
 static void a_prestarted_program_has_the_network_it_asked_for(void **state)
 {
     (void)state;

@@ -1,5 +1,5 @@
 /*
- * Walks over system calls and their arguments, and compares what the filters answer with what the table says.  The
+ * Walks over system calls and their arguments, and compares the answers of the filters with the table.  The
  * filters are run here by an interpreter, so that no call is made.  tests/sandbox/test_syscalls.c makes them in a box.
  */
 #include "sandboxd/seccomp_filter.h"
@@ -99,7 +99,7 @@ static uint32_t answer_of(const struct view *view, const struct seccomp_data *da
     return answer;
 }
 
-/* ---- what the table says ---- */
+/* ---- the answers of the table ---- */
 
 static bool fits(const struct seccomp_row *row, const struct seccomp_data *data)
 {
@@ -136,7 +136,7 @@ static void compare(const struct seccomp_data *data)
         uint32_t answer = answer_of(&views[i], data), said = said_of(&views[i], data);
         compared++;
         if (answer != said)
-            fail_msg("%s: call %#x of %#x (%#llx, %#llx, %#llx): the filter answers %#x, the table says %#x",
+            fail_msg("%s: call %#x of %#x (%#llx, %#llx, %#llx): the filter answers %#x, the table has %#x",
                      views[i].name, (unsigned)data->nr, data->arch, (unsigned long long)data->args[0],
                      (unsigned long long)data->args[1], (unsigned long long)data->args[2], answer, said);
     }

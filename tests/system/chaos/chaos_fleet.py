@@ -111,7 +111,7 @@ def limit_files(pid, soft):
 
 
 def memory_group(pid):
-    """Moves the process into a new group with MEMORY_BYTES for what it takes from now on.  None if there is none."""
+    """Moves the process into a new group with MEMORY_BYTES for what it allocates from now on.  None without cgroups."""
     top = "/sys/fs/cgroup/memory"
     group = f"{top}/evalx-chaos-{os.getpid()}-{pid}"
     if not os.path.exists(f"{top}/memory.limit_in_bytes"):

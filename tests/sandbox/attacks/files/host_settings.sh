@@ -1,4 +1,4 @@
-# attack: In the image "host", looks for what /usr tells about this machine beyond its languages: settings, sources, units,
+# attack: In the image "host", finds what /usr reveals about this machine besides languages: settings, sources, units,
 # kernel modules, what else is installed.
 # expect: accepted stdout="refused\n"
 won=0

@@ -1,5 +1,5 @@
 /*
- * attack: Calls that tell of the host and of other runs: ustat reads any mounted file system, sysfs lists the kernel's
+ * attack: Calls that reveal the host and other runs: ustat reads any mounted file system, sysfs lists the kernel's
  * file systems, and neighbours of both.
  * expect: accepted stdout="nothing\n"
  */

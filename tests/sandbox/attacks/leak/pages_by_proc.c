@@ -10,7 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Each tells about others, about earlier runs, or about the host. */
+/* Each reveals facts about others, about earlier runs, or about the host. */
 static const char *const names[] = {
     "pagemap",       "smaps",           "smaps_rollup", "numa_maps",      "clear_refs",   "net/tcp",  "net/sockstat",
     "net/snmp",      "net/unix",        "sched",        "schedstat",      "autogroup",    "wchan",    "stack",

@@ -12,7 +12,7 @@
 
 static const char *const names[] = { "pagemap", "smaps",   "smaps_rollup", "numa_maps", "clear_refs", "net/sockstat",
                                      "sched",   "uid_map", "mem",          "maps",      "stat" };
-/* The last two tell nothing, but show that the rules belong to the files of the first process only. */
+/* The last two reveal nothing, but show that the rules belong to the files of the first process only. */
 #define OF_OTHERS 9
 
 static void try_below(const char *folder, unsigned len)

@@ -1,4 +1,4 @@
-# attack: None: a server and a client in one program; the box has no network, and says so at the first socket.
+# attack: None: a server and a client in one program; the box has no network, and the first socket fails.
 # limits: {"wall_time_ms": 3000}
 # expect: accepted stdout="no network\nno network\nno network\nno network\n" wall<=1500
 import errno
