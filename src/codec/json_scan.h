@@ -2,7 +2,7 @@
  * json_scan: bounds what a JSON text makes the parser build, before it builds anything.  Pure.
  *
  * A value of two bytes takes about 250 bytes of memory once it is parsed.  So a body of 16 MiB of "{}," would take more
- * than a gigabyte and seconds.  The scan counts in one pass, without memory of its own.  It accepts every text that has
+ * than a gigabyte and seconds.  The scan counts in one pass, without allocating memory.  It accepts every text that has
  * no more than the maxima, valid or not: whether it is JSON is for the parser to say.
  */
 #pragma once

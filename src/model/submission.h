@@ -47,7 +47,7 @@ bool file_name_is_valid(struct text name);
 
 /*
  * Writes the name without "." parts and without empty parts between two others: "./a//b" becomes "a/b".  A name that
- * begins or ends with '/', or ends with a part ".", is none of a file and stays invalid.  *ret has room for name.len
+ * begins or ends with '/', or ends with a part ".", names no file and stays invalid.  *ret has room for name.len
  * bytes; returns how many were written.
  */
 size_t file_name_normalise(struct text name, char *ret);

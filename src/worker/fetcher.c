@@ -8,7 +8,7 @@
  *
  * While long submissions keep all executors busy, another may wait in the store that should run before them.  So an
  * executor that is about to take a step asks for a look: the fetcher claims one submission, but only if its first step
- * would be the next one (schedule_look).  Then the executor takes the next step, whichever it is.
+ * would be the next one (schedule_look).  Then the executor takes the next step.
  */
 #include <inttypes.h>
 

@@ -12,7 +12,7 @@
 
 /*
  * `served` of something new among `len` others: 0, before all of them, if each may have had a turn since the last new
- * one.  Otherwise it stands before the one that had the last turn, and behind the others.
+ * one.  Otherwise it goes before the one that had the last turn, and after the others.
  */
 static uint64_t served_if_new(uint64_t turns, uint64_t entered, uint32_t len)
 {

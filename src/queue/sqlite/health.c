@@ -4,7 +4,7 @@
  *
  * A deleted file still takes commits, because this process has it open; all of them are lost when it ends.  So the
  * paths are compared with the files that were open at the start, at most once in LOOK_MS, before a group of ops and
- * before a read.  A damaged page is reported by whichever statement meets it.  Pages that nobody reads are checked once
+ * before a read.  A damaged page is reported by the statement that reads it.  Pages that nobody reads are checked once
  * in CHECK_MS while the file is small enough for that to take milliseconds.  After damage nothing is accepted until
  * evalx is restarted, and opening a damaged file fails.
  */
