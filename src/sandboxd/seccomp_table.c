@@ -66,7 +66,6 @@
 /* Names that the C library of some supported system lacks. */
 #define POPULATE_READ 22 /* MADV_POPULATE_READ */
 #define POPULATE_WRITE 23
-#define COLLAPSE 25   /* MADV_COLLAPSE */
 #define SET_FS 0x1002 /* ARCH_SET_FS, only on x86-64 */
 #define GET_FS 0x1003
 
@@ -235,7 +234,6 @@ const struct seccomp_row seccomp_rows[] = {
     ROW(madvise, FOR_ALL, ALLOW, "memory that is dumped", IS(2, MADV_DODUMP)),
     ROW(madvise, FOR_RUNTIMES, ALLOW, "heaps that are touched at the start", IS(2, POPULATE_READ)),
     ROW(madvise, FOR_RUNTIMES, ALLOW, "heaps that are touched at the start", IS(2, POPULATE_WRITE)),
-    ROW(madvise, FOR_RUNTIMES, ALLOW, "transparent huge pages", IS(2, COLLAPSE)),
     ROW(madvise, FOR_ALL, EINVAL, "merging of equal pages, which shows a neighbour's; what kernels add"),
     ROW(membarrier, FOR_RUNTIMES, ALLOW, "barriers between threads", IS(0, MEMBARRIER_CMD_QUERY)),
     ROW(membarrier, FOR_RUNTIMES, ALLOW, "barriers between threads", IS(0, MEMBARRIER_CMD_PRIVATE_EXPEDITED)),

@@ -76,13 +76,16 @@ void wait_time_sample(struct wait_time *wait, const struct cgroup_run *run, pid_
         if (!look_at(ids[i], now))
             continue;
         const struct wait_task *before = find(wait, now->id);
-        uint64_t waited_us = wait_time_of_task(before, now, now_us - wait->sampled_us);
+        /* A task that the last sample may have left out is not new, and what it waited before is not known. */
+        bool is_known = before != NULL || !wait->is_partial;
+        uint64_t waited_us = is_known ? wait_time_of_task(before, now, now_us - wait->sampled_us) : 0;
         if (waited_us > longest_us)
             longest_us = waited_us;
         len++;
     }
     memcpy(wait->tasks, seen, len * sizeof *seen);
     wait->tasks_len = len;
+    wait->is_partial = ids_len == WAIT_TASKS_MAX;
     wait->sampled_us = now_us;
     wait_time_add(wait, longest_us, begun_us, now_us, cpu_us, processors);
 }
