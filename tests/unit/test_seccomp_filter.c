@@ -337,6 +337,8 @@ static void build(bool pin)
     struct error err;
     const uint32_t eperm = SECCOMP_RET_ERRNO | EPERM, notify = SECCOMP_RET_USER_NOTIF;
     const uint32_t every = pin ? 0 : FOR_UNPINNED;
+    for (size_t i = 0; i < views_len; i++) /* of the build before */
+        free(views[i].filters[1]->filter);
     assert_int_equal(seccomp_filters_build(pin, &filters, &err), 0);
     views_len = 0;
     add_view("slot", every | FOR_ALL | FOR_LOOPBACK | FOR_INIT | FOR_SLOT, eperm, notify, NULL, &filters.slot);
