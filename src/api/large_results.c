@@ -59,11 +59,11 @@ static void respond_error(struct request *request, const struct error *err)
     free(request);
 }
 
-static void respond_busy(struct request *request, const char *reason)
+static void refuse(struct request *request, enum error_kind kind, const char *reason)
 {
     struct error err = { 0 };
 
-    (void)error_set(&err, ERROR_BUSY, 0, "%s", reason);
+    (void)error_set(&err, kind, 0, "%s", reason);
     respond_error(request, &err);
 }
 
@@ -74,7 +74,7 @@ static void respond_copy(struct request *request, struct copy *copy)
 
     copy->used_us = clock_mono_us();
     if (is_part && copy->results_len == 0) {
-        respond_busy(request, "the submission has no results");
+        refuse(request, ERROR_MISSING, "the submission has no results");
         return;
     }
     exchange_respond_shared(request->exchange, 200, "application/json", copy->body, is_part ? copy->results_at : 0,
@@ -194,9 +194,9 @@ static void serve(struct large_results *results, struct request *request, struct
     if (copy != NULL)
         respond_copy(request, copy);
     else if (is_ending)
-        respond_busy(request, "the server is stopping");
+        refuse(request, ERROR_BUSY, "the server is stopping");
     else if (clock_mono_us() >= request->until_us)
-        respond_busy(request, "too many large results are being sent; try again in a moment");
+        refuse(request, ERROR_BUSY, "too many large results are being sent; try again in a moment");
     else
         respond_read(results, request);
 }

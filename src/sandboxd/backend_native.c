@@ -327,13 +327,16 @@ static int start(struct slot *slot, const int fds[], struct active_run *run, str
         return slot_fail_error(reply, &err);
     if (ensure_box(slot, archive, &err) < 0)
         return err.kind == ERROR_BUSY ? slot_fail_memory(run) : slot_fail_error(reply, &err);
+    int listener = native.listener < 0 ? -1 : fcntl(native.listener, F_DUPFD_CLOEXEC, 0);
+    if (native.listener >= 0 && listener < 0)
+        return slot_fail(reply, errno, "keep the listener for denied system calls");
     give_streams(fds, standby->report, standby->uid);
     run->init = standby->init;
     run->pidfd = standby->pidfd;
     run->report = standby->report;
     run->notify = standby->notify_socket;
-    if (native.listener >= 0) {
-        run->notify = fcntl(native.listener, F_DUPFD_CLOEXEC, 0);
+    if (listener >= 0) {
+        run->notify = listener;
         run->listening = true;
     }
     run->begun_us = slot_now_us();

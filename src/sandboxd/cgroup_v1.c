@@ -138,8 +138,11 @@ int cgroup_v1_run_limit(struct cgroup_run *run, const struct limits *limits, str
     struct cgroup_shared *shared = run->shared;
     int memory = run->group.dirs[CGROUP_MEMORY];
     uint64_t sockets_bytes = run->has_network ? limits->memory_bytes / SOCKETS_SHARE : 0;
-    if (limit_memory(memory, limits->memory_bytes - sockets_bytes, err) < 0 ||
-        (run->has_network && cgroup_file_write(memory, "memory.kmem.tcp.limit_in_bytes", sockets_bytes, err) < 0))
+    if (limit_memory(memory, limits->memory_bytes - sockets_bytes, err) < 0)
+        return -1;
+    /* ENOENT: a kernel that does not count the buffers of sockets. */
+    if (run->has_network && cgroup_file_write(memory, "memory.kmem.tcp.limit_in_bytes", sockets_bytes, err) < 0 &&
+        err->os != ENOENT)
         return -1;
     if (shared->dirs[CGROUP_PIDS] < 0)
         return cgroup_file_write(run->group.dirs[CGROUP_PIDS], "pids.max", limits->processes, err);

@@ -117,10 +117,12 @@ bool sandbox_fixture_skipped(int argc, char **argv)
 
 void path_beside(const char *name, char path[4096])
 {
-    ssize_t len = readlink("/proc/self/exe", path, 4096 - 64);
+    char self[4096];
+    ssize_t len = readlink("/proc/self/exe", self, sizeof self - 1);
     assert_true(len > 0);
-    path[len] = '\0';
-    (void)snprintf(strrchr(path, '/') + 1, 64, "%s", name);
+    self[len] = '\0';
+    *strrchr(self, '/') = '\0';
+    assert_true(snprintf(path, 4096, "%s/%s", self, name) < 4096);
 }
 
 int archive_of_program(const char *name, unsigned padding_mib)
