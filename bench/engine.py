@@ -115,7 +115,7 @@ def element(language, code, **more):
 
 def request(method, path, body=None):
     content = b"" if body is None else json.dumps(body).encode()
-    return (f"{method} {path} HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\n"
+    return (f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
             f"Content-Length: {len(content)}\r\n\r\n").encode() + content
 
 
@@ -170,7 +170,7 @@ class Client:
         begin = time.perf_counter()
         _, body = self.ask(sent)
         token = json.loads(body)["token"]
-        _, body = self.ask(f"GET /submissions/{token}?wait=30 HTTP/1.1\r\nHost: bench\r\n\r\n".encode())
+        _, body = self.ask(f"GET /submissions/{token}?wait=30 HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
         spent = (time.perf_counter() - begin) * 1000
         return spent, json.loads(body)
 

@@ -88,7 +88,7 @@ def footprints(bench, report):
 def answers(port):
     try:
         with socket.create_connection(("127.0.0.1", port), timeout=1) as link:
-            link.sendall(b"GET /readyz HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n")
+            link.sendall(b"GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
             return link.recv(64).split(b" ")[1:2] == [b"200"]
     except OSError:
         return False

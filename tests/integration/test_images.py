@@ -99,4 +99,4 @@ def test_remove_takes_the_layer_with_it(images):
     assert tool(images, "remove", "tiny").returncode == 0
     assert not os.path.exists(top) and not os.path.exists(images + "/images/tiny.layers")
     table = evalx(images, "languages").stdout
-    assert "image tiny is not installed: evalx-images build tiny" in table
+    assert "image tiny is not installed: " in table and "evalx-images build tiny" in table

@@ -172,7 +172,7 @@ def test_a_script_file_gets_the_compile_command_and_may_print(toy):
 
 def test_prepare_refuses_with_a_reason(toy):
     done = toy.evalx("prepare", "klingon")
-    assert done.returncode == 1 and "klingon" in done.stderr
+    assert done.returncode == 2 and "klingon" in done.stderr
     # the user nobody could not read the build folder of this test
     shutil.copy(toy.binary, os.path.join(toy.folder, "evalx"))
     toy.binary = os.path.join(toy.folder, "evalx")
