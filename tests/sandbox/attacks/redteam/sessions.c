@@ -1,7 +1,7 @@
 /*
  * attack: A session for each process, to get a share of the processor for each; the clock of all is one.
  * limits: {"cpu_time_ms": 500}
- * expect: time_limit cpu>=500 cpu<=700
+ * expect: time_limit cpu>=500 cpu<=900
  */
 #define _GNU_SOURCE
 #include <unistd.h>
