@@ -35,7 +35,7 @@ struct wait_time {
     uint64_t sampled_us;     /* time of the last sample */
     uint64_t settled_us;     /* waiting before this time is in waited_us, or was none */
     uint64_t settled_cpu_us; /* CPU time that the run had used then */
-    bool is_partial; /* the last sample may have left out tasks */
+    bool is_partial;         /* the last sample may have left out tasks */
     size_t tasks_len;
     struct wait_task tasks[WAIT_TASKS_MAX];
 };

@@ -147,9 +147,9 @@ static void holes_stay_holes(void **state)
     job.limits.memory_bytes = 16 * MIB;
     struct run_outcome o = run_job(&job);
     assert_int_equal(o.stats.exit_code, 0);
-    assert_string_equal(o.output.at,
-                        "a 62914560 0\nb 62914560 8\nc 62914561 8\nd 62914560 0\nempty 8388608 0\nnothing 0 0\n"
-                        "short 4 8\nxytextx");
+    assert_string_equal(o.output.at, "a 62914560 0\nb 62914560 8\nc 62914561 8\n"
+                                     "d 62914560 0\nempty 8388608 0\nnothing 0 0\n"
+                                     "short 4 8\nxytextx");
     run_outcome_done(&o);
     run_outcome_done(&made);
 }

@@ -37,22 +37,11 @@ static void all_isolation_checks_pass_in_a_box(void **state)
 static void every_isolation_check_fails_outside_a_box(void **state)
 {
     (void)state;
-    static const char *const checks[] = { "user:",
-                                          "user namespace:",
-                                          "capabilities:",
-                                          "no_new_privs:",
-                                          "seccomp:",
-                                          "system calls:",
-                                          "descriptors:",
-                                          "network:",
-                                          "processes seen:",
-                                          "files of /proc:",
-                                          "mounts:",
-                                          "read-only image:",
-                                          "devices:",
-                                          "limits:",
-                                          "session and host name:",
-                                          "process limit:" };
+    static const char *const checks[] = {
+        "user:",        "user namespace:", "capabilities:",          "no_new_privs:",   "seccomp:", "system calls:",
+        "descriptors:", "network:",        "processes seen:",        "files of /proc:", "mounts:",  "read-only image:",
+        "devices:",     "limits:",         "session and host name:", "process limit:"
+    };
     char command[] = "exec 9</dev/null; ulimit -n 4096; " EVALX_LAUNCHER " probe";
     FILE *lines = popen(command, "re");
     assert_non_null(lines);
