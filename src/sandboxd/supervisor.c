@@ -25,6 +25,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -126,6 +127,7 @@ int main(int argc, char **argv)
     settings.images_folder = argv[4];
     settings.pin = strcmp(argv[6], "1") == 0;
     (void)fcntl(control, F_SETFD, FD_CLOEXEC);
+    (void)umask(022); /* programs enter the folders that are made for them */
 
     struct error err = { 0 };
     if (prepare(&settings, strcmp(argv[3], "1") == 0, argv[5], &err) < 0) {

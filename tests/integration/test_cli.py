@@ -558,3 +558,10 @@ def test_refusals_of_the_server_are_shown(evalx, embedded, folder):
     assert done.returncode == 1 and "404" in done.stderr
     done = evalx("submit", "-", "--server", f"http://127.0.0.1:{harness.free_port()}", stdin=b"[]")
     assert done.returncode == 1 and "127.0.0.1" in done.stderr
+
+
+def test_programs_run_whatever_the_umask_is(evalx, folder):
+    """The folders of a box are open to its program, also if evalx creates files that only its user may read."""
+    path = write(folder, "hello.sh", "cat /etc/passwd >/dev/null && echo hello\n")
+    done = evalx("run", path, umask=0o077)
+    assert (done.returncode, done.stdout) == (0, "hello\n"), done.stderr
