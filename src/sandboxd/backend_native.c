@@ -119,6 +119,12 @@ static void collect_sockets(struct slot *slot)
 
 /* ---- the box ---- */
 
+/*
+ * A standby box has at least this limit of memory until its request is known.  With a lower one of the last request,
+ * making the box could run out of memory, and the next request would be blamed.
+ */
+#define STANDBY_BYTES_MIN (64u << 20)
+
 /* ERROR_BUSY: the limit of memory does not suffice for the box.  Other errors are the host's. */
 static int limit_group(struct slot *slot, const struct limits *limits, bool has_loopback, struct error *err)
 {
@@ -174,8 +180,11 @@ static void prepare(struct slot *slot)
     /* A run that may be prestarted has a source file, and no executable. */
     spec->cached_exec = native.last_prestart.is_set ? 0 : exec_cache_store(&native.exec_cache, spec->image);
     spec->cached_name = native.exec_cache.name;
-    if (limit_group(slot, &native.last_limits, spec->has_loopback, &ignored) < 0 ||
-        make_standby(slot, spec, -1, &ignored) < 0 || !native.prestart_repeated)
+    struct limits limits = native.last_limits;
+    if (limits.memory_bytes < STANDBY_BYTES_MIN)
+        limits.memory_bytes = STANDBY_BYTES_MIN;
+    if (limit_group(slot, &limits, spec->has_loopback, &ignored) < 0 || make_standby(slot, spec, -1, &ignored) < 0 ||
+        !native.prestart_repeated)
         return;
     bool no_cgroup = slot->group.group.mode == CGROUP_NONE;
     if (prestart_start(&native.standby, &native.last_prestart, no_cgroup, &native.prestart) < 0)
