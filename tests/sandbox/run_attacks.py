@@ -114,7 +114,7 @@ class Runner:
         if one.language not in self.languages and not one.name.endswith(".json"):
             return f"{one.language} is not installed"
         for need in one.needs:
-            if need != platform.machine():
+            if need != platform.machine() and (need != "host" or self.server.in_images):
                 return f"needs {need}"
         return None
 

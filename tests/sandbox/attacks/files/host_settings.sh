@@ -1,5 +1,6 @@
 # attack: In the image "host", finds what /usr reveals about this machine besides languages: settings, sources, units,
 # kernel modules, what else is installed.
+# needs: host
 # expect: accepted stdout="refused\n"
 won=0
 for path in /usr/local /usr/src /usr/etc /usr/games /usr/lib/systemd /usr/lib/modules /usr/lib/firmware /usr/lib/udev \

@@ -6,6 +6,7 @@
  * expect: accepted stdout="refused\n" memory<=64m
  * expect: memory_limit
  */
+#define _GNU_SOURCE
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <stdio.h>
