@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "api/api_keys.h"
+#include "base/landlock.h"
 #include "base/self.h"
 #include "cli/commands.h"
 #include "cli/local_run.h"
@@ -74,7 +75,7 @@ static void check_host(struct report *report, const struct config *config)
     uint64_t slots = config->slots != 0 ? config->slots : (uint64_t)sysconf(_SC_NPROCESSORS_ONLN);
     struct host_environment host = { .root = "",
                                      .data = config->data,
-                                     .has_landlock = host_has_landlock(),
+                                     .has_landlock = landlock_is_available(),
                                      .processes = slots * config->processes_max };
 
     host_environment_disk(&host);

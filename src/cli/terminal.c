@@ -19,7 +19,8 @@ static bool is_shown(const unsigned char *at, size_t step)
     return step > 0 && (at[0] == '\n' || at[0] == '\t' || !utf8_is_control(utf8_code(at, step)));
 }
 
-int terminal_put(FILE *out, struct text bytes)
+/* A JSON text contains controls of one byte only as white space, so those of several bytes are all in strings. */
+static int put(FILE *out, struct text bytes, bool is_json)
 {
     const unsigned char *at = (const unsigned char *)bytes.at;
 
@@ -27,10 +28,12 @@ int terminal_put(FILE *out, struct text bytes)
         return put_raw(out, bytes);
     for (size_t i = 0, bad = 0, step; i < bytes.len; i += step) {
         step = utf8_step(at + i, bytes.len - i, &bad);
-        if (is_shown(at + i, step))
+        if (is_shown(at + i, step) || (is_json && at[i] == '\r'))
             (void)fwrite(at + i, 1, step, out);
         else if (step > 1)
             (void)fprintf(out, "\\u%04" PRIx32, utf8_code(at + i, step));
+        else if (is_json)
+            (void)fputc('?', out);
         else
             (void)fprintf(out, "\\x%02x", at[i]);
         step += step == 0;
@@ -38,26 +41,14 @@ int terminal_put(FILE *out, struct text bytes)
     return fflush(out) == 0 ? 0 : -1;
 }
 
-/* A JSON text contains controls of one byte only as white space, so those of several bytes are all in strings. */
+int terminal_put(FILE *out, struct text bytes)
+{
+    return put(out, bytes, false);
+}
+
 int terminal_put_json(FILE *out, struct text json)
 {
-    const unsigned char *at = (const unsigned char *)json.at;
-
-    if (isatty(fileno(out)) == 0)
-        return put_raw(out, json);
-    for (size_t i = 0, bad = 0, step; i < json.len; i += step) {
-        step = utf8_step(at + i, json.len - i, &bad);
-        if (step == 0)
-            (void)fputc('?', out);
-        else if (step > 1 && utf8_is_control(utf8_code(at + i, step)))
-            (void)fprintf(out, "\\u%04" PRIx32, utf8_code(at + i, step));
-        else if (is_shown(at + i, step) || at[i] == '\r')
-            (void)fwrite(at + i, 1, step, out);
-        else
-            (void)fputc('?', out);
-        step += step == 0;
-    }
-    return fflush(out) == 0 ? 0 : -1;
+    return put(out, json, true);
 }
 
 static void replace_controls(json_t *string, bool keeps_lines)

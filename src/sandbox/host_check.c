@@ -8,18 +8,15 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <linux/capability.h>
-#include <linux/landlock.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/statvfs.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/self.h"
 #include "sandbox/host_check_internal.h"
-#include "sandbox/protocol.h"
 
 #define PATH_BYTES 600
 
@@ -166,11 +163,6 @@ static void check_seccomp(struct host_list *list)
                  "no user_notif: denied_syscalls=kill cannot work");
     else
         host_add(list, HOST_OK, "seccomp", NULL, "filters and listeners");
-}
-
-bool host_has_landlock(void)
-{
-    return syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION) >= LANDLOCK_ABI_NEEDED;
 }
 
 static void check_landlock(struct host_list *list)

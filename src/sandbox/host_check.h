@@ -22,14 +22,11 @@ struct host_finding {
 struct host_environment {
     const char *root;  /* prefix of /proc and /sys: "" for this host, a folder in tests */
     const char *data;  /* name of the data folder, for messages only */
-    bool has_landlock; /* of host_has_landlock */
+    bool has_landlock; /* of landlock_is_available */
     bool disk_known;   /* the two figures below are valid; see host_environment_disk */
     uint64_t disk_bytes_free, disk_inodes_free;
     uint64_t processes; /* that all slots together may have */
 };
-
-/* Has the kernel Landlock, which closes most of /proc to programs? */
-bool host_has_landlock(void);
 
 /* Fills in the disk figures: those of the file system of `data`, or of its nearest parent folder that exists. */
 void host_environment_disk(struct host_environment *host);

@@ -105,8 +105,6 @@ static inline size_t slot_request_size(const struct slot_request *request)
 #define PROBE_OPEN_FILES_MAX 256u     /* the largest RLIMIT_NOFILE that passes */
 /* In the probe's environment: the kernel lacks Landlock, so the files of /proc are not checked. */
 #define PROBE_WITHOUT_LANDLOCK "WITHOUT_LANDLOCK"
-/* Without LANDLOCK_ACCESS_FS_REFER, which came with Linux 5.19, a ruleset forbids renaming between folders. */
-#define LANDLOCK_ABI_NEEDED 2
 
 struct slot_reply {
     uint32_t op;

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "sandbox/host_check.h"
+#include "base/landlock.h"
 #include "sandbox/protocol.h"
 
 static const struct limits probe_limits = {
@@ -63,7 +63,7 @@ int self_test_judge(const struct run_outcome *outcome, const char *cgroup, struc
 static int run_probe(struct sandbox_slot *slot, const char *image, const char *cgroup, struct error *err)
 {
     char *const argv[] = { (char *)(uintptr_t) "probe", NULL };
-    char *const env[] = { host_has_landlock() ? NULL : (char *)(uintptr_t)PROBE_WITHOUT_LANDLOCK "=1", NULL };
+    char *const env[] = { landlock_is_available() ? NULL : (char *)(uintptr_t)PROBE_WITHOUT_LANDLOCK "=1", NULL };
     const struct run_request request = {
         .image = image,
         .class = RUN_CLASS_NATIVE,

@@ -92,6 +92,7 @@ extern const struct backend backend_native, backend_isolate;
 /* ---- for backends ---- */
 
 uint64_t slot_now_us(void);
+uint64_t slot_clock_us(clockid_t clock); /* 0 if the clock cannot be read */
 /* Stores an error in *reply.  Returns -1. */
 int slot_fail(struct slot_reply *reply, int os, const char *text);
 int slot_fail_error(struct slot_reply *reply, const struct error *err);

@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/landlock.h"
 #include "base/packet.h"
 #include "sandboxd/backend.h"
 #include "sandboxd/exec_cache.h"
@@ -305,18 +306,10 @@ static void send_exec_request(const struct slot *slot, const int fds[], bool rep
     (void)!packet_send(native.init_socket, &exec, EXEC_REQUEST_HEAD_BYTES + exec.strings_len, fds, fds_len);
 }
 
-/* 0 once init has been reaped. */
-static uint64_t read_init_clock(const struct active_run *run)
-{
-    struct timespec used;
-    return clock_gettime(run->init_clock, &used) < 0 ? 0
-                                                     : (uint64_t)used.tv_sec * 1000000 + (uint64_t)used.tv_nsec / 1000;
-}
-
 /* Init unpacks and packs files for the run, and reaps its processes. */
 static uint64_t cpu_us(struct active_run *run, uint64_t group_us)
 {
-    uint64_t now_us = read_init_clock(run);
+    uint64_t now_us = slot_clock_us(run->init_clock); /* 0 once init has been reaped */
     if (now_us > run->init_us)
         run->init_us = now_us;
     return group_us + (run->init_us > run->init_us_at_begin ? run->init_us - run->init_us_at_begin : 0);
@@ -351,7 +344,7 @@ static int start(struct slot *slot, const int fds[], struct active_run *run, str
     run->begun_us = slot_now_us();
     cgroup_run_begin(&slot->group); /* what making the box used is not the program's */
     (void)clock_getcpuclockid(run->init, &run->init_clock);
-    run->init_us_at_begin = read_init_clock(run);
+    run->init_us_at_begin = slot_clock_us(run->init_clock);
     native.init_socket = standby->request_socket;
     standby->spec.image = NULL; /* the box belongs to the run now */
     if (native.prestart.spec.is_set) {

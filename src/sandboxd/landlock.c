@@ -1,19 +1,15 @@
-/* landlock: see the header.  libc has no functions for its system calls. */
+/* landlock: see the header. */
 #include "sandboxd/landlock.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/landlock.h>
-#include <stddef.h>
 #include <stdint.h>
 #include <string.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/landlock.h"
 #include "base/packet.h"
-#include "sandbox/protocol.h"
 
 #define FILE_ACCESS (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE)
 #define FOLDER_ACCESS (FILE_ACCESS | LANDLOCK_ACCESS_FS_REFER)
@@ -22,11 +18,6 @@
 static const char *const readable[] = { "auxv", "cgroup",    "cmdline", "comm", "environ", "limits",
                                         "maps", "mountinfo", "mounts",  "stat", "statm",   "status" };
 #define READABLE (sizeof readable / sizeof *readable)
-
-bool landlock_is_available(void)
-{
-    return syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION) >= LANDLOCK_ABI_NEEDED;
-}
 
 static int allow(int ruleset, int fd, uint64_t access)
 {

@@ -7,10 +7,6 @@
  * /proc still lead to the files themselves, so /proc/self/exe and /dev/fd/N can be opened.  Folders can be listed.
  */
 #pragma once
-#include <stdbool.h>
-
-/* Has the kernel LANDLOCK_ABI_NEEDED? */
-bool landlock_is_available(void);
 
 /*
  * In the program's process, in the box, with no_new_privs: applies the ruleset to the process and all its descendants.

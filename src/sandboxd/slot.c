@@ -59,11 +59,15 @@ static size_t exiting_inits_len;
 
 /* ---- for backends ---- */
 
-uint64_t slot_now_us(void)
+uint64_t slot_clock_us(clockid_t clock)
 {
     struct timespec now;
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+    return clock_gettime(clock, &now) < 0 ? 0 : (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
+uint64_t slot_now_us(void)
+{
+    return slot_clock_us(CLOCK_MONOTONIC);
 }
 
 int slot_fail(struct slot_reply *reply, int os, const char *text)
