@@ -3,6 +3,7 @@
 Every process started here has EVALX_TEST_ID in its environment, and its programs run as users of a separate range.  So
 leftovers are recognized without touching other processes.  Standard library only.
 """
+import contextlib
 import http.client
 import json
 import os
@@ -385,6 +386,32 @@ def stop_all(running, evalxes):
             for pid, _, _ in process.leftovers():
                 os.kill(pid, signal.SIGKILL)
     return problems
+
+
+@contextlib.contextmanager
+def shared_server(env=None, folder=None):
+    """For fixtures: a server for all tests of a file.  Nothing of it may be left, and its folder is removed."""
+    folder = folder or make_folder()
+    process = Evalx("server", ["server"], folder, env)
+    process.start()
+    process.wait_ready()
+    yield process
+    left = stop_all([process], [process])
+    remove_folder(folder)
+    assert not left, "\n".join(left)
+
+
+def fill_disk(folder):
+    """Fills the folder's disk completely.  Returns the file that does."""
+    name = os.path.join(folder, "filler")
+    with open(name, "wb", buffering=0) as file:
+        for size in (1 << 20, 4096):
+            try:
+                while True:
+                    file.write(bytes(size))
+            except OSError:
+                continue
+    return name
 
 
 def start_of(pid):

@@ -87,19 +87,6 @@ def small_disk(folder):
         subprocess.run(["umount", at], check=True)
 
 
-def fill(disk):
-    """Fills the disk completely.  Returns the file that does."""
-    name = os.path.join(disk, "filler")
-    with open(name, "wb", buffering=0) as file:
-        for size in (1 << 20, 4096):
-            try:
-                while True:
-                    file.write(bytes(size))
-            except OSError:
-                continue
-    return name
-
-
 # ---- the disk -----------------------------------------------------------------------------------------------------
 
 def test_a_full_disk_under_sqlite(small_disk, start_evalx):
@@ -110,7 +97,7 @@ def test_a_full_disk_under_sqlite(small_disk, start_evalx):
     assert_echo(client, first, 5)
     running = client.submit(echo(6, 2))
     wait_processing(client, running)
-    filler = fill(server.env["EVALX_DATA"])
+    filler = harness.fill_disk(server.env["EVALX_DATA"])
     submit_until_refused(server, client, "no space left", accepted)
     assert client.get("/healthz").status == 200
     assert_echo(client, first, 5)  # existing results can still be read
@@ -127,7 +114,7 @@ def test_a_full_disk_under_sqlite(small_disk, start_evalx):
 def test_a_full_disk_and_a_kill_under_sqlite(small_disk, start_evalx):
     server = start_evalx({"EVALX_DATA": small_disk(48)})
     accepted = []
-    filler = fill(server.env["EVALX_DATA"])
+    filler = harness.fill_disk(server.env["EVALX_DATA"])
     submit_until_refused(server, server.client(), "no space left", accepted)
     server.kill9()
     server.assert_nothing_left()
@@ -152,7 +139,7 @@ def test_a_full_disk_under_redis(small_disk, start_fleet):
     accepted = []
     running = client.submit(echo(6, 3))
     wait_processing(client, running)
-    filler = fill(fleet.redis.data)
+    filler = harness.fill_disk(fleet.redis.data)
     submit_until_refused(fleet.api, client, "it cannot write to its disk", accepted)
     time.sleep(3)
     os.unlink(filler)
@@ -167,7 +154,7 @@ def test_a_full_disk_ends_a_redis_with_appendfsync_always(small_disk, start_flee
     """With appendfsync always, Redis exits rather than acknowledge a write that is not on disk."""
     fleet, client = disk_fleet(small_disk, start_fleet, "always")
     accepted = []
-    filler = fill(fleet.redis.data)
+    filler = harness.fill_disk(fleet.redis.data)
     submit_until_refused(fleet.api, client, "Redis", accepted)
     fleet.redis.process.wait(10)
     os.unlink(filler)

@@ -24,14 +24,8 @@ ORIGIN = "access-control-allow-origin"
 @pytest.fixture(scope="module")
 def server():
     """One server for all tests that do not end it or change its settings."""
-    folder = harness.make_folder()
-    process = harness.Evalx("server", ["server"], folder, {"EVALX_MAX_BODY_BYTES": "1m"})
-    process.start()
-    process.wait_ready()
-    yield process
-    left = harness.stop_all([process], [process])
-    harness.remove_folder(folder)
-    assert not left, "\n".join(left)
+    with harness.shared_server({"EVALX_MAX_BODY_BYTES": "1m"}) as process:
+        yield process
 
 
 @pytest.fixture

@@ -21,14 +21,8 @@ JSON = b"Content-Type: application/json\r\n"
 
 @pytest.fixture(scope="module")
 def server():
-    folder = harness.make_folder()
-    process = harness.Evalx("server", ["server"], folder)
-    process.start()
-    process.wait_ready()
-    yield process
-    left = harness.stop_all([process], [process])
-    harness.remove_folder(folder)
-    assert not left, "\n".join(left)
+    with harness.shared_server() as process:
+        yield process
 
 
 @pytest.fixture(scope="module")
@@ -36,13 +30,8 @@ def keyed():
     """A server with the API key "secret"."""
     folder = harness.make_folder()
     path = keys_file(folder, ["alice:" + hashlib.sha256(b"secret").hexdigest()])
-    process = harness.Evalx("keyed", ["server"], folder, {"EVALX_API_KEYS_FILE": path})
-    process.start()
-    process.wait_ready()
-    yield process
-    left = harness.stop_all([process], [process])
-    harness.remove_folder(folder)
-    assert not left, "\n".join(left)
+    with harness.shared_server({"EVALX_API_KEYS_FILE": path}, folder) as process:
+        yield process
 
 
 @pytest.fixture

@@ -15,16 +15,10 @@ NO_SOCKET = r"EAFNOSUPPORT|Address family not supported|Unsupported|address fami
 
 @pytest.fixture(scope="module")
 def client():
-    folder = harness.make_folder()
-    process = harness.Evalx("server", ["server"], folder, {"EVALX_IMAGES": "/opt/evalx/chroots"})
-    process.start()
-    process.wait_ready()
-    made = process.client()
-    yield made
-    made.close()
-    left = harness.stop_all([process], [process])
-    harness.remove_folder(folder)
-    assert not left, "\n".join(left)
+    with harness.shared_server({"EVALX_IMAGES": "/opt/evalx/chroots"}) as process:
+        made = process.client()
+        yield made
+        made.close()
 
 
 def program_of(language):

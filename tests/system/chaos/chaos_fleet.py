@@ -149,14 +149,7 @@ class Disk:
 
     @contextlib.contextmanager
     def filled(self):
-        name = os.path.join(self.folder, "filler")
-        with open(name, "wb", buffering=0) as file:
-            for size in (1 << 20, 4096):
-                try:
-                    while True:
-                        file.write(bytes(size))
-                except OSError:
-                    continue
+        name = harness.fill_disk(self.folder)
         try:
             yield
         finally:
