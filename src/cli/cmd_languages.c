@@ -1,4 +1,5 @@
 /* evalx languages: which languages are available here, and whether they work. */
+#include <errno.h>
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
@@ -260,19 +261,18 @@ static void print_finding(const struct language *language, const struct finding 
 }
 
 /* true if all tests passed. */
-static bool verify_one(struct verification *verification, const struct language *language)
+static bool verify_one(struct verification *verification, const struct language *language,
+                       const struct language_tests *language_tests)
 {
-    struct language_tests language_tests = { 0 };
     struct finding found = { .cases = json_object() };
     struct error err = { 0 };
     uint64_t begin_us = clock_mono_us();
 
-    bool works = language_tests_read(verification->config, language, &language_tests, &err) == 0 &&
-                 run_language_tests(verification, language, &language_tests, found.cases, &found.hello, &err) == 0;
+    bool works = run_language_tests(verification, language, language_tests, found.cases, &found.hello, &err) == 0;
     found.took_us = clock_mono_us() - begin_us;
     if (works && verification->measures) {
         works = language_test_measure(&verification->local_run, verification->config, verification->languages, language,
-                                      &language_tests.list[0], &found.measures, &err) == 0;
+                                      &language_tests->list[0], &found.measures, &err) == 0;
         found.hello.wall_us = found.measures.hello_us;
     }
     found.reason = works ? NULL : err.text;
@@ -281,14 +281,40 @@ static bool verify_one(struct verification *verification, const struct language 
     else
         print_finding(language, &found);
     (void)fflush(stdout);
-    language_tests_done(&language_tests);
     json_decref(found.cases);
     return works;
+}
+
+static void free_all_tests(struct language_tests *all, size_t len)
+{
+    for (size_t i = 0; all != NULL && i < len; i++)
+        language_tests_done(&all[i]);
+    free(all);
+}
+
+/* The tests of all chosen languages, read while this process is root: later the folder may not be readable. */
+static struct language_tests *read_all_tests(const struct config *config, const struct language *const *chosen,
+                                             size_t len, struct error *err)
+{
+    struct language_tests *all = calloc(len, sizeof *all);
+
+    if (all == NULL) {
+        (void)error_set(err, ERROR_BUSY, errno, "read the tests of the languages");
+        return NULL;
+    }
+    for (size_t i = 0; i < len; i++) {
+        if (language_tests_read(config, chosen[i], &all[i], err) < 0) {
+            free_all_tests(all, len);
+            return NULL;
+        }
+    }
+    return all;
 }
 
 static int verify(const struct invocation *invocation, const struct config *config, const struct languages *languages)
 {
     const struct language **chosen = calloc(languages->len + 1, sizeof *chosen);
+    struct language_tests *tests = NULL;
     struct verification verification = { .config = config,
                                          .languages = languages,
                                          .measures = invocation_has(invocation, OPTION_MEASURE),
@@ -297,14 +323,17 @@ static int verify(const struct invocation *invocation, const struct config *conf
     size_t len = 0, working = 0;
 
     if (chosen == NULL || choose(invocation, languages, chosen, &len, &err) < 0 ||
+        (tests = read_all_tests(config, chosen, len, &err)) == NULL ||
         local_run_open(config, languages, &verification.local_run, &err) < 0) {
+        free_all_tests(tests, len);
         free(chosen);
         json_decref(verification.report);
         return command_failed(&err);
     }
     for (size_t i = 0; i < len; i++)
-        working += verify_one(&verification, chosen[i]);
+        working += verify_one(&verification, chosen[i], &tests[i]);
     local_run_close(&verification.local_run);
+    free_all_tests(tests, len);
     free(chosen);
     if (verification.report != NULL && print_json(verification.report) != EVALX_EXIT_OK)
         return EVALX_EXIT_FAILURE;

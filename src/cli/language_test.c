@@ -116,7 +116,7 @@ static int read_sections(const struct config *config, const struct language *lan
         if (names[i].len == 0 || snprintf(path, sizeof path, "%s/tests/%.*s.conf", config->languages,
                                           TEXT_ARG(names[i])) >= (int)sizeof path)
             continue;
-        if (access(path, F_OK) == 0)
+        if (access(path, F_OK) == 0 || errno != ENOENT)
             return ini_file_read(path, take_entry, language_tests, err);
     }
     return 0;

@@ -305,6 +305,20 @@ def test_languages_verify_runs_each_hello(evalx):
     assert done.returncode == 2 and "klingon" in done.stderr
 
 
+def test_languages_verify_reads_tests_that_only_root_can_read(evalx, folder):
+    languages = os.path.join(folder, "languages")
+    os.makedirs(os.path.join(languages, "tests"))
+    write(languages, "bash.conf", harness.language_on_host("bash"))
+    write(os.path.join(languages, "tests"), "bash.conf", "[echo]\ncode = echo one\nstdout = two\n")
+    os.chmod(languages, 0o700)
+    env = {"EVALX_LANGUAGES": languages}
+    done = evalx("languages", "verify", "bash", env=env)
+    assert done.returncode == 1 and "echo: expected accepted, got wrong_answer" in done.stdout
+    write(os.path.join(languages, "tests"), "bash.conf", "[echo]\ncode = echo one\nstdin 3\n")
+    done = evalx("languages", "verify", "bash", env=env)
+    assert done.returncode == 1 and "tests/bash.conf" in done.stderr and done.stdout == ""
+
+
 def test_check_tries_the_sandbox(evalx):
     done = evalx("check", "--json")
     report = json.loads(done.stdout)
