@@ -338,7 +338,7 @@ apt_in()
 
 install_into()
 {
-    local name=$1 root=$2 packages npm line
+    local name=$1 root=$2 packages npm file line
     packages=$(wanted "$name" packages)
     npm=$(wanted "$name" npm)
     if [ -n "$packages" ]; then
@@ -351,6 +351,9 @@ install_into()
         npm install --global --ignore-scripts --no-audit --no-fund --prefix "$root/usr/local" $npm </dev/null ||
             return 1
     fi
+    for file in $(wanted "$name" setup_files); do
+        install -D -m 0644 "$languages/setup/$file" "$root/usr/local/lib/evalx/$file" || return 1
+    done
     while IFS= read -r line; do
         [ -z "$line" ] || in_root "$root" sh -ec "$line" || { echo "setup failed: $line"; return 1; }
     done <<<"$(wanted "$name" setup)"

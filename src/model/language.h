@@ -23,6 +23,8 @@ struct image_recipe {
     size_t packages_len;
     struct text *npm;
     size_t npm_len;
+    struct text *setup_files; /* names of files in setup/, beside the language file */
+    size_t setup_files_len;
     struct text *setup; /* shell commands */
     size_t setup_len;
 };

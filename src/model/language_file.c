@@ -145,6 +145,7 @@ static int make_language(const char *path, const struct language_layer *layer, s
                     .on = layer_line(layer, KEY_on),
                     WORDS(packages, packages),
                     WORDS(npm, npm),
+                    WORDS(setup_files, setup_files),
                     WORDS(setup, setup) },
         .limits = layer->limits[LIMITS_RUN],
         .compile_limits = layer->limits[LIMITS_COMPILE],

@@ -32,6 +32,7 @@
     X("image", on, SHAPE_LINE)                                                                                         \
     X("image", packages, SHAPE_WORDS)                                                                                  \
     X("image", npm, SHAPE_WORDS)                                                                                       \
+    X("image", setup_files, SHAPE_WORDS)                                                                               \
     X("image", setup, SHAPE_LINES)                                                                                     \
     X("prepare", depends, SHAPE_WORDS)                                                                                 \
     X("prepare", script, SHAPE_BLOCK)                                                                                  \

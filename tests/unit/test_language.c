@@ -92,6 +92,7 @@ static void every_key_arrives(void **state)
         read_text(BASICS
                   "suite = s\nprestart = yes\naliases = y  z\nversions = 1.0\n  1.1\nclass = runtime\nbinary = b\n"
                   "compile = /cc\n  -o {binary}\nenv = A=1 2\n  B=\nneeds = /a /b\n"
+                  "[image]\nsetup_files = f g\n"
                   "[limits]\ncpu_time_ms = 1500\nmemory_bytes = 999g\n[compile_limits]\nmemory_bytes = 8g\n"
                   "[prepare]\ndepends = /c /d\nscript =\n  |make\n  |  it\n[prepare_limits]\nprocesses = 3\n"
                   "[hello]\ncode =\n  |#a\n  |\n  |  b\nstdin = i\n",
@@ -100,6 +101,7 @@ static void every_key_arrives(void **state)
     struct language language = read.list[0];
     assert_int_equal(read.len, 1);
     assert_text_equal(language.recipe.suite, "s");
+    assert_int_equal(language.recipe.setup_files_len, 2);
     assert_true(language.prestart);
     assert_text_equal(language.aliases[1], "z");
     assert_int_equal(language.versions_len, 2);
