@@ -133,7 +133,11 @@ static void print_recipes(const struct languages *languages)
         print_recipe_words(image, "suite", &recipe->suite, recipe->suite.len > 0 ? 1 : 0);
         print_recipe_words(image, "on", &recipe->on, recipe->on.len > 0 ? 1 : 0);
         print_recipe_words(image, "packages", recipe->packages, recipe->packages_len);
+        print_recipe_words(image, "pypi", recipe->pypi, recipe->pypi_len);
         print_recipe_words(image, "npm", recipe->npm, recipe->npm_len);
+        print_recipe_words(image, "maven", recipe->maven, recipe->maven_len);
+        print_recipe_words(image, "gomod", recipe->gomod, recipe->gomod_len);
+        print_recipe_words(image, "crates", recipe->crates, recipe->crates_len);
         print_recipe_words(image, "setup_files", recipe->setup_files, recipe->setup_files_len);
         print_recipe_words(image, "setup", recipe->setup, recipe->setup_len);
     }

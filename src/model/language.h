@@ -17,12 +17,20 @@ struct config;
 
 /* What an image is built from, for evalx-images; evalx itself does not use it. */
 struct image_recipe {
-    struct text suite; /* "trixie" */
-    struct text on;    /* the image below this one; empty: the suite's base */
-    struct text *packages;
+    struct text suite;     /* "trixie" */
+    struct text on;        /* the image below this one; empty: the suite's base */
+    struct text *packages; /* of the distribution; those of other registries follow */
     size_t packages_len;
+    struct text *pypi;
+    size_t pypi_len;
     struct text *npm;
     size_t npm_len;
+    struct text *maven;
+    size_t maven_len;
+    struct text *gomod;
+    size_t gomod_len;
+    struct text *crates;
+    size_t crates_len;
     struct text *setup_files; /* names of files in setup/, beside the language file */
     size_t setup_files_len;
     struct text *setup; /* shell commands */

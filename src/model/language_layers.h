@@ -31,7 +31,11 @@
     X("image", suite, SHAPE_LINE)                                                                                      \
     X("image", on, SHAPE_LINE)                                                                                         \
     X("image", packages, SHAPE_WORDS)                                                                                  \
+    X("image", pypi, SHAPE_WORDS)                                                                                      \
     X("image", npm, SHAPE_WORDS)                                                                                       \
+    X("image", maven, SHAPE_WORDS)                                                                                     \
+    X("image", gomod, SHAPE_WORDS)                                                                                     \
+    X("image", crates, SHAPE_WORDS)                                                                                    \
     X("image", setup_files, SHAPE_WORDS)                                                                               \
     X("image", setup, SHAPE_LINES)                                                                                     \
     X("prepare", depends, SHAPE_WORDS)                                                                                 \
