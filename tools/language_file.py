@@ -9,7 +9,6 @@ import subprocess
 
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..")
 EVALX = os.path.abspath(os.environ.get("EVALX_BINARY", os.path.join(ROOT, "build", "evalx")))
-HEAP_PERCENT = 60
 
 
 @functools.lru_cache(maxsize=None)
@@ -27,10 +26,16 @@ def read(ident):
 def command(entry, key):
     """The words of `compile` or `run`, as command_expand (src/model/command.c) fills them if nothing is prepared."""
     limit = entry["limits"]["memory_bytes"] >> 20
+    heap = (limit << 20) // 100 * entry["heap"]["percent"] - entry["heap"]["less_bytes"]
+    stack = entry["limits"]["stack_bytes"]
     values = {"{source}": entry["source"], "{binary}": entry["binary"], "{main}": entry["source"].rsplit(".", 1)[0],
-              "{memory_mb}": str(limit), "{heap_mb}": str(limit * HEAP_PERCENT // 100)}
+              "{memory_mb}": str(limit), "{heap_mb}": str(max(1, heap >> 20)),
+              "{stack_kb}": str(stack >> 10), "{stack_mb}": str(stack >> 20)}
     words = []
     for word in entry[key]:
+        if word == "{assertions}":
+            words += entry["no_assertions"]
+            continue
         if word in ("{args}", "{files}") or "{prepared}" in word or "{if_prepared}" in word:
             continue
         for name, value in values.items():
@@ -42,11 +47,15 @@ def command(entry, key):
 def text(entry):
     """A language file of this one language that inherits nothing."""
     lines = [f"{key} = {entry[key]}" for key in ("id", "name", "version", "image", "class", "source", "binary",
-                                                 "heap_full") if entry[key]]
+                                                 "heap_full", "crlf") if entry[key]]
+    lines.append(f"heap = {entry['heap']['percent']}% - {entry['heap']['less_bytes']}")
     lines.append("prestart = " + ("yes" if entry["prestart"] else "no"))
     # A word a line: lines have at most 198 bytes.
-    lists = ("aliases", "versions", "compile", "run", "cold_if", "env", "needs")
+    lists = ("aliases", "versions", "compile", "run", "suffixes", "assertions", "no_assertions", "cold_if", "env",
+             "needs")
     lines += [f"{key} = " + "\n  ".join(entry[key]) for key in lists if entry[key]]
+    if entry["syntax_error"]:
+        lines.append(block("syntax_error", "\n".join(entry["syntax_error"])))
     for name, limits in (("limits", entry["limits"]), ("compile_limits", entry["compile_limits"]),
                          ("prepare_limits", entry["prepare"]["limits"])):
         lines += [f"[{name}]"] + [f"{key} = {value}" for key, value in limits.items()]

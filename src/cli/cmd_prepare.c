@@ -59,20 +59,32 @@ static int run_script(struct sandbox_slot *slot, const struct language *language
     struct run_outcome outcome;
     const char *const shell[] = { "/bin/sh", "-euc", language->prepare_script.at, "prepare" };
     const size_t shell_len = sizeof shell / sizeof *shell;
+    const struct command_values values = {
+        .source = language->source_file,
+        .binary = language->binary_file,
+        .memory_bytes = language->prepare_limits.memory_bytes,
+        .stack_bytes = language->prepare_limits.stack_bytes,
+        .heap = language->heap,
+    };
+    struct text *lines;
     char **env, **words;
     struct error *err = &report->err;
 
     arena_init(&arena, 64 << 10);
-    env = arena_alloc_array(&arena, language->env_len + 2, sizeof *env, err);
+    lines = arena_alloc_array(&arena, language->env_len + 1, sizeof *lines, err);
     words = arena_alloc_array(&arena, shell_len + language->compile.words_len + 1, sizeof *words, err);
-    if (env == NULL || words == NULL)
+    if (lines == NULL || words == NULL)
         return -1;
     memcpy(words, shell, sizeof shell);
     for (size_t i = 0; i < language->compile.words_len; i++)
         words[shell_len + i] = (char *)(uintptr_t)language->compile.words[i].at;
-    for (size_t i = 0; i < language->env_len; i++)
-        env[i] = (char *)(uintptr_t)language->env[i].at;
-    env[language->env_len] = (char *)(uintptr_t)language->prepare_env; /* NULL if the script reads no setting */
+    size_t lines_len = language->env_len;
+    for (size_t i = 0; i < lines_len; i++)
+        lines[i] = language->env[i];
+    if (language->prepare_env != NULL) /* the script reads a setting */
+        lines[lines_len++] = text_of(language->prepare_env);
+    if (command_expand_env(lines, lines_len, &values, &arena, &env, err) < 0)
+        return -1;
     struct run_request job = {
         .image = language->image.at,
         .class = RUN_CLASS_COMPILER,

@@ -13,7 +13,16 @@
 
 #define RESULT_BYTES_MAX (256u << 20)
 
-enum { OPTION_STDIN, OPTION_LANGUAGE, OPTION_TIMEOUT, OPTION_MEMORY, OPTION_NETWORK, OPTION_EXPECTED, OPTION_JSON };
+enum {
+    OPTION_STDIN,
+    OPTION_LANGUAGE,
+    OPTION_TIMEOUT,
+    OPTION_MEMORY,
+    OPTION_NETWORK,
+    OPTION_ASSERTIONS,
+    OPTION_EXPECTED,
+    OPTION_JSON
+};
 
 static const struct option_spec options[] = {
     [OPTION_STDIN] = { "stdin", OPTION_VALUE, "FILE", "input of the program (-: stdin; default: empty)" },
@@ -22,6 +31,7 @@ static const struct option_spec options[] = {
                          "CPU time limit; the wall time limit is 1.5 times as long, and at least 1 s longer" },
     [OPTION_MEMORY] = { "memory", OPTION_VALUE, "SIZE", "memory limit, for example 128m or 1g" },
     [OPTION_NETWORK] = { "network", OPTION_VALUE, "NAME", "none (the default), or loopback: 127.0.0.1 and ::1" },
+    [OPTION_ASSERTIONS] = { "assertions", OPTION_ALONE, NULL, "switch the language's assertions on" },
     [OPTION_EXPECTED] = { "expected", OPTION_VALUE, "FILE", "expected output" },
     [OPTION_JSON] = { "json", OPTION_ALONE, NULL, "print the result as JSON, as the HTTP API returns it" },
 };
@@ -101,6 +111,7 @@ static int decode(const struct invocation *invocation, const struct config *conf
         .timeout = invocation->values[OPTION_TIMEOUT],
         .memory = invocation->values[OPTION_MEMORY],
         .network = invocation->values[OPTION_NETWORK],
+        .assertions = invocation_has(invocation, OPTION_ASSERTIONS),
         .args = invocation->operands + 1,
         .args_len = invocation->operands_len - 1,
     };

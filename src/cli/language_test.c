@@ -26,6 +26,7 @@ static const struct {
     [LANGUAGE_TEST_FILE_CODE] = { "file_code", true }, [LANGUAGE_TEST_VERDICT] = { "verdict", false },
     [LANGUAGE_TEST_EXIT] = { "exit", false },          [LANGUAGE_TEST_MEMORY] = { "memory", false },
     [LANGUAGE_TEST_TIMEOUT] = { "timeout", false },    [LANGUAGE_TEST_NETWORK] = { "network", false },
+    [LANGUAGE_TEST_STACK] = { "stack", false },        [LANGUAGE_TEST_ASSERTIONS] = { "assertions", false },
 };
 static_assert(sizeof fields / sizeof *fields == LANGUAGE_TEST_FIELD_COUNT_, "every field has a name");
 
@@ -168,6 +169,8 @@ static json_t *args_of(const struct language_test *language_test)
 /* The request that a client would send. */
 static json_t *request_of(const struct language *language, const struct language_test *language_test)
 {
+    uint64_t stack_bytes = 0;
+    struct error ignored;
     json_t *request =
         json_pack("{s:s%, s:s%, s:s, s:s, s:o}", "language", language->id.at, language->id.len, "version",
                   language->version.at, language->version.len, "code", text_or(language_test, LANGUAGE_TEST_CODE, " "),
@@ -185,6 +188,15 @@ static json_t *request_of(const struct language *language, const struct language
     if (language_test->has[LANGUAGE_TEST_MEMORY])
         (void)json_object_set_new(request, "memory_limit",
                                   json_string(text_or(language_test, LANGUAGE_TEST_MEMORY, "")));
+    if (language_test->has[LANGUAGE_TEST_ASSERTIONS])
+        (void)json_object_set_new(
+            request, "assertions",
+            json_boolean(strcmp(text_or(language_test, LANGUAGE_TEST_ASSERTIONS, ""), "yes") == 0));
+    if (language_test->has[LANGUAGE_TEST_STACK]) {
+        /* What is no size is refused as a limit of 0. */
+        (void)limits_parse_memory(text_or(language_test, LANGUAGE_TEST_STACK, ""), &stack_bytes, &ignored);
+        (void)json_object_set_new(request, "limits", json_pack("{s:I}", "stack_bytes", (json_int_t)stack_bytes));
+    }
     if (language_test->has[LANGUAGE_TEST_NETWORK])
         (void)json_object_set_new(request, "network", json_string(text_or(language_test, LANGUAGE_TEST_NETWORK, "")));
     if (language_test->has[LANGUAGE_TEST_TIMEOUT])

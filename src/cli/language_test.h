@@ -9,7 +9,7 @@
 #include "config/config.h"
 #include "model/language.h"
 
-#define LANGUAGE_TEST_CASES_MAX 32
+#define LANGUAGE_TEST_CASES_MAX 128
 
 enum language_test_field {
     LANGUAGE_TEST_CODE,
@@ -21,9 +21,11 @@ enum language_test_field {
     LANGUAGE_TEST_FILE_CODE, /* ... and its content */
     LANGUAGE_TEST_VERDICT,   /* default: "accepted" */
     LANGUAGE_TEST_EXIT,
-    LANGUAGE_TEST_MEMORY,  /* as "64m" */
-    LANGUAGE_TEST_TIMEOUT, /* seconds */
-    LANGUAGE_TEST_NETWORK, /* "loopback" */
+    LANGUAGE_TEST_MEMORY,     /* as "64m" */
+    LANGUAGE_TEST_TIMEOUT,    /* seconds */
+    LANGUAGE_TEST_NETWORK,    /* "loopback" */
+    LANGUAGE_TEST_STACK,      /* as LANGUAGE_TEST_MEMORY */
+    LANGUAGE_TEST_ASSERTIONS, /* "yes" */
     LANGUAGE_TEST_FIELD_COUNT_,
 };
 

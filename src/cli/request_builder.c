@@ -149,6 +149,7 @@ int request_from_files(const struct request_files *files, const struct languages
         (files->expected != NULL && set_file(object, "expected_output", files->expected, err) < 0) ||
         set_limits(object, files, err) < 0 ||
         (files->network != NULL && set_text(object, "network", text_of(files->network), "--network", err) < 0) ||
+        (files->assertions && json_object_set_new(object, "assertions", json_true()) < 0) ||
         (files->args_len > 0 && set_args(object, files, err) < 0)) {
         json_decref(object);
         return -1;

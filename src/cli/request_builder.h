@@ -5,6 +5,7 @@
  */
 #pragma once
 #include <jansson.h>
+#include <stdbool.h>
 
 #include "base/buf.h"
 #include "model/language.h"
@@ -17,7 +18,8 @@ struct request_files {
     const char *timeout;  /* seconds, or NULL */
     const char *memory;   /* "128m", or NULL */
     const char *network;  /* "loopback", "none" or NULL */
-    char *const *args;    /* args_len words */
+    bool assertions;
+    char *const *args; /* args_len words */
     int args_len;
 };
 

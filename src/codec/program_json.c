@@ -130,6 +130,29 @@ static int normalise_name(struct text *name, struct arena *arena, struct error *
     return 0;
 }
 
+/* A source as compilers and interpreters take it: without a byte order mark, and with plain newlines if they need it. */
+static int clean_source(const struct language *language, struct file *file, struct arena *arena, struct error *err)
+{
+    struct text *content = &file->content;
+    size_t len = 0;
+
+    if (!command_has_suffix(file->name, language->suffixes, language->suffixes_len))
+        return 0;
+    if (content->len >= 3 && memcmp(content->at, "\xEF\xBB\xBF", 3) == 0)
+        *content = (struct text){ content->at + 3, content->len - 3 };
+    if (!language->crlf_convert || content->len == 0 || memmem(content->at, content->len, "\r\n", 2) == NULL)
+        return 0;
+    char *at = arena_alloc(arena, content->len + 1, err);
+    if (at == NULL)
+        return -1;
+    for (size_t i = 0; i < content->len; i++)
+        if (content->at[i] != '\r' || i + 1 == content->len || content->at[i + 1] != '\n')
+            at[len++] = content->at[i];
+    at[len] = '\0';
+    *content = (struct text){ at, len };
+    return 0;
+}
+
 static int read_file(const json_t *entry, const struct json_path *path, const struct language *language,
                      const struct file *others, size_t others_len, struct arena *arena, struct file *ret,
                      struct error *err)
@@ -157,10 +180,10 @@ static int read_file(const json_t *entry, const struct json_path *path, const st
         return -1;
     if (!has_content)
         return field_wrong(err, path, "content or content_base64", NULL);
-    return 0;
+    return clean_source(language, ret, arena, err);
 }
 
-/* files[0] is the main source; its content is borrowed from the JSON. */
+/* files[0] is the main source; its content may be borrowed from the JSON. */
 static int read_files(struct program *program, const struct element *from, struct text code, struct arena *arena,
                       struct error *err)
 {
@@ -174,6 +197,8 @@ static int read_files(struct program *program, const struct element *from, struc
     if (program->files == NULL)
         return -1;
     program->files[0] = (struct file){ .name = program->language->source_file, .content = code };
+    if (clean_source(program->language, &program->files[0], arena, err) < 0)
+        return -1;
     for (size_t i = 0; i < others; i++) {
         struct json_path path = json_path_element(&outer, i);
         if (read_file(json_array_get(files, i), &path, program->language, program->files, 1 + i, arena,
@@ -191,6 +216,7 @@ static void make_digest(const struct program *program, char ret[HASH_HEX_BYTES])
     hash_start(&hash);
     hash_add(&hash, program->language->id);
     hash_add(&hash, program->version);
+    hash_add_u64(&hash, program->assertions ? 1 : 0);
     for (size_t i = 0; i < program->files_len; i++) {
         hash_add(&hash, program->files[i].name);
         hash_add(&hash, program->files[i].content);
@@ -217,15 +243,18 @@ int program_find(struct program_list *list, const struct element *element, const
 {
     bool differs = first == NULL || program_differs(element, first);
     const struct element *files_from = differs || field_get(element->object, "files") != NULL ? element : first;
+    bool own_assertions = first == NULL || field_get(element->object, "assertions") != NULL;
     char digest[HASH_HEX_BYTES] = "";
     struct program program = { 0 };
     struct text language, code;
 
     if (read_name(element, first, "language", "the name of a language", &language, err) < 0 ||
         read_name(element, first, "version", "a version, or \"latest\"", &program.version, err) < 0 ||
-        read_name(element, first, "code", "the source of the program", &code, err) < 0)
+        read_name(element, first, "code", "the source of the program", &code, err) < 0 ||
+        field_bool((own_assertions ? element : first)->object, "assertions", &(own_assertions ? element : first)->path,
+                   &program.assertions, err) < 0)
         return -1;
-    if (files_from == first) { /* nothing differs from the first element's program */
+    if (files_from == first && program.assertions == list->programs[0].assertions) { /* the first element's program */
         *ret_index = 0;
         return 0;
     }
@@ -239,7 +268,7 @@ int program_find(struct program_list *list, const struct element *element, const
             return 0;
     }
     if (arena_copy(list->arena, program.version, &program.version, err) < 0 ||
-        arena_copy(list->arena, code, &program.files[0].content, err) < 0)
+        arena_copy(list->arena, program.files[0].content, &program.files[0].content, err) < 0)
         return -1;
     memcpy(list->digests[list->len], digest, sizeof digest);
     *ret_index = (uint32_t)list->len;

@@ -26,7 +26,7 @@ bool program_differs(const struct element *element, const struct element *first)
 
 /*
  * Finds the element's program in the list, or adds it.  If `first` is not NULL, the element inherits from it what it
- * does not name itself; it inherits the files only if its program does not differ.
+ * does not name itself; it inherits the files only if its language, version and code do not differ.
  */
 int program_find(struct program_list *list, const struct element *element, const struct element *first,
                  uint32_t *ret_index, struct error *err);

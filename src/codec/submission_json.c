@@ -2,7 +2,7 @@
  * submission_json: the format of stored submissions.
  *
  *   {"v":1,"token":T,"created_ms":N,"priority":"normal","client":NAME,"share":true,"fresh":true,"cache":true,
- *    "programs":[{"language":ID,"version":V,"files":[[NAME,BYTES],...]},...],
+ *    "programs":[{"language":ID,"version":V,"assertions":true,"files":[[NAME,BYTES],...]},...],
  *    "tests":[{"p":program,"e":element,"i":index,"in":BYTES,"args":[...],"want":BYTES,"b64":true,
  *              "net":"loopback","same":N,"limits":[...]},...]}
  *
@@ -14,7 +14,7 @@
  * "same" is a sum of 1, 2 and 4: the input, the arguments or the expected output are those of the test before.  So
  * what the tests of a batch inherit is stored once.
  *
- * Version 2 added "net" and "same".
+ * Version 2 added "net" and "same", version 3 "assertions", which is written only if it is true.
  */
 #include "codec/submission_json.h"
 
@@ -44,7 +44,8 @@ static int write_program(struct buf *out, const struct program *program, struct 
     if (buf_append_text(out, TEXT("{\"language\":"), err) < 0 ||
         json_write_string(out, program->language->id, NULL, err) < 0 ||
         buf_append_text(out, TEXT(",\"version\":"), err) < 0 ||
-        json_write_string(out, program->version, NULL, err) < 0 || buf_append_text(out, TEXT(",\"files\":["), err) < 0)
+        json_write_string(out, program->version, NULL, err) < 0 ||
+        buf_printf(out, err, "%s,\"files\":[", program->assertions ? ",\"assertions\":true" : "") < 0)
         return -1;
     for (size_t i = 0; i < program->files_len; i++)
         if (buf_append_text(out, i > 0 ? TEXT(",[") : TEXT("["), err) < 0 ||
@@ -107,6 +108,9 @@ static unsigned same_fields(const struct test *test, const struct test *before)
 
 unsigned submission_version(const struct submission *submission)
 {
+    for (size_t i = 0; i < submission->programs_len; i++)
+        if (submission->programs[i].assertions)
+            return 3;
     for (size_t i = 0; i < submission->tests_len; i++)
         if (submission->tests[i].network != RUN_NETWORK_NONE ||
             same_fields(&submission->tests[i], i > 0 ? &submission->tests[i - 1] : NULL) != 0)
@@ -228,6 +232,7 @@ static int read_program(const json_t *object, const struct languages *languages,
     program->files = arena_alloc_array(arena, len, sizeof *program->files, err);
     if (program->files == NULL || arena_copy(arena, string_of(version), &program->version, err) < 0)
         return -1;
+    program->assertions = json_is_true(json_object_get(object, "assertions"));
     program->files_len = len;
     for (size_t i = 0; i < len; i++) {
         const json_t *pair = json_array_get(files, i);

@@ -12,7 +12,7 @@
 #include "base/buf.h"
 #include "model/submission.h"
 
-#define SUBMISSION_VERSION_MAX 2
+#define SUBMISSION_VERSION_MAX 3
 
 /* The lowest version that can express the submission. */
 unsigned submission_version(const struct submission *submission);

@@ -51,6 +51,17 @@ struct language {
     struct text binary_file; /* "main"; empty if nothing is compiled */
     struct command compile;  /* words_len 0: nothing to compile */
     struct command run;
+    struct text *suffixes; /* of the files that {files} lists; at least one */
+    size_t suffixes_len;
+    bool crlf_convert;       /* CR LF in sources becomes LF */
+    struct text *assertions; /* the words of {assertions}, if a request wants assertions */
+    size_t assertions_len;
+    struct text *no_assertions; /* and if it does not */
+    size_t no_assertions_len;
+    struct heap_share heap;
+    struct text
+        *syntax_error; /* patterns (error_pattern.h) of what the interpreter prints for a source it cannot read */
+    size_t syntax_error_len;
     struct text *env; /* "NAME=value" */
     size_t env_len;
     struct text *needs; /* paths inside the image without which the language is not available */

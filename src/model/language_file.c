@@ -9,8 +9,11 @@
 #include "base/cleanup.h"
 #include "base/utf8.h"
 #include "config/ini_file.h"
+#include "model/error_pattern.h"
 #include "model/language_layers.h"
 #include "model/submission.h"
+
+#define HEAP_DEFAULT "60%" /* a runtime needs the rest for itself, its threads and its code */
 
 static int block_of(struct arena *arena, const struct language_layer *layer, enum key key, struct text *ret,
                     struct error *err)
@@ -118,6 +121,53 @@ static int class_of(struct text word, enum run_class *ret, struct error *err)
     return 0;
 }
 
+/* What `suffixes`, `crlf`, `heap` and `syntax_error` say. */
+static int take_source_keys(const struct language_layer *layer, struct arena *arena, struct language *language,
+                            struct error *err)
+{
+    struct text crlf = layer_line(layer, KEY_crlf), heap = layer_line(layer, KEY_heap);
+
+    if (language->suffixes_len == 0) {
+        language->suffixes = arena_alloc_array(arena, 1, sizeof *language->suffixes, err);
+        if (language->suffixes == NULL)
+            return -1;
+        language->suffixes[0] = command_suffix(language->source_file);
+        language->suffixes_len = 1;
+    }
+    for (size_t i = 0; i < language->suffixes_len; i++)
+        if (language->suffixes[i].len > 0 && language->suffixes[i].at[0] != '.')
+            return error_set(err, ERROR_SETUP, 0, "suffixes: expected words such as .c, got \"%.40s\"",
+                             language->suffixes[i].at);
+    language->crlf_convert = text_equal(crlf, TEXT("convert"));
+    if (crlf.len > 0 && !language->crlf_convert && !text_equal(crlf, TEXT("keep")))
+        return error_set(err, ERROR_SETUP, 0, "crlf: expected convert or keep, got \"%.40s\"", crlf.at);
+    if (heap_share_parse(heap.len > 0 ? heap : TEXT(HEAP_DEFAULT), &language->heap, err) < 0)
+        return error_within(err, "heap");
+    for (size_t i = 0; i < language->syntax_error_len; i++)
+        if (error_pattern_check(language->syntax_error[i], err) < 0)
+            return error_within(err, "syntax_error");
+    return 0;
+}
+
+static int check_commands(const struct language *language, struct error *err)
+{
+    struct command_knows knows = { .binary = language->binary_file.len > 0,
+                                   .prepared = language->prepare_script.len > 0 };
+    const struct text assertions = TEXT("{assertions}");
+
+    if (command_check(&language->compile, "compile", knows, err) < 0 ||
+        command_check(&language->run, "run", knows, err) < 0)
+        return -1;
+    for (size_t i = 0; i < language->env_len; i++)
+        if (command_check_env(language->env[i], knows, err) < 0)
+            return -1;
+    bool has_place = command_has_word(&language->compile, assertions) || command_has_word(&language->run, assertions);
+    if (has_place != (language->assertions_len + language->no_assertions_len > 0))
+        return error_set(err, ERROR_SETUP, 0,
+                         "assertions: expected {assertions} in compile or run, and assertions or no_assertions");
+    return 0;
+}
+
 #define WORDS(field, key) .field = values[KEY_##key].parts, .field##_len = values[KEY_##key].parts_len
 
 static int make_language(const char *path, const struct language_layer *layer, struct arena *arena,
@@ -136,6 +186,10 @@ static int make_language(const char *path, const struct language_layer *layer, s
         .binary_file = layer_line(layer, KEY_binary),
         .compile = { WORDS(words, compile) },
         .run = { WORDS(words, run) },
+        WORDS(suffixes, suffixes),
+        WORDS(assertions, assertions),
+        WORDS(no_assertions, no_assertions),
+        WORDS(syntax_error, syntax_error),
         .prestart = text_equal(layer_line(layer, KEY_prestart), TEXT("yes")),
         WORDS(cold_if, cold_if),
         .heap_full = layer_line(layer, KEY_heap_full),
@@ -157,15 +211,10 @@ static int make_language(const char *path, const struct language_layer *layer, s
         .prepare_limits = layer->limits[LIMITS_PREPARE],
     };
 
-    bool has_binary = language.binary_file.len > 0;
-
     if (check_names(&language, err) < 0 || check_lists(&language, err) < 0 ||
         class_of(layer_line(layer, KEY_class), &language.class, err) < 0 ||
-        script_of(path, layer, arena, &language.prepare_script, err) < 0)
-        return -1;
-    bool has_script = language.prepare_script.len > 0;
-    if (command_check(&language.compile, "compile", has_binary, has_script, err) < 0 ||
-        command_check(&language.run, "run", has_binary, has_script, err) < 0 ||
+        script_of(path, layer, arena, &language.prepare_script, err) < 0 ||
+        take_source_keys(layer, arena, &language, err) < 0 || check_commands(&language, err) < 0 ||
         block_of(arena, layer, KEY_code, &language.hello_code, err) < 0 ||
         block_of(arena, layer, KEY_stdin, &language.hello_stdin, err) < 0 ||
         block_of(arena, layer, KEY_stdout, &language.hello_stdout, err) < 0)

@@ -306,7 +306,8 @@ static int fill_version(struct arena *arena, struct language_layer *layer, struc
 
     for (enum key key = 0; key < KEY_COUNT_; key++) {
         struct value *value = &layer->values[key];
-        if ((keys[key].shape != SHAPE_LINE && keys[key].shape != SHAPE_WORDS) || value->parts_len == 0)
+        enum shape shape = keys[key].shape;
+        if ((shape != SHAPE_LINE && shape != SHAPE_WORDS && shape != SHAPE_ENV) || value->parts_len == 0)
             continue;
         struct text *filled = arena_alloc_array(arena, value->parts_len, sizeof *filled, err);
         if (filled == NULL)

@@ -25,6 +25,12 @@
     X("", run, SHAPE_WORDS)                                                                                            \
     X("", prestart, SHAPE_YES_NO)                                                                                      \
     X("", cold_if, SHAPE_WORDS)                                                                                        \
+    X("", suffixes, SHAPE_WORDS)                                                                                       \
+    X("", crlf, SHAPE_LINE)                                                                                            \
+    X("", assertions, SHAPE_WORDS)                                                                                     \
+    X("", no_assertions, SHAPE_WORDS)                                                                                  \
+    X("", heap, SHAPE_LINE)                                                                                            \
+    X("", syntax_error, SHAPE_BLOCK)                                                                                   \
     X("", heap_full, SHAPE_LINE)                                                                                       \
     X("", env, SHAPE_ENV)                                                                                              \
     X("", needs, SHAPE_WORDS)                                                                                          \

@@ -59,6 +59,7 @@ bool client_name_is_valid(struct text name);
 struct program {
     const struct language *language;
     struct text version; /* as the client wrote it */
+    bool assertions;     /* the language's assertions are on (languages/README.md) */
     struct file *files;  /* files[0] is the main source, named by the language */
     size_t files_len;
 };

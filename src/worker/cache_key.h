@@ -13,10 +13,11 @@
 #include "base/hash.h"
 #include "model/submission.h"
 #include "sandbox/sandbox.h"
+#include "worker/step_command.h"
 
-/* The key of what the compiler makes of the program.  `argv` is the compiler's (step_command_compile). */
-void cache_key_artifact(const struct submission *submission, const struct program *program, char *const *argv,
-                        char ret_key[HASH_HEX_BYTES]);
+/* The key of what the compiler (step_command_compile) makes of the program. */
+void cache_key_artifact(const struct submission *submission, const struct program *program,
+                        const struct step_command *compiler, char ret_key[HASH_HEX_BYTES]);
 
 /* The key of the outcome of `request`: how its program was compiled, and the request itself. */
 int cache_key_result(const struct submission *submission, const struct program *program,

@@ -87,7 +87,7 @@ int step_compile_key(const struct submission *submission, const struct program *
         return 0;
     if (step_command_compile(program, &arena, &command, err) < 0)
         return -1;
-    cache_key_artifact(submission, program, command.argv, ret_key);
+    cache_key_artifact(submission, program, &command, ret_key);
     return 0;
 }
 

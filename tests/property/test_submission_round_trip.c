@@ -64,6 +64,7 @@ static void random_submission(struct submission *submission)
         static struct text names[] = { { "main.c", 6 }, { "a/b", 3 }, { "\xc3\xa9 \"", 4 } };
         struct program *program = &submission->programs[i];
         program->language = &languages.list[random_below(languages.len)];
+        program->assertions = random_below(2) == 0;
         program->version = random_below(2) == 0 ? TEXT("latest") : TEXT("3.9 \"\xc3\xa9\"");
         program->files_len = 1 + (size_t)random_below(LEN(names));
         program->files = room(program->files_len, sizeof *program->files);
@@ -101,6 +102,7 @@ static void assert_same_programs(const struct submission *a, const struct submis
         const struct program *one = &a->programs[i], *other = &b->programs[i];
         assert_ptr_equal(one->language, other->language);
         assert_true(text_equal(one->version, other->version));
+        assert_int_equal(one->assertions, other->assertions);
         assert_int_equal(one->files_len, other->files_len);
         for (size_t k = 0; k < one->files_len; k++) {
             assert_true(text_equal(one->files[k].name, other->files[k].name));

@@ -38,6 +38,21 @@ static void a_mistake_is_named(void **state)
         { BASICS "binary = a/b\n", "binary: expected" },
         { BASICS "env = PATH\n", "env: expected NAME=value, got \"PATH\"" },
         { BASICS "env = =x\n", "env: expected NAME=value" },
+        { BASICS "env = A={sauce}\n", "env: \"A={sauce}\" has no such placeholder" },
+        { BASICS "env = A={args}\n", "has no such placeholder" },
+        { BASICS "env = A={prepared}/x\n", "env: {prepared} is used, but the language has no [prepare] script" },
+        { BASICS "suffixes = c\n", "suffixes: expected words such as .c, got \"c\"" },
+        { BASICS "crlf = yes\n", "crlf: expected convert or keep, got \"yes\"" },
+        { BASICS "assertions = -ea\n", "assertions: expected {assertions} in compile or run" },
+        { BASICS "compile = /gcc {assertions}\n", "assertions: expected {assertions} in compile or run" },
+        { BASICS "heap = 101%\n", "heap: expected a part of the memory limit such as 85% or 100% - 40m, got" },
+        { BASICS "heap = 0%\n", "heap: expected" },
+        { BASICS "heap = 85\n", "heap: expected" },
+        { BASICS "heap = 85% + 1m\n", "heap: expected" },
+        { BASICS "heap = 85% - much\n", "heap: expected" },
+        { BASICS "syntax_error = in {file}\n", "syntax_error: \"{file}\" has no such placeholder" },
+        { BASICS "syntax_error = *: error\n", "syntax_error: expected text that begins with the start of a line" },
+        { BASICS "syntax_error = line*{number}\n", "syntax_error: expected other text between * and {number}" },
         { BASICS "needs = bin/x\n", "needs: expected absolute paths" },
         { BASICS "[prepare]\ndepends = bin/x\n", "depends: expected absolute paths" },
         { BASICS "[prepare]\nscript = a\nscript_file = b\n", "script and script_file: expected one of them" },
@@ -91,7 +106,9 @@ static void every_key_arrives(void **state)
     assert_ok(
         read_text(BASICS
                   "suite = s\nprestart = yes\naliases = y  z\nversions = 1.0\n  1.1\nclass = runtime\nbinary = b\n"
-                  "compile = /cc\n  -o {binary}\nenv = A=1 2\n  B=\nneeds = /a /b\n"
+                  "compile = /cc\n  -o {binary} {assertions}\nenv = A=1 2\n  B=\nneeds = /a /b\n"
+                  "suffixes = .c .s\ncrlf = convert\nassertions = -ea -x\nno_assertions = -da\nheap = 90% - 40m\n"
+                  "syntax_error =\n  |  File {source}\n  Error\n"
                   "[image]\nsetup_files = f g\n"
                   "[limits]\ncpu_time_ms = 1500\nmemory_bytes = 999g\n[compile_limits]\nmemory_bytes = 8g\n"
                   "[prepare]\ndepends = /c /d\nscript =\n  |make\n  |  it\n[prepare_limits]\nprocesses = 3\n"
@@ -107,7 +124,15 @@ static void every_key_arrives(void **state)
     assert_int_equal(language.versions_len, 2);
     assert_text_equal(language.versions[1], "1.1");
     assert_int_equal(language.class, RUN_CLASS_RUNTIME);
-    assert_int_equal(language.compile.words_len, 3);
+    assert_int_equal(language.compile.words_len, 4);
+    assert_text_equal(language.suffixes[1], ".s");
+    assert_true(language.crlf_convert);
+    assert_int_equal(language.assertions_len, 2);
+    assert_text_equal(language.no_assertions[0], "-da");
+    assert_int_equal(language.heap.percent, 90);
+    assert_int_equal(language.heap.less_bytes, 40 << 20);
+    assert_int_equal(language.syntax_error_len, 2);
+    assert_text_equal(language.syntax_error[0], "  File {source}");
     assert_int_equal(language.env_len, 2);
     assert_text_equal(language.env[0], "A=1 2");
     assert_text_equal(language.env[1], "B=");
@@ -133,7 +158,7 @@ static void a_version_inherits_what_it_does_not_set(void **state)
 
     /* The byte order mark that some editors write is no part of the section. */
     assert_ok(read_text("\xEF\xBB\xBF[language]\n" BASICS
-                        "aliases = y\nversions = 1.0\nneeds = /x/{version} /y\nenv = A=1\n  B=2\nwarm = yes\n"
+                        "aliases = y\nversions = 1.0\nneeds = /x/{version} /y\nenv = A=1\n  B={version}\nwarm = yes\n"
                         "[limits]\nprocesses = 3\nmemory_bytes = 64m\n[prepare]\nscript = make\n"
                         "[version 2]\n"
                         "[version 3.1]\nid = three\nsuite = s\nenv = B=3\n  C=4\nwarm = no\naliases = z\n"
@@ -155,6 +180,9 @@ static void a_version_inherits_what_it_does_not_set(void **state)
     assert_int_equal(two->needs_len, 2);
     assert_int_equal(two->aliases_len + two->versions_len, 0); /* they belong to one version */
     assert_int_equal(two->env_len, 2);
+    assert_text_equal(two->env[1], "B=2");
+    assert_text_equal(two->suffixes[0], ".x"); /* of the source */
+    assert_int_equal(two->heap.percent, 60);
     assert_true(two->prestart);
     assert_text_equal(two->prepare_script, "make\n");
 
@@ -212,24 +240,33 @@ static void commands_are_filled(void **state)
 {
     (void)state;
     struct text words[] = {
-        TEXT("/cc"),   TEXT("-o{binary}:{main}.{memory_mb}"), TEXT("{source}"), TEXT("{files}"), TEXT("-Xmx{heap_mb}m"),
-        TEXT("{args}")
+        TEXT("/cc"),     TEXT("-o{binary}:{main}.{memory_mb}"),        TEXT("{assertions}"), TEXT("{source}"),
+        TEXT("{files}"), TEXT("-Xmx{heap_mb}m:{stack_kb}:{stack_mb}"), TEXT("{args}"),
     };
     struct command command = { words, LEN(words) };
     struct text args[] = { TEXT("a b"), TEXT(""), TEXT("{source}") };
-    struct text files[] = { TEXT("-x.c"), TEXT("@y.c"), TEXT("h.h"), TEXT("d/z.c") };
+    struct text files[] = { TEXT("-x.c"), TEXT("@y.c"), TEXT("h.h"), TEXT("d/z.s"), TEXT("d.c/z") };
+    struct text suffixes[] = { TEXT(".c"), TEXT(".s") }, assertions[] = { TEXT("-ea"), TEXT("{binary}") };
     struct command_values values = {
         .source = TEXT("m.a.c"),
         .binary = TEXT("m"),
         .memory_bytes = 100 << 20,
+        .stack_bytes = 3 << 20,
+        .heap = { .percent = 90, .less_bytes = 30 << 20 },
+        .suffixes = suffixes,
+        .suffixes_len = LEN(suffixes),
+        .assertions = assertions,
+        .assertions_len = LEN(assertions),
         .args = args,
         .args_len = LEN(args),
         .files = files,
         .files_len = LEN(files),
     };
-    expect_words(&command, &values, "[/cc][-om:m.a.100][m.a.c][./-x.c][./@y.c][d/z.c][-Xmx60m][a b][][{source}]");
+    expect_words(&command, &values,
+                 "[/cc][-om:m.a.100][-ea][{binary}][m.a.c][./-x.c][./@y.c][d/z.s][-Xmx60m:3072:3][a b][]"
+                 "[{source}]");
     values = (struct command_values){ .source = TEXT("m"), .memory_bytes = 1 };
-    expect_words(&command, &values, "[/cc][-o:m.1][m][-Xmx1m]");
+    expect_words(&command, &values, "[/cc][-o:m.1][m][-Xmx1m:1:1]");
 
     struct text more[] = { TEXT("/cc"), TEXT("-I{prepared}"), TEXT("-B{prepared}/{main}"), TEXT("-f{if_prepared}"),
                            TEXT("-x") };
@@ -238,6 +275,26 @@ static void commands_are_filled(void **state)
     values.prepared = TEXT("/prepared/c-1");
     expect_words(&preparing, &values, "[/cc][-I/prepared/c-1][-B/prepared/c-1/m][-f][-x]");
     expect_words(&(struct command){ NULL, 0 }, &values, "");
+}
+
+static void the_environment_is_filled(void **state)
+{
+    (void)state;
+    struct text lines[] = { TEXT("A={heap_mb}m {stack_kb}"), TEXT("B={prepared}/x"), TEXT("C=") };
+    struct command_values values = { .memory_bytes = 64 << 20, .stack_bytes = 8 << 20, .heap = { .percent = 50 } };
+    struct arena arena;
+    struct error err;
+    char **env;
+
+    arena_init(&arena, 1 << 20);
+    assert_ok(command_expand_env(lines, LEN(lines), &values, &arena, &env, &err), err);
+    assert_string_equal(env[0], "A=32m 8192");
+    assert_string_equal(env[1], "C=");
+    assert_null(env[2]);
+    values.prepared = TEXT("/prepared/x-1");
+    assert_ok(command_expand_env(lines, LEN(lines), &values, &arena, &env, &err), err);
+    assert_string_equal(env[1], "B=/prepared/x-1/x");
+    arena_done(&arena);
 }
 
 static void names_and_versions(void **state)
@@ -429,6 +486,7 @@ int main(void)
         cmocka_unit_test(a_version_inherits_what_it_does_not_set),
         cmocka_unit_test(a_script_may_be_a_file),
         cmocka_unit_test(commands_are_filled),
+        cmocka_unit_test(the_environment_is_filled),
         cmocka_unit_test(names_and_versions),
         cmocka_unit_test(two_files_may_not_claim_one_name),
         cmocka_unit_test(defaults_hold_for_files_with_a_language_section),

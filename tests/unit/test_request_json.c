@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "codec/json_scan.h"
 #include "codec/request_json.h"
+#include "codec/submission_json.h"
 
 static int decode(const char *body, enum request_kind kind, struct submission *ret, struct error *err)
 {
@@ -288,6 +289,57 @@ static void the_network_is_inherited(void **state)
     submission_done(&submission);
 }
 
+static void assertions_make_another_program(void **state)
+{
+    (void)state;
+    struct submission submission;
+    struct error err;
+    static const char batch[] = "[{" C ",\"assertions\":true,\"files\":[{\"name\":\"a.h\",\"content\":\"a\"}],"
+                                "\"limits\":{\"processes\":3}},{},{\"assertions\":null},{\"assertions\":false},"
+                                "{\"code\":\"y\"}]";
+    static const uint32_t programs[] = { 0, 0, 0, 1, 2 };
+
+    assert_ok(decode(batch, REQUEST_BATCH, &submission, &err), err);
+    assert_int_equal(submission.programs_len, 3);
+    for (size_t i = 0; i < LEN(programs); i++) {
+        assert_int_equal(submission.tests[i].program, programs[i]);
+        assert_int_equal(submission.programs[programs[i]].assertions, programs[i] != 1);
+    }
+    /* Without assertions it is still the same source, so it inherits its files and limits. */
+    assert_int_equal(submission.programs[1].files_len, 2);
+    assert_int_equal(submission.tests[3].limits.processes, 3);
+    assert_int_equal(submission_version(&submission), 3);
+    submission_done(&submission);
+    expect_refusal(TEXT("{" C ",\"assertions\":1}"), REQUEST_SINGLE, "assertions", "true or false");
+}
+
+static void expect_source(const char *language, const char *code, const char *expected)
+{
+    char body[300];
+    struct submission submission;
+    struct error err;
+
+    (void)snprintf(body, sizeof body,
+                   "{\"language\":\"%s\",\"version\":\"*\",\"code\":\"%s\",\"files\":["
+                   "{\"name\":\"d/a.%s\",\"content\":\"%s\"},{\"name\":\"a.txt\",\"content\":\"\\ufeff1\\r\\n\"}]}",
+                   language, code, strcmp(language, "bash") == 0 ? "sh" : "c", code);
+    assert_ok(decode(body, REQUEST_SINGLE, &submission, &err), err);
+    assert_string_equal(submission.programs[0].files[0].content.at, expected);
+    assert_int_equal(submission.programs[0].files[0].content.len, strlen(expected));
+    assert_int_equal(submission.programs[0].files[1].content.len, strlen(expected));
+    assert_text_equal(submission.programs[0].files[2].content, "\xEF\xBB\xBF"
+                                                               "1\r\n"); /* no source */
+    submission_done(&submission);
+}
+
+static void a_source_is_taken_as_editors_save_it(void **state)
+{
+    (void)state;
+    expect_source("c", "\\ufeffa\\r\\n\\ufeff", "a\r\n\xEF\xBB\xBF");
+    expect_source("c", "\\ufeff", "");
+    expect_source("bash", "\\ufeffa\\r\\nb\\r\\r\\nc\\rd\\r", "a\nb\r\nc\rd\r");
+}
+
 static void any_other_network_is_refused(void **state)
 {
     (void)state;
@@ -438,6 +490,8 @@ int main(void)
         cmocka_unit_test(later_elements_inherit_from_the_first),
         cmocka_unit_test(equal_programs_are_kept_once),
         cmocka_unit_test(the_network_is_inherited),
+        cmocka_unit_test(assertions_make_another_program),
+        cmocka_unit_test(a_source_is_taken_as_editors_save_it),
         cmocka_unit_test(any_other_network_is_refused),
         cmocka_unit_test(tests_inherit_from_their_element),
         cmocka_unit_test(own_files_make_another_program),

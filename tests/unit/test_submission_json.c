@@ -19,7 +19,7 @@ static void an_unreadable_submission_is_reported_with_the_reason(void **state)
     } rows[] = {
         { "", ERROR_BUG, "unreadable: line 1" },
         { "[]", ERROR_BUG, "it has no version" },
-        { "{\"v\":3}", ERROR_BUG, "has version 3, this evalx reads up to version 2" },
+        { "{\"v\":4}", ERROR_BUG, "has version 4, this evalx reads up to version 3" },
         { "{\"v\":0}", ERROR_BUG, "has version 0" },
         { HEAD PROGRAM "\"tests\":[{\"p\":0,\"e\":0,\"i\":0,\"same\":1," LIMITS "}]}", ERROR_BUG, "none before it" },
         { HEAD PROGRAM "\"tests\":[" TEST ",{\"p\":0,\"e\":1,\"i\":0,\"same\":8}]}", ERROR_BUG, "a number" },
