@@ -6,6 +6,8 @@
  */
 #include "model/judge.h"
 
+#include "model/error_pattern.h"
+
 enum verdict judge_run(const struct run_stats *stats, struct text output, const struct text *expected)
 {
     if (stats->cancelled)
@@ -30,6 +32,16 @@ enum verdict judge_heap(enum verdict verdict, struct text errors, struct text he
     bool is_full = verdict == VERDICT_RUNTIME_ERROR && heap_full.len > 0 && errors.len > 0 &&
                    memmem(errors.at, errors.len, heap_full.at, heap_full.len) != NULL;
     return is_full ? VERDICT_MEMORY_LIMIT : verdict;
+}
+
+enum verdict judge_syntax(enum verdict verdict, const struct run_stats *stats, struct text output, struct text errors,
+                          const struct syntax_errors *syntax_errors)
+{
+    bool may_be = verdict == VERDICT_RUNTIME_ERROR && stats->signal == 0 && output.len == 0;
+
+    if (may_be && error_pattern_found(syntax_errors->patterns, syntax_errors->len, syntax_errors->source, errors))
+        return VERDICT_COMPILE_ERROR;
+    return verdict;
 }
 
 static struct text without_blanks_at_end(struct text line)

@@ -17,5 +17,17 @@ enum verdict judge_run(const struct run_stats *stats, struct text output, const 
  */
 enum verdict judge_heap(enum verdict verdict, struct text errors, struct text heap_full);
 
+/*
+ * An interpreter compiles when it runs.  A runtime error without output becomes VERDICT_COMPILE_ERROR if stderr has one
+ * of the patterns (error_pattern.h) of what it prints for a `source` that it cannot read.
+ */
+struct syntax_errors {
+    const struct text *patterns;
+    size_t len;
+    struct text source;
+};
+enum verdict judge_syntax(enum verdict verdict, const struct run_stats *stats, struct text output, struct text errors,
+                          const struct syntax_errors *syntax_errors);
+
 /* True if both are equal except for blanks (space, tab, CR) at line ends and blank lines at the end. */
 bool judge_same_output(struct text a, struct text b);

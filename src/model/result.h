@@ -33,7 +33,7 @@ struct result {
     bool cached;                /* the result of an earlier, equal run (worker/result_cache.h) */
     struct text output, errors; /* stdout and stderr, cut to the limit */
     bool output_cut, errors_cut;
-    struct text compile_output;    /* warnings of a successful compile */
+    struct text compile_output;    /* what the compiler printed; the same as errors if it failed */
     struct text message;           /* explains the verdict to people; may be empty */
     struct text language, version; /* that ran */
     bool wants_base64;

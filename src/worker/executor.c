@@ -305,8 +305,8 @@ static void finish_step(struct executor *executor, struct running_step *running,
     else if (running->step.kind == STEP_COMPILE)
         job_compiled(job, running->step.at, &running->compiled);
     else
-        job_ran(job, running->step.at, &running->outcome, &running->result, outputs_bytes);
-    size_t added = job->turn.ready > ready_before ? job->turn.ready - ready_before : 0; /* fewer if it was aborted */
+        worker->steps_ready -= job_ran(job, running->step.at, &running->outcome, &running->result, outputs_bytes);
+    size_t added = job->turn.ready > ready_before ? job->turn.ready - ready_before : 0; /* fewer if some were dropped */
     worker->steps_ready += added;
     worker->step_us = worker->step_us / 8 * 7 + took_us / 8;
     /* This executor takes one of the new steps itself. */

@@ -202,8 +202,32 @@ void job_compiled(struct job *job, uint32_t program, struct compiled *compiled)
     }
 }
 
-void job_ran(struct job *job, uint32_t test, struct run_outcome *outcome, const struct result *result,
-             uint64_t outputs_bytes)
+/* Gives the result of a test to those of its program that still wait.  Returns how many. */
+static size_t end_other_tests(struct job *job, uint32_t test)
+{
+    const struct test *tests = job->submission.tests;
+    size_t waiting = job->turn.ready, kept = 0;
+
+    for (size_t i = 0; i < waiting; i++) {
+        struct step step = job->steps[(job->steps_first + i) % job->steps_cap];
+        if (step.kind != STEP_RUN || tests[step.at].program != tests[test].program) {
+            job->steps[(job->steps_first + kept++) % job->steps_cap] = step;
+            continue;
+        }
+        struct result *result = &job->results[step.at];
+        *result = job->results[test]; /* its strings stay in the outcome of `test` */
+        result->element = tests[step.at].element;
+        result->index = tests[step.at].index;
+        result->wants_base64 = tests[step.at].wants_base64;
+        keep_within_bounds(job, step.at, result_outputs_bytes(result));
+        job->tests_left--;
+    }
+    job->turn.ready = kept;
+    return waiting - kept;
+}
+
+size_t job_ran(struct job *job, uint32_t test, struct run_outcome *outcome, const struct result *result,
+               uint64_t outputs_bytes)
 {
     struct job_test *kept = &job->tests[test];
 
@@ -215,6 +239,7 @@ void job_ran(struct job *job, uint32_t test, struct run_outcome *outcome, const 
     job->results[test] = *result;
     job->tests_left--;
     keep_within_bounds(job, test, outputs_bytes);
+    return result->verdict == VERDICT_COMPILE_ERROR ? end_other_tests(job, test) : 0;
 }
 
 void job_step_failed(struct job *job, const char *reason)

@@ -97,10 +97,13 @@ void job_requeue_step(struct job *job, struct step step);
 /* Ends the compile step of a program.  Moves *compiled in; queues the program's tests, or gives them their results. */
 void job_compiled(struct job *job, uint32_t program, struct compiled *compiled);
 
-/* Ends the run step of a test.  Moves the outcome in. */
-/* outputs_bytes is result_outputs_bytes(result), which the caller computes without the lock. */
-void job_ran(struct job *job, uint32_t test, struct run_outcome *outcome, const struct result *result,
-             uint64_t outputs_bytes);
+/*
+ * Ends the run step of a test.  Moves the outcome in.  outputs_bytes is result_outputs_bytes(result), which the caller
+ * computes without the lock.  An interpreter's compile error is the result of the program's queued tests, too: returns
+ * how many steps that has dropped.
+ */
+size_t job_ran(struct job *job, uint32_t test, struct run_outcome *outcome, const struct result *result,
+               uint64_t outputs_bytes);
 /* Ends a step that could not be run, for this reason.  The caller then aborts the job. */
 void job_step_failed(struct job *job, const char *reason);
 

@@ -134,6 +134,12 @@ int step_run(struct sandbox_slot *slot, struct result_cache *results, const stru
     ret->compile_output = buf_text(&compiled->output);
     ret->verdict = judge_run(&ret->stats, ret->output, test->has_expected ? &test->expected : NULL);
     ret->verdict = judge_heap(ret->verdict, ret->errors, language->heap_full);
+    ret->verdict = judge_syntax(ret->verdict, &ret->stats, ret->output, ret->errors,
+                                &(struct syntax_errors){ .patterns = language->syntax_error,
+                                                         .len = language->syntax_error_len,
+                                                         .source = language->source_file });
+    if (ret->verdict == VERDICT_COMPILE_ERROR)
+        ret->compile_output = ret->errors;
     ret->message = message_of(ret->verdict, ret_outcome);
     return 0;
 }
@@ -145,7 +151,7 @@ void step_run_skipped(const struct submission *submission, const struct test *te
     *ret = new_result(submission, test, compiled);
     ret->verdict = compiled->verdict;
     ret->stats = compiled->stats;
-    ret->errors = buf_text(&compiled->output);
+    ret->errors = ret->compile_output = buf_text(&compiled->output);
     ret->errors_cut = compiled->output_cut;
     ret->message = text_of(compiled->message);
     /* Clients that do not know verdicts take an empty stderr and exit code 0 as passed. */

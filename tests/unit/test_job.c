@@ -77,7 +77,7 @@ static void ran(struct job *job, uint32_t test, const char *output)
 
     assert_ok(buf_append_text(&outcome.output, text_of(output), &err), err);
     struct result result = { .verdict = VERDICT_ACCEPTED, .output = buf_text(&outcome.output), .element = test };
-    job_ran(job, test, &outcome, &result, result_outputs_bytes(&result));
+    assert_int_equal(job_ran(job, test, &outcome, &result, result_outputs_bytes(&result)), 0);
 }
 
 static void programs_compile_before_their_tests_run(void **state)
@@ -141,6 +141,37 @@ static void a_program_that_does_not_compile_ends_its_tests_only(void **state)
     struct step step;
     while (job_take_step(job, &step))
         ran(job, step.at, "fine");
+    assert_false(job_is_open(job));
+    job_free(job);
+}
+
+static void a_syntax_error_ends_the_tests_that_wait(void **state)
+{
+    (void)state;
+    struct job *job = new_job();
+    struct step step;
+    struct error err;
+    struct run_outcome outcome = { .archive_fd = -1, .errors = { .max = 1000 } };
+
+    assert_next(job, STEP_COMPILE, 0);
+    assert_next(job, STEP_COMPILE, 1);
+    compile(job, 0, true);
+    compile(job, 1, true);
+    assert_true(job_take_step(job, &step));
+    uint32_t program = job->submission.tests[step.at].program;
+    assert_ok(buf_append_text(&outcome.errors, TEXT("syntax"), &err), err);
+    struct result result = { .verdict = VERDICT_COMPILE_ERROR, .errors = buf_text(&outcome.errors) };
+    assert_int_equal(job_ran(job, step.at, &outcome, &result, 6), 2);
+    for (uint32_t i = 0; i < 4; i++)
+        if (job->submission.tests[i].program == program) {
+            assert_int_equal(job->results[i].verdict, VERDICT_COMPILE_ERROR);
+            assert_text_equal(job->results[i].errors, "syntax");
+            assert_int_equal(job->results[i].element, i == step.at ? 0 : i);
+        }
+    assert_true(job_take_step(job, &step)); /* of the other program */
+    assert_int_not_equal(job->submission.tests[step.at].program, program);
+    ran(job, step.at, "fine");
+    assert_none(job);
     assert_false(job_is_open(job));
     job_free(job);
 }
@@ -277,13 +308,13 @@ static void messages_of_a_compiler_are_bounded(void **state)
     struct job *job = new_job();
     struct compiled compiled;
     struct error err;
-    char *much = calloc(1, 8u << 20);
+    char *much = calloc(1, 4u << 20);
     assert_non_null(much);
-    memset(much, '\x01', 8u << 20); /* 48 MiB of JSON for each of the tests */
+    memset(much, '\x01', 4u << 20); /* 48 MiB of JSON for each of the tests: stderr and compile_output */
     compiled_init(&compiled);
     compiled.verdict = VERDICT_COMPILE_ERROR;
-    buf_init(&compiled.output, 8u << 20);
-    assert_ok(buf_append(&compiled.output, much, 8u << 20, &err), err);
+    buf_init(&compiled.output, 4u << 20);
+    assert_ok(buf_append(&compiled.output, much, 4u << 20, &err), err);
     free(much);
     assert_next(job, STEP_COMPILE, 0);
     job_compiled(job, 0, &compiled);
@@ -300,6 +331,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(programs_compile_before_their_tests_run),
         cmocka_unit_test(a_program_that_does_not_compile_ends_its_tests_only),
+        cmocka_unit_test(a_syntax_error_ends_the_tests_that_wait),
         cmocka_unit_test(a_step_that_could_not_be_run_ends_the_job_without_results),
         cmocka_unit_test(a_job_with_one_lease_left_waits_until_it_is_begun),
         cmocka_unit_test(after_an_abort_nothing_is_queued),

@@ -83,6 +83,40 @@ static void a_full_heap_is_the_memory_limit(void **state)
     assert_int_equal(judge_heap(VERDICT_TIME_LIMIT, said, full), VERDICT_TIME_LIMIT);
 }
 
+static void a_source_that_does_not_parse_is_a_compile_error(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *pattern, *errors;
+        bool is_found;
+    } rows[] = {
+        { "  File \"{source}\", line {number}\\n", "  File \"main.x\", line 12\n    a b\nSyntaxError\n", true },
+        { "  File \"{source}\", line {number}\\n", "warning\n  File \"main.x\", line 1\n", true },
+        { "  File \"{source}\", line {number}\\n", "Traceback\n  File \"main.x\", line 1, in <module>\n", false },
+        { "  File \"{source}\", line {number}\\n", "  File \"main.x\", line \n", false },
+        { "  File \"{source}\", line {number}\\n", "  File \"other.x\", line 1\n", false },
+        { "E: *{source} on", "E: a main.x in\nb main.x on", true },
+        { "E: *{source} on", "E: a\nF: main.x off", false },
+        { "E: *\\n\\tx*y", "E: 1\n\tz\n\txy", true },
+        { "E: *\\n\\tx*y", "E: 1\n\tyx", false },
+        { "E", "aE", false },
+        { "E", "", false },
+    };
+    const struct run_stats failed = { .exit_code = 1 }, killed = { .signal = 9 };
+    for (size_t i = 0; i < LEN(rows); i++) {
+        struct text pattern = text_of(rows[i].pattern);
+        struct syntax_errors errors = { &pattern, 1, TEXT("main.x") };
+        print_message("  %s in %s\n", rows[i].pattern, rows[i].errors);
+        assert_int_equal(judge_syntax(VERDICT_RUNTIME_ERROR, &failed, TEXT(""), text_of(rows[i].errors), &errors),
+                         rows[i].is_found ? VERDICT_COMPILE_ERROR : VERDICT_RUNTIME_ERROR);
+    }
+    struct syntax_errors errors = { &TEXT("E"), 1, TEXT("main.x") };
+    assert_int_equal(judge_syntax(VERDICT_RUNTIME_ERROR, &failed, TEXT("1"), TEXT("E"), &errors),
+                     VERDICT_RUNTIME_ERROR);
+    assert_int_equal(judge_syntax(VERDICT_RUNTIME_ERROR, &killed, TEXT(""), TEXT("E"), &errors), VERDICT_RUNTIME_ERROR);
+    assert_int_equal(judge_syntax(VERDICT_TIME_LIMIT, &failed, TEXT(""), TEXT("E"), &errors), VERDICT_TIME_LIMIT);
+}
+
 static void without_an_expectation_nothing_is_compared(void **state)
 {
     (void)state;
@@ -122,6 +156,7 @@ int main(void)
         cmocka_unit_test(a_limit_that_is_used_up_is_exceeded),
         cmocka_unit_test(the_first_cause_wins),
         cmocka_unit_test(a_full_heap_is_the_memory_limit),
+        cmocka_unit_test(a_source_that_does_not_parse_is_a_compile_error),
         cmocka_unit_test(without_an_expectation_nothing_is_compared),
         cmocka_unit_test(blanks_at_line_ends_do_not_count),
     };
