@@ -1,6 +1,7 @@
 /* about: GET / and GET /languages. */
 #include "api/routes.h"
 #include "base/json_write.h"
+#include "model/language_choice.h"
 
 #define ABOUT_BYTES_MAX (1u << 20)
 
@@ -29,7 +30,8 @@ static int write_texts(const struct text texts[], size_t len, struct buf *out, s
     return buf_append(out, "]", 1, err);
 }
 
-static int write_language(const struct language *language, struct buf *out, struct error *err)
+static int write_language(const struct languages *languages, const struct language *language, struct buf *out,
+                          struct error *err)
 {
     if (buf_printf(out, err, "{\"id\":") < 0 || json_write_string(out, language->id, NULL, err) < 0 ||
         buf_printf(out, err, ",\"name\":") < 0 || json_write_string(out, language->name, NULL, err) < 0 ||
@@ -37,9 +39,14 @@ static int write_language(const struct language *language, struct buf *out, stru
         buf_printf(out, err, ",\"aliases\":") < 0 ||
         write_texts(language->aliases, language->aliases_len, out, err) < 0 ||
         buf_printf(out, err, ",\"versions\":") < 0 ||
-        write_texts(language->versions, language->versions_len, out, err) < 0)
+        write_texts(language->versions, language->versions_len, out, err) < 0 ||
+        buf_printf(out, err, ",\"standards\":") < 0 ||
+        write_texts(language->standards, language->standards_len, out, err) < 0 ||
+        buf_printf(out, err, ",\"of\":") < 0 || json_write_string_or_null(out, language->of, NULL, err) < 0)
         return -1;
-    return buf_printf(out, err, ",\"available\":%s}", language->available ? "true" : "false");
+    bool is_latest = languages_latest(languages, language) == language;
+    return buf_printf(out, err, ",\"latest\":%s,\"available\":%s}", is_latest ? "true" : "false",
+                      language->available ? "true" : "false");
 }
 
 static int write_languages(const struct languages *languages, struct buf *out, struct error *err)
@@ -47,7 +54,7 @@ static int write_languages(const struct languages *languages, struct buf *out, s
     if (buf_append(out, "[", 1, err) < 0)
         return -1;
     for (size_t i = 0; i < languages->len; i++)
-        if ((i > 0 && buf_append(out, ",", 1, err) < 0) || write_language(&languages->list[i], out, err) < 0)
+        if ((i > 0 && buf_append(out, ",", 1, err) < 0) || write_language(languages, &languages->list[i], out, err) < 0)
             return -1;
     return buf_append(out, "]", 1, err);
 }

@@ -194,7 +194,7 @@ static void check_hello(struct report *report, struct local_run *local_run, cons
         return; /* reported by check_languages */
     char verify[PATH_MAX + 80];
     (void)snprintf(verify, sizeof verify, "run `%s languages verify` to test each language", self_name());
-    if (local_run_hello(local_run, config, languages, chosen, &took_us, &err) < 0)
+    if (local_run_hello(local_run, config, chosen, &took_us, &err) < 0)
         report_point(report, false, "run", verify, "%s: %s", chosen->id.at, err.text);
     else
         report_point(report, true, "run", NULL, "a program in %s printed the right output after %.1f ms",

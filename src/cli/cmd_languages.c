@@ -12,6 +12,7 @@
 #include "cli/language_test.h"
 #include "cli/local_run.h"
 #include "cli/settings.h"
+#include "model/language_choice.h"
 
 enum { OPTION_JSON, OPTION_IMAGES, OPTION_MEASURE };
 
@@ -34,13 +35,24 @@ static void reason_of(const struct language *language, char *ret, size_t size)
 
 static void print_table(const struct languages *languages)
 {
-    (void)printf("%-14s %-12s %-12s %s\n", "LANGUAGE", "VERSION", "IMAGE", "AVAILABLE");
+    (void)printf("%-18s %-16s %-6s %-16s %-9s %s\n", "LANGUAGE", "VERSION", "LATEST", "IMAGE", "AVAILABLE",
+                 "ALSO SERVES");
     for (size_t i = 0; i < languages->len; i++) {
         const struct language *language = &languages->list[i];
         char reason[512];
         reason_of(language, reason, sizeof reason);
-        (void)printf("%-14s %-12s %-12s %s%s\n", language->id.at, language->version.at, language->image.at,
-                     language->available ? "yes" : "no: ", reason);
+        (void)printf("%-18s %-16s %-6s %-16s ", language->id.at, language->version.at,
+                     languages_latest(languages, language) == language ? "yes" : "", language->image.at);
+        if (!language->available) {
+            (void)printf("no: %s\n", reason);
+            continue;
+        }
+        (void)printf("%-9s", "yes");
+        for (size_t k = 0; k < language->versions_len; k++)
+            (void)printf(" %s", language->versions[k].at);
+        for (size_t k = 0; k < language->standards_len; k++)
+            (void)printf(" %s", language->standards[k].at);
+        (void)printf("\n");
     }
 }
 
@@ -69,8 +81,8 @@ static json_t *limits_to_json(const struct limits *limits)
     return object;
 }
 
-/* All keys of the language file, including inherited ones, and whether the language is available here. */
-static json_t *language_to_json(const struct language *language)
+/* All keys of the language file, including inherited ones, and whether the language is available here and the latest. */
+static json_t *language_to_json(const struct languages *languages, const struct language *language)
 {
     static const char *const classes[] = { "native", "runtime", "compiler" };
     json_t *object = json_object();
@@ -91,6 +103,9 @@ static json_t *language_to_json(const struct language *language)
         { "reason", language->available ? json_null() : json_string(reason) },
         { "aliases", texts_to_json(language->aliases, language->aliases_len) },
         { "versions", texts_to_json(language->versions, language->versions_len) },
+        { "standards", texts_to_json(language->standards, language->standards_len) },
+        { "one_major", json_boolean(language->one_major) },
+        { "latest", json_boolean(languages_latest(languages, language) == language) },
         { "class", json_string(classes[language->class]) },
         { "source", text_to_json(language->source_file) },
         { "binary", text_to_json(language->binary_file) },
@@ -171,7 +186,7 @@ static int list(const struct invocation *invocation, const struct languages *lan
     }
     json_t *array = json_array();
     for (size_t i = 0; i < languages->len; i++)
-        (void)json_array_append_new(array, language_to_json(&languages->list[i]));
+        (void)json_array_append_new(array, language_to_json(languages, &languages->list[i]));
     return print_json(array);
 }
 
@@ -201,7 +216,6 @@ static int choose(const struct invocation *invocation, const struct languages *l
 struct verification {
     struct local_run local_run;
     const struct config *config;
-    const struct languages *languages;
     bool measures;
     json_t *report; /* NULL: print text */
 };
@@ -216,8 +230,8 @@ static int run_language_tests(struct verification *verification, const struct la
     for (size_t i = 0; i < language_tests->len; i++) {
         struct error why;
         struct language_test_stats stats;
-        bool passes = language_test_run(&verification->local_run, verification->config, verification->languages,
-                                        language, &language_tests->list[i], &stats, &why) == 0;
+        bool passes = language_test_run(&verification->local_run, verification->config, language,
+                                        &language_tests->list[i], &stats, &why) == 0;
         (void)json_object_set_new(cases, language_tests->list[i].name, passes ? json_true() : json_string(why.text));
         if (i == 0)
             *ret_hello = stats;
@@ -283,7 +297,7 @@ static bool verify_one(struct verification *verification, const struct language 
     bool works = run_language_tests(verification, language, language_tests, found.cases, &found.hello, &err) == 0;
     found.took_us = clock_mono_us() - begin_us;
     if (works && verification->measures) {
-        works = language_test_measure(&verification->local_run, verification->config, verification->languages, language,
+        works = language_test_measure(&verification->local_run, verification->config, language,
                                       &language_tests->list[0], &found.measures, &err) == 0;
         found.hello.wall_us = found.measures.hello_us;
     }
@@ -328,7 +342,6 @@ static int verify(const struct invocation *invocation, const struct config *conf
     const struct language **chosen = calloc(languages->len + 1, sizeof *chosen);
     struct language_tests *tests = NULL;
     struct verification verification = { .config = config,
-                                         .languages = languages,
                                          .measures = invocation_has(invocation, OPTION_MEASURE),
                                          .report = invocation_has(invocation, OPTION_JSON) ? json_array() : NULL };
     struct error err = { 0 };

@@ -238,31 +238,30 @@ static int compare(const struct language_test *language_test, const struct resul
     return 0;
 }
 
-/* Decodes the request as the server would.  The caller owns *ret. */
-static int submission_of(const struct config *config, const struct languages *languages,
-                         const struct language *language, const struct language_test *language_test,
-                         struct submission *ret, struct error *err)
+/* Decodes the request as a server would that has only this language.  The caller owns *ret. */
+static int submission_of(const struct config *config, const struct language *language,
+                         const struct language_test *language_test, struct submission *ret, struct error *err)
 {
+    const struct languages only = languages_only(language);
     json_t *request = request_of(language, language_test);
     char *text = request == NULL ? NULL : json_dumps(request, JSON_COMPACT);
 
     json_decref(request);
     if (text == NULL)
         return error_set(err, ERROR_SETUP, 0, "%s is not UTF-8 text", language_test->name);
-    int outcome = request_decode(text_of(text), REQUEST_SINGLE, languages, config, ret, err);
+    int outcome = request_decode(text_of(text), REQUEST_SINGLE, &only, config, ret, err);
     free(text);
     return outcome < 0 ? error_within(err, "%s", language_test->name) : 0;
 }
 
-int language_test_run(struct local_run *local_run, const struct config *config, const struct languages *languages,
-                      const struct language *language, const struct language_test *language_test,
-                      struct language_test_stats *ret, struct error *err)
+int language_test_run(struct local_run *local_run, const struct config *config, const struct language *language,
+                      const struct language_test *language_test, struct language_test_stats *ret, struct error *err)
 {
     struct submission submission;
     struct local_result result;
 
     *ret = (struct language_test_stats){ 0 };
-    if (submission_of(config, languages, language, language_test, &submission, err) < 0)
+    if (submission_of(config, language, language_test, &submission, err) < 0)
         return -1;
     int outcome = local_run_test(local_run, &submission, &result, err);
     if (outcome == 0) {
@@ -322,15 +321,14 @@ static uint64_t find_smallest(struct local_run *local_run, struct submission *su
     return enough << 20;
 }
 
-int language_test_measure(struct local_run *local_run, const struct config *config, const struct languages *languages,
-                          const struct language *language, const struct language_test *hello,
-                          struct language_test_measures *ret, struct error *err)
+int language_test_measure(struct local_run *local_run, const struct config *config, const struct language *language,
+                          const struct language_test *hello, struct language_test_measures *ret, struct error *err)
 {
     struct submission submission;
     struct local_result first;
     uint64_t times[TIMED_RUNS];
 
-    if (submission_of(config, languages, language, hello, &submission, err) < 0)
+    if (submission_of(config, language, hello, &submission, err) < 0)
         return -1;
     int outcome = local_run_test(local_run, &submission, &first, err);
     if (outcome == 0) {

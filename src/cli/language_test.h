@@ -51,9 +51,8 @@ int language_tests_read(const struct config *config, const struct language *lang
 void language_tests_done(struct language_tests *language_tests);
 
 /* 0 if the test passes; else *err describes the difference. */
-int language_test_run(struct local_run *local_run, const struct config *config, const struct languages *languages,
-                      const struct language *language, const struct language_test *language_test,
-                      struct language_test_stats *ret, struct error *err);
+int language_test_run(struct local_run *local_run, const struct config *config, const struct language *language,
+                      const struct language_test *language_test, struct language_test_stats *ret, struct error *err);
 
 /*
  * Measures the hello test, compiled once.  The time is the median of several runs from request to result, including
@@ -65,6 +64,5 @@ struct language_test_measures {
 };
 
 /* 0, or -1 with *err if the hello test fails. */
-int language_test_measure(struct local_run *local_run, const struct config *config, const struct languages *languages,
-                          const struct language *language, const struct language_test *hello,
-                          struct language_test_measures *ret, struct error *err);
+int language_test_measure(struct local_run *local_run, const struct config *config, const struct language *language,
+                          const struct language_test *hello, struct language_test_measures *ret, struct error *err);

@@ -97,9 +97,10 @@ int local_run_again(struct local_run *local_run, const struct submission *submis
     return 0;
 }
 
-static int hello_submission(const struct config *config, const struct languages *languages,
-                            const struct language *language, struct submission *ret, struct error *err)
+static int hello_submission(const struct config *config, const struct language *language, struct submission *ret,
+                            struct error *err)
 {
+    const struct languages only = languages_only(language);
     json_t *request = json_pack(
         "{s:s%, s:s, s:s%, s:s%, s:s%}", "language", language->id.at, language->id.len, "version", "*", "code",
         language->hello_code.at, language->hello_code.len, "stdin",
@@ -110,19 +111,19 @@ static int hello_submission(const struct config *config, const struct languages 
     json_decref(request);
     if (text == NULL)
         return error_set(err, ERROR_SETUP, 0, "the hello test of %s is not UTF-8 text", language->id.at);
-    int outcome = request_decode(text_of(text), REQUEST_SINGLE, languages, config, ret, err);
+    int outcome = request_decode(text_of(text), REQUEST_SINGLE, &only, config, ret, err);
     free(text);
     return outcome;
 }
 
-int local_run_hello(struct local_run *local_run, const struct config *config, const struct languages *languages,
-                    const struct language *language, uint64_t *ret_us, struct error *err)
+int local_run_hello(struct local_run *local_run, const struct config *config, const struct language *language,
+                    uint64_t *ret_us, struct error *err)
 {
     struct submission submission;
     struct local_result result;
     uint64_t begin_us = clock_mono_us();
 
-    if (hello_submission(config, languages, language, &submission, err) < 0)
+    if (hello_submission(config, language, &submission, err) < 0)
         return -1;
     int outcome = local_run_test(local_run, &submission, &result, err);
     if (outcome == 0) {

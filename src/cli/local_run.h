@@ -34,5 +34,5 @@ int local_run_again(struct local_run *local_run, const struct submission *submis
                     uint64_t *ret_us, enum verdict *ret_verdict, struct error *err);
 
 /* Runs the hello test of the language.  0 if it passes, else *err describes what happened. */
-int local_run_hello(struct local_run *local_run, const struct config *config, const struct languages *languages,
-                    const struct language *language, uint64_t *ret_us, struct error *err);
+int local_run_hello(struct local_run *local_run, const struct config *config, const struct language *language,
+                    uint64_t *ret_us, struct error *err);

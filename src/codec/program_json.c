@@ -5,46 +5,51 @@
 #include <stdio.h>
 
 #include "codec/request_json.h"
+#include "model/language_choice.h"
 
 #define NAMES_BYTES 160
 
-/* "c, cpp, python"; a long list ends with "...". */
-static void list_names(const struct languages *languages, char ret[NAMES_BYTES])
-{
-    size_t len = 0;
+struct name_list {
+    char at[NAMES_BYTES];
+    size_t len;
+    bool is_full; /* ends with "..." */
+};
 
-    ret[0] = '\0';
+static void add_name(struct name_list *list, const char *separator, struct text name)
+{
+    if (list->is_full || list->len + name.len + 12 > sizeof list->at) {
+        if (!list->is_full)
+            (void)snprintf(list->at + list->len, sizeof list->at - list->len, ", ...");
+        list->is_full = true;
+        return;
+    }
+    list->len += (size_t)snprintf(list->at + list->len, sizeof list->at - list->len, "%s%.*s",
+                                  list->len > 0 ? separator : "", TEXT_ARG(name));
+}
+
+/* "c, cpp, python" */
+static void list_names(const struct languages *languages, struct name_list *ret)
+{
+    *ret = (struct name_list){ 0 };
+    for (size_t i = 0; i < languages->len; i++)
+        if (languages->list[i].available || !languages->require_available)
+            add_name(ret, ", ", languages->list[i].id);
+}
+
+/* "3.13 (also 3.9, 3.10), 3.14" */
+static void list_versions(const struct languages *languages, const struct language *named, struct name_list *ret)
+{
+    *ret = (struct name_list){ 0 };
     for (size_t i = 0; i < languages->len; i++) {
         const struct language *language = &languages->list[i];
-        if (languages->require_available && !language->available)
+        if (!language_is_of(language, named) || (languages->require_available && !language->available))
             continue;
-        if (len + language->id.len + 8 > NAMES_BYTES) {
-            (void)snprintf(ret + len, NAMES_BYTES - len, ", ...");
-            return;
-        }
-        len += (size_t)snprintf(ret + len, NAMES_BYTES - len, "%s%s", len > 0 ? ", " : "", language->id.at);
+        add_name(ret, ", ", language->version);
+        for (size_t k = 0; k < language->versions_len; k++)
+            add_name(ret, k == 0 ? " (also " : ", ", language->versions[k]);
+        if (language->versions_len > 0)
+            add_name(ret, "", TEXT(")"));
     }
-}
-
-static void list_versions(const struct language *language, char ret[NAMES_BYTES])
-{
-    size_t len = (size_t)snprintf(ret, NAMES_BYTES, "%.40s", language->version.at);
-
-    for (size_t i = 0; i < language->versions_len; i++) {
-        struct text version = language->versions[i];
-        if (text_equal(version, language->version))
-            continue;
-        if (len + version.len + 8 > NAMES_BYTES) {
-            (void)snprintf(ret + len, NAMES_BYTES - len, ", ...");
-            return;
-        }
-        len += (size_t)snprintf(ret + len, NAMES_BYTES - len, ", %s", version.at);
-    }
-}
-
-static bool is_same_string(const json_t *a, const json_t *b)
-{
-    return json_is_string(a) && json_is_string(b) && text_equal(json_text(a), json_text(b));
 }
 
 bool program_differs(const struct element *element, const struct element *first)
@@ -53,7 +58,7 @@ bool program_differs(const struct element *element, const struct element *first)
 
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
         if (!field_is_empty(element->object, keys[i]) &&
-            !is_same_string(field_get(element->object, keys[i]), field_get(first->object, keys[i])))
+            !json_equal(field_get(element->object, keys[i]), field_get(first->object, keys[i])))
             return true;
     return false;
 }
@@ -77,34 +82,44 @@ static int read_name(const struct element *element, const struct element *first,
     return 0;
 }
 
+/* As read_name; nothing is "latest".  A number stands for its shortest decimal form. */
+static int read_version(const struct element *element, const struct element *first, struct arena *arena,
+                        struct text *ret, struct error *err)
+{
+    const struct element *from = first != NULL && field_is_empty(element->object, "version") ? first : element;
+    const json_t *value = field_get(from->object, "version");
+    char number[32];
+
+    if (field_is_empty(from->object, "version")) {
+        *ret = TEXT("latest");
+        return 0;
+    }
+    if (!json_is_number(value))
+        return read_name(element, first, "version", "a version, or \"latest\"", ret, err);
+    (void)snprintf(number, sizeof number, "%.15g", json_number_value(value));
+    return arena_copy(arena, text_of(number), ret, err);
+}
+
 static int find_language(const struct languages *languages, struct text name, struct text version,
                          const struct json_path *outer, const struct language **ret, struct error *err)
 {
-    const struct language *language = languages_choose(languages, name, version);
-    struct json_path path = json_path_field(outer, "language");
-    char names[NAMES_BYTES];
+    const struct language *named, *language = languages_choose(languages, name, version, &named);
+    struct json_path language_path = json_path_field(outer, "language");
+    struct json_path version_path = json_path_field(outer, "version");
+    struct name_list list;
 
-    if (language == NULL) {
-        list_names(languages, names);
-        return error_field(err, path.at, "expected one of %s, got \"%.40s\"", names, name.at);
+    if (named == NULL) {
+        list_names(languages, &list);
+        return error_field(err, language_path.at, "expected one of %s, got \"%.40s\"", list.at, name.at);
     }
-    if (languages->require_available && !language->available)
-        return error_field(err, path.at, "language %s is not installed on this server", language->id.at);
     *ret = language;
-    return 0;
-}
-
-static int check_version(const struct language *language, struct text version, const struct json_path *outer,
-                         struct error *err)
-{
-    struct json_path path = json_path_field(outer, "version");
-    char versions[NAMES_BYTES];
-
-    if (language_answers_to(language, version))
+    if (language != NULL)
         return 0;
-    list_versions(language, versions);
-    return error_field(err, path.at, "expected a version of %s: %s, or \"latest\"; got \"%.40s\"", language->id.at,
-                       versions, version.at);
+    list_versions(languages, named, &list);
+    if (list.len == 0)
+        return error_field(err, language_path.at, "language %s is not installed on this server", named->id.at);
+    return error_field(err, version_path.at, "expected a version of %s: %s, or \"latest\"; got \"%.40s\"", named->id.at,
+                       list.at, version.at);
 }
 
 /* True if both files cannot exist in one folder: equal names, or one is a folder of the other. */
@@ -249,7 +264,7 @@ int program_find(struct program_list *list, const struct element *element, const
     struct text language, code;
 
     if (read_name(element, first, "language", "the name of a language", &language, err) < 0 ||
-        read_name(element, first, "version", "a version, or \"latest\"", &program.version, err) < 0 ||
+        read_version(element, first, list->arena, &program.version, err) < 0 ||
         read_name(element, first, "code", "the source of the program", &code, err) < 0 ||
         field_bool((own_assertions ? element : first)->object, "assertions", &(own_assertions ? element : first)->path,
                    &program.assertions, err) < 0)
@@ -259,7 +274,6 @@ int program_find(struct program_list *list, const struct element *element, const
         return 0;
     }
     if (find_language(list->languages, language, program.version, &element->path, &program.language, err) < 0 ||
-        check_version(program.language, program.version, &element->path, err) < 0 ||
         read_files(&program, files_from, code, list->arena, err) < 0)
         return -1;
     if (list->len > 0) {

@@ -1,5 +1,5 @@
 /*
- * language: the list of languages, read from a folder, and the choice of a version.
+ * language: the list of languages, read from a folder.
  */
 #include "model/language.h"
 
@@ -153,44 +153,15 @@ void languages_done(struct languages *languages)
     *languages = (struct languages){ 0 };
 }
 
+struct languages languages_only(const struct language *language)
+{
+    return (struct languages){ .list = (struct language *)language, .len = 1, .require_available = true };
+}
+
 const struct language *languages_find(const struct languages *languages, struct text name)
 {
     for (size_t i = 0; i < languages->len; i++)
         if (has_name(&languages->list[i], name))
             return &languages->list[i];
     return NULL;
-}
-
-static bool is_any_version(struct text version)
-{
-    return text_equal(version, TEXT("*")) || text_equal_ignore_case(version, TEXT("latest"));
-}
-
-bool language_answers_to(const struct language *language, struct text version)
-{
-    if (is_any_version(version) || text_equal(version, language->version))
-        return true;
-    for (size_t i = 0; i < language->versions_len; i++)
-        if (text_equal(version, language->versions[i]))
-            return true;
-    return false;
-}
-
-const struct language *languages_choose(const struct languages *languages, struct text name, struct text version)
-{
-    const struct language *named = languages_find(languages, name), *nearest = NULL;
-
-    if (named == NULL || (named->available && (is_any_version(version) || text_equal(named->version, version))))
-        return named;
-    /* Versions come first: they list only what they are close to, the language itself all that it stands in for. */
-    for (size_t i = 0; i < languages->len; i++) {
-        const struct language *other = &languages->list[i];
-        if (other->of.len == 0 || !text_equal(other->of, named->id) || !other->available)
-            continue;
-        if (text_equal(other->version, version))
-            return other;
-        if (nearest == NULL && language_answers_to(other, version))
-            nearest = other;
-    }
-    return nearest != NULL ? nearest : named;
 }

@@ -44,8 +44,11 @@ struct language {
     struct text of;       /* "python" for its version "python-3.13"; empty for a language itself */
     struct text *aliases; /* other names: "python3", "py" */
     size_t aliases_len;
-    struct text *versions; /* further versions it answers to: "3", "3.9"; "*" and "latest" always work */
+    struct text *versions; /* older versions that it may serve, and names of its own: "3.9", "pypy" */
     size_t versions_len;
+    struct text *standards; /* numbers of standards that it implements, which are no versions: "99" of C */
+    size_t standards_len;
+    bool one_major;          /* versions with other first numbers count as the same major version */
     struct text image;       /* "host" */
     struct text source_file; /* "main.py" */
     struct text binary_file; /* "main"; empty if nothing is compiled */
@@ -104,11 +107,8 @@ int languages_load(const char *folder, const struct config *config, struct langu
 int languages_init(struct languages *languages, struct error *err);
 void languages_done(struct languages *languages);
 
+/* A list of this language only, for tests of it.  It borrows the language; there is nothing to free. */
+struct languages languages_only(const struct language *language);
+
 /* By id or alias, ASCII case ignored; NULL if there is none. */
 const struct language *languages_find(const struct languages *languages, struct text name);
-/*
- * Chooses among the language `name` and its versions: the available one with exactly this version, otherwise the first
- * available version that answers to it, otherwise the language itself.  NULL if there is no such name.
- */
-const struct language *languages_choose(const struct languages *languages, struct text name, struct text version);
-bool language_answers_to(const struct language *language, struct text version);

@@ -10,6 +10,7 @@
 #include "base/utf8.h"
 #include "config/ini_file.h"
 #include "model/error_pattern.h"
+#include "model/language_choice.h"
 #include "model/language_layers.h"
 #include "model/submission.h"
 
@@ -181,6 +182,8 @@ static int make_language(const char *path, const struct language_layer *layer, s
         .of = layer_line(layer, KEY_of),
         WORDS(aliases, aliases),
         WORDS(versions, versions),
+        WORDS(standards, standards),
+        .one_major = text_equal(layer_line(layer, KEY_one_major), TEXT("yes")),
         .image = layer_line(layer, KEY_image),
         .source_file = layer_line(layer, KEY_source),
         .binary_file = layer_line(layer, KEY_binary),
@@ -212,6 +215,7 @@ static int make_language(const char *path, const struct language_layer *layer, s
     };
 
     if (check_names(&language, err) < 0 || check_lists(&language, err) < 0 ||
+        language_check_versions(&language, err) < 0 ||
         class_of(layer_line(layer, KEY_class), &language.class, err) < 0 ||
         script_of(path, layer, arena, &language.prepare_script, err) < 0 ||
         take_source_keys(layer, arena, &language, err) < 0 || check_commands(&language, err) < 0 ||

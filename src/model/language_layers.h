@@ -16,7 +16,9 @@
     X("", of, SHAPE_LINE)                                                                                              \
     X("", aliases, SHAPE_WORDS)                                                                                        \
     X("", versions, SHAPE_WORDS)                                                                                       \
+    X("", standards, SHAPE_WORDS)                                                                                      \
     X("", name, SHAPE_LINE)                                                                                            \
+    X("", one_major, SHAPE_YES_NO)                                                                                     \
     X("", image, SHAPE_LINE)                                                                                           \
     X("", class, SHAPE_LINE)                                                                                           \
     X("", source, SHAPE_LINE)                                                                                          \

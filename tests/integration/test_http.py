@@ -497,7 +497,8 @@ def test_about_and_languages(client):
     assert about["name"] == "evalx" and about["links"]["languages"] == "/languages"
     languages = {language["id"]: language for language in client.get("/languages").json()}
     assert languages["python"]["available"] and "py" in languages["python"]["aliases"]
-    assert set(languages["c"]) == {"id", "name", "version", "aliases", "versions", "available"}
+    assert set(languages["c"]) == {"id", "name", "version", "aliases", "versions", "standards", "of", "latest",
+                                   "available"}
 
 
 def test_readiness_needs_a_store_and_a_worker(start_fleet):

@@ -93,15 +93,20 @@ static void a_mistake_is_reported_with_its_field(void **state)
         { "[{}]", "[0].language", "expected the name of a language, got nothing" },
         { "[{\"language\":\"\"}]", "[0].language", "got an empty string" },
         { "[{\"language\":7}]", "[0].language", "expected the name of a language, got 7" },
-        { "[{\"language\":\"c\"}]", "[0].version", "expected a version, or \"latest\", got nothing" },
-        { "[{\"language\":\"c\",\"version\":3.9}]", "[0].version", "got 3.9" },
+        { "[{\"language\":\"c\"}]", "[0].code", "expected the source of the program, got nothing" },
+        { "[{\"language\":\"c\",\"version\":3.9,\"code\":\"x\"}]", "[0].version", "or \"latest\"; got \"3.9\"" },
+        { "[{\"language\":\"c\",\"version\":true,\"code\":\"x\"}]", "[0].version",
+          "expected a version, or \"latest\", got true" },
+        { "[{\"language\":\"c\",\"version\":[17],\"code\":\"x\"}]", "[0].version", "got an array" },
+        { "[{\"language\":\"kotlin\",\"version\":\"1.9\",\"code\":\"x\"}]", "[0].version",
+          "expected a version of kotlin: " },
         { "[{\"language\":\"c\",\"version\":\"11\",\"code\":null}]", "[0].code", "expected the source" },
         { "[{\"language\":\"c\",\"version\":\"11\",\"code\":\"a\\u0000b\"}]", "[0].code",
           "without NUL, got one at byte 1 of 3" },
         { "[{\"language\":\"klingon\",\"version\":\"1\",\"code\":\"x\"}]", "[0].language",
           "expected one of ada, algol68, " },
         { "[{\"language\":\"c\",\"version\":\"77\",\"code\":\"x\"}]", "[0].version",
-          "expected a version of c: 12, 5.0, 7" },
+          "expected a version of c: 12 (also 5, 6, 7" },
         { "[{" C ",\"timeout\":-1}]", "[0].timeout", "expected 0.001 to 60 seconds, got -1" },
         { "[{" C ",\"timeout\":0}]", "[0].timeout", "got 0" },
         { "[{" C ",\"timeout\":60.5}]", "[0].timeout", "got 60.5" },
@@ -463,6 +468,32 @@ static void cpu_time_sets_the_wall_time_unless_that_is_given(void **state)
     config.wall_ms_max = 120000;
 }
 
+static void a_version_may_have_many_forms(void **state)
+{
+    (void)state;
+    static const char *const bodies[] = {
+        "{\"language\":\"python\",\"version\":\"3\",\"code\":\"x\"}",
+        "{\"language\":\"python\",\"version\":3,\"code\":\"x\"}",
+        "{\"language\":\"python\",\"version\":3.11,\"code\":\"x\"}",
+        "{\"language\":\"python\",\"version\":\" V3.11.2\\n\",\"code\":\"x\"}",
+        "{\"language\":\" Python \",\"version\":\"Latest\",\"code\":\"x\"}",
+        "{\"language\":\"python\",\"version\":\"\",\"code\":\"x\"}",
+        "{\"language\":\"python\",\"version\":null,\"code\":\"x\"}",
+        "{\"language\":\"python\",\"code\":\"x\"}",
+        "{\"language\":\"Python (3.11.2)\",\"code\":\"x\"}",
+        "{\"language\":\"python3.11\",\"version\":\"*\",\"code\":\"x\"}",
+    };
+    for (size_t i = 0; i < LEN(bodies); i++) {
+        struct submission submission;
+        struct error err;
+
+        print_message("  %s\n", bodies[i]);
+        assert_ok(decode(bodies[i], REQUEST_SINGLE, &submission, &err), err);
+        assert_text_equal(submission.programs[0].language->id, "python");
+        submission_done(&submission);
+    }
+}
+
 static void a_language_that_is_not_installed_is_refused_if_required(void **state)
 {
     (void)state;
@@ -492,6 +523,7 @@ int main(void)
         cmocka_unit_test(the_network_is_inherited),
         cmocka_unit_test(assertions_make_another_program),
         cmocka_unit_test(a_source_is_taken_as_editors_save_it),
+        cmocka_unit_test(a_version_may_have_many_forms),
         cmocka_unit_test(any_other_network_is_refused),
         cmocka_unit_test(tests_inherit_from_their_element),
         cmocka_unit_test(own_files_make_another_program),

@@ -1,0 +1,205 @@
+/* language_choice: see the header. */
+#include "model/language_choice.h"
+
+#include <string.h>
+
+#include "model/version.h"
+
+enum version_match {
+    VERSION_REFUSED,
+    VERSION_OLDER, /* an older version that the language file names */
+    VERSION_SAME,  /* the same up to the second number, or a name of this version */
+};
+
+static bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+static struct text without_blanks(struct text text)
+{
+    while (text.len > 0 && strchr(" \t\r\n", text.at[0]) != NULL)
+        text = (struct text){ text.at + 1, text.len - 1 };
+    while (text.len > 0 && strchr(" \t\r\n", text.at[text.len - 1]) != NULL)
+        text.len--;
+    return text;
+}
+
+static struct text plain_version(struct text version)
+{
+    version = without_blanks(version);
+    if (version.len > 1 && (version.at[0] == 'v' || version.at[0] == 'V') && is_digit(version.at[1]))
+        version = (struct text){ version.at + 1, version.len - 1 };
+    return version;
+}
+
+bool version_is_any(struct text version)
+{
+    version = plain_version(version);
+    return version.len == 0 || text_equal(version, TEXT("*")) || text_equal_ignore_case(version, TEXT("latest"));
+}
+
+static bool is_listed(const struct text *list, size_t len, struct text version)
+{
+    for (size_t i = 0; i < len; i++)
+        if (text_equal_ignore_case(list[i], version))
+            return true;
+    return false;
+}
+
+/* By its number, or by one that it begins with. */
+static bool names_older(const struct language *language, const struct version *version)
+{
+    struct version named;
+
+    for (size_t i = 0; i < language->versions_len; i++)
+        if (version_parse(language->versions[i], &named) && version_compare_minor(&named, version) == 0)
+            return true;
+    return false;
+}
+
+/* If the own number does not count, only names do. */
+static enum version_match serves(const struct language *language, struct text version, bool by_number)
+{
+    struct version asked, own;
+
+    version = plain_version(version);
+    if (version_is_any(version) || text_equal_ignore_case(version, language->version) ||
+        is_listed(language->standards, language->standards_len, version))
+        return VERSION_SAME;
+    if (!by_number || !version_parse(version, &asked) || asked.variant.len > 0 ||
+        !version_parse(language->version, &own))
+        return is_listed(language->versions, language->versions_len, version) ? VERSION_SAME : VERSION_REFUSED;
+    int order = version_compare_minor(&asked, &own);
+    if (order == 0)
+        return VERSION_SAME;
+    return order < 0 && names_older(language, &asked) ? VERSION_OLDER : VERSION_REFUSED;
+}
+
+bool language_is_of(const struct language *language, const struct language *named)
+{
+    return language == named || text_equal(language->of, named->id);
+}
+
+/* 2 without a variant, 1 with the variant of [language], 0 with another. */
+static int plainness(const struct language *language, const struct language *named)
+{
+    struct version own, main;
+
+    if (!version_parse(language->version, &own) || own.variant.len == 0)
+        return 2;
+    return version_parse(named->version, &main) && text_equal(own.variant, main.variant) ? 1 : 0;
+}
+
+struct candidate {
+    const struct language *language;
+    enum version_match match;
+    int score;
+};
+
+/* The parts of the score from the most important to the least. */
+static struct candidate candidate_of(const struct language *language, const struct language *named, struct text version)
+{
+    int plain = plainness(language, named), is_image = !text_equal(language->image, TEXT("host"));
+    struct candidate candidate = { language, serves(language, version, plain > 0 || language == named), 0 };
+
+    if (version_is_any(version))
+        candidate.score = plain * 2 + is_image;
+    else
+        candidate.score = is_image * 8 + (candidate.match == VERSION_SAME) * 4 + plain;
+    return candidate;
+}
+
+/* Among equals the newest is the best, but of those that stand in for an older version the nearest to it. */
+static bool is_better(const struct candidate *candidate, const struct candidate *than)
+{
+    struct version own, other;
+
+    if (than->language == NULL || candidate->score != than->score)
+        return than->language == NULL || candidate->score > than->score;
+    if (!version_parse(candidate->language->version, &own) || !version_parse(than->language->version, &other))
+        return false;
+    int order = version_compare(&own, &other);
+    return candidate->match == VERSION_OLDER ? order < 0 : order > 0;
+}
+
+static const struct language *best_of(const struct languages *languages, const struct language *named,
+                                      struct text version, bool available_only)
+{
+    struct candidate best = { 0 };
+
+    for (size_t i = 0; i < languages->len; i++) {
+        const struct language *language = &languages->list[i];
+        if (!language_is_of(language, named) || (available_only && !language->available))
+            continue;
+        struct candidate candidate = candidate_of(language, named, version);
+        if (candidate.match != VERSION_REFUSED && is_better(&candidate, &best))
+            best = candidate;
+    }
+    return best.language;
+}
+
+/* "python3.11", "python 3.11", "python:3.11", "Python (3.11)": finds "python", and sets *version if it is any. */
+static const struct language *find_with_number(const struct languages *languages, struct text name,
+                                               struct text *version)
+{
+    if (name.len > 0 && name.at[name.len - 1] == ')')
+        name.len--;
+    struct text number = { name.at + name.len, 0 };
+    while (number.at > name.at && (is_digit(number.at[-1]) || number.at[-1] == '.'))
+        number = (struct text){ number.at - 1, number.len + 1 };
+    name.len -= number.len;
+    while (name.len > 0 && strchr(" (:@", name.at[name.len - 1]) != NULL)
+        name.len--;
+    const struct language *named = number.len > 0 ? languages_find(languages, name) : NULL;
+    if (named != NULL && version_is_any(*version))
+        *version = number;
+    return named;
+}
+
+const struct language *languages_choose(const struct languages *languages, struct text name, struct text version,
+                                        const struct language **ret_named)
+{
+    name = without_blanks(name);
+    const struct language *named = languages_find(languages, name);
+    if (named == NULL)
+        named = find_with_number(languages, name, &version);
+    *ret_named = named;
+    if (named == NULL)
+        return NULL;
+    if (version_is_any(version) && is_listed(named->versions, named->versions_len, name))
+        version = name; /* "gdc" is the name of a version, and as an alias stands for that version */
+    const struct language *best = best_of(languages, named, version, true);
+    if (best != NULL || languages->require_available)
+        return best;
+    bool serves_itself = candidate_of(named, named, version).match != VERSION_REFUSED;
+    return serves_itself ? named : best_of(languages, named, version, false);
+}
+
+const struct language *languages_latest(const struct languages *languages, const struct language *language)
+{
+    const struct language *named;
+
+    return languages_choose(languages, language->of.len > 0 ? language->of : language->id, TEXT("latest"), &named);
+}
+
+int language_check_versions(const struct language *language, struct error *err)
+{
+    struct version own, named;
+
+    if (!version_parse(language->version, &own))
+        return 0;
+    for (size_t i = 0; i < language->versions_len; i++) {
+        if (!version_parse(language->versions[i], &named) || named.variant.len > 0)
+            continue;
+        if (version_compare_minor(&named, &own) > 0)
+            return error_set(err, ERROR_SETUP, 0, "versions: %.40s is newer than %.40s; expected older versions",
+                             language->versions[i].at, language->version.at);
+        if (named.numbers[0] != own.numbers[0] && !language->one_major)
+            return error_set(err, ERROR_SETUP, 0,
+                             "versions: %.40s is another major version than %.40s; expected older ones of the same, or "
+                             "one_major = yes",
+                             language->versions[i].at, language->version.at);
+    }
+    return 0;
+}
