@@ -81,7 +81,7 @@ static json_t *limits_to_json(const struct limits *limits)
     return object;
 }
 
-/* All keys of the language file, including inherited ones, and whether the language is available here and the latest. */
+/* All keys of the language file, including inherited ones, and what is available here. */
 static json_t *language_to_json(const struct languages *languages, const struct language *language)
 {
     static const char *const classes[] = { "native", "runtime", "compiler" };

@@ -19,8 +19,8 @@ struct version {
 };
 
 /*
- * Reads numbers joined by dots, and after them "-VARIANT" or "+ANYTHING", which means nothing.  A last ".x" or ".*" means
- * nothing either.  False for all else; *ret is then undefined.  The variant is borrowed from the text.
+ * Reads numbers joined by dots, and after them "-VARIANT" or "+ANYTHING", which means nothing.  A last ".x" or ".*"
+ * means nothing either.  False for all else; *ret is then undefined.  The variant is borrowed from the text.
  */
 bool version_parse(struct text text, struct version *ret);
 

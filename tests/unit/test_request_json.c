@@ -94,19 +94,11 @@ static void a_mistake_is_reported_with_its_field(void **state)
         { "[{\"language\":\"\"}]", "[0].language", "got an empty string" },
         { "[{\"language\":7}]", "[0].language", "expected the name of a language, got 7" },
         { "[{\"language\":\"c\"}]", "[0].code", "expected the source of the program, got nothing" },
-        { "[{\"language\":\"c\",\"version\":3.9,\"code\":\"x\"}]", "[0].version", "or \"latest\"; got \"3.9\"" },
-        { "[{\"language\":\"c\",\"version\":true,\"code\":\"x\"}]", "[0].version",
-          "expected a version, or \"latest\", got true" },
-        { "[{\"language\":\"c\",\"version\":[17],\"code\":\"x\"}]", "[0].version", "got an array" },
-        { "[{\"language\":\"kotlin\",\"version\":\"1.9\",\"code\":\"x\"}]", "[0].version",
-          "expected a version of kotlin: " },
         { "[{\"language\":\"c\",\"version\":\"11\",\"code\":null}]", "[0].code", "expected the source" },
         { "[{\"language\":\"c\",\"version\":\"11\",\"code\":\"a\\u0000b\"}]", "[0].code",
           "without NUL, got one at byte 1 of 3" },
         { "[{\"language\":\"klingon\",\"version\":\"1\",\"code\":\"x\"}]", "[0].language",
           "expected one of ada, algol68, " },
-        { "[{\"language\":\"c\",\"version\":\"77\",\"code\":\"x\"}]", "[0].version",
-          "expected a version of c: 12 (also 5, 6, 7" },
         { "[{" C ",\"timeout\":-1}]", "[0].timeout", "expected 0.001 to 60 seconds, got -1" },
         { "[{" C ",\"timeout\":0}]", "[0].timeout", "got 0" },
         { "[{" C ",\"timeout\":60.5}]", "[0].timeout", "got 60.5" },
@@ -468,6 +460,22 @@ static void cpu_time_sets_the_wall_time_unless_that_is_given(void **state)
     config.wall_ms_max = 120000;
 }
 
+static void a_version_that_nothing_serves_is_refused(void **state)
+{
+    (void)state;
+    static const char *const rows[][3] = {
+        { "{\"language\":\"c\",\"version\":3.9,\"code\":\"x\"}", "version", "or \"latest\"; got \"3.9\"" },
+        { "{\"language\":\"c\",\"version\":true,\"code\":\"x\"}", "version",
+          "expected a version, or \"latest\", got true" },
+        { "{\"language\":\"c\",\"version\":[17],\"code\":\"x\"}", "version", "got an array" },
+        { "{\"language\":\"kotlin\",\"version\":\"1.9\",\"code\":\"x\"}", "version", "expected a version of kotlin: " },
+        { "{\"language\":\"c\",\"version\":\"77\",\"code\":\"x\"}", "version",
+          "expected a version of c: 12 (also 5, 6, 7" },
+    };
+    for (size_t i = 0; i < LEN(rows); i++)
+        expect_refusal(text_of(rows[i][0]), REQUEST_SINGLE, rows[i][1], rows[i][2]);
+}
+
 static void a_version_may_have_many_forms(void **state)
 {
     (void)state;
@@ -523,6 +531,7 @@ int main(void)
         cmocka_unit_test(the_network_is_inherited),
         cmocka_unit_test(assertions_make_another_program),
         cmocka_unit_test(a_source_is_taken_as_editors_save_it),
+        cmocka_unit_test(a_version_that_nothing_serves_is_refused),
         cmocka_unit_test(a_version_may_have_many_forms),
         cmocka_unit_test(any_other_network_is_refused),
         cmocka_unit_test(tests_inherit_from_their_element),
