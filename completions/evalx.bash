@@ -56,7 +56,7 @@ _evalx()
     status) options="--wait --server --json $common" ;;
     queue | dead) options="--server --json $common" ;;
     prepare) options="--again $common" ;;
-    languages) options="--images --json --measure $common" ;;
+    languages) options="--images --json --measure --packages $common" ;;
     check | version) options="--json $common" ;;
     esac
 

@@ -9,17 +9,20 @@
 #include "base/clock.h"
 #include "base/self.h"
 #include "cli/commands.h"
+#include "cli/language_measure.h"
 #include "cli/language_test.h"
 #include "cli/local_run.h"
 #include "cli/settings.h"
 #include "model/language_choice.h"
 
-enum { OPTION_JSON, OPTION_IMAGES, OPTION_MEASURE };
+enum { OPTION_JSON, OPTION_IMAGES, OPTION_PACKAGES, OPTION_MEASURE };
 
 static const struct option_spec options[] = {
     [OPTION_JSON] = { "json", OPTION_ALONE, NULL, "print JSON" },
     [OPTION_IMAGES] = { "images", OPTION_ALONE, NULL, "print what images are built from, for evalx-images" },
-    [OPTION_MEASURE] = { "measure", OPTION_ALONE, NULL, "with verify: also measure the hello test" },
+    [OPTION_PACKAGES] = { "packages", OPTION_ALONE, NULL, "with verify: also import each package of [packages]" },
+    [OPTION_MEASURE] = { "measure", OPTION_ALONE, NULL,
+                         "with verify: also measure the language, and import each package" },
 };
 
 /* Why the language is not available, for the operator; "" if it is. */
@@ -42,7 +45,8 @@ static void print_table(const struct languages *languages)
         char reason[512];
         reason_of(language, reason, sizeof reason);
         (void)printf("%-18s %-16s %-6s %-16s ", language->id.at, language->version.at,
-                     languages_latest(languages, language) == language ? "yes" : "", language->image.at);
+                     language->available && languages_latest(languages, language) == language ? "yes" : "",
+                     language->image.at);
         if (!language->available) {
             (void)printf("no: %s\n", reason);
             continue;
@@ -216,7 +220,7 @@ static int choose(const struct invocation *invocation, const struct languages *l
 struct verification {
     struct local_run local_run;
     const struct config *config;
-    bool measures;
+    bool measures, imports;
     json_t *report; /* NULL: print text */
 };
 
@@ -248,18 +252,50 @@ struct finding {
     const char *reason; /* of the first failure; NULL if all tests passed */
     json_t *cases;
     struct language_test_stats hello;
-    struct language_test_measures measures; /* 0 if not measured */
+    struct language_measures measures; /* 0 if not measured */
+    json_t *packages;                  /* seconds by name, or why the import failed */
     uint64_t took_us;
 };
+
+/* Imports every package of [packages].  Returns false, with the first reason in *err, if one fails. */
+static bool import_packages(struct verification *verification, const struct language *language,
+                            const struct language_test *packages, json_t *ret, struct error *err)
+{
+    static const char blanks[] = " \t\n";
+    bool all = true;
+
+    if (packages == NULL || packages->fields[LANGUAGE_TEST_NAMES].len == 0)
+        return true;
+    for (const char *at = packages->fields[LANGUAGE_TEST_NAMES].at; *(at += strspn(at, blanks)) != '\0';) {
+        struct text name = { at, strcspn(at, blanks) };
+        char key[80];
+        uint64_t took_us;
+        struct error why;
+        at += name.len;
+        (void)snprintf(key, sizeof key, "%.*s", TEXT_ARG(name));
+        if (language_measure_package(&verification->local_run, verification->config, language, packages, name, &took_us,
+                                     &why) == 0) {
+            (void)json_object_set_new(ret, key, json_real((double)took_us / 1e6));
+            continue;
+        }
+        (void)json_object_set_new(ret, key, json_string(why.text));
+        if (all)
+            *err = why;
+        all = false;
+    }
+    return all;
+}
 
 static void report_json(json_t *report, const struct language *language, const struct finding *found)
 {
     (void)json_array_append_new(
-        report, json_pack("{s:s, s:b, s:f, s:s?, s:f, s:f, s:I, s:I, s:O}", "id", language->id.at, "works",
-                          found->reason == NULL, "seconds", (double)found->took_us / 1e6, "reason", found->reason,
-                          "hello_seconds", (double)found->hello.wall_us / 1e6, "compile_seconds",
-                          (double)found->hello.compile_us / 1e6, "memory_bytes", (json_int_t)found->hello.memory_bytes,
-                          "smallest_memory_bytes", (json_int_t)found->measures.smallest_bytes, "cases", found->cases));
+        report,
+        json_pack("{s:s, s:b, s:f, s:s?, s:f, s:f, s:I, s:I, s:I, s:O, s:O}", "id", language->id.at, "works",
+                  found->reason == NULL, "seconds", (double)found->took_us / 1e6, "reason", found->reason,
+                  "hello_seconds", (double)found->hello.wall_us / 1e6, "compile_seconds",
+                  (double)found->hello.compile_us / 1e6, "memory_bytes", (json_int_t)found->hello.memory_bytes,
+                  "smallest_memory_bytes", (json_int_t)found->measures.smallest_bytes, "live_data_percent",
+                  (json_int_t)found->measures.live_percent, "packages", found->packages, "cases", found->cases));
 }
 
 static void print_finding(const struct language *language, const struct finding *found)
@@ -273,11 +309,20 @@ static void print_finding(const struct language *language, const struct finding 
                      (double)found->hello.wall_us / 1e3);
         if (found->measures.smallest_bytes > 0)
             (void)printf(", from %" PRIu64 " MiB", found->measures.smallest_bytes >> 20);
+        if (found->measures.live_percent > 0)
+            (void)printf(", %" PRIu64 " %% live data", found->measures.live_percent);
+        if (json_object_size(found->packages) > 0)
+            (void)printf(", %zu packages", json_object_size(found->packages));
         (void)printf(")\n");
         return;
     }
     (void)printf("%-18s FAILS\n", language->id.at);
     json_object_foreach(found->cases, name, passed)
+    {
+        if (json_is_string(passed))
+            (void)printf("    %s\n", json_string_value(passed));
+    }
+    json_object_foreach(found->packages, name, passed)
     {
         if (json_is_string(passed))
             (void)printf("    %s\n", json_string_value(passed));
@@ -290,17 +335,19 @@ static void print_finding(const struct language *language, const struct finding 
 static bool verify_one(struct verification *verification, const struct language *language,
                        const struct language_tests *language_tests)
 {
-    struct finding found = { .cases = json_object() };
+    struct finding found = { .cases = json_object(), .packages = json_object() };
     struct error err = { 0 };
     uint64_t begin_us = clock_mono_us();
 
     bool works = run_language_tests(verification, language, language_tests, found.cases, &found.hello, &err) == 0;
     found.took_us = clock_mono_us() - begin_us;
     if (works && verification->measures) {
-        works = language_test_measure(&verification->local_run, verification->config, language,
-                                      &language_tests->list[0], &found.measures, &err) == 0;
+        works = language_measure(&verification->local_run, verification->config, language, language_tests,
+                                 &found.measures, &err) == 0;
         found.hello.wall_us = found.measures.hello_us;
     }
+    if (works && verification->imports)
+        works = import_packages(verification, language, language_tests->packages, found.packages, &err);
     found.reason = works ? NULL : err.text;
     if (verification->report != NULL)
         report_json(verification->report, language, &found);
@@ -308,6 +355,7 @@ static bool verify_one(struct verification *verification, const struct language 
         print_finding(language, &found);
     (void)fflush(stdout);
     json_decref(found.cases);
+    json_decref(found.packages);
     return works;
 }
 
@@ -343,6 +391,8 @@ static int verify(const struct invocation *invocation, const struct config *conf
     struct language_tests *tests = NULL;
     struct verification verification = { .config = config,
                                          .measures = invocation_has(invocation, OPTION_MEASURE),
+                                         .imports = invocation_has(invocation, OPTION_PACKAGES) ||
+                                                    invocation_has(invocation, OPTION_MEASURE),
                                          .report = invocation_has(invocation, OPTION_JSON) ? json_array() : NULL };
     struct error err = { 0 };
     size_t len = 0, working = 0;

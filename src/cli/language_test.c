@@ -10,11 +10,13 @@
 
 #include "codec/request_json.h"
 #include "config/ini_file.h"
+#include "model/version.h"
 
 #define FIELD_BYTES_MAX (64u << 10)
 #define QUOTED 200 /* bytes of a program's output that a failure quotes */
-#define TIMED_RUNS 7
-#define PAUSE_US 200000u
+#define LIVE_DATA_MEMORY "256m"
+#define LIVE_DATA_PERCENT 80u
+#define PACKAGE_PLACEHOLDER "{package}"
 
 static const struct {
     const char *name;
@@ -27,6 +29,10 @@ static const struct {
     [LANGUAGE_TEST_EXIT] = { "exit", false },          [LANGUAGE_TEST_MEMORY] = { "memory", false },
     [LANGUAGE_TEST_TIMEOUT] = { "timeout", false },    [LANGUAGE_TEST_NETWORK] = { "network", false },
     [LANGUAGE_TEST_STACK] = { "stack", false },        [LANGUAGE_TEST_ASSERTIONS] = { "assertions", false },
+    [LANGUAGE_TEST_FILE2] = { "file2", false },        [LANGUAGE_TEST_FILE2_CODE] = { "file2_code", true },
+    [LANGUAGE_TEST_FILE3] = { "file3", false },        [LANGUAGE_TEST_FILE3_CODE] = { "file3_code", true },
+    [LANGUAGE_TEST_SINCE] = { "since", false },        [LANGUAGE_TEST_EXCEPT] = { "except", false },
+    [LANGUAGE_TEST_PERCENT] = { "percent", false },    [LANGUAGE_TEST_NAMES] = { "names", true },
 };
 static_assert(sizeof fields / sizeof *fields == LANGUAGE_TEST_FIELD_COUNT_, "every field has a name");
 
@@ -123,6 +129,93 @@ static int read_sections(const struct config *config, const struct language *lan
     return 0;
 }
 
+static const char *text_or(const struct language_test *language_test, enum language_test_field field,
+                           const char *otherwise)
+{
+    return language_test->has[field] && language_test->fields[field].len > 0 ? language_test->fields[field].at
+                                                                             : otherwise;
+}
+
+/* True if `words` contains the word. */
+static bool has_word(const char *words, struct text word)
+{
+    for (words += strspn(words, " "); *words != '\0'; words += strspn(words, " ")) {
+        size_t len = strcspn(words, " ");
+        if (text_equal((struct text){ words, len }, word))
+            return true;
+        words += len;
+    }
+    return false;
+}
+
+static int check_applies(const struct language_test *language_test, const struct language *language, bool *ret,
+                         struct error *err)
+{
+    struct version since, own;
+
+    *ret = !has_word(text_or(language_test, LANGUAGE_TEST_EXCEPT, ""), language->id);
+    if (!language_test->has[LANGUAGE_TEST_SINCE])
+        return 0;
+    if (!version_parse(text_of(text_or(language_test, LANGUAGE_TEST_SINCE, "")), &since))
+        return error_set(err, ERROR_SETUP, 0, "[%s] since: expected a version such as 3.12", language_test->name);
+    *ret &= version_parse(language->version, &own) && version_compare_minor(&own, &since) >= 0;
+    return 0;
+}
+
+/* The input and the expected output are the MiB of data that the program has to hold. */
+static int set_live_data(struct language_test *language_test, struct error *err)
+{
+    uint64_t memory_bytes, percent = LIVE_DATA_PERCENT;
+    const char *asked = text_or(language_test, LANGUAGE_TEST_PERCENT, "");
+
+    if (!language_test->has[LANGUAGE_TEST_MEMORY] &&
+        buf_append_text(&language_test->fields[LANGUAGE_TEST_MEMORY], TEXT(LIVE_DATA_MEMORY), err) < 0)
+        return -1;
+    language_test->has[LANGUAGE_TEST_MEMORY] = true;
+    if ((asked[0] != '\0' && (text_parse_u64(text_of(asked), &percent) < 0 || percent > 100)) ||
+        limits_parse_memory(text_or(language_test, LANGUAGE_TEST_MEMORY, ""), &memory_bytes, err) < 0)
+        return error_set(err, ERROR_SETUP, 0,
+                         "[live_data]: expected a percent of at most 100 and a memory such as 256m");
+    static const enum language_test_field both[] = { LANGUAGE_TEST_STDIN, LANGUAGE_TEST_STDOUT };
+    for (size_t i = 0; i < sizeof both / sizeof *both; i++) {
+        if (language_test->has[both[i]])
+            return error_set(err, ERROR_SETUP, 0, "[live_data]: expected no stdin and no stdout");
+        language_test->has[both[i]] = true;
+        if (buf_printf(&language_test->fields[both[i]], err, "%" PRIu64 "\n", (memory_bytes >> 20) * percent / 100) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+/* Drops what is not for this language, and takes [packages] out of the list. */
+static int sort_out(struct language_tests *language_tests, const struct language *language, struct error *err)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < language_tests->len; i++) {
+        struct language_test language_test = language_tests->list[i];
+        bool applies, is_packages = strcmp(language_test.name, "packages") == 0;
+        if (check_applies(&language_test, language, &applies, err) < 0)
+            return -1;
+        if (applies && is_packages) {
+            language_tests->packages = malloc(sizeof language_test);
+            if (language_tests->packages == NULL)
+                return error_set(err, ERROR_BUSY, errno, "read the tests of %s", language->id.at);
+            *language_tests->packages = language_test;
+        } else if (applies) {
+            if (strcmp(language_test.name, "live_data") == 0 && set_live_data(&language_tests->list[i], err) < 0)
+                return -1;
+            language_tests->list[kept++] = language_tests->list[i];
+        } else {
+            language_test_done(&language_test);
+        }
+        if (kept <= i)
+            language_tests->list[i] = (struct language_test){ 0 };
+    }
+    language_tests->len = kept;
+    return 0;
+}
+
 int language_tests_read(const struct config *config, const struct language *language, struct language_tests *ret,
                         struct error *err)
 {
@@ -130,7 +223,8 @@ int language_tests_read(const struct config *config, const struct language *lang
 
     if (language_tests.list == NULL)
         return error_set(err, ERROR_BUSY, errno, "read the tests of %s", language->id.at);
-    if (add_hello(language, &language_tests, err) < 0 || read_sections(config, language, &language_tests, err) < 0) {
+    if (add_hello(language, &language_tests, err) < 0 || read_sections(config, language, &language_tests, err) < 0 ||
+        sort_out(&language_tests, language, err) < 0) {
         language_tests_done(&language_tests);
         return -1;
     }
@@ -138,20 +232,21 @@ int language_tests_read(const struct config *config, const struct language *lang
     return 0;
 }
 
+void language_test_done(struct language_test *language_test)
+{
+    for (size_t i = 0; i < LANGUAGE_TEST_FIELD_COUNT_; i++)
+        buf_done(&language_test->fields[i]);
+}
+
 void language_tests_done(struct language_tests *language_tests)
 {
     for (size_t i = 0; i < language_tests->len; i++)
-        for (size_t k = 0; k < LANGUAGE_TEST_FIELD_COUNT_; k++)
-            buf_done(&language_tests->list[i].fields[k]);
+        language_test_done(&language_tests->list[i]);
+    if (language_tests->packages != NULL)
+        language_test_done(language_tests->packages);
+    free(language_tests->packages);
     free(language_tests->list);
     *language_tests = (struct language_tests){ 0 };
-}
-
-static const char *text_or(const struct language_test *language_test, enum language_test_field field,
-                           const char *otherwise)
-{
-    return language_test->has[field] && language_test->fields[field].len > 0 ? language_test->fields[field].at
-                                                                             : otherwise;
 }
 
 static json_t *args_of(const struct language_test *language_test)
@@ -164,6 +259,18 @@ static json_t *args_of(const struct language_test *language_test)
         at += len + (at[len] == '\n');
     }
     return args;
+}
+
+static json_t *files_of(const struct language_test *language_test)
+{
+    static const enum language_test_field names[] = { LANGUAGE_TEST_FILE, LANGUAGE_TEST_FILE2, LANGUAGE_TEST_FILE3 };
+    json_t *files = json_array();
+
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (language_test->has[names[i]])
+            (void)json_array_append_new(files, json_pack("{s:s, s:s}", "name", text_or(language_test, names[i], ""),
+                                                         "content", text_or(language_test, names[i] + 1, "")));
+    return files;
 }
 
 /* The request that a client would send. */
@@ -181,10 +288,7 @@ static json_t *request_of(const struct language *language, const struct language
     if (language_test->has[LANGUAGE_TEST_STDOUT])
         (void)json_object_set_new(request, "expected_output",
                                   json_string(text_or(language_test, LANGUAGE_TEST_STDOUT, "")));
-    if (language_test->has[LANGUAGE_TEST_FILE])
-        (void)json_object_set_new(request, "files",
-                                  json_pack("[{s:s, s:s}]", "name", text_or(language_test, LANGUAGE_TEST_FILE, ""),
-                                            "content", text_or(language_test, LANGUAGE_TEST_FILE_CODE, "")));
+    (void)json_object_set_new(request, "files", files_of(language_test));
     if (language_test->has[LANGUAGE_TEST_MEMORY])
         (void)json_object_set_new(request, "memory_limit",
                                   json_string(text_or(language_test, LANGUAGE_TEST_MEMORY, "")));
@@ -215,7 +319,22 @@ static bool contains(struct text text, const char *part)
     return text.len > 0 && memmem(text.at, text.len, part, strlen(part)) != NULL;
 }
 
-static int compare(const struct language_test *language_test, const struct result *what, struct error *err)
+/* What else is promised: hello leaves nothing but its output, and live data are counted. */
+static int compare_more(const struct language_test *language_test, const struct result *what, struct error *err)
+{
+    if (strcmp(language_test->name, "hello") == 0 && (what->errors.len > 0 || what->compile_output.len > 0)) {
+        struct text more = what->errors.len > 0 ? what->errors : what->compile_output;
+        return error_set(err, ERROR_SANDBOX, 0, "hello: expected no %s, got %.*s",
+                         what->errors.len > 0 ? "stderr" : "compile_output", quoted_len(more), more.at);
+    }
+    uint64_t mib = strtoull(text_or(language_test, LANGUAGE_TEST_STDIN, "0"), NULL, 10);
+    if (strcmp(language_test->name, "live_data") == 0 && what->stats.memory_bytes < mib << 20)
+        return error_set(err, ERROR_SANDBOX, 0, "live_data: %" PRIu64 " MiB of data, but memory_bytes is %" PRIu64, mib,
+                         what->stats.memory_bytes);
+    return 0;
+}
+
+int language_test_compare(const struct language_test *language_test, const struct result *what, struct error *err)
 {
     const char *verdict = text_or(language_test, LANGUAGE_TEST_VERDICT, "accepted");
     const char *part = text_or(language_test, LANGUAGE_TEST_STDERR, "");
@@ -235,12 +354,11 @@ static int compare(const struct language_test *language_test, const struct resul
         code != (int)strtol(text_or(language_test, LANGUAGE_TEST_EXIT, "0"), NULL, 10))
         return error_set(err, ERROR_SANDBOX, 0, "%s: expected exit status %s, got %d", language_test->name,
                          text_or(language_test, LANGUAGE_TEST_EXIT, "0"), code);
-    return 0;
+    return compare_more(language_test, what, err);
 }
 
-/* Decodes the request as a server would that has only this language.  The caller owns *ret. */
-static int submission_of(const struct config *config, const struct language *language,
-                         const struct language_test *language_test, struct submission *ret, struct error *err)
+int language_test_submission(const struct config *config, const struct language *language,
+                             const struct language_test *language_test, struct submission *ret, struct error *err)
 {
     const struct languages only = languages_only(language);
     json_t *request = request_of(language, language_test);
@@ -261,11 +379,11 @@ int language_test_run(struct local_run *local_run, const struct config *config, 
     struct local_result result;
 
     *ret = (struct language_test_stats){ 0 };
-    if (submission_of(config, language, language_test, &submission, err) < 0)
+    if (language_test_submission(config, language, language_test, &submission, err) < 0)
         return -1;
     int outcome = local_run_test(local_run, &submission, &result, err);
     if (outcome == 0) {
-        outcome = compare(language_test, &result.result, err);
+        outcome = language_test_compare(language_test, &result.result, err);
         if (result.has_outcome)
             *ret = (struct language_test_stats){ .compile_us = result.result.compile_us,
                                                  .wall_us = result.result.stats.wall_us,
@@ -276,70 +394,32 @@ int language_test_run(struct local_run *local_run, const struct config *config, 
     return outcome;
 }
 
-static int compare_times(const void *a, const void *b)
+/* Appends `code` with the name in the place of each placeholder. */
+static int fill_package(struct buf *out, const char *code, struct text name, struct error *err)
 {
-    uint64_t one = *(const uint64_t *)a, other = *(const uint64_t *)b;
+    const char *found;
 
-    return (one > other) - (one < other);
-}
-
-static int take_times(struct local_run *local_run, const struct submission *submission,
-                      const struct local_result *first, uint64_t times[static TIMED_RUNS], struct error *err)
-{
-    uint64_t pause_us = PAUSE_US;
-
-    for (size_t i = 0; i < TIMED_RUNS; i++) {
-        enum verdict verdict;
-        (void)usleep((useconds_t)pause_us);
-        if (local_run_again(local_run, submission, first, &times[i], &verdict, err) < 0)
+    for (; (found = strstr(code, PACKAGE_PLACEHOLDER)) != NULL; code = found + strlen(PACKAGE_PLACEHOLDER))
+        if (buf_append(out, code, (size_t)(found - code), err) < 0 || buf_append_text(out, name, err) < 0)
             return -1;
-        if (verdict != VERDICT_ACCEPTED)
-            return error_set(err, ERROR_SANDBOX, 0, "hello: the verdict of a repeated run is %s",
-                             verdict_name(verdict));
-        pause_us = times[i] > PAUSE_US ? times[i] : PAUSE_US;
-    }
-    qsort(times, TIMED_RUNS, sizeof times[0], compare_times);
-    return 0;
+    return buf_append_text(out, text_of(code), err);
 }
 
-/* Bisects between 0 and the limit of the language, which suffices. */
-static uint64_t find_smallest(struct local_run *local_run, struct submission *submission,
-                              const struct local_result *first)
+int language_test_of_package(const struct language_test *packages, struct text name, struct language_test *ret,
+                             struct error *err)
 {
-    uint64_t *limit = &submission->tests[0].limits.memory_bytes, enough = *limit >> 20, too_little = 0;
+    struct language_test language_test = { 0 };
+    int outcome = 0;
 
-    while (too_little + 1 < enough) {
-        uint64_t tried = (too_little + enough) / 2, took_us;
-        enum verdict verdict;
-        struct error err;
-        *limit = tried << 20;
-        if (local_run_again(local_run, submission, first, &took_us, &verdict, &err) == 0 && verdict == VERDICT_ACCEPTED)
-            enough = tried;
-        else
-            too_little = tried;
+    (void)snprintf(language_test.name, sizeof language_test.name, "%.*s", TEXT_ARG(name));
+    for (enum language_test_field i = 0; i < LANGUAGE_TEST_FIELD_COUNT_ && outcome == 0; i++) {
+        buf_init(&language_test.fields[i], FIELD_BYTES_MAX);
+        language_test.has[i] = packages->has[i];
+        outcome = fill_package(&language_test.fields[i], text_or(packages, i, ""), name, err);
     }
-    return enough << 20;
-}
-
-int language_test_measure(struct local_run *local_run, const struct config *config, const struct language *language,
-                          const struct language_test *hello, struct language_test_measures *ret, struct error *err)
-{
-    struct submission submission;
-    struct local_result first;
-    uint64_t times[TIMED_RUNS];
-
-    if (submission_of(config, language, hello, &submission, err) < 0)
-        return -1;
-    int outcome = local_run_test(local_run, &submission, &first, err);
-    if (outcome == 0) {
-        outcome = compare(hello, &first.result, err);
-        if (outcome == 0)
-            outcome = take_times(local_run, &submission, &first, times, err);
-        if (outcome == 0)
-            *ret = (struct language_test_measures){ .hello_us = times[TIMED_RUNS / 2],
-                                                    .smallest_bytes = find_smallest(local_run, &submission, &first) };
-        local_result_done(&first);
-    }
-    submission_done(&submission);
+    if (outcome < 0)
+        language_test_done(&language_test);
+    else
+        *ret = language_test;
     return outcome;
 }

@@ -2,7 +2,8 @@
  * language_test: tests of a language in the sandbox of this machine.
  *
  * The first test is the hello test of the language file.  The others are the sections of tests/ID.conf beside it, or of
- * tests/OF.conf for a version `of` another language (the format is described in languages/README.md).
+ * tests/OF.conf for a version `of` another language (the format is described in languages/README.md).  [live_data] gets
+ * its input and expected output from its limits.  [packages] is no test, but a template of tests.
  */
 #pragma once
 #include "cli/local_run.h"
@@ -19,18 +20,26 @@ enum language_test_field {
     LANGUAGE_TEST_ARGS,      /* one per line */
     LANGUAGE_TEST_FILE,      /* the name of a second file ... */
     LANGUAGE_TEST_FILE_CODE, /* ... and its content */
-    LANGUAGE_TEST_VERDICT,   /* default: "accepted" */
+    LANGUAGE_TEST_FILE2,
+    LANGUAGE_TEST_FILE2_CODE,
+    LANGUAGE_TEST_FILE3,
+    LANGUAGE_TEST_FILE3_CODE,
+    LANGUAGE_TEST_VERDICT, /* default: "accepted" */
     LANGUAGE_TEST_EXIT,
     LANGUAGE_TEST_MEMORY,     /* as "64m" */
     LANGUAGE_TEST_TIMEOUT,    /* seconds */
     LANGUAGE_TEST_NETWORK,    /* "loopback" */
     LANGUAGE_TEST_STACK,      /* as LANGUAGE_TEST_MEMORY */
     LANGUAGE_TEST_ASSERTIONS, /* "yes" */
+    LANGUAGE_TEST_SINCE,      /* only for this version and newer ones */
+    LANGUAGE_TEST_EXCEPT,     /* ids of versions that it is not for */
+    LANGUAGE_TEST_PERCENT,    /* of [live_data] */
+    LANGUAGE_TEST_NAMES,      /* of [packages], one or more a line */
     LANGUAGE_TEST_FIELD_COUNT_,
 };
 
 struct language_test {
-    char name[32];
+    char name[80];
     bool has[LANGUAGE_TEST_FIELD_COUNT_];
     struct buf fields[LANGUAGE_TEST_FIELD_COUNT_];
 };
@@ -38,6 +47,7 @@ struct language_test {
 struct language_tests {
     struct language_test *list;
     size_t len;
+    struct language_test *packages; /* [packages]; NULL if there is none */
 };
 
 /* Resources of the run; all 0 if only the compiler ran. */
@@ -54,15 +64,12 @@ void language_tests_done(struct language_tests *language_tests);
 int language_test_run(struct local_run *local_run, const struct config *config, const struct language *language,
                       const struct language_test *language_test, struct language_test_stats *ret, struct error *err);
 
-/*
- * Measures the hello test, compiled once.  The time is the median of several runs from request to result, including
- * the box.  Each run starts after the slot has prepared its next box, as on an idle server.  The memory is the
- * smallest limit, in steps of 1 MiB, with which the test passes.
- */
-struct language_test_measures {
-    uint64_t hello_us, smallest_bytes;
-};
-
-/* 0, or -1 with *err if the hello test fails. */
-int language_test_measure(struct local_run *local_run, const struct config *config, const struct language *language,
-                          const struct language_test *hello, struct language_test_measures *ret, struct error *err);
+/* The request of a test, decoded as by a server that has only this language.  The caller owns *ret. */
+int language_test_submission(const struct config *config, const struct language *language,
+                             const struct language_test *language_test, struct submission *ret, struct error *err);
+/* 0 if the result is what the test expects; else *err describes the difference. */
+int language_test_compare(const struct language_test *language_test, const struct result *result, struct error *err);
+/* The test of one of the names of [packages].  The caller frees *ret with language_test_done. */
+int language_test_of_package(const struct language_test *packages, struct text name, struct language_test *ret,
+                             struct error *err);
+void language_test_done(struct language_test *language_test);
