@@ -95,5 +95,15 @@ rm -f main.cpp ahead.cc ahead.so
 if [ "$templates" = 1 ] && [ -z "$plugin" ]; then
     echo "note: without gcc-$($compiler -dumpversion | cut -d. -f1)-plugin-dev programs compile more slowly" >&2
 fi
+# For C files beside C++: cc1 warns of a standard of C++, so this one drops it.
+cat > cc1 <<END
+#!/bin/sh
+for word; do
+    shift
+    case \$word in -std=*++*) ;; *) set -- "\$@" "\$word" ;; esac
+done
+exec $($compiler -print-prog-name=cc1) "\$@"
+END
+chmod 0755 cc1
 # The fastest linker, under the name that g++ looks for.
 if command -v ld.gold > /dev/null; then cp "$(command -v ld.gold)" ld; fi
