@@ -33,6 +33,8 @@ static const struct {
     [LANGUAGE_TEST_FILE3] = { "file3", false },        [LANGUAGE_TEST_FILE3_CODE] = { "file3_code", true },
     [LANGUAGE_TEST_SINCE] = { "since", false },        [LANGUAGE_TEST_EXCEPT] = { "except", false },
     [LANGUAGE_TEST_PERCENT] = { "percent", false },    [LANGUAGE_TEST_NAMES] = { "names", true },
+    [LANGUAGE_TEST_FILE4] = { "file4", false },        [LANGUAGE_TEST_FILE4_CODE] = { "file4_code", true },
+    [LANGUAGE_TEST_ONLY] = { "only", false },
 };
 static_assert(sizeof fields / sizeof *fields == LANGUAGE_TEST_FIELD_COUNT_, "every field has a name");
 
@@ -153,7 +155,9 @@ static int check_applies(const struct language_test *language_test, const struct
 {
     struct version since, own;
 
-    *ret = !has_word(text_or(language_test, LANGUAGE_TEST_EXCEPT, ""), language->id);
+    *ret = !has_word(text_or(language_test, LANGUAGE_TEST_EXCEPT, ""), language->id) &&
+           (!language_test->has[LANGUAGE_TEST_ONLY] ||
+            has_word(text_or(language_test, LANGUAGE_TEST_ONLY, ""), language->id));
     if (!language_test->has[LANGUAGE_TEST_SINCE])
         return 0;
     if (!version_parse(text_of(text_or(language_test, LANGUAGE_TEST_SINCE, "")), &since))
@@ -263,7 +267,8 @@ static json_t *args_of(const struct language_test *language_test)
 
 static json_t *files_of(const struct language_test *language_test)
 {
-    static const enum language_test_field names[] = { LANGUAGE_TEST_FILE, LANGUAGE_TEST_FILE2, LANGUAGE_TEST_FILE3 };
+    static const enum language_test_field names[] = { LANGUAGE_TEST_FILE, LANGUAGE_TEST_FILE2, LANGUAGE_TEST_FILE3,
+                                                      LANGUAGE_TEST_FILE4 };
     json_t *files = json_array();
 
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)

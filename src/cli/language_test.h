@@ -24,6 +24,8 @@ enum language_test_field {
     LANGUAGE_TEST_FILE2_CODE,
     LANGUAGE_TEST_FILE3,
     LANGUAGE_TEST_FILE3_CODE,
+    LANGUAGE_TEST_FILE4,
+    LANGUAGE_TEST_FILE4_CODE,
     LANGUAGE_TEST_VERDICT, /* default: "accepted" */
     LANGUAGE_TEST_EXIT,
     LANGUAGE_TEST_MEMORY,     /* as "64m" */
@@ -32,6 +34,7 @@ enum language_test_field {
     LANGUAGE_TEST_STACK,      /* as LANGUAGE_TEST_MEMORY */
     LANGUAGE_TEST_ASSERTIONS, /* "yes" */
     LANGUAGE_TEST_SINCE,      /* only for this version and newer ones */
+    LANGUAGE_TEST_ONLY,       /* ids of versions; it is for no others */
     LANGUAGE_TEST_EXCEPT,     /* ids of versions that it is not for */
     LANGUAGE_TEST_PERCENT,    /* of [live_data] */
     LANGUAGE_TEST_NAMES,      /* of [packages], one or more a line */
