@@ -49,9 +49,10 @@ def text(entry):
     lines = [f"{key} = {entry[key]}" for key in ("id", "name", "version", "image", "class", "source", "binary",
                                                  "heap_full", "crlf") if entry[key]]
     lines.append(f"heap = {entry['heap']['percent']}% - {entry['heap']['less_bytes']}")
+    lines.append("one_major = " + ("yes" if entry["one_major"] else "no"))
     lines.append("prestart = " + ("yes" if entry["prestart"] else "no"))
     # A word a line: lines have at most 198 bytes.
-    lists = ("aliases", "versions", "compile", "run", "suffixes", "assertions", "no_assertions", "cold_if", "env",
+    lists = ("aliases", "versions", "standards", "compile", "run", "suffixes", "assertions", "no_assertions", "cold_if", "env",
              "needs")
     lines += [f"{key} = " + "\n  ".join(entry[key]) for key in lists if entry[key]]
     if entry["syntax_error"]:

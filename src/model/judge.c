@@ -44,15 +44,24 @@ enum verdict judge_syntax(enum verdict verdict, const struct run_stats *stats, s
     return verdict;
 }
 
-static struct text without_blanks_at_end(struct text line)
+/* Form feeds only divide pages. */
+static struct text without_blanks(struct text line)
 {
-    while (line.len > 0 &&
-           (line.at[line.len - 1] == ' ' || line.at[line.len - 1] == '\t' || line.at[line.len - 1] == '\r'))
+    while (line.len > 0 && line.at[0] == '\f')
+        line = (struct text){ line.at + 1, line.len - 1 };
+    while (line.len > 0 && memchr(" \t\r\f", line.at[line.len - 1], 4) != NULL)
         line.len--;
     return line;
 }
 
-/* Removes the first line from *rest and returns it without trailing blanks.  At the end of *rest it is empty. */
+static struct text without_byte_order_mark(struct text text)
+{
+    bool has_mark = text.len >= 3 && memcmp(text.at, "\xEF\xBB\xBF", 3) == 0;
+
+    return has_mark ? (struct text){ text.at + 3, text.len - 3 } : text;
+}
+
+/* Removes the first line from *rest and returns it without blanks at its end.  At the end of *rest it is empty. */
 static struct text take_line(struct text *rest)
 {
     const char *end = rest->len > 0 ? memchr(rest->at, '\n', rest->len) : NULL;
@@ -62,11 +71,13 @@ static struct text take_line(struct text *rest)
 
     if (taken > 0)
         *rest = (struct text){ rest->at + taken, rest->len - taken };
-    return without_blanks_at_end(line);
+    return without_blanks(line);
 }
 
 bool judge_same_output(struct text a, struct text b)
 {
+    a = without_byte_order_mark(a);
+    b = without_byte_order_mark(b);
     while (a.len > 0 || b.len > 0)
         if (!text_equal(take_line(&a), take_line(&b)))
             return false;

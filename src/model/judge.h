@@ -29,5 +29,8 @@ struct syntax_errors {
 enum verdict judge_syntax(enum verdict verdict, const struct run_stats *stats, struct text output, struct text errors,
                           const struct syntax_errors *syntax_errors);
 
-/* True if both are equal except for blanks (space, tab, CR) at line ends and blank lines at the end. */
+/*
+ * True if both are equal except for a byte order mark at the start, blanks (space, tab, CR, form feed) at line
+ * ends, form feeds at the start of lines, and blank lines at the end.
+ */
 bool judge_same_output(struct text a, struct text b);

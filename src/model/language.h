@@ -88,7 +88,7 @@ struct language {
     struct text prepared; /* the prepared folder, as a path in a box; empty: none that is up to date */
 };
 
-#define LANGUAGES_LIST_MAX 200
+#define LANGUAGES_LIST_MAX 500
 
 struct languages {
     struct language *list; /* sorted by id */

@@ -27,10 +27,12 @@ const char *const image_host_share[] = {
     "racket", "readline", "ruby*",      "rust*",   "sbcl*",    "scala*",      "swi-prolog", "swift*",
     "tabset", "tcl*",     "terminfo",   "vala*",   "zoneinfo", "zsh",         NULL
 };
-/* Settings, units and firmware of this machine. */
-const char *const image_host_lib_hidden[] = { "*.d",      "apt",  "cloud*",     "dpkg",   "evalx*",
-                                              "firmware", "init", "initramfs*", "kernel", "modules",
-                                              "systemd",  "udev", NULL };
+/* Settings, units and firmware of this machine, and the packages of its Python and Node.js. */
+const char *const image_host_lib_hidden[] = { "*.d",          "apt",     "cloud*",     "dpkg",   "evalx*",
+                                              "firmware",     "init",    "initramfs*", "kernel", "modules",
+                                              "node_modules", "python3", "systemd",    "udev",   NULL };
+/* What Debian's Node.js itself is made of; all else there is packages. */
+const char *const image_host_nodejs[] = { "acorn*", "busboy", "cjs-module-lexer*", "streamsearch", "undici*", NULL };
 /* The rest of /etc describes this machine, or is made for the box. */
 const char *const image_host_etc[] = { "alternatives", "ld.so.cache", "java-*-openjdk", "R", "php", "mono", NULL };
 

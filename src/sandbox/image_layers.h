@@ -32,7 +32,7 @@
  * hidden; in /usr/lib, what the last list names.  NULL ends each list.
  */
 extern const char *const image_host_usr[], *const image_host_share[], *const image_host_etc[];
-extern const char *const image_host_lib_hidden[];
+extern const char *const image_host_lib_hidden[], *const image_host_nodejs[];
 
 struct layers {
     int fds[IMAGE_LAYERS_MAX]; /* O_PATH, the top one first */

@@ -259,6 +259,7 @@ static int make_mask(struct build *b)
     if (b->mask < 0)
         return fail(b, "open", NEW_ROOT "/.mask");
     if (hide_entries(b, "usr", image_host_usr, true) < 0 || hide_entries(b, "usr/share", image_host_share, true) < 0 ||
+        hide_entries(b, "usr/share/nodejs", image_host_nodejs, true) < 0 ||
         hide_entries(b, "usr/lib", image_host_lib_hidden, false) < 0)
         return -1;
     return hide_entries(b, "lib", image_host_lib_hidden, false);

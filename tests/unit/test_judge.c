@@ -142,6 +142,30 @@ static void blanks_at_line_ends_do_not_count(void **state)
         { { "\n1", 2 }, { "1", 1 }, false },
         { { "1\n", 2 }, { "1\n\0", 3 }, false },
         { { "1\v", 2 }, { "1", 1 }, false },
+        { TEXT("\xEF\xBB\xBF"
+               "1\n2"),
+          TEXT("1\n2"), true },
+        { TEXT("\xEF\xBB\xBF"
+               "1"),
+          TEXT("\xEF\xBB\xBF"
+               "1\n"),
+          true },
+        { TEXT("\xEF\xBB\xBF"), TEXT(""), true },
+        { TEXT("\xEF\xBB\xBF"
+               "\xEF\xBB\xBF"
+               "1"),
+          TEXT("1"), false },
+        { TEXT("1\n\xEF\xBB\xBF"
+               "2"),
+          TEXT("1\n2"), false },
+        { TEXT("\xEF\xBB"
+               "1"),
+          TEXT("1"), false },
+        { TEXT("1\n\f"), TEXT("1"), true },
+        { TEXT("1\f\n2 \f \n"), TEXT("1\n2"), true },
+        { TEXT("1\n\f2"), TEXT("1\n2"), true },
+        { TEXT("1\f2"), TEXT("12"), false },
+        { TEXT("\f 1"), TEXT("1"), false },
         { { "1", 1 }, { "1\n\n \n2", 6 }, false },
     };
     for (size_t i = 0; i < LEN(rows); i++) {
