@@ -27,12 +27,12 @@ static void add_name(struct name_list *list, const char *separator, struct text 
                                   list->len > 0 ? separator : "", TEXT_ARG(name));
 }
 
-/* "c, cpp, python" */
+/* "c, cpp, python": the languages of which a version is there. */
 static void list_names(const struct languages *languages, struct name_list *ret)
 {
     *ret = (struct name_list){ 0 };
     for (size_t i = 0; i < languages->len; i++)
-        if (languages->list[i].available || !languages->require_available)
+        if (languages->list[i].of.len == 0 && languages_latest(languages, &languages->list[i]) != NULL)
             add_name(ret, ", ", languages->list[i].id);
 }
 
