@@ -401,6 +401,9 @@ def main():
     binary = os.path.abspath(os.environ.get("EVALX_BINARY", os.path.join(attack_server.ROOT, "build", "evalx")))
     if not os.access(binary, os.X_OK):
         raise SystemExit(f"{binary} is not there: build it, or set EVALX_BINARY")
+    # Until this process ends, because two runs would take each other's canaries for the work of an attack.
+    lock = open("/run/lock/evalx-attacks", "w", encoding="ascii")
+    fcntl.flock(lock, fcntl.LOCK_EX)
     leave_other_mounts()
     folder = tempfile.mkdtemp(prefix="evalx-attacks-")
     canary_folder = tempfile.mkdtemp(prefix="evalx-canary-")
