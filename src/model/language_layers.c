@@ -176,7 +176,7 @@ static int set_line(struct reading *reading, enum key key, struct text line, str
     return arena_copy(reading->arena, line, value->parts, err);
 }
 
-/* [version X].  Its id is ID-X unless the section sets another. */
+/* [version X].  Its id is ID-X, or OF-X if [language] has `of`, unless the section sets another. */
 static int begin_version(struct reading *reading, struct text version, struct error *err)
 {
     char id[128];
@@ -188,7 +188,9 @@ static int begin_version(struct reading *reading, struct text version, struct er
     for (const struct language_layer *layer = reading->first->next; layer != NULL; layer = layer->next)
         if (text_equal(layer_line(layer, KEY_version), version))
             return error_set(err, ERROR_SETUP, 0, "[version %.40s] appears twice", version.at);
-    struct text language = layer_line(reading->first, KEY_id);
+    /* The file of a version of another language: its sections are versions of that language, too. */
+    struct text of = layer_line(reading->first, KEY_of);
+    struct text language = of.len > 0 ? of : layer_line(reading->first, KEY_id);
     (void)snprintf(id, sizeof id, "%.*s-%.*s", TEXT_ARG(language), TEXT_ARG(version));
     if (add_layer(reading, reading->first, err) < 0 || set_line(reading, KEY_id, text_of(id), err) < 0 ||
         set_line(reading, KEY_version, version, err) < 0 || set_line(reading, KEY_of, language, err) < 0)
