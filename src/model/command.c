@@ -102,14 +102,15 @@ bool command_has_suffix(struct text name, const struct text *suffixes, size_t su
 
 static int append_placeholder(struct buf *out, struct text name, const struct command_values *values, struct error *err)
 {
+    uint64_t stack = values->stack_bytes / 8 * 7; /* a runtime that reports the overflow itself needs the rest */
     const struct {
         struct text name;
         uint64_t number;
     } numbers[] = {
         { TEXT("memory_mb"), values->memory_bytes >> 20 > 0 ? values->memory_bytes >> 20 : 1 },
         { TEXT("heap_mb"), heap_mb(values) },
-        { TEXT("stack_kb"), values->stack_bytes >> 10 > 0 ? values->stack_bytes >> 10 : 1 },
-        { TEXT("stack_mb"), values->stack_bytes >> 20 > 0 ? values->stack_bytes >> 20 : 1 },
+        { TEXT("stack_kb"), stack >> 10 > 0 ? stack >> 10 : 1 },
+        { TEXT("stack_mb"), stack >> 20 > 0 ? stack >> 20 : 1 },
     };
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
         if (text_equal(name, numbers[i].name))

@@ -5,7 +5,7 @@
  *   {source}       name of the main source file        {binary}   name of the compiled program
  *   {main}         name of the source without its suffix
  *   {memory_mb}    memory limit of the step in MiB      {heap_mb}  the language's share of it, for heap options
- *   {stack_kb}     stack limit of the step in KiB       {stack_mb} the same in MiB
+ *   {stack_kb}     7/8 of the stack limit in KiB        {stack_mb} the same in MiB
  *   {prepared}     folder of the files made by [prepare].  Without an up-to-date folder the whole word is left out
  *   {if_prepared}  empty; its word is left out under the same condition
  * The word {args} becomes the test's arguments, {files} the other source files, and {assertions} the words that switch

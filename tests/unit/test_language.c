@@ -263,7 +263,7 @@ static void commands_are_filled(void **state)
         .files_len = LEN(files),
     };
     expect_words(&command, &values,
-                 "[/cc][-om:m.a.100][-ea][{binary}][m.a.c][./-x.c][./@y.c][d/z.s][-Xmx60m:3072:3][a b][]"
+                 "[/cc][-om:m.a.100][-ea][{binary}][m.a.c][./-x.c][./@y.c][d/z.s][-Xmx60m:2688:2][a b][]"
                  "[{source}]");
     values = (struct command_values){ .source = TEXT("m"), .memory_bytes = 1 };
     expect_words(&command, &values, "[/cc][-o:m.1][m][-Xmx1m:1:1]");
@@ -288,7 +288,7 @@ static void the_environment_is_filled(void **state)
 
     arena_init(&arena, 1 << 20);
     assert_ok(command_expand_env(lines, LEN(lines), &values, &arena, &env, &err), err);
-    assert_string_equal(env[0], "A=32m 8192");
+    assert_string_equal(env[0], "A=32m 7168");
     assert_string_equal(env[1], "C=");
     assert_null(env[2]);
     values.prepared = TEXT("/prepared/x-1");
