@@ -18,11 +18,11 @@ median of seven with a pause before each: "hello" is the hello test's run in a f
 "plain" is the same command in the same image by posix_spawn, as nobody, with nothing around it and nothing made ahead
 (`evalx prepare`, interpreters that wait). "Compile" is what its compiler took, once, in the box. "Smallest" is the
 smallest memory limit with which the hello test still passes, in steps of 1 MiB. "Live data" is the largest part of a
-limit of 256 MiB that a program can have in use, where a test measures it. "Assertions" says whether a request can switch
-them on. The tests of each are in languages/tests/, and run by `evalx languages verify`. Which names and versions a
-language answers to is in its file in languages/ (README.md there has the rule).
+limit of 256 MiB that a program can have in use, where a test measures it. "Assertions" says whether a request can
+switch them on. The tests of each are in languages/tests/, and run by `evalx languages verify`. Which names and versions
+a language answers to is in its file in languages/ (README.md there has the rule).
 
-| id | language | version | image | tests passed | compile ms | hello ms | plain ms | smallest MiB | live data % | assertions |
+| id | language | version | image | tests | compile ms | hello ms | plain ms | smallest MiB | live data % | assertions |
 |---|---|---|---|---|---|---|---|---|---|---|
 """
 

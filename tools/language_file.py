@@ -52,8 +52,8 @@ def text(entry):
     lines.append("one_major = " + ("yes" if entry["one_major"] else "no"))
     lines.append("prestart = " + ("yes" if entry["prestart"] else "no"))
     # A word a line: lines have at most 198 bytes.
-    lists = ("aliases", "versions", "standards", "compile", "run", "suffixes", "assertions", "no_assertions", "cold_if", "env",
-             "needs")
+    lists = ("aliases", "versions", "standards", "compile", "run", "suffixes", "assertions", "no_assertions",
+             "cold_if", "env", "needs")
     lines += [f"{key} = " + "\n  ".join(entry[key]) for key in lists if entry[key]]
     if entry["syntax_error"]:
         lines.append(block("syntax_error", "\n".join(entry["syntax_error"])))

@@ -3,7 +3,8 @@
 
 Without IDs, all available languages.  EVALX_LANGUAGES and EVALX_IMAGES are their folders.  OUT.json gets the output of
 `evalx languages verify --measure --json`, what the manifest of the image says, and `plain_ms`, measured right after it,
-so that other work on the machine affects both equally.  Entries of OUT.json for other languages stay.  The exit status is 1 if a language does not work.
+so that other work on the machine affects both equally.  Entries of OUT.json for other languages stay.  The exit status
+is 1 if a language does not work.
 """
 import json
 import os

@@ -145,7 +145,7 @@ static int normalise_name(struct text *name, struct arena *arena, struct error *
     return 0;
 }
 
-/* A source as compilers and interpreters take it: without a byte order mark, and with plain newlines if they need it. */
+/* A source as compilers and interpreters take it: without a byte order mark, with plain newlines if they need it. */
 static int clean_source(const struct language *language, struct file *file, struct arena *arena, struct error *err)
 {
     struct text *content = &file->content;

@@ -5,8 +5,8 @@
  * names the field ("[3].limits.processes", "" for the body itself), what was expected and what was found.
  *
  * Inheritance in a batch.  A later element inherits language, version, code, timeout and memory_limit from the first
- * element where its own are missing, null or empty, and network and assertions where they are missing or null.  If it names no other
- * language, version or code, it is the same program and inherits files and limits, too.
+ * element where its own are missing, null or empty, and network and assertions where they are missing or null.  If it
+ * names no other language, version or code, it is the same program and inherits files and limits, too.
  *
  * Precedence of limits, from low to high: the language's, the first element's, the element's, the test's.  Within one
  * object "limits" has precedence over "timeout" and "memory_limit".

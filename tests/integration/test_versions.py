@@ -70,9 +70,9 @@ def install(folder, versions):
     shutil.rmtree(images, ignore_errors=True)
     os.makedirs(images)
     for version in versions.split():
-        os.makedirs(os.path.join(images, f"toy-{version}", "bin"))
-        subprocess.run(["gcc", "-static", "-O1", "-x", "c", "-o", os.path.join(images, f"toy-{version}", "bin/copy"), "-"],
-                       input=COPY, text=True, check=True)
+        program = os.path.join(images, f"toy-{version}", "bin", "copy")
+        os.makedirs(os.path.dirname(program))
+        subprocess.run(["gcc", "-static", "-O1", "-x", "c", "-o", program, "-"], input=COPY, text=True, check=True)
     return {"EVALX_LANGUAGES": languages, "EVALX_IMAGES": images}
 
 
