@@ -30,6 +30,7 @@
 #include "sandboxd/init_process.h"
 #include "sandboxd/landlock.h"
 #include "sandboxd/prestart.h"
+#include "sandboxd/proc_files.h"
 #include "sandboxd/standby.h"
 
 /* How long the kernel's socket collector may take.  It takes some ms if a run left sockets, and the next run waits. */
@@ -332,6 +333,7 @@ static int start(struct slot *slot, const int fds[], struct active_run *run, str
     int listener = native.listener < 0 ? -1 : fcntl(native.listener, F_DUPFD_CLOEXEC, 0);
     if (native.listener >= 0 && listener < 0)
         return slot_fail(reply, errno, "keep the listener for denied system calls");
+    proc_files_set_memory(slot->image->meminfo, slot->request.limits.memory_bytes + slot->files_bytes);
     give_streams(fds, standby->report, standby->uid);
     run->init = standby->init;
     run->pidfd = standby->pidfd;

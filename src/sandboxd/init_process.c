@@ -27,6 +27,7 @@
 #include "sandboxd/child_setup.h"
 #include "sandboxd/exec_cache.h"
 #include "sandboxd/exec_stub.h"
+#include "sandboxd/proc_files.h"
 #include "sandboxd/seccomp_filter.h"
 
 struct init {
@@ -63,9 +64,7 @@ static int enter_image(struct init *init)
 static int mount_proc(struct init *init)
 {
     (void)init;
-    unsigned long flags = MS_NOSUID | MS_NODEV | MS_NOEXEC;
-    /* Shows only processes, and only the caller's own: no /proc/sys, no figures of the host.  Linux 5.8. */
-    return mount("proc", "/proc", "proc", flags, "subset=pid,hidepid=invisible") < 0 ? errno : 0;
+    return proc_files_mount();
 }
 
 static int bind_writable(const char *inside, const char *target, mode_t mode, uid_t uid)

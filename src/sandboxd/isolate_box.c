@@ -61,7 +61,8 @@ int isolate_box_attach(const char *images_folder, struct image *image, struct er
     if (rootfs_build(images_folder, &built, err) < 0)
         return -1;
     auto_close int mount_ns = built.mount_ns;
-    cleanup_close(&built.cache_dir); /* only native boxes use it */
+    cleanup_close(&built.cache_dir); /* only native boxes use this and the next */
+    cleanup_close(&built.meminfo);
     auto_close int tree = clone_tree(mount_ns, err);
     if (tree < 0)
         return -1;

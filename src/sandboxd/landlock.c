@@ -10,6 +10,7 @@
 #include "base/cleanup.h"
 #include "base/landlock.h"
 #include "base/packet.h"
+#include "sandboxd/proc_files.h"
 
 #define FILE_ACCESS (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE)
 #define FOLDER_ACCESS (FILE_ACCESS | LANDLOCK_ACCESS_FS_REFER)
@@ -18,6 +19,7 @@
 static const char *const readable[] = { "auxv", "cgroup",    "cmdline", "comm", "environ", "limits",
                                         "maps", "mountinfo", "mounts",  "stat", "statm",   "status" };
 #define READABLE (sizeof readable / sizeof *readable)
+#define RULES (READABLE + PROC_FILES)
 
 static int allow(int ruleset, int fd, uint64_t access)
 {
@@ -61,17 +63,17 @@ static int allow_image(int ruleset)
  */
 static int allow_own_files(int ruleset, int keeper)
 {
-    int fds[READABLE], os = 0;
+    int fds[RULES], os = 0;
     size_t len = 0;
     auto_close int own = open("/proc/self", O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (own < 0)
         return errno;
-    while (os == 0 && len < READABLE) {
-        fds[len] = openat(own, readable[len], O_PATH | O_CLOEXEC);
+    while (os == 0 && len < RULES) {
+        fds[len] = openat(own, len < READABLE ? readable[len] : proc_files[len - READABLE], O_PATH | O_CLOEXEC);
         os = fds[len] < 0 ? errno : allow(ruleset, fds[len], LANDLOCK_ACCESS_FS_READ_FILE);
         len += fds[len] >= 0;
     }
-    if (os == 0 && packet_send(keeper, "", 1, fds, len) < 0)
+    if (os == 0 && packet_send(keeper, "", 1, fds, READABLE) < 0)
         os = errno;
     while (len > 0)
         (void)close(fds[--len]);

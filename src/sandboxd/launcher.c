@@ -70,14 +70,15 @@ static int add_image(const char name[CONTROL_IMAGE_BYTES], struct error *err)
      * here, as proof that this host can do it.  For the others the folders are checked, because assembling sixty images
      * would take seconds at every start.
      */
-    *image = (struct image){ .mount_ns = -1, .cache_dir = -1 };
+    *image = (struct image){ .mount_ns = -1, .cache_dir = -1, .meminfo = -1 };
     (void)snprintf(image->name, sizeof image->name, "%s", name);
     if (launcher.images_len == 0 ? rootfs_build(launcher.settings->images_folder, image, err) < 0
                                  : rootfs_check(launcher.settings->images_folder, name, err) < 0)
         return -1;
     cleanup_close(&image->mount_ns);
     cleanup_close(&image->cache_dir);
-    image->mount_ns = image->cache_dir = -1;
+    cleanup_close(&image->meminfo);
+    image->mount_ns = image->cache_dir = image->meminfo = -1;
     launcher.images_len++;
     return 0;
 }

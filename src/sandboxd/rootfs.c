@@ -28,6 +28,7 @@
 #include "sandbox/image_layers.h"
 #include "base/packet.h"
 #include "sandboxd/exec_cache.h"
+#include "sandboxd/proc_files.h"
 
 /* Where the new root is assembled.  Any folder will do: the mount is visible only in the builder's namespace. */
 #define NEW_ROOT "/tmp"
@@ -42,6 +43,7 @@ struct build {
     int empty;            /* an empty folder of the new root */
     int mask;             /* the layer that hides parts of what is attached, or -1 */
     int cache_dir;
+    int meminfo;
     bool is_host;
     struct error *err;
 };
@@ -359,6 +361,9 @@ static int assemble(struct build *b)
             return fail(b, "make", folders[i]);
     if (mount_exec_cache(b) < 0 || fill_dev(b) < 0 || attach_prepared(b) < 0)
         return -1;
+    errno = proc_files_make(NEW_ROOT, &b->meminfo);
+    if (errno != 0)
+        return fail(b, "make", "the files of /proc");
 
     if (chdir(NEW_ROOT) < 0)
         return fail(b, "enter", NEW_ROOT);
@@ -374,13 +379,17 @@ static int assemble(struct build *b)
     return 0;
 }
 
-/* The builder process.  Sends the error, or the descriptors of the namespace and of the exec cache's folder. */
+/* The builder process.  Sends the error, or the descriptors of struct image. */
 static _Noreturn void run_builder(const char *images_folder, const char *name, int answer)
 {
     struct error err = { 0 };
-    struct build b = {
-        .prepared = -1, .empty = -1, .mask = -1, .cache_dir = -1, .is_host = strcmp(name, "host") == 0, .err = &err
-    };
+    struct build b = { .prepared = -1,
+                       .empty = -1,
+                       .mask = -1,
+                       .cache_dir = -1,
+                       .meminfo = -1,
+                       .is_host = strcmp(name, "host") == 0,
+                       .err = &err };
     int mount_ns = -1;
     int result = 0;
     if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
@@ -395,8 +404,8 @@ static _Noreturn void run_builder(const char *images_folder, const char *name, i
                       image_layers_open_prepared(images_folder, name, &b.prepared, &err) == 0;
         result = opened ? assemble(&b) : -1;
     }
-    const int made[] = { mount_ns, b.cache_dir };
-    (void)packet_send(answer, &err, sizeof err, result == 0 ? made : NULL, result == 0 ? 2 : 0);
+    const int made[] = { mount_ns, b.cache_dir, b.meminfo };
+    (void)packet_send(answer, &err, sizeof err, result == 0 ? made : NULL, result == 0 ? 3 : 0);
     _exit(0);
 }
 
@@ -426,20 +435,21 @@ int rootfs_build(const char *images_folder, struct image *image, struct error *e
         return error_set(err, ERROR_SANDBOX, errno, "fork the image builder");
     }
     struct error answer;
-    int made[2];
+    int made[3];
     size_t fds = 0;
-    int got = packet_receive(pair[0], &answer, sizeof answer, made, 2, &fds, 0);
+    int got = packet_receive(pair[0], &answer, sizeof answer, made, 3, &fds, 0);
     (void)close(pair[0]);
     while (waitpid(builder, NULL, 0) < 0 && errno == EINTR)
         ;
     if (got != 1)
         return error_set(err, ERROR_SANDBOX, got < 0 ? errno : 0, "the builder of image %s ended without an answer",
                          image->name);
-    if (fds != 2) {
+    if (fds != 3) {
         *err = answer;
         return error_within(err, "image %s", image->name);
     }
     image->mount_ns = made[0];
     image->cache_dir = made[1];
+    image->meminfo = made[2];
     return 0;
 }

@@ -39,8 +39,29 @@ static void proc_shows_only_processes(void **state)
 {
     (void)state;
     needs_native("isolate mounts the whole of /proc");
-    expect_output("cat /proc/sys/kernel/hostname /proc/meminfo 2>/dev/null | wc -c; ls -d /proc/sys 2>/dev/null",
+    expect_output("cat /proc/sys/kernel/hostname /proc/version 2>/dev/null | wc -c; ls -d /proc/sys 2>/dev/null",
                   "0\n");
+    expect_output("ls /proc | grep -v -x -e '[0-9]*' -e self -e thread-self", "");
+}
+
+/* With every memory limit, in a box that was made before its request as in one that was not. */
+static void proc_shows_the_limits_of_the_box(void **state)
+{
+    (void)state;
+    needs_native("isolate mounts the whole of /proc");
+    const uint64_t before = easy.memory_bytes;
+    for (uint64_t mib = 32; mib <= 96; mib += 32) {
+        char expected[64];
+        easy.memory_bytes = mib << 20;
+        (void)snprintf(expected, sizeof expected, "MemTotal: %u kB\n", (unsigned)(mib << 10));
+        expect_output("grep MemTotal /proc/meminfo | tr -s ' '", expected);
+    }
+    easy.memory_bytes = before;
+    expect_output(
+        "test $(nproc) = $(grep -c ^processor /proc/cpuinfo) && test $(nproc) = $(grep -c '^cpu[0-9]' /proc/stat)"
+        " && echo same",
+        "same\n");
+    expect_output("echo x 2>/dev/null >/proc/meminfo || echo refused", "refused\n");
 }
 
 static void a_program_gets_only_what_was_requested(void **state)
@@ -209,6 +230,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(nothing_passes_from_one_run_to_the_next),
         cmocka_unit_test(the_image_is_read_only_and_shows_nothing_of_the_host),
         cmocka_unit_test(proc_shows_only_processes),
+        cmocka_unit_test(proc_shows_the_limits_of_the_box),
         cmocka_unit_test(a_program_gets_only_what_was_requested),
         cmocka_unit_test(a_program_has_no_privileges),
         cmocka_unit_test(isolate_gives_no_privileges),
