@@ -139,6 +139,17 @@ static const struct language *best_of(const struct languages *languages, const s
     return best.language;
 }
 
+/* By id or alias, or else by the name for people. */
+static const struct language *find(const struct languages *languages, struct text name)
+{
+    const struct language *named = languages_find(languages, name);
+
+    for (size_t i = 0; i < languages->len && named == NULL; i++)
+        if (languages->list[i].of.len == 0 && text_equal_ignore_case(languages->list[i].name, name))
+            named = &languages->list[i];
+    return named;
+}
+
 /* "python3.11", "python 3.11", "python:3.11", "Python (3.11)": finds "python", and sets *version if it is any. */
 static const struct language *find_with_number(const struct languages *languages, struct text name,
                                                struct text *version)
@@ -151,7 +162,7 @@ static const struct language *find_with_number(const struct languages *languages
     name.len -= number.len;
     while (name.len > 0 && strchr(" (:@", name.at[name.len - 1]) != NULL)
         name.len--;
-    const struct language *named = number.len > 0 ? languages_find(languages, name) : NULL;
+    const struct language *named = number.len > 0 ? find(languages, name) : NULL;
     if (named != NULL && version_is_any(*version))
         *version = number;
     return named;
@@ -161,7 +172,7 @@ const struct language *languages_choose(const struct languages *languages, struc
                                         const struct language **ret_named)
 {
     name = without_blanks(name);
-    const struct language *named = languages_find(languages, name);
+    const struct language *named = find(languages, name);
     if (named == NULL)
         named = find_with_number(languages, name, &version);
     *ret_named = named;

@@ -8,9 +8,9 @@
 bool version_is_any(struct text version);
 
 /*
- * Chooses among the language `name` and its versions, or takes the version whose id or alias `name` is.  A name may end
- * in a number, as in "python3.11" and "Python (3.11)", which counts if `version` is any.  Blanks around both, a "v"
- * before the number, and upper or lower case make no difference.
+ * Chooses among the language `name` and its versions, or takes the version whose id or alias `name` is.  The name
+ * for people does as well.  A name may end in a number, as in "python3.11" and "Python (3.11)", which counts if
+ * `version` is any.  Blanks around both, a "v" before the number, and upper or lower case make no difference.
  *
  * Returns NULL if no available version serves `version`.  *ret_named is then what the name stands for, or NULL if it is
  * unknown.  If languages->require_available is false, others may run programs: a version that is not available here is

@@ -267,6 +267,9 @@ static const struct {
     { "host", "java21", "21", "refused" },
     { "gcc-14", "cpp17", "latest", "cpp-17" },
     { "node-18 node-20", "node18", "latest", "node-18" },
+    /* names for people */
+    { "dotnet-10", "visual basic", "", "vbnet" },
+    { "sbcl-2.5", "Common Lisp 2.5", "", "commonlisp" },
     /* an id stands for itself */
     { "python-3.11 python-3.13", "python-3.11", "latest", "python-3.11" },
     { "python-3.11 python-3.13", "python-3.11", "3.13", "refused" },
