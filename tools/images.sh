@@ -26,8 +26,8 @@ sources_answer()
 case ${1:-} in
 --all)
     say "building all images"
-    bash deploy/images/evalx-images build --all
-    bash deploy/images/evalx-images verify
+    deploy/images/evalx-images build --all
+    deploy/images/evalx-images verify
     say "preparing languages"
     "$build/evalx" prepare
     say "testing the languages"
@@ -38,7 +38,7 @@ case ${1:-} in
     exit $status
     ;;
 '')
-    if ! bash deploy/images/evalx-images build gcc-14 python-3.13 java-21 node-20 typescript-5.4 go-1.24 rust-1.85; then
+    if ! deploy/images/evalx-images build gcc-14 python-3.13 java-21 node-20 typescript-5.4 go-1.24 rust-1.85; then
         if [ -n "${CI:-}" ] && ! sources_answer; then
             say "skipped: images of eight languages (this machine cannot reach trixie's packages, or npm's)"
             echo "0 passed, 0 failed, 1 skipped"
@@ -46,7 +46,7 @@ case ${1:-} in
         fi
         fail "the images could not be built"
     fi
-    bash deploy/images/evalx-images verify gcc-14 python-3.13 java-21 node-20 typescript-5.4 go-1.24 rust-1.85
+    deploy/images/evalx-images verify gcc-14 python-3.13 java-21 node-20 typescript-5.4 go-1.24 rust-1.85
     log=$(mktemp)
     trap 'rm -f "$log"' EXIT
     say "testing the languages"

@@ -1,4 +1,4 @@
-# keys: the keys that sign the archive of another distribution.  Sourced by layer.sh and by sh scripts in tools/.
+# keys: the keys that sign the archive of another distribution.  Used by evalx-images and by scripts of tests.
 # shellcheck shell=sh
 
 # ubuntu_keys FOLDER [MIRROR]: makes FOLDER/ubuntu-archive-keyring.gpg.  Debian 12 has no package of Ubuntu's keys, so

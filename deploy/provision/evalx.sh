@@ -71,7 +71,7 @@ install_evalx()
     # The tests of the languages are included, so that `evalx languages verify` works on this machine.
     install_languages
     put "$clone/deploy/images/evalx-images" /usr/local/lib/evalx/evalx-images 755
-    put "$clone/deploy/images/layer.sh" /usr/local/lib/evalx/layer.sh 644
+    put_folder "$clone/deploy/images/evalx_images" /usr/local/lib/evalx/evalx_images
     put "$clone/deploy/images/keys.sh" /usr/local/lib/evalx/keys.sh 644
     if [ "$(readlink /usr/local/bin/evalx-images 2>/dev/null)" != ../lib/evalx/evalx-images ]; then
         run ln -sfn ../lib/evalx/evalx-images /usr/local/bin/evalx-images

@@ -11,16 +11,6 @@ wants_image()
     esac
 }
 
-# Does a requested image contain npm packages?  evalx, which normally reads the language files, is not built yet.
-needs_npm()
-{
-    local name
-    while read -r name; do
-        ! wants_image "$name" || return 0
-    done < <(grep -l '^npm *= *.' "$clone"/languages/*.conf | xargs -r sed -n 's/^image *= *//p' | sort -u)
-    return 1
-}
-
 # install_languages: installs the language files.  Languages without a version, such as "python", run with the host's
 # packages, which may be missing.  If an image contains the same compiler, the language uses that image instead: the
 # name and version of the image replace those in the [language] section.
@@ -81,7 +71,7 @@ build_images()
     [ "$images" = all ] || mapfile -t names < <(tr ' ' '\n' <<<"$images")
     note "building images that are missing or out of date: ${names[*]}"
     run /usr/local/bin/evalx-images build "${options[@]}" "${names[@]}"
-    run rm -rf /opt/evalx/chroots/.build/archives
+    run rm -rf /opt/evalx/chroots/.build/downloads
 }
 
 install_images()

@@ -31,9 +31,8 @@ packages_wanted()
         runtime_libraries
         [ -n "$binary" ] || build_packages
         if [ "$images" != none ]; then
-            echo mmdebstrap
+            echo mmdebstrap python3
             [ "$codename" != noble ] || echo debian-archive-keyring
-            ! needs_npm || echo npm
         fi
         [ -z "$isolate" ] || [ -z "$offline" ] || echo isolate
         ! fetches_files || echo curl gpg

@@ -68,7 +68,7 @@ def write_language(folder, ident, text):
 
 
 def command(folder, *arguments):
-    return ["bash", TOOL, arguments[0], "--images", folder + "/images", "--languages", folder + "/languages",
+    return [TOOL, arguments[0], "--images", folder + "/images", "--languages", folder + "/languages",
             *arguments[1:]]
 
 

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.slow  # runs with one build only, because it does not d
 def images():
     image_folder.reached_mirror()
     folder = image_folder.make()
-    os.makedirs(folder + "/images/.build/work/upper/usr")  # the leftover of an interrupted build
+    os.makedirs(folder + "/images/.build/work/tiny/upper/usr")  # the leftover of an interrupted build
     done = tool(folder, "build", "tiny")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "tiny from bookworm: needs up to" in done.stdout

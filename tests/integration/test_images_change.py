@@ -84,7 +84,6 @@ def images(forwarder):
     done = tool(folder, "build", "--mirror", forwarder.url, "upon")
     assert done.returncode == 0, done.stdout + done.stderr
     yield folder
-    subprocess.run(["umount", "-R", folder + "/images/.build/work/root"], capture_output=True, check=False)
     shutil.rmtree(folder)
 
 
@@ -141,7 +140,7 @@ def test_another_mirror_for_an_existing_base(images, forwarder):
     thread.start()
     try:
         url = f"http://127.0.0.1:{other.server_port}{urllib.parse.urlsplit(forwarder.url).path}"
-        shutil.rmtree(images + "/images/.build/archives", ignore_errors=True)
+        shutil.rmtree(images + "/images/.build/downloads", ignore_errors=True)
         done = tool(images, "build", "--force", "--mirror", url, "tiny")
         assert done.returncode == 0, done.stdout + done.stderr
         assert any("/lua5.4_" in path for path in other.asked)
@@ -185,7 +184,7 @@ def test_an_update_without_a_mirror_changes_nothing(images, forwarder):
 
 @pytest.mark.parametrize("when", ["soon", "in setup"])
 def test_a_build_that_is_killed_is_never_used(images, when):
-    before, upper = layers(images), images + "/images/.build/work/upper"
+    before, upper = layers(images), images + "/images/.build/work/tiny/upper"
     image_folder.write_language(images, "tiny", LANGUAGE.replace("echo second", "sleep 600; echo second"))
     process = subprocess.Popen(image_folder.command(images, "build", "--force", "tiny"), start_new_session=True,
                                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

@@ -143,7 +143,7 @@ vm_language_image()
 {
     [ ! -f "$folder/images/$1.layers" ] || return 0
     say "building the image $1"
-    EVALX_BINARY=$PWD/$build/evalx bash deploy/images/evalx-images build --images "$PWD/$folder/images" \
+    EVALX_BINARY=$PWD/$build/evalx deploy/images/evalx-images build --images "$PWD/$folder/images" \
         --languages "$PWD/languages" "$1"
 }
 
