@@ -13,7 +13,6 @@
 
 #include "base/cleanup.h"
 
-#define FILE_BYTES_MAX 2048
 #define NAME_BYTES_MAX 128
 
 const char *const image_host_usr[] = { "bin", "sbin", "lib*", "include", "libexec", "share", NULL };
@@ -105,7 +104,7 @@ static int add_lines(int folder, char *text, struct layers *layers, struct error
 
 static int add_named(int folder, const char *image, struct layers *layers, struct error *err)
 {
-    char name[NAME_BYTES_MAX + 8], text[FILE_BYTES_MAX + 1];
+    char name[NAME_BYTES_MAX + 8], text[sizeof layers->names];
     struct stat st;
 
     if (snprintf(name, sizeof name, "%s.layers", image) >= (int)sizeof name)
@@ -118,9 +117,10 @@ static int add_named(int folder, const char *image, struct layers *layers, struc
     if (fstat(file, &st) < 0 || !S_ISREG(st.st_mode))
         return error_set(err, ERROR_SETUP, 0, "%s is not a regular file", name);
     ssize_t len = read(file, text, sizeof text);
-    if (len < 0 || len > FILE_BYTES_MAX)
+    if (len < 0 || len > IMAGE_LAYERS_BYTES_MAX)
         return error_set(err, ERROR_SETUP, len < 0 ? errno : EFBIG, "read %s", name);
     text[len] = '\0';
+    memcpy(layers->names, text, (size_t)len + 1);
     if (add_lines(folder, text, layers, err) < 0)
         return error_within(err, "%s", name);
     return 0;
@@ -128,7 +128,7 @@ static int add_named(int folder, const char *image, struct layers *layers, struc
 
 int image_layers_open(const char *images_folder, const char *image, struct layers *ret, struct error *err)
 {
-    struct layers layers = { .len = 0 };
+    struct layers layers = { 0 };
 
     if (strcmp(image, "host") == 0) {
         layers.fds[0] = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);

@@ -24,6 +24,7 @@
 #include "base/error.h"
 
 #define IMAGE_LAYERS_MAX 8
+#define IMAGE_LAYERS_BYTES_MAX 2048          /* of the file */
 #define IMAGE_LAYERS_PREPARED ".prepared"    /* below the images folder */
 #define IMAGE_LAYERS_PREPARED_AT "/prepared" /* in an image */
 
@@ -37,6 +38,7 @@ extern const char *const image_host_lib_hidden[], *const image_host_nodejs[];
 struct layers {
     int fds[IMAGE_LAYERS_MAX]; /* O_PATH, the top one first */
     size_t len;
+    char names[IMAGE_LAYERS_BYTES_MAX + 1]; /* the text of NAME.layers; empty without such a file */
 };
 
 /* -1 with ERROR_SETUP if the image does not exist or is not safe to use; nothing is open then. */

@@ -11,7 +11,7 @@ static void probe(struct language *language, const char *images_folder, bool cpp
     struct layers layers;
     struct error ignored; /* a missing image is no error: the language is listed as not available */
 
-    language->missing = language->prepared = (struct text){ 0 };
+    language->missing = language->prepared = language->layers = (struct text){ 0 };
     language->available = image_layers_open(images_folder, language->image.at, &layers, &ignored) == 0;
     language->prepare_env = NULL;
     if (language->prepare_script.len > 0 && strstr(language->prepare_script.at, CPP_TEMPLATES) != NULL)
@@ -23,6 +23,8 @@ static void probe(struct language *language, const char *images_folder, bool cpp
             language->available = false;
             language->missing = language->needs[i];
         }
+    if (arena_copy(arena, text_of(layers.names), &language->layers, &ignored) < 0)
+        language->available = false;
     if (language->available)
         prepared_find(language, &layers, images_folder, arena);
     image_layers_close(&layers);

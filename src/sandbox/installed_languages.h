@@ -8,8 +8,8 @@
 #include "model/language.h"
 
 /*
- * Sets `available`, `missing`, `prepared` and `prepare_env` of every language.  A language is available if its image
- * exists and all its `needs` exist in the image.  Strings are allocated in languages->arena.
+ * Sets `available`, `missing`, `layers`, `prepared` and `prepare_env` of every language.  A language is available if
+ * its image exists and all its `needs` exist in the image.  Strings are allocated in languages->arena.
  * `cpp_templates`, the setting of that name, is passed to [prepare] scripts that read it.
  */
 void installed_languages_probe(struct languages *languages, const char *images_folder, bool cpp_templates);

@@ -7,12 +7,12 @@
 
 #define ARTIFACT_VERSION "evalx artifact 3" /* changed when artifacts of an older evalx must not be used */
 #define ARTIFACT_VERSION_SCOPED "evalx artifact 3 of a client"
-#define RESULT_VERSION "evalx result 3"
+#define RESULT_VERSION "evalx result 4"
 
 /*
  * The image "host" is this machine's own /usr: a package upgrade changes the compiler while the language file's version
  * stays "12".  So the size, mtime and inode of the command's file are part of the key.
- * Other images are never changed in place; a new image has a new name.
+ * Other images are never changed in place: a new build has layers with new names.
  */
 static void add_program(struct hash *hash, const struct program *program, char *const *argv, char *const *env)
 {
@@ -22,6 +22,7 @@ static void add_program(struct hash *hash, const struct program *program, char *
     hash_add(hash, language->id);
     hash_add(hash, language->version);
     hash_add(hash, language->image);
+    hash_add(hash, language->layers);
     if (text_equal(language->image, TEXT("host")) && stat(argv[0], &command) == 0) {
         hash_add_u64(hash, (uint64_t)command.st_ino);
         hash_add_u64(hash, (uint64_t)command.st_size);
