@@ -15,6 +15,7 @@
 
 #include "base/cleanup.h"
 #include "http/header_check.h"
+#include "model/image_extension.h"
 
 #define LINE_BYTES 512
 #define KEYS_MAX 10000
@@ -70,6 +71,15 @@ static bool parse_limit(struct text field, uint64_t limit_default, uint32_t *ret
     return true;
 }
 
+static bool parse_images(struct text field, char ret[API_CLIENT_IMAGES_BYTES])
+{
+    if (field.len >= API_CLIENT_IMAGES_BYTES || !image_list_is_valid(field))
+        return false;
+    memcpy(ret, field.at, field.len);
+    ret[field.len] = '\0';
+    return true;
+}
+
 /* NULL, or why the line is invalid. */
 static const char *parse_line(const struct config *config, const char *line, struct api_key *ret)
 {
@@ -85,7 +95,9 @@ static const char *parse_line(const struct config *config, const char *line, str
     ret->client.share_cache = text_equal(share, TEXT("share_cache"));
     if (share.len > 0 && !ret->client.share_cache)
         return "expected the word share_cache, or nothing, after the limits";
-    return rest == NULL ? NULL : "expected name:sha256[:queued_max[:running_max[:share_cache]]]";
+    if (!parse_images(next_field(&rest), ret->client.images))
+        return "expected names of images separated by commas, or *, after share_cache";
+    return rest == NULL ? NULL : "expected name:sha256[:queued_max[:running_max[:share_cache[:images]]]]";
 }
 
 static const char *add_key(struct api_keys *api_keys, const struct api_key *key)
@@ -189,6 +201,11 @@ void api_keys_free(struct api_keys *api_keys)
         return;
     free(api_keys->at);
     free(api_keys);
+}
+
+struct text api_client_images(const struct api_client *client)
+{
+    return client != NULL ? text_of(client->images) : TEXT("*");
 }
 
 const struct api_client *api_keys_find(const struct api_keys *api_keys, struct text key)

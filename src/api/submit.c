@@ -142,9 +142,10 @@ static int encode(struct submit *submit, struct store_new *entry, struct buf *pa
 {
     struct submission submission;
     const struct config *config = submit->api->config;
+    const struct api_client *client = exchange_client(submit->exchange);
 
-    if (request_decode(exchange_body(submit->exchange), submit->kind, submit->api->languages, config, &submission,
-                       err) < 0)
+    if (request_decode(exchange_body(submit->exchange), submit->kind, submit->api->languages, api_client_images(client),
+                       config, &submission, err) < 0)
         return -1;
     submission.fresh = submit->fresh;
     if (submit->key[0] != '\0') {
@@ -152,7 +153,6 @@ static int encode(struct submit *submit, struct store_new *entry, struct buf *pa
         idempotency_hash_body(submit->exchange, submit->kind, submit->fresh, entry->body);
     }
     store_new_token(submit->api->store, entry->key, submission.token);
-    const struct api_client *client = exchange_client(submit->exchange);
     if (client != NULL) {
         entry->client = client->store;
         memcpy(submission.client, client->store.name, sizeof submission.client);

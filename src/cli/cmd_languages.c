@@ -101,6 +101,7 @@ static json_t *language_to_json(const struct languages *languages, const struct 
         { "name", text_to_json(language->name) },
         { "version", text_to_json(language->version) },
         { "of", language->of.len > 0 ? text_to_json(language->of) : json_null() },
+        { "base", language->base.len > 0 ? text_to_json(language->base) : json_null() },
         { "image", text_to_json(language->image) },
         { "available", json_boolean(language->available) },
         { "missing", language->missing.len > 0 ? text_to_json(language->missing) : json_null() },

@@ -19,6 +19,7 @@ enum {
     OPTION_TIMEOUT,
     OPTION_MEMORY,
     OPTION_NETWORK,
+    OPTION_IMAGE,
     OPTION_ASSERTIONS,
     OPTION_EXPECTED,
     OPTION_JSON
@@ -32,6 +33,7 @@ static const struct option_spec options[] = {
     [OPTION_MEMORY] = { "memory", OPTION_VALUE, "SIZE", "memory limit, for example 128m or 1g" },
     [OPTION_NETWORK] = { "network", OPTION_VALUE, "NAME", "none (the default), or loopback: 127.0.0.1 and ::1" },
     [OPTION_ASSERTIONS] = { "assertions", OPTION_ALONE, NULL, "switch the language's assertions on" },
+    [OPTION_IMAGE] = { "image", OPTION_VALUE, "NAME", "an image that extends the language's own (docs/IMAGES.md)" },
     [OPTION_EXPECTED] = { "expected", OPTION_VALUE, "FILE", "expected output" },
     [OPTION_JSON] = { "json", OPTION_ALONE, NULL, "print the result as JSON, as the HTTP API returns it" },
 };
@@ -92,7 +94,8 @@ static bool is_refused_option(const struct invocation *invocation, const struct 
     } options_of_fields[] = { { "language", OPTION_LANGUAGE },
                               { "timeout", OPTION_TIMEOUT },
                               { "memory_limit", OPTION_MEMORY },
-                              { "network", OPTION_NETWORK } };
+                              { "network", OPTION_NETWORK },
+                              { "image", OPTION_IMAGE } };
 
     for (size_t i = 0; i < sizeof options_of_fields / sizeof *options_of_fields; i++)
         if (err->kind == ERROR_REQUEST && strcmp(err->field, options_of_fields[i].field) == 0)
@@ -112,6 +115,7 @@ static int decode(const struct invocation *invocation, const struct config *conf
         .memory = invocation->values[OPTION_MEMORY],
         .network = invocation->values[OPTION_NETWORK],
         .assertions = invocation_has(invocation, OPTION_ASSERTIONS),
+        .image = invocation->values[OPTION_IMAGE],
         .args = invocation->operands + 1,
         .args_len = invocation->operands_len - 1,
     };
@@ -123,7 +127,7 @@ static int decode(const struct invocation *invocation, const struct config *conf
     json_decref(object);
     if (text == NULL)
         return error_set(err, ERROR_BUG, 0, "encode the program");
-    int outcome = request_decode(text_of(text), REQUEST_SINGLE, languages, config, ret, err);
+    int outcome = request_decode(text_of(text), REQUEST_SINGLE, languages, TEXT("*"), config, ret, err);
     free(text);
     if (outcome < 0 && is_refused_option(invocation, err))
         err->kind = ERROR_USAGE;

@@ -118,7 +118,7 @@ static int add_hello(const struct language *language, struct language_tests *lan
 static int read_sections(const struct config *config, const struct language *language,
                          struct language_tests *language_tests, struct error *err)
 {
-    const struct text names[] = { language->id, language->of };
+    const struct text names[] = { language_base_id(language->id), language->of };
 
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         char path[4096];
@@ -372,7 +372,7 @@ int language_test_submission(const struct config *config, const struct language 
     json_decref(request);
     if (text == NULL)
         return error_set(err, ERROR_SETUP, 0, "%s is not UTF-8 text", language_test->name);
-    int outcome = request_decode(text_of(text), REQUEST_SINGLE, &only, config, ret, err);
+    int outcome = request_decode(text_of(text), REQUEST_SINGLE, &only, TEXT("*"), config, ret, err);
     free(text);
     return outcome < 0 ? error_within(err, "%s", language_test->name) : 0;
 }

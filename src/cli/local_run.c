@@ -111,7 +111,7 @@ static int hello_submission(const struct config *config, const struct language *
     json_decref(request);
     if (text == NULL)
         return error_set(err, ERROR_SETUP, 0, "the hello test of %s is not UTF-8 text", language->id.at);
-    int outcome = request_decode(text_of(text), REQUEST_SINGLE, &only, config, ret, err);
+    int outcome = request_decode(text_of(text), REQUEST_SINGLE, &only, TEXT("*"), config, ret, err);
     free(text);
     return outcome;
 }

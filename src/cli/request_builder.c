@@ -62,6 +62,8 @@ static const char *guess_language(const char *path, const struct languages *lang
     int best_score = -1;
     for (size_t i = 0; i < languages->len; i++) {
         const struct language *language = &languages->list[i];
+        if (language->base.len > 0) /* chosen by --image */
+            continue;
         int score = (language->available ? 4 : 0) + (language == named ? 2 : 0) + (language->of.len == 0 ? 1 : 0);
         if (score > best_score && (language == named || strcmp(suffix_of(language->source_file.at), suffix) == 0)) {
             best = language;
@@ -150,6 +152,7 @@ int request_from_files(const struct request_files *files, const struct languages
         set_limits(object, files, err) < 0 ||
         (files->network != NULL && set_text(object, "network", text_of(files->network), "--network", err) < 0) ||
         (files->assertions && json_object_set_new(object, "assertions", json_true()) < 0) ||
+        (files->image != NULL && set_text(object, "image", text_of(files->image), "--image", err) < 0) ||
         (files->args_len > 0 && set_args(object, files, err) < 0)) {
         json_decref(object);
         return -1;

@@ -18,6 +18,7 @@ struct request_files {
     const char *timeout;  /* seconds, or NULL */
     const char *memory;   /* "128m", or NULL */
     const char *network;  /* "loopback", "none" or NULL */
+    const char *image;    /* an extension of the language's image, or NULL */
     bool assertions;
     char *const *args; /* args_len words */
     int args_len;

@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "codec/request_json.h"
+#include "model/image_extension.h"
 #include "model/language_choice.h"
 
 #define NAMES_BYTES 160
@@ -54,7 +55,7 @@ static void list_versions(const struct languages *languages, const struct langua
 
 bool program_differs(const struct element *element, const struct element *first)
 {
-    static const char *const keys[] = { "language", "version", "code" };
+    static const char *const keys[] = { "language", "version", "image", "code" };
 
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
         if (!field_is_empty(element->object, keys[i]) &&
@@ -100,10 +101,53 @@ static int read_version(const struct element *element, const struct element *fir
     return arena_copy(arena, text_of(number), ret, err);
 }
 
-static int find_language(const struct languages *languages, struct text name, struct text version,
+/* "my-course (python-3.13), other (python-3.14)": the images that a request for `named` may name. */
+static void list_images(const struct program_list *programs, const struct language *named, struct name_list *ret)
+{
+    const struct languages *languages = programs->languages;
+
+    *ret = (struct name_list){ 0 };
+    for (size_t i = 0; i < languages->len; i++) {
+        const struct language *variant = &languages->list[i];
+        if (!language_is_variant_of(variant, named) || !image_list_has(programs->images, variant->image) ||
+            (languages->require_available && !variant->available))
+            continue;
+        add_name(ret, ", ", variant->image);
+        add_name(ret, " (", variant->base);
+        add_name(ret, "", TEXT(")"));
+    }
+}
+
+static int wrong_image(const struct program_list *programs, const struct language *named, struct text image,
+                       const struct json_path *outer, struct error *err)
+{
+    struct json_path path = json_path_field(outer, "image");
+    struct name_list list;
+
+    list_images(programs, named, &list);
+    if (list.len == 0)
+        return error_field(err, path.at, "expected none, because no image that you may use extends %s; got \"%.40s\"",
+                           named->id.at, image.at);
+    return error_field(err, path.at, "expected one that extends this version of %s: %s; got \"%.40s\"", named->id.at,
+                       list.at, image.at);
+}
+
+/* The image that the element names, or inherits; empty if there is none. */
+static int read_image(const struct element *element, const struct element *first, struct text *ret, struct error *err)
+{
+    const struct element *from = first != NULL && field_is_empty(element->object, "image") ? first : element;
+
+    *ret = (struct text){ 0 };
+    if (field_is_empty(from->object, "image"))
+        return 0;
+    return read_name(element, first, "image", "the name of an image", ret, err);
+}
+
+static int find_language(const struct program_list *programs, struct text name, struct text version, struct text image,
                          const struct json_path *outer, const struct language **ret, struct error *err)
 {
-    const struct language *named, *language = languages_choose(languages, name, version, &named);
+    const struct languages *languages = programs->languages;
+    const struct language *named, *language = languages_choose(languages, name, version, image, &named);
     struct json_path language_path = json_path_field(outer, "language");
     struct json_path version_path = json_path_field(outer, "version");
     struct name_list list;
@@ -112,6 +156,10 @@ static int find_language(const struct languages *languages, struct text name, st
         list_names(languages, &list);
         return error_field(err, language_path.at, "expected one of %s, got \"%.40s\"", list.at, name.at);
     }
+    if (language == NULL && image.len > 0)
+        return wrong_image(programs, named, image, outer, err);
+    if (language != NULL && language->base.len > 0 && !image_list_has(programs->images, language->image))
+        return wrong_image(programs, named, language->image, outer, err);
     *ret = language;
     if (language != NULL)
         return 0;
@@ -261,10 +309,11 @@ int program_find(struct program_list *list, const struct element *element, const
     bool own_assertions = first == NULL || field_get(element->object, "assertions") != NULL;
     char digest[HASH_HEX_BYTES] = "";
     struct program program = { 0 };
-    struct text language, code;
+    struct text language, image, code;
 
     if (read_name(element, first, "language", "the name of a language", &language, err) < 0 ||
         read_version(element, first, list->arena, &program.version, err) < 0 ||
+        read_image(element, first, &image, err) < 0 ||
         read_name(element, first, "code", "the source of the program", &code, err) < 0 ||
         field_bool((own_assertions ? element : first)->object, "assertions", &(own_assertions ? element : first)->path,
                    &program.assertions, err) < 0)
@@ -273,7 +322,7 @@ int program_find(struct program_list *list, const struct element *element, const
         *ret_index = 0;
         return 0;
     }
-    if (find_language(list->languages, language, program.version, &element->path, &program.language, err) < 0 ||
+    if (find_language(list, language, program.version, image, &element->path, &program.language, err) < 0 ||
         read_files(&program, files_from, code, list->arena, err) < 0)
         return -1;
     if (list->len > 0) {

@@ -9,6 +9,7 @@
 /* The distinct programs of a request. */
 struct program_list {
     const struct languages *languages;
+    struct text images; /* the extensions that the client may use: image_list_has */
     struct arena *arena;
     struct program *programs; /* with room for one program per element */
     size_t len;
@@ -21,7 +22,7 @@ struct element {
     struct json_path path;
 };
 
-/* True if the element names a language, version or code other than the first element's. */
+/* True if the element names a language, version, image or code other than the first element's. */
 bool program_differs(const struct element *element, const struct element *first);
 
 /*

@@ -229,7 +229,7 @@ static int read_all(struct decoder *decoder, const json_t *json, size_t elements
     return 0;
 }
 
-static int decode(const json_t *json, enum request_kind kind, const struct languages *languages,
+static int decode(const json_t *json, enum request_kind kind, const struct languages *languages, struct text images,
                   const struct config *config, struct submission *submission, struct error *err)
 {
     struct decoder decoder = { .config = config, .kind = kind, .submission = submission };
@@ -238,7 +238,7 @@ static int decode(const json_t *json, enum request_kind kind, const struct langu
     if (check_shape(json, kind, config, &elements_len, &tests_len, err) < 0)
         return -1;
     limits_ceiling(config, &decoder.ceiling);
-    decoder.programs = (struct program_list){ .languages = languages, .arena = &submission->arena };
+    decoder.programs = (struct program_list){ .languages = languages, .images = images, .arena = &submission->arena };
     decoder.programs.programs = arena_alloc_array(&submission->arena, elements_len, sizeof(struct program), err);
     decoder.programs.digests = arena_alloc_array(&submission->arena, elements_len, HASH_HEX_BYTES, err);
     submission->tests = arena_alloc_array(&submission->arena, tests_len, sizeof *submission->tests, err);
@@ -254,7 +254,7 @@ static int decode(const json_t *json, enum request_kind kind, const struct langu
     return 0;
 }
 
-int request_decode(struct text body, enum request_kind kind, const struct languages *languages,
+int request_decode(struct text body, enum request_kind kind, const struct languages *languages, struct text images,
                    const struct config *config, struct submission *ret, struct error *err)
 {
     struct submission submission = { 0 };
@@ -264,7 +264,7 @@ int request_decode(struct text body, enum request_kind kind, const struct langua
         return -1;
     /* The shortest string in JSON, "" and a comma, takes 3 bytes, and 32 in the arena; other structures are bounded. */
     arena_init(&submission.arena, body.len * 16 + ((size_t)4 << 20));
-    int result = decode(json, kind, languages, config, &submission, err);
+    int result = decode(json, kind, languages, images, config, &submission, err);
     json_decref(json);
     if (result < 0)
         submission_done(&submission);

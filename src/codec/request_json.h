@@ -4,9 +4,9 @@
  * JSON is read strictly: no duplicate keys, no trailing text, valid UTF-8, within the maxima of json_scan.h.  An error
  * names the field ("[3].limits.processes", "" for the body itself), what was expected and what was found.
  *
- * Inheritance in a batch.  A later element inherits language, version, code, timeout and memory_limit from the first
- * element where its own are missing, null or empty, and network and assertions where they are missing or null.  If it
- * names no other language, version or code, it is the same program and inherits files and limits, too.
+ * Inheritance in a batch.  A later element inherits language, version, image, code, timeout and memory_limit from the
+ * first element where its own are missing, null or empty, and network and assertions where they are missing or null.
+ * If it names no other language, version, image or code, it is the same program and inherits files and limits, too.
  *
  * Precedence of limits, from low to high: the language's, the first element's, the element's, the test's.  Within one
  * object "limits" has precedence over "timeout" and "memory_limit".
@@ -33,8 +33,9 @@ enum request_kind {
 void request_init(void);
 
 /*
- * On success *ret owns its arena, and has a new token and created_ms = now.  `languages` must outlive *ret.
+ * On success *ret owns its arena, and has a new token and created_ms = now.  `languages` must outlive *ret.  `images`
+ * lists the extended images that the request may use (image_list_has).
  * Accepts at most config->requests_max elements and REQUEST_TESTS_MAX tests in total.
  */
-int request_decode(struct text body, enum request_kind kind, const struct languages *languages,
+int request_decode(struct text body, enum request_kind kind, const struct languages *languages, struct text images,
                    const struct config *config, struct submission *ret, struct error *err);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/json_write.h"
+#include "model/language.h"
 
 static int write_signal(struct buf *out, int number, struct error *err)
 {
@@ -21,6 +22,20 @@ static int write_signal(struct buf *out, int number, struct error *err)
 static const char *truth(bool value)
 {
     return value ? "true" : "false";
+}
+
+/* "language", "version", and "image" if it is not the language's own. */
+static int write_language(struct buf *out, const struct result *result, struct error *err)
+{
+    struct text id = language_base_id(result->language);
+
+    if (buf_append_text(out, TEXT(",\"language\":"), err) < 0 || json_write_string(out, id, NULL, err) < 0 ||
+        buf_append_text(out, TEXT(",\"version\":"), err) < 0 || json_write_string(out, result->version, NULL, err) < 0)
+        return -1;
+    if (id.len == result->language.len)
+        return 0;
+    struct text image = { result->language.at + id.len + 1, result->language.len - id.len - 1 };
+    return buf_append_text(out, TEXT(",\"image\":"), err) < 0 ? -1 : json_write_string(out, image, NULL, err);
 }
 
 static int write_result(struct buf *out, const struct result *result, struct error *err)
@@ -58,10 +73,7 @@ static int write_result(struct buf *out, const struct result *result, struct err
         json_write_string_or_null(out, result->compile_output, NULL, err) < 0 ||
         buf_printf(out, err, ",\"compile_cached\":%s,\"result_cached\":%s,\"message\":", truth(result->compile_cached),
                    truth(result->cached)) < 0 ||
-        json_write_string_or_null(out, result->message, NULL, err) < 0 ||
-        buf_append_text(out, TEXT(",\"language\":"), err) < 0 ||
-        json_write_string(out, result->language, NULL, err) < 0 ||
-        buf_append_text(out, TEXT(",\"version\":"), err) < 0 || json_write_string(out, result->version, NULL, err) < 0)
+        json_write_string_or_null(out, result->message, NULL, err) < 0 || write_language(out, result, err) < 0)
         return -1;
     return buf_printf(out, err, ",\"test\":%" PRIu32 ",\"element\":%" PRIu32 "}", result->index, result->element);
 }

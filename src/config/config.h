@@ -63,7 +63,8 @@ enum config_source { CONFIG_DEFAULT, CONFIG_FILE, CONFIG_ENVIRONMENT, CONFIG_FLA
     X(idempotency_s, UINT, "EVALX_IDEMPOTENCY_SECONDS", "idempotency_seconds", "86400",                                \
       "seconds that an Idempotency-Key is remembered")                                                                 \
     X(api_keys_file, STRING, "EVALX_API_KEYS_FILE", "api_keys_file", "",                                               \
-      "file of API keys, one name:sha256[:queued_max[:running_max[:share_cache]]] per line; empty: no key needed")     \
+      "file of API keys, one name:sha256[:queued_max[:running_max[:share_cache[:images]]]] per line; empty: none "     \
+      "needed")                                                                                                        \
     X(client_queued_max, UINT, "EVALX_CLIENT_QUEUED_MAX", "client_queued_max", "0",                                    \
       "maximum waiting submissions per API key, further ones get status 429 (0: unlimited)")                           \
     X(client_running_max, UINT, "EVALX_CLIENT_RUNNING_MAX", "client_running_max", "0",                                 \

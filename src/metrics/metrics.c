@@ -13,8 +13,8 @@
 #include "metrics/process.h"
 #include "model/submission.h"
 
-#define LANGUAGES_MAX 256
-#define LABEL_BYTES 48
+#define LANGUAGES_MAX 1024
+#define LABEL_BYTES 64
 #define HTTP_SERIES_MAX 512 /* routes x methods x status codes; more are not counted */
 #define BUCKETS_MAX 16
 

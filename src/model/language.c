@@ -10,6 +10,7 @@
 
 #include "base/buf.h"
 #include "base/cleanup.h"
+#include "config/config.h"
 #include "model/language_file.h"
 
 #define DEFAULTS_FILE "defaults.conf" /* what the others inherit; holds no language */
@@ -138,7 +139,7 @@ int languages_load(const char *folder, const struct config *config, struct langu
     struct languages languages = { 0 };
 
     if (read_all(folder, config, &languages, err) < 0 || check_unique(&languages, err) < 0 ||
-        check_of(&languages, err) < 0) {
+        check_of(&languages, err) < 0 || image_extensions_read(config->images, config, &languages, err) < 0) {
         languages_done(&languages);
         return -1;
     }
@@ -164,4 +165,11 @@ const struct language *languages_find(const struct languages *languages, struct 
         if (has_name(&languages->list[i], name))
             return &languages->list[i];
     return NULL;
+}
+
+struct text language_base_id(struct text id)
+{
+    const char *sign = memchr(id.at, '@', id.len);
+
+    return sign == NULL ? id : (struct text){ id.at, (size_t)(sign - id.at) };
 }

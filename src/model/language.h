@@ -38,10 +38,11 @@ struct image_recipe {
 };
 
 struct language {
-    struct text id;       /* "python" */
-    struct text name;     /* "Python" */
-    struct text version;  /* the installed one: "3.11"; shown to clients */
-    struct text of;       /* "python" for its version "python-3.13"; empty for a language itself */
+    struct text id;      /* "python" */
+    struct text name;    /* "Python" */
+    struct text version; /* the installed one: "3.11"; shown to clients */
+    struct text of;      /* "python" for its version "python-3.13"; empty for a language itself */
+    struct text base; /* "python-3.13" for its variant "python-3.13@my-course" (image_extension.h); otherwise empty */
     struct text *aliases; /* other names: "python3", "py" */
     size_t aliases_len;
     struct text *versions; /* older versions that it may serve, and names of its own: "3.9", "pypy" */
@@ -83,12 +84,13 @@ struct language {
     size_t cold_if_len;
     struct text heap_full;                             /* printed on stderr when the heap is full; empty: nothing */
     struct text hello_code, hello_stdin, hello_stdout; /* the hello test */
-    bool available;                                    /* set by installed_languages_probe, as the next two */
+    bool available;                                    /* set by installed_languages_probe, as the next three */
+    struct text layers;   /* the names of the image's layers, which change with its content; may be empty */
     struct text missing;  /* the first of `needs` that is missing; empty if the image itself is */
     struct text prepared; /* the prepared folder, as a path in a box; empty: none that is up to date */
 };
 
-#define LANGUAGES_LIST_MAX 500
+#define LANGUAGES_LIST_MAX 1000
 
 struct languages {
     struct language *list; /* sorted by id */
@@ -100,6 +102,7 @@ struct languages {
 /*
  * Reads every *.conf of the folder.  A mistake is an ERROR_SETUP with the file, the line and what was expected; so is a
  * name that two languages share.  [limits] are cut to the ceilings of `config`; the limits of compilers are not.
+ * Then adds the variants for the extensions in config->images (image_extension.h).
  * On error nothing is left to free.
  */
 int languages_load(const char *folder, const struct config *config, struct languages *ret, struct error *err);
@@ -112,3 +115,5 @@ struct languages languages_only(const struct language *language);
 
 /* By id or alias, ASCII case ignored; NULL if there is none. */
 const struct language *languages_find(const struct languages *languages, struct text name);
+/* The id without the image of a variant: "python-3.13" for "python-3.13@my-course". */
+struct text language_base_id(struct text id);

@@ -78,7 +78,19 @@ static enum version_match serves(const struct language *language, struct text ve
 
 bool language_is_of(const struct language *language, const struct language *named)
 {
-    return language == named || text_equal(language->of, named->id);
+    return language == named || (language->base.len == 0 && text_equal(language->of, named->id));
+}
+
+bool language_is_variant_of(const struct language *language, const struct language *named)
+{
+    return language->base.len > 0 && (text_equal(language->base, named->id) || text_equal(language->of, named->id));
+}
+
+static bool is_asked_for(const struct language *language, const struct language *named, struct text image)
+{
+    if (image.len == 0)
+        return language_is_of(language, named);
+    return language_is_variant_of(language, named) && text_equal(language->image, image);
 }
 
 /* 2 without a variant, 1 with the variant of [language], 0 with another. */
@@ -101,7 +113,8 @@ struct candidate {
 static struct candidate candidate_of(const struct language *language, const struct language *named, struct text version)
 {
     int plain = plainness(language, named), is_image = !text_equal(language->image, TEXT("host"));
-    struct candidate candidate = { language, serves(language, version, plain > 0 || language == named), 0 };
+    bool is_named = language == named || text_equal(language->base, named->id);
+    struct candidate candidate = { language, serves(language, version, plain > 0 || is_named), 0 };
 
     if (version_is_any(version))
         candidate.score = plain * 2 + is_image;
@@ -124,13 +137,13 @@ static bool is_better(const struct candidate *candidate, const struct candidate 
 }
 
 static const struct language *best_of(const struct languages *languages, const struct language *named,
-                                      struct text version, bool available_only)
+                                      struct text version, struct text image, bool available_only)
 {
     struct candidate best = { 0 };
 
     for (size_t i = 0; i < languages->len; i++) {
         const struct language *language = &languages->list[i];
-        if (!language_is_of(language, named) || (available_only && !language->available))
+        if (!is_asked_for(language, named, image) || (available_only && !language->available))
             continue;
         struct candidate candidate = candidate_of(language, named, version);
         if (candidate.match != VERSION_REFUSED && is_better(&candidate, &best))
@@ -169,7 +182,7 @@ static const struct language *find_with_number(const struct languages *languages
 }
 
 const struct language *languages_choose(const struct languages *languages, struct text name, struct text version,
-                                        const struct language **ret_named)
+                                        struct text image, const struct language **ret_named)
 {
     name = without_blanks(name);
     const struct language *named = find(languages, name);
@@ -180,18 +193,19 @@ const struct language *languages_choose(const struct languages *languages, struc
         return NULL;
     if (version_is_any(version) && is_listed(named->versions, named->versions_len, name))
         version = name; /* "gdc" is the name of a version, and as an alias stands for that version */
-    const struct language *best = best_of(languages, named, version, true);
+    const struct language *best = best_of(languages, named, version, image, true);
     if (best != NULL || languages->require_available)
         return best;
-    bool serves_itself = candidate_of(named, named, version).match != VERSION_REFUSED;
-    return serves_itself ? named : best_of(languages, named, version, false);
+    bool serves_itself = image.len == 0 && candidate_of(named, named, version).match != VERSION_REFUSED;
+    return serves_itself ? named : best_of(languages, named, version, image, false);
 }
 
 const struct language *languages_latest(const struct languages *languages, const struct language *language)
 {
     const struct language *named;
 
-    return languages_choose(languages, language->of.len > 0 ? language->of : language->id, TEXT("latest"), &named);
+    return languages_choose(languages, language->of.len > 0 ? language->of : language->id, TEXT("latest"), TEXT(""),
+                            &named);
 }
 
 int language_check_versions(const struct language *language, struct error *err)

@@ -72,12 +72,12 @@ static bool is_made_of(struct text text, const char *allowed)
 
 static int check_names(const struct language *language, struct error *err)
 {
-    if (language->id.len == 0 || language->id.len > LANGUAGE_ID_BYTES_MAX ||
+    if (language->id.len == 0 || language->id.len > LANGUAGE_FILE_ID_BYTES_MAX ||
         !is_made_of(language->id, "abcdefghijklmnopqrstuvwxyz0123456789_+#.-") ||
         text_equal(language->id, TEXT(QUEUE_MIXED)))
         return error_set(err, ERROR_SETUP, 0,
                          "id: expected 1 to %d characters from a-z, 0-9 and _+#.-; \"%s\" is reserved",
-                         LANGUAGE_ID_BYTES_MAX, QUEUE_MIXED);
+                         LANGUAGE_FILE_ID_BYTES_MAX, QUEUE_MIXED);
     if (language->name.len == 0 || language->version.len == 0 || language->run.words_len == 0)
         return error_set(err, ERROR_SETUP, 0, "name, version and run are required");
     /* The image is a folder's name beneath the folder of images. */
@@ -198,16 +198,7 @@ static int make_language(const char *path, const struct language_layer *layer, s
         .heap_full = layer_line(layer, KEY_heap_full),
         WORDS(env, env),
         WORDS(needs, needs),
-        .recipe = { .suite = layer_line(layer, KEY_suite),
-                    .on = layer_line(layer, KEY_on),
-                    WORDS(packages, packages),
-                    WORDS(pypi, pypi),
-                    WORDS(npm, npm),
-                    WORDS(maven, maven),
-                    WORDS(gomod, gomod),
-                    WORDS(crates, crates),
-                    WORDS(setup_files, setup_files),
-                    WORDS(setup, setup) },
+        .recipe = layer_recipe(layer),
         .limits = layer->limits[LIMITS_RUN],
         .compile_limits = layer->limits[LIMITS_COMPILE],
         WORDS(depends, depends),

@@ -1,10 +1,11 @@
 /* language_file: one file of languages/ as one or more struct language.  languages/README.md describes every key. */
 #pragma once
 #include "base/arena.h"
-#include "model/language.h"
+#include "model/image_extension.h"
 
 /* A language's id is also the name of its queue in a store, which bounds its length. */
-#define LANGUAGE_ID_BYTES_MAX 31
+#define LANGUAGE_FILE_ID_BYTES_MAX 31
+#define LANGUAGE_ID_BYTES_MAX (LANGUAGE_FILE_ID_BYTES_MAX + 1 + IMAGE_EXTENSION_BYTES_MAX) /* of a variant */
 #define LANGUAGE_WORDS_MAX 128
 
 /* The values that a language inherits. */

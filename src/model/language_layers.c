@@ -54,6 +54,22 @@ struct text layer_line(const struct language_layer *layer, enum key key)
     return value->parts_len > 0 ? value->parts[0] : TEXT("");
 }
 
+#define WORDS(key) .key = layer->values[KEY_##key].parts, .key##_len = layer->values[KEY_##key].parts_len
+
+struct image_recipe layer_recipe(const struct language_layer *layer)
+{
+    return (struct image_recipe){ .suite = layer_line(layer, KEY_suite),
+                                  .on = layer_line(layer, KEY_on),
+                                  WORDS(packages),
+                                  WORDS(pypi),
+                                  WORDS(npm),
+                                  WORDS(maven),
+                                  WORDS(gomod),
+                                  WORDS(crates),
+                                  WORDS(setup_files),
+                                  WORDS(setup) };
+}
+
 static int add_part(struct reading *reading, enum key key, struct text part, struct error *err)
 {
     struct value *value = &reading->last->values[key];

@@ -86,3 +86,5 @@ int language_layers_read(const char *path, struct text text, const char *name, c
 
 /* The value of a key of one line; empty if there is none. */
 struct text layer_line(const struct language_layer *layer, enum key key);
+/* The keys of [image]. */
+struct image_recipe layer_recipe(const struct language_layer *layer);

@@ -5,7 +5,7 @@
 
 #include "model/submission.h"
 
-#define QUEUE_DEPTH_QUEUES_MAX 256
+#define QUEUE_DEPTH_QUEUES_MAX 1024
 
 struct queue_depth {
     struct {

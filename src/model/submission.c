@@ -117,7 +117,10 @@ void queue_name(struct text language, unsigned version, char ret[QUEUE_NAME_BYTE
 
 struct text queue_language(const char *queue)
 {
-    return (struct text){ queue, strcspn(queue, "@") };
+    const char *sign = strrchr(queue, '@');
+
+    return sign != NULL && sign[1] >= '0' && sign[1] <= '9' ? (struct text){ queue, (size_t)(sign - queue) }
+                                                            : text_of(queue);
 }
 
 size_t file_name_normalise(struct text name, char *ret)

@@ -101,9 +101,9 @@ struct text submission_queue(const struct submission *submission);
 
 /*
  * Workers of an older version do not ask for queues of a newer one.  Submissions of version 1 wait in the queue of
- * their language, others in "LANGUAGE@VERSION".
+ * their language, others in "LANGUAGE@VERSION".  The id of a variant also contains an '@', but a letter follows it.
  */
-#define QUEUE_NAME_BYTES 40
+#define QUEUE_NAME_BYTES 72
 void queue_name(struct text language, unsigned version, char ret[QUEUE_NAME_BYTES]);
 /* The language of a queue, without the version. */
 struct text queue_language(const char *queue);

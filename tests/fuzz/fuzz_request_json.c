@@ -32,7 +32,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
     if (len < 1)
         return 0;
     struct text body = { (const char *)bytes + 1, len - 1 };
-    if (request_decode(body, kinds[bytes[0] % 3], fuzz_languages(), fuzz_config(), &submission, &err) < 0) {
+    if (request_decode(body, kinds[bytes[0] % 3], fuzz_languages(), TEXT("*"), fuzz_config(), &submission, &err) < 0) {
         assert(err.kind == ERROR_REQUEST && err.text[0] != '\0');
         assert(text_is_utf8(text_of(err.text)) && text_is_utf8(text_of(err.field)));
         return 0;

@@ -22,6 +22,7 @@ static void needs_are_looked_up_inside_the_image(void **state)
     };
     struct languages some = { .list = list, .len = LEN(list) };
 
+    arena_init(&some.arena, 65536);
     assert_non_null(mkdtemp(images));
     (void)snprintf(image, sizeof image, "%s/box", images);
     assert_int_equal(mkdir(image, 0755), 0);
@@ -47,6 +48,7 @@ static void needs_are_looked_up_inside_the_image(void **state)
     (void)snprintf(image, sizeof image, "%s/box", images);
     rmdir(image);
     rmdir(images);
+    arena_done(&some.arena);
 }
 
 /* Only what a script reads belongs to the fingerprint of what it makes. */

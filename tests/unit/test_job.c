@@ -17,7 +17,7 @@ static struct store_claim claim_of(const char *batch, uint32_t attempt)
     struct submission submission;
     struct error err;
 
-    assert_ok(request_decode(text_of(batch), REQUEST_BATCH, &languages, &config, &submission, &err), err);
+    assert_ok(request_decode(text_of(batch), REQUEST_BATCH, &languages, TEXT("*"), &config, &submission, &err), err);
     assert_ok(submission_encode(&submission, &claim.payload, &err), err);
     memcpy(claim.token, submission.token, sizeof claim.token);
     submission_done(&submission);

@@ -347,7 +347,7 @@ static void two_files_may_not_claim_one_name(void **state)
 
     assert_non_null(mkdtemp(folder));
     assert_int_equal(languages_load(folder, &config, &loaded, &err), -1);
-    assert_contains(err.text, "expected 1 to 500 language files");
+    assert_contains(err.text, "expected 1 to 1000 language files");
     write_file(folder, "x.conf", BASICS "aliases = why\n");
     write_file(folder, "README.md", "not a language\n");
     assert_ok(languages_load(folder, &config, &loaded, &err), err);

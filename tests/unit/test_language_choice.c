@@ -123,7 +123,7 @@ static void install(const char *images)
 static const char *chosen(const char *name, const char *version)
 {
     const struct language *named;
-    const struct language *language = languages_choose(&languages, text_of(name), text_of(version), &named);
+    const struct language *language = languages_choose(&languages, text_of(name), text_of(version), TEXT(""), &named);
 
     return language != NULL ? language->id.at : named != NULL ? "refused" : "unknown";
 }
@@ -306,9 +306,9 @@ static void no_version_serves_a_newer_one(void **state)
         (void)snprintf(newer, sizeof newer, "%llu.%llu", (unsigned long long)own.numbers[0],
                        own.numbers_len > 1 ? (unsigned long long)own.numbers[1] + 1 : 999ull);
         if (own.numbers_len > 1)
-            assert_null(languages_choose(&languages, language->id, text_of(newer), &named));
+            assert_null(languages_choose(&languages, language->id, text_of(newer), TEXT(""), &named));
         (void)snprintf(newer, sizeof newer, "%llu", (unsigned long long)own.numbers[0] + 31000000);
-        assert_null(languages_choose(&languages, language->id, text_of(newer), &named));
+        assert_null(languages_choose(&languages, language->id, text_of(newer), TEXT(""), &named));
     }
 }
 

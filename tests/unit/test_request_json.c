@@ -9,7 +9,7 @@
 static int decode(const char *body, enum request_kind kind, struct submission *ret, struct error *err)
 {
     *err = (struct error){ 0 };
-    return request_decode(text_of(body), kind, &languages, &config, ret, err);
+    return request_decode(text_of(body), kind, &languages, TEXT("*"), &config, ret, err);
 }
 
 #define C "\"language\":\"c\",\"version\":\"11\",\"code\":\"x\""
@@ -20,7 +20,7 @@ static void expect_refusal(struct text body, enum request_kind kind, const char 
     struct error err = { 0 };
 
     print_message("  %.100s\n", body.at);
-    assert_int_equal(request_decode(body, kind, &languages, &config, &submission, &err), -1);
+    assert_int_equal(request_decode(body, kind, &languages, TEXT("*"), &config, &submission, &err), -1);
     assert_int_equal(err.kind, ERROR_REQUEST);
     assert_string_equal(err.field, field);
     assert_contains(err.text, text);

@@ -78,7 +78,7 @@ static void a_request_comes_back_as_it_was(void **state)
                             "\"stdin_base64\":\"AP/DKA==\",\"args\":[\"a\",\"\"]},{\"stdin\":\"\\u0000\\u00e9\"},"
                             "{\"timeout\":1,\"expected_output\":\"\",\"base64\":true,"
                             "\"network\":\"loopback\"}]"),
-                       REQUEST_BATCH, &languages, &config, &before, &err),
+                       REQUEST_BATCH, &languages, TEXT("*"), &config, &before, &err),
         err);
     for (int flags = 7; flags >= 0; flags--) {
         buf_clear(&stored);
@@ -128,7 +128,7 @@ static void encode_inherited(size_t bytes, struct buf *out, struct submission *r
                          text, text, text),
               err);
     free(text);
-    assert_ok(request_decode(buf_text(&body), REQUEST_BATCH, &languages, &config, ret, &err), err);
+    assert_ok(request_decode(buf_text(&body), REQUEST_BATCH, &languages, TEXT("*"), &config, ret, &err), err);
     assert_ok(submission_encode(ret, out, &err), err);
 }
 

@@ -27,7 +27,7 @@ static struct store_claim new_claim(void)
     struct submission submission;
     struct error err;
 
-    assert_ok(request_decode(text_of(request), REQUEST_BATCH, &languages, &config, &submission, &err), err);
+    assert_ok(request_decode(text_of(request), REQUEST_BATCH, &languages, TEXT("*"), &config, &submission, &err), err);
     assert_ok(submission_encode(&submission, &claim.payload, &err), err);
     memcpy(claim.token, submission.token, sizeof claim.token);
     submission_done(&submission);

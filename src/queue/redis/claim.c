@@ -217,7 +217,8 @@ int redis_claim_send_blpop(struct redis_store *store, struct redis_claim_conn *c
                            const struct redis_claim_request *request, uint64_t slice_ms, struct error *err)
 {
     auto_free const char **args = calloc(request->queues_len + 2, sizeof *args);
-    auto_free char(*wakeups)[sizeof store->prefix + 48] = calloc(request->queues_len, sizeof *wakeups);
+    auto_free char(*wakeups)[sizeof store->prefix + sizeof "bell:" + QUEUE_NAME_BYTES] =
+        calloc(request->queues_len, sizeof *wakeups);
     if (args == NULL || wakeups == NULL)
         return error_set(err, ERROR_STORE, ENOMEM, "claim");
     char seconds[32];
