@@ -51,8 +51,8 @@ _evalx()
 
     local options=$common
     case $command in
-    run) options="--stdin --language --timeout --memory --network --assertions --expected --json $common" ;;
-    submit) options="--language --stdin --timeout --memory --network --assertions --expected --wait --server --json $common" ;;
+    run) options="--stdin --language --timeout --memory --network --image --assertions --expected --json $common" ;;
+    submit) options="--language --stdin --timeout --memory --network --image --assertions --expected --wait --server --json $common" ;;
     status) options="--wait --server --json $common" ;;
     queue | dead) options="--server --json $common" ;;
     prepare) options="--again $common" ;;
