@@ -67,7 +67,7 @@ static enum version_match serves(const struct language *language, struct text ve
     if (version_is_any(version) || text_equal_ignore_case(version, language->version) ||
         is_listed(language->standards, language->standards_len, version))
         return VERSION_SAME;
-    if (!by_number || !version_parse(version, &asked) || asked.variant.len > 0 ||
+    if (!by_number || !version_parse(version, &asked) || asked.suffix.len > 0 ||
         !version_parse(language->version, &own))
         return is_listed(language->versions, language->versions_len, version) ? VERSION_SAME : VERSION_REFUSED;
     int order = version_compare_minor(&asked, &own);
@@ -93,15 +93,22 @@ static bool is_asked_for(const struct language *language, const struct language 
     return language_is_variant_of(language, named) && text_equal(language->image, image);
 }
 
-/* 2 without a variant, 1 with the variant of [language], 0 with another. */
+/* 2 without a suffix, 1 with the suffix of [language], 0 with another. */
 static int plainness(const struct language *language, const struct language *named)
 {
     struct version own, main;
 
-    if (!version_parse(language->version, &own) || own.variant.len == 0)
+    if (!version_parse(language->version, &own) || own.suffix.len == 0)
         return 2;
-    return version_parse(named->version, &main) && text_equal(own.variant, main.variant) ? 1 : 0;
+    return version_parse(named->version, &main) && text_equal(own.suffix, main.suffix) ? 1 : 0;
 }
+
+struct wish {
+    const struct language *named;
+    struct text name;    /* if it is a name of some versions: only those are candidates */
+    struct text version; /* as the client sent it */
+    struct text image;   /* of an extension; otherwise empty */
+};
 
 struct candidate {
     const struct language *language;
@@ -109,14 +116,23 @@ struct candidate {
     int score;
 };
 
-/* The parts of the score from the most important to the least. */
-static struct candidate candidate_of(const struct language *language, const struct language *named, struct text version)
+static bool has_version_name(const struct language *language, struct text name)
 {
-    int plain = plainness(language, named), is_image = !text_equal(language->image, TEXT("host"));
-    bool is_named = language == named || text_equal(language->base, named->id);
-    struct candidate candidate = { language, serves(language, version, plain > 0 || is_named), 0 };
+    return is_listed(language->versions, language->versions_len, name);
+}
 
-    if (version_is_any(version))
+/* The parts of the score from the most important to the least. */
+static struct candidate candidate_of(const struct language *language, const struct wish *wish)
+{
+    bool is_image = !text_equal(language->image, TEXT("host"));
+    bool is_named = language == wish->named || text_equal(language->base, wish->named->id);
+    int plain = plainness(language, wish->named);
+    struct candidate candidate = { .language = language };
+
+    if (wish->name.len > 0 && !has_version_name(language, wish->name))
+        return candidate;
+    candidate.match = serves(language, wish->version, plain > 0 || is_named || wish->name.len > 0);
+    if (version_is_any(wish->version))
         candidate.score = plain * 2 + is_image;
     else
         candidate.score = is_image * 8 + (candidate.match == VERSION_SAME) * 4 + plain;
@@ -136,16 +152,15 @@ static bool is_better(const struct candidate *candidate, const struct candidate 
     return candidate->match == VERSION_OLDER ? order < 0 : order > 0;
 }
 
-static const struct language *best_of(const struct languages *languages, const struct language *named,
-                                      struct text version, struct text image, bool available_only)
+static const struct language *best_of(const struct languages *languages, const struct wish *wish, bool available_only)
 {
     struct candidate best = { 0 };
 
     for (size_t i = 0; i < languages->len; i++) {
         const struct language *language = &languages->list[i];
-        if (!is_asked_for(language, named, image) || (available_only && !language->available))
+        if (!is_asked_for(language, wish->named, wish->image) || (available_only && !language->available))
             continue;
-        struct candidate candidate = candidate_of(language, named, version);
+        struct candidate candidate = candidate_of(language, wish);
         if (candidate.match != VERSION_REFUSED && is_better(&candidate, &best))
             best = candidate;
     }
@@ -181,23 +196,34 @@ static const struct language *find_with_number(const struct languages *languages
     return named;
 }
 
+/* "clang" is an alias of C, and a name of some of its versions: as a language it stands for those. */
+static bool is_name_of_versions(const struct languages *languages, const struct language *named, struct text name)
+{
+    for (size_t i = 0; i < languages->len; i++)
+        if (language_is_of(&languages->list[i], named) && has_version_name(&languages->list[i], name))
+            return true;
+    return false;
+}
+
 const struct language *languages_choose(const struct languages *languages, struct text name, struct text version,
                                         struct text image, const struct language **ret_named)
 {
+    struct wish wish = { .version = version, .image = image };
+
     name = without_blanks(name);
-    const struct language *named = find(languages, name);
-    if (named == NULL)
-        named = find_with_number(languages, name, &version);
-    *ret_named = named;
-    if (named == NULL)
+    wish.named = find(languages, name);
+    if (wish.named == NULL)
+        wish.named = find_with_number(languages, name, &wish.version);
+    *ret_named = wish.named;
+    if (wish.named == NULL)
         return NULL;
-    if (version_is_any(version) && is_listed(named->versions, named->versions_len, name))
-        version = name; /* "gdc" is the name of a version, and as an alias stands for that version */
-    const struct language *best = best_of(languages, named, version, image, true);
+    if (is_name_of_versions(languages, wish.named, name))
+        wish.name = name;
+    const struct language *best = best_of(languages, &wish, true);
     if (best != NULL || languages->require_available)
         return best;
-    bool serves_itself = image.len == 0 && candidate_of(named, named, version).match != VERSION_REFUSED;
-    return serves_itself ? named : best_of(languages, named, version, image, false);
+    bool serves_itself = image.len == 0 && candidate_of(wish.named, &wish).match != VERSION_REFUSED;
+    return serves_itself ? wish.named : best_of(languages, &wish, false);
 }
 
 const struct language *languages_latest(const struct languages *languages, const struct language *language)
@@ -215,7 +241,7 @@ int language_check_versions(const struct language *language, struct error *err)
     if (!version_parse(language->version, &own))
         return 0;
     for (size_t i = 0; i < language->versions_len; i++) {
-        if (!version_parse(language->versions[i], &named) || named.variant.len > 0)
+        if (!version_parse(language->versions[i], &named) || named.suffix.len > 0)
             continue;
         if (version_compare_minor(&named, &own) > 0)
             return error_set(err, ERROR_SETUP, 0, "versions: %.40s is newer than %.40s; expected older versions",

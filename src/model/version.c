@@ -38,7 +38,7 @@ bool version_parse(struct text text, struct version *ret)
     if (text.len > 0 && text.at[0] != '-' && text.at[0] != '+')
         return false;
     if (text.len > 0 && text.at[0] == '-')
-        version.variant = (struct text){ text.at + 1, text.len - 1 };
+        version.suffix = (struct text){ text.at + 1, text.len - 1 };
     *ret = version;
     return true;
 }

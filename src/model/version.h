@@ -15,16 +15,16 @@
 struct version {
     uint64_t numbers[VERSION_NUMBERS_MAX];
     size_t numbers_len;
-    struct text variant; /* "clang" of "19-clang"; empty if there is none */
+    struct text suffix; /* "clang" of "19-clang"; empty if there is none */
 };
 
 /*
- * Reads numbers joined by dots, and after them "-VARIANT" or "+ANYTHING", which means nothing.  A last ".x" or ".*"
- * means nothing either.  False for all else; *ret is then undefined.  The variant is borrowed from the text.
+ * Reads numbers joined by dots, and after them "-SUFFIX" or "+ANYTHING", which means nothing.  A last ".x" or ".*"
+ * means nothing either.  False for all else; *ret is then undefined.  The suffix is borrowed from the text.
  */
 bool version_parse(struct text text, struct version *ret);
 
-/* Number by number: below 0 if `a` is older.  3.9 is older than 3.11, and 3 older than 3.0.  Variants do not count. */
+/* Number by number: below 0 if `a` is older.  3.9 is older than 3.11, and 3 older than 3.0.  Suffixes do not count. */
 int version_compare(const struct version *a, const struct version *b);
 /* The same by the first two numbers, or by the first if one of the two has no second: 0 for 3.11.2 and 3.11, or 3. */
 int version_compare_minor(const struct version *a, const struct version *b);

@@ -14,7 +14,7 @@ static void numbers_are_read(void **state)
         const char *text;
         size_t len;
         uint64_t last;
-        const char *variant;
+        const char *suffix;
     } rows[] = {
         { "3", 1, 3, "" },
         { "3.11", 2, 11, "" },
@@ -36,7 +36,7 @@ static void numbers_are_read(void **state)
         assert_true(version_parse(text_of(rows[i].text), &version));
         assert_int_equal(version.numbers_len, rows[i].len);
         assert_int_equal(version.numbers[version.numbers_len - 1], rows[i].last);
-        assert_true(text_equal(version.variant, text_of(rows[i].variant)));
+        assert_true(text_equal(version.suffix, text_of(rows[i].suffix)));
     }
     static const char *const wrong[] = {
         "",    "latest", "c++17", "c99",   ".5",           "3.", "3..1",
@@ -231,7 +231,7 @@ static const struct {
     { "host gcc-14", "c", "12", "c-gcc14" },
     { "host java-21", "java", "17", "java-21" },
     { "host java-11", "java", "17", "java" },
-    /* variants and names */
+    /* suffixes and names */
     { "python-3.11 pypy-3.11", "python", "pypy", "pypy-3.11" },
     { "python-3.13 pypy-3.11", "pypy", "latest", "pypy-3.11" },
     { "python-3.13 pypy-3.11", "pypy", "3.11", "pypy-3.11" },
@@ -249,6 +249,15 @@ static const struct {
     { "gcc-14 clang-19", "cpp", "clang", "cpp-clang" },
     { "gcc-14 clang-19", "cpp", "19", "refused" },
     { "lua-5.4 luajit-2.1", "lua", "jit", "luajit" },
+    { "gcc-14 clang-19 clang-22 clang-18", "clang", "latest", "c-clang22" },
+    { "gcc-14 clang-19 clang-18", "c", "clang", "c-clang" },
+    { "gcc-14 clang-19 clang-22", "clang++", "", "cpp-clang22" },
+    { "gcc-14 clang-19 clang-22", "c", "clang-19", "c-clang" },
+    { "gcc-14 clang-19 clang-22", "clang", "19.1", "c-clang" },
+    { "gcc-14 clang-19 clang-22", "clang", "14", "refused" },
+    { "gcc-14 clang-19 clang-22", "clang", "clang-22", "c-clang22" },
+    { "gcc-14", "clang", "latest", "refused" },
+    { "dotnet-10", "mono", "latest", "refused" },
     { "fortran-14", "fortran", "2008", "fortran" },
     { "typescript-5.4", "typescript", "checked", "typescript-checked" },
     { "gdc-14 ldc-1.40", "gdc", "*", "d" },
