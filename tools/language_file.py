@@ -47,7 +47,7 @@ def command(entry, key):
 def text(entry):
     """A language file of this one language that inherits nothing."""
     lines = [f"{key} = {entry[key]}" for key in ("id", "name", "version", "image", "class", "source", "binary",
-                                                 "heap_full", "crlf") if entry[key]]
+                                                 "heap_full", "crlf", "stack") if entry[key]]
     lines.append(f"heap = {entry['heap']['percent']}% - {entry['heap']['less_bytes']}")
     lines.append("one_major = " + ("yes" if entry["one_major"] else "no"))
     lines.append("prestart = " + ("yes" if entry["prestart"] else "no"))

@@ -122,6 +122,7 @@ static json_t *language_to_json(const struct languages *languages, const struct 
         { "no_assertions", texts_to_json(language->no_assertions, language->no_assertions_len) },
         { "heap", json_pack("{s:I, s:I}", "percent", (json_int_t)language->heap.percent, "less_bytes",
                             (json_int_t)language->heap.less_bytes) },
+        { "stack", language->stack_follows_memory ? json_string("memory") : json_null() },
         { "syntax_error", texts_to_json(language->syntax_error, language->syntax_error_len) },
         { "prestart", json_boolean(language->prestart) },
         { "cold_if", texts_to_json(language->cold_if, language->cold_if_len) },

@@ -127,12 +127,27 @@ static int read_test(const json_t *object, const struct json_path *path, struct 
     return 0;
 }
 
+/* Until all limits are read. */
+#define STACK_AS_MEMORY UINT64_MAX
+
+static void add_test(struct submission *submission, const struct test *test)
+{
+    struct test *added = &submission->tests[submission->tests_len++];
+
+    *added = *test;
+    if (added->limits.stack_bytes == STACK_AS_MEMORY)
+        added->limits.stack_bytes = added->limits.memory_bytes;
+}
+
 static int read_limits(const struct decoder *decoder, const struct element *element, struct test *test,
                        struct error *err)
 {
     const struct element *first = &decoder->first;
 
-    test->limits = decoder->programs.programs[test->program].language->limits;
+    const struct language *language = decoder->programs.programs[test->program].language;
+    test->limits = language->limits;
+    if (language->stack_follows_memory)
+        test->limits.stack_bytes = STACK_AS_MEMORY;
     if (first->object != NULL) {
         bool differs = program_differs(element, first);
         if ((differs ? limits_apply_simple : limits_apply)(first->object, &first->path, &decoder->ceiling,
@@ -176,7 +191,7 @@ static int read_element(struct decoder *decoder, const struct element *element, 
         field_array(element->object, "tests", &element->path, 1, REQUEST_TESTS_MAX, &tests, err) < 0)
         return -1;
     if (tests == NULL)
-        submission->tests[submission->tests_len++] = common;
+        add_test(submission, &common);
     for (size_t i = 0; tests != NULL && i < json_array_size(tests); i++) {
         const json_t *object = json_array_get(tests, i);
         struct json_path path = json_path_element(&outer, i);
@@ -187,7 +202,7 @@ static int read_element(struct decoder *decoder, const struct element *element, 
         if (read_test(object, &path, arena, &test, err) < 0 ||
             limits_apply(object, &path, &decoder->ceiling, &test.limits, err) < 0)
             return -1;
-        submission->tests[submission->tests_len++] = test;
+        add_test(submission, &test);
     }
     return 0;
 }

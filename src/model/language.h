@@ -63,6 +63,7 @@ struct language {
     struct text *no_assertions; /* and if it does not */
     size_t no_assertions_len;
     struct heap_share heap;
+    bool stack_follows_memory; /* a run's stack limit is its memory limit, if the client sets none */
     struct text
         *syntax_error; /* patterns (error_pattern.h) of what the interpreter prints for a source it cannot read */
     size_t syntax_error_len;

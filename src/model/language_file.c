@@ -122,11 +122,12 @@ static int class_of(struct text word, enum run_class *ret, struct error *err)
     return 0;
 }
 
-/* What `suffixes`, `crlf`, `heap` and `syntax_error` say. */
+/* What `suffixes`, `crlf`, `heap`, `stack` and `syntax_error` say. */
 static int take_source_keys(const struct language_layer *layer, struct arena *arena, struct language *language,
                             struct error *err)
 {
     struct text crlf = layer_line(layer, KEY_crlf), heap = layer_line(layer, KEY_heap);
+    struct text stack = layer_line(layer, KEY_stack);
 
     if (language->suffixes_len == 0) {
         language->suffixes = arena_alloc_array(arena, 1, sizeof *language->suffixes, err);
@@ -142,6 +143,9 @@ static int take_source_keys(const struct language_layer *layer, struct arena *ar
     language->crlf_convert = text_equal(crlf, TEXT("convert"));
     if (crlf.len > 0 && !language->crlf_convert && !text_equal(crlf, TEXT("keep")))
         return error_set(err, ERROR_SETUP, 0, "crlf: expected convert or keep, got \"%.40s\"", crlf.at);
+    language->stack_follows_memory = text_equal(stack, TEXT("memory"));
+    if (stack.len > 0 && !language->stack_follows_memory)
+        return error_set(err, ERROR_SETUP, 0, "stack: expected memory, got \"%.40s\"", stack.at);
     if (heap_share_parse(heap.len > 0 ? heap : TEXT(HEAP_DEFAULT), &language->heap, err) < 0)
         return error_within(err, "heap");
     for (size_t i = 0; i < language->syntax_error_len; i++)

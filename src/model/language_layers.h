@@ -32,6 +32,7 @@
     X("", assertions, SHAPE_WORDS)                                                                                     \
     X("", no_assertions, SHAPE_WORDS)                                                                                  \
     X("", heap, SHAPE_LINE)                                                                                            \
+    X("", stack, SHAPE_LINE)                                                                                           \
     X("", syntax_error, SHAPE_BLOCK)                                                                                   \
     X("", heap_full, SHAPE_LINE)                                                                                       \
     X("", env, SHAPE_ENV)                                                                                              \

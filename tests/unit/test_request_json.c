@@ -310,6 +310,21 @@ static void assertions_make_another_program(void **state)
     expect_refusal(TEXT("{" C ",\"assertions\":1}"), REQUEST_SINGLE, "assertions", "true or false");
 }
 
+static void the_stack_follows_the_memory_limit(void **state)
+{
+    (void)state;
+    struct submission submission;
+    struct error err;
+    static const char body[] = "{" C ",\"memory_limit\":\"512m\",\"tests\":[{},{\"memory_limit\":\"100m\"},"
+                               "{\"limits\":{\"stack_bytes\":8388608}}]}";
+
+    assert_ok(decode(body, REQUEST_SINGLE, &submission, &err), err);
+    assert_int_equal(submission.tests[0].limits.stack_bytes, 512 << 20);
+    assert_int_equal(submission.tests[1].limits.stack_bytes, 100 << 20);
+    assert_int_equal(submission.tests[2].limits.stack_bytes, 8 << 20);
+    submission_done(&submission);
+}
+
 static void expect_source(const char *language, const char *code, const char *expected)
 {
     char body[300];
@@ -530,6 +545,7 @@ int main(void)
         cmocka_unit_test(equal_programs_are_kept_once),
         cmocka_unit_test(the_network_is_inherited),
         cmocka_unit_test(assertions_make_another_program),
+        cmocka_unit_test(the_stack_follows_the_memory_limit),
         cmocka_unit_test(a_source_is_taken_as_editors_save_it),
         cmocka_unit_test(a_version_that_nothing_serves_is_refused),
         cmocka_unit_test(a_version_may_have_many_forms),
