@@ -38,8 +38,8 @@ static uint64_t heap_mb(const struct command_values *values)
 
 static int check_placeholders(const char *word, const char *key, struct command_knows knows, struct error *err)
 {
-    static const char *const known[] = { "{source}",   "{binary}",   "{memory_mb}", "{heap_mb}",    "{main}",
-                                         "{stack_kb}", "{stack_mb}", "{prepared}",  "{if_prepared}" };
+    static const char *const known[] = { "{source}", "{binary}",   "{memory_mb}", "{heap_mb}",  "{heap_hex}",
+                                         "{main}",   "{stack_kb}", "{stack_mb}",  "{prepared}", "{if_prepared}" };
 
     for (const char *brace = strchr(word, '{'); brace != NULL; brace = strchr(brace + 1, '{')) {
         size_t k = 0;
@@ -115,6 +115,8 @@ static int append_placeholder(struct buf *out, struct text name, const struct co
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
         if (text_equal(name, numbers[i].name))
             return buf_printf(out, err, "%" PRIu64, numbers[i].number);
+    if (text_equal(name, TEXT("heap_hex")))
+        return buf_printf(out, err, "%" PRIx64, heap_mb(values));
     if (text_equal(name, TEXT("source")))
         return buf_append_text(out, values->source, err);
     if (text_equal(name, TEXT("binary")))

@@ -4,6 +4,7 @@
  * A command is a list of words; no shell is involved.  Placeholders in the words:
  *   {source}       name of the main source file        {binary}   name of the compiled program
  *   {main}         name of the source without its suffix
+ *   {heap_hex}     {heap_mb} in hexadecimal digits
  *   {memory_mb}    memory limit of the step in MiB      {heap_mb}  the language's share of it, for heap options
  *   {stack_kb}     7/8 of the stack limit in KiB        {stack_mb} the same in MiB
  *   {prepared}     folder of the files made by [prepare].  Without an up-to-date folder the whole word is left out

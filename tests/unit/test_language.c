@@ -280,7 +280,7 @@ static void commands_are_filled(void **state)
 static void the_environment_is_filled(void **state)
 {
     (void)state;
-    struct text lines[] = { TEXT("A={heap_mb}m {stack_kb}"), TEXT("B={prepared}/x"), TEXT("C=") };
+    struct text lines[] = { TEXT("A={heap_mb}m {stack_kb} {heap_hex}"), TEXT("B={prepared}/x"), TEXT("C=") };
     struct command_values values = { .memory_bytes = 64 << 20, .stack_bytes = 8 << 20, .heap = { .percent = 50 } };
     struct arena arena;
     struct error err;
@@ -288,7 +288,7 @@ static void the_environment_is_filled(void **state)
 
     arena_init(&arena, 1 << 20);
     assert_ok(command_expand_env(lines, LEN(lines), &values, &arena, &env, &err), err);
-    assert_string_equal(env[0], "A=32m 7168");
+    assert_string_equal(env[0], "A=32m 7168 20");
     assert_string_equal(env[1], "C=");
     assert_null(env[2]);
     values.prepared = TEXT("/prepared/x-1");
