@@ -1,4 +1,4 @@
-"""Sources as editors save them, syntax errors of interpreters, and assertions: what language files say about sources."""
+"""Sources as editors save them, syntax errors of interpreters, and assertions."""
 import pytest
 
 import harness
