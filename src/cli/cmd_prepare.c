@@ -23,6 +23,7 @@
 #include "sandbox/image_layers.h"
 #include "base/packet.h"
 #include "cli/commands.h"
+#include "cli/language_test.h"
 #include "cli/local_run.h"
 #include "cli/prepared_folder.h"
 #include "cli/settings.h"
@@ -127,6 +128,63 @@ static _Noreturn void be_child(const struct config *config, const struct languag
     exit(0);
 }
 
+/* Runs the hello test with the new files, as `languages verify` does: it must pass and print nothing else. */
+static _Noreturn void be_hello_child(const struct config *config, struct language language, int answer)
+{
+    struct languages only = { .list = &language, .len = 1 };
+    struct report report = { 0 };
+    struct language_tests tests;
+    struct language_test_stats stats;
+    struct local_run local_run;
+    struct layers layers;
+    struct arena arena;
+
+    arena_init(&arena, 64 << 10);
+    language.prepared = (struct text){ 0 };
+    if (image_layers_open(config->images, language.image.at, &layers, &report.err) == 0) {
+        prepared_find(&language, &layers, config->images, &arena);
+        image_layers_close(&layers);
+    }
+    if (report.err.kind == ERROR_NONE && language_tests_read(config, &language, &tests, &report.err) == 0 &&
+        local_run_open(config, &only, &local_run, &report.err) == 0) {
+        (void)language_test_run(&local_run, config, &language, &tests.list[0], &stats, &report.err);
+        local_run_close(&local_run);
+    }
+    (void)packet_send(answer, &report, sizeof report, NULL, 0);
+    exit(0);
+}
+
+/* Runs `be_hello_child` in a child, because it drops root. */
+static int check_hello(const struct config *config, const struct language *language, struct error *err)
+{
+    struct report report = { 0 };
+    size_t fds = 0;
+    int pair[2];
+
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+        return error_set(err, ERROR_SANDBOX, errno, "socketpair");
+    (void)fflush(stdout);
+    pid_t child = fork();
+    if (child == 0) {
+        (void)close(pair[0]);
+        be_hello_child(config, *language, pair[1]);
+    }
+    (void)close(pair[1]);
+    auto_close int answer = pair[0];
+    if (child < 0)
+        return error_set(err, ERROR_SANDBOX, errno, "fork");
+    int got = packet_receive(answer, &report, sizeof report, NULL, 0, &fds, 0);
+    while (waitpid(child, NULL, 0) < 0 && errno == EINTR)
+        ;
+    if (got != 1)
+        return error_set(err, ERROR_SANDBOX, got < 0 ? errno : 0, "the sandbox process ended without a result");
+    if (report.err.kind == ERROR_NONE)
+        return 0;
+    *err = report.err;
+    err->text[sizeof err->text - 1] = '\0';
+    return error_within(err, "its files are discarded, because the hello test fails with them");
+}
+
 /* Runs the script in a child.  The caller owns *ret_archive. */
 static int make_archive(const struct config *config, const struct language *language, int *ret_archive,
                         struct report *report, struct error *err)
@@ -194,6 +252,10 @@ static int prepare_one(const struct config *config, const struct language *langu
     if (make_archive(config, language, &archive, report, err) < 0 ||
         prepared_folder_put(folder, name, archive, &bytes, err) < 0)
         return -1;
+    if (language->hello_code.len > 0 && check_hello(config, language, err) < 0) {
+        prepared_folder_remove(folder, name);
+        return -1;
+    }
     prepared_folder_remove_old(folder, language->id, name);
     (void)printf("prepared after %.1f s: %.1f MB\n", (double)(clock_mono_us() - begin_us) / 1e6, (double)bytes / 1e6);
     print_notes(report->output);

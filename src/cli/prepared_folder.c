@@ -93,6 +93,11 @@ int prepared_folder_put(int folder, const char *name, int archive, uint64_t *ret
     return 0;
 }
 
+void prepared_folder_remove(int folder, const char *name)
+{
+    remove_tree(folder, name, 0);
+}
+
 /* "cpp-0123456789abcdef" of "cpp", but not "cpp-x-0123456789abcdef". */
 static bool belongs_to(const char *name, struct text id)
 {

@@ -18,5 +18,8 @@ bool prepared_folder_has(int folder, const char *name);
 /* Unpacks the archive as the folder `name` and replaces an older one.  On error nothing changes. */
 int prepared_folder_put(int folder, const char *name, int archive, uint64_t *ret_bytes, struct error *err);
 
+/* Removes the folder of that name. */
+void prepared_folder_remove(int folder, const char *name);
+
 /* Removes the folders of earlier states of the language. */
 void prepared_folder_remove_old(int folder, struct text id, const char *name);

@@ -153,6 +153,17 @@ def test_a_failing_script_leaves_nothing_and_is_reported(toy):
     assert done.returncode == 1 and "time_limit" in done.stdout and toy.prepared() == []
 
 
+def test_files_with_which_hello_prints_more_are_discarded(toy):
+    path = os.path.join(toy.languages, "toy.conf")
+    with open(path, encoding="ascii") as file:
+        text = file.read().replace("code = echo hello", "code = echo hello; cat \"$1\" >&2")
+    with open(path, "w", encoding="ascii") as file:
+        file.write(text)
+    done = toy.evalx("prepare")
+    assert done.returncode == 1 and "hello: expected no stderr, got made" in done.stdout, done.stdout
+    assert toy.prepared() == []
+
+
 def test_a_script_file_gets_the_compile_command_and_may_print(toy):
     path = os.path.join(toy.languages, "toy.conf")
     with open(path, encoding="ascii") as file:
