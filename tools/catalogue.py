@@ -49,9 +49,8 @@ Each was imported in the box. The number is what compiling and running the impor
 TAIL = """
 ## Not packaged
 
-Neither Debian 12, Debian 13 nor Ubuntu 24.04 (main and universe) has a package of Julia or of Zig, nor of a Smalltalk
-that runs a file: there is squeak-vm, without the image that it would run. Images are made of packages, so evalx has
-none of them. .NET (C#, F#, Visual Basic) is packaged by Ubuntu alone, Swift by Debian 13 alone.
+Neither Debian 12, Debian 13 nor Ubuntu 24.04 (main and universe) has a package of Julia, nor of a Smalltalk that runs a
+file: there is squeak-vm, without the image that it would run. Images are made of packages, so evalx has none of them.
 """
 
 
