@@ -2,6 +2,7 @@
 import os
 import sys
 
+import extension
 import layer
 from build import Builder, own_mounts
 from common import Failure, free_bytes, human, output_of, say
@@ -15,6 +16,9 @@ USAGE = """usage: evalx-images COMMAND [OPTIONS] [NAME...]
   build NAME... | --all    builds images that are missing or whose keys in the language files changed
   update [NAME...]         rebuilds images (default: all that exist) from today's packages; evalx uses the new layers
                            from its next start, then `prune` removes the old ones
+  extend IMAGE --name NAME adds packages to an image or to that of a language version: --pypi, --npm, --maven, --gomod,
+                           --crates and --apt each name a file with one package a line, or packages.  The new image is
+                           an extension: docs/IMAGES.md
   list                     lists images that exist or that language files name
   verify [NAME...]         compares each layer with its manifest, and searches for files that no image may contain
   remove NAME...           removes images, and layers that no other image needs
@@ -38,17 +42,22 @@ class Settings:
         self.mirrors = []
         self.images = os.environ.get("EVALX_IMAGES") or "/opt/evalx/chroots"
         self.languages = os.environ.get("EVALX_LANGUAGES")
+        self.name = None
+        self.added = {}
         self.all = self.force = False
         self.names = []
-        values = {"--suite": "suite", "--images": "images", "--languages": "languages"}
+        values = {"--suite": "suite", "--images": "images", "--languages": "languages", "--name": "name"}
         words = iter(words)
         for word in words:
-            if word in (*values, "--mirror"):
+            if word in (*values, *extension.OPTIONS, "--mirror"):
                 value = next(words, None)
                 if value is None:
                     raise Failure(f"{word} requires a value")
                 if word == "--mirror":
                     self.mirrors.append(value)
+                elif word in extension.OPTIONS:
+                    key = extension.OPTIONS[word]
+                    self.added.setdefault(key, []).extend(extension.words_of(key, value))
                 else:
                     setattr(self, values[word], value)
             elif word in ("--all", "--force"):
@@ -79,7 +88,8 @@ class Program:
         if reads_languages:
             mirrors = Mirrors(self.settings.mirrors)
             store = Store(self.folder.downloads(), mirrors)
-            self.builder = Builder(self.settings, self.folder, Recipes(self.settings.languages), mirrors, store)
+            recipes = Recipes(self.settings.languages, self.folder.path)
+            self.builder = Builder(self.settings, self.folder, recipes, mirrors, store)
 
     # ---- commands ----
 
@@ -100,6 +110,19 @@ class Program:
         say(f"{used} in layers, {human(free_bytes(self.folder.path))} free")
         if failed:
             raise Failure(f"not built: {' '.join(failed)}")
+
+    def extend(self):
+        if len(self.names) != 1 or not self.settings.name or not self.settings.added:
+            raise Failure("extend: expected an image, --name NAME, and packages to add, as in --pypi requirements.txt")
+        name = self.settings.name
+        on = extension.image_of(self.builder.recipes, self.names[0])
+        text = extension.description(on, self.settings.added)
+        own_mounts()
+        with extension.Description(self.folder, self.builder.recipes, name, text):
+            self.start(False, True)
+            self.builder.build(name, self.settings.force)
+        languages = " ".join(self.builder.recipes.get(name).of("language"))
+        say(f"restart evalx to use it; then test it: evalx languages verify {languages}")
 
     def update(self):
         self.names = self.names or self.folder.names()
@@ -159,8 +182,8 @@ class Program:
         self.folder.prune()
 
 
-ROOT_COMMANDS = ("build", "update", "verify", "remove", "prune")
-LANGUAGE_COMMANDS = ("build", "update", "list")
+ROOT_COMMANDS = ("build", "extend", "update", "verify", "remove", "prune")
+LANGUAGE_COMMANDS = ("build", "extend", "update", "list")
 
 
 def main(words):

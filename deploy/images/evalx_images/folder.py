@@ -2,6 +2,7 @@
 
 NAME.layers      the names of the image's layers, the bottom one first; evalx reads this file
 NAME.manifest    what the image contains: packages, versions, sizes, checksums
+NAME.extension   what an extension adds to which image (extension.py); evalx reads this file
 .layers/         SUITE_TIME, a base, and NAME_TIME, what the packages of an image add; never changed once complete
 .build/          bases before apt was removed, package databases of the layers, downloads.  evalx does not read it; it
                  may be removed; the next build recreates it
@@ -60,7 +61,8 @@ class Folder:
         write_file(f"{self.path}/{name}.layers", "".join(f"{layer}\n" for layer in layers))
 
     def remove(self, name):
-        for path in (f"{self.path}/{name}.layers", f"{self.path}/{name}.manifest", f"{self.path}/{name}.cdx.json",
+        for path in (f"{self.path}/{name}.layers", f"{self.path}/{name}.manifest", f"{self.path}/{name}.extension",
+                     f"{self.path}/{name}.cdx.json",
                      self.log(name)):
             if os.path.exists(path):
                 os.remove(path)

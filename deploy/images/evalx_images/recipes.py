@@ -52,7 +52,9 @@ class Recipe:
 
 
 class Recipes:
-    def __init__(self, folder):
+    """`images`: the images folder, whose extensions count too."""
+
+    def __init__(self, folder, images):
         if not folder:
             folder = "/etc/evalx/languages"
             if not os.path.isdir(folder):
@@ -60,6 +62,7 @@ class Recipes:
         if not os.path.isdir(folder):
             raise Failure(f"the languages folder {folder} does not exist")
         self.folder = folder
+        self.images_folder = images
         self.images = {}
         for line in dict.fromkeys(self._read().splitlines()):
             image, key, word = line.split("\t", 2)
@@ -68,7 +71,8 @@ class Recipes:
     def _read(self):
         # The settings of a server on this machine do not matter, and may not be readable.
         with tempfile.NamedTemporaryFile() as no_settings:
-            command = [evalx_binary(), "languages", "--images", "--set", f"languages={self.folder}"]
+            command = [evalx_binary(), "languages", "--images", "--set", f"languages={self.folder}", "--set",
+                       f"images={self.images_folder}"]
             done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False,
                                   env=dict(os.environ, EVALX_CONFIG=no_settings.name))
         if done.returncode != 0:
