@@ -73,7 +73,7 @@ class Box:
         done = subprocess.run(self._command(command, network, shared), stdin=subprocess.DEVNULL, capture_output=True,
                               text=True, env=environment(network, dict(env)), check=False)
         if done.returncode != 0:
-            raise BoxFailure(command, done.stdout[-2000:] + done.stderr)
+            raise BoxFailure(command, done.stdout + done.stderr)
         return done.stdout
 
 

@@ -3,6 +3,7 @@
 A layer is built beside the others, stripped, checked and renamed; NAME.layers is renamed last.  An interrupted build
 leaves nothing that evalx reads.
 """
+import contextlib
 import ctypes
 import datetime
 import hashlib
@@ -12,12 +13,15 @@ import subprocess
 
 import layer
 import recipes
-from base import Base
+import sbom
+from artefact import Artefact
+from base import Base, packages_of
 from box import Box, BoxFailure, Progress
-from common import Failure, human, read_file, remove_tree, say
+from common import Failure, human, remove_tree, say, write_file
 from folder import timestamp
+from locks import Lock, words_checksum
 from sources import apt
-from store import copy_to
+from store import Mismatch, Vanished, copy_to
 
 NEW_MOUNTS = 0x00020000
 DATABASES = ("var/lib/dpkg", "var/lib/ucf")
@@ -44,7 +48,7 @@ def overlay(target, lower, folder):
 class Work:
     """An image while it is built."""
 
-    def __init__(self, builder, name, lower):
+    def __init__(self, builder, name, base, lower):
         self.name = name
         self.recipes = builder.recipes
         self.recipe = builder.recipes.get(name)
@@ -52,7 +56,7 @@ class Work:
         self.folder = builder.folder
         self.store = builder.store
         self.mirrors = builder.mirrors
-        self.base = builder.base(self.suite)
+        self.base = base
         self.path = self.folder.work(name)
         self.root = f"{self.path}/root"
         self.scratch = f"{self.path}/scratch"
@@ -85,30 +89,31 @@ class Work:
     def fetch(self, artefacts):
         return self.store.fetch(self.box, artefacts, self.scratch, self.name)
 
-    def install(self):
-        """Installs everything that the recipe asks for.  Returns the artefacts."""
+    def install(self, lock=None):
+        """Installs what the lock names, or else what the recipe asks for today.  Returns the artefacts."""
         packages = self.recipe.of("packages")
-        found = apt.resolve(self, packages) if packages else []
-        size = sum(artefact.size for artefact in found)
-        if packages:
-            size += apt.installed_bytes(self.box, packages)
         registries = [key for key in recipes.REGISTRIES if self.recipe.of(key)]
+        is_locked = bool(lock and lock.base)
+        found = lock.of("apt") if is_locked else apt.resolve(self, packages) if packages else []
+        size = sum(artefact.size for artefact in (lock.artefacts if lock else found))
+        if found and not is_locked:
+            size += apt.installed_bytes(self.box, packages)
         self.folder.need_disk(size, f"{self.name} from {self.suite}",
-                              f"what {' and '.join(registries)} fetch" if registries else "")
+                              f"what {' and '.join(registries)} fetch" if registries and not lock else "")
         say(f"{self.name}: installing its packages")
         with Progress(self.name, self.log):
             found = self.fetch(found)
             apt.install(self, found)
             for key in registries:
                 source = importlib.import_module(f"sources.{key}")
-                own = self.fetch(source.resolve(self, self.recipe.of(key)))
+                own = self.fetch(lock.of(key) if lock else source.resolve(self, self.recipe.of(key)))
                 self.close_tools()
                 source.install(self, own)
                 found += own
-            self.set_up()
         return found
 
     def set_up(self):
+        """What the recipe does after all is installed."""
         for name in self.recipe.of("setup_files"):
             copy_to(self.recipes.setup_file(name), f"{self.root}/usr/local/lib/evalx/{name}")
         for line in self.recipe.of("setup"):
@@ -143,64 +148,75 @@ class Work:
             os.rmdir(os.path.dirname(self.path))
 
 
-def stanzas(status):
-    """The fields of each installed package in a file of dpkg."""
-    for stanza in read_file(status).split("\n\n"):
-        fields = dict(line.split(": ", 1) for line in stanza.splitlines() if ": " in line and line[0] != " ")
-        if fields.get("Status", "").endswith(" installed"):
-            yield fields
-
-
 def has_package(root, name):
-    return any(fields["Package"] == name for fields in stanzas(f"{root}/var/lib/dpkg/status"))
+    return any(fields["Package"] == name for fields in packages_of(f"{root}/var/lib/dpkg/status"))
 
 
 def packages_in(status):
     """Sorted lines "NAME VERSION SIZE"."""
     return sorted(f"{fields['Package']} {fields['Version']} {fields.get('Installed-Size', '')}K"
-                  for fields in stanzas(status))
+                  for fields in packages_of(status))
 
 
 class Builder:
-    def __init__(self, settings, folder, found_recipes, mirrors, store):
-        self.forced_suite = settings.suite
+    """`locks` is None if images are built from today's packages."""
+
+    def __init__(self, forced_suite, folder, found_recipes, mirrors, store, locks):
+        self.forced_suite = forced_suite
         self.folder = folder
         self.recipes = found_recipes
         self.mirrors = mirrors
         self.store = store
-        self.bases = {}
+        self.locks = locks
 
     def suite(self, name):
         return self.recipes.get(name).suite(self.forced_suite)
 
-    def base(self, suite):
-        return self.bases.setdefault(suite, Base(self.folder, self.mirrors, suite))
+    def lock(self, name):
+        return self.locks and self.locks.read_for(self.recipes.get(name), self.suite(name))
+
+    def base(self, suite, is_locked=False):
+        lock = self.locks.read(f"base-{suite}") if is_locked else None
+        return Base(self.folder, self.mirrors, suite, self.store, lock)
+
+    def base_of(self, name):
+        """The base below an image: that of the image it is based on, or what its lock says."""
+        on, suite = self.recipes.get(name).on(), self.suite(name)
+        if on and self.folder.exists(on):
+            key = self.folder.base_key(self.folder.layers(on)[0])
+            if key is None:
+                raise Failure(f"image {on} must be rebuilt first: evalx-images build --force {on}")
+            return self.base(suite, key != suite)
+        lock = self.lock(name)
+        return self.base(suite, bool(lock and lock.base))
 
     def checksum(self, name):
         """Of the inputs of a build.  An image is up to date if its manifest has the same checksum."""
         recipe = self.recipes.get(name)
-        on, suite = recipe.on(), self.suite(name)
-        below = self.folder.top_layer(on) if on else self.folder.base_layer(suite)
+        on, suite, lock = recipe.on(), self.suite(name), self.lock(name)
+        below = self.folder.top_layer(on) if on else self.folder.base_layer(self.base_of(name).key)
         lines = [suite, below or "", *recipe.of("packages"), *recipe.of("npm"), *self.recipes.setup_lines(recipe),
                  *recipe.of("setup")]
-        # These keys came later: images without them keep their checksum.
+        # These came later: images without them keep their checksum.
         lines += [f"{key} {word}" for key in ("pypi", "maven", "gomod", "crates") for word in recipe.of(key)]
+        lines += [f"lock {lock.checksum()}"] if lock else []
         return hashlib.sha256("".join(f"{line}\n" for line in lines).encode()).hexdigest()[:32]
 
     def is_current(self, name):
         return (self.folder.exists(name) and
                 self.folder.manifest_value(name, "recipe") == self.checksum(name))
 
-    def _lower(self, name, on):
+    def _lower(self, base, on):
         """The folders that the image stands on, the topmost first."""
-        lower = [self.folder.base_root(self.suite(name))]
+        lower = [base.root]
         for below in (self.folder.layers(on)[1:] if on else []):
             if not os.path.isdir(self.folder.state(below)):
                 raise Failure(f"image {on} must be rebuilt first: evalx-images build --force {on}")
             lower = [self.folder.state(below), self.folder.layer(below), *lower]
         return lower
 
-    def build(self, name, force=False):
+    def _need_below(self, name):
+        """Builds what the image is based on."""
         recipes.check_name(name)
         recipe = self.recipes.get(name)
         if not recipe.is_defined():
@@ -211,31 +227,105 @@ class Builder:
                 raise Failure(f"image {name} is based on {on}, which has another suite")
             self.build(on)
         else:
-            self.base(suite).need()
-        if not force and self.is_current(name):
-            say(f"{name}: up to date")
-            return
-        checksum = self.checksum(name)
-        work = Work(self, name, self._lower(name, on))
+            self.base_of(name).need()
+        return on, suite
+
+    @contextlib.contextmanager
+    def _work(self, name, on, base):
+        work = Work(self, name, base, self._lower(base, on))
         try:
-            self.base(suite).update_if_old(work.box)
-            artefacts = work.install()
-            top = work.finish()
+            yield work
         except BoxFailure as error:
             raise Failure(f"{error.output}\n{name} could not be built: {error} (full log: {work.log})") from None
         finally:
             work.close()
-        below = self.folder.layers(on) if on else [self.folder.base_layer(suite)]
-        self.folder.put(name, self._manifest(name, suite, checksum, top, artefacts), [*below, top])
+
+    def build(self, name, force=False):
+        on, suite = self._need_below(name)
+        if not force and self.is_current(name):
+            say(f"{name}: up to date")
+            return
+        checksum, lock = self.checksum(name), self.lock(name)
+        if self.store.is_complete and not lock:
+            raise Failure(f"{name} has no lock in {self.locks.folder}: evalx-images fetch {name} --packages FOLDER")
+        try:
+            with self._work(name, on, self.base_of(name)) as work:
+                if not (lock and lock.base) and not self.store.is_complete:
+                    work.base.update_if_old(work.box)
+                artefacts = work.install(lock)
+                work.set_up()
+                top = work.finish()
+                base = work.base
+        except (Mismatch, Vanished) as error:
+            hint = f"update the lock with: evalx-images lock {name}, or build --unlocked" if lock else ""
+            raise Failure(f"{name}: {error}\n{hint}") from None
+        below = self.folder.layers(on) if on else [self.folder.base_layer(base.key)]
+        layers = [*below, top]
+        write_file(f"{self.folder.path}/{name}.cdx.json", self._bill(name, on, checksum, base, layers, artefacts))
+        self.folder.put(name, self._manifest(name, suite, checksum, base, top, artefacts), layers)
         size = int(self.folder.manifest_value(name, "bytes"))
         say(f"{name}: built, {human(size)} in {self.folder.manifest_value(name, 'files')} files")
 
-    def _manifest(self, name, suite, checksum, top, artefacts):
+    def _locked_base(self, suite):
+        """The base that base-SUITE.lock names.  The lock is made new if there is none, or if its packages vanished."""
+        lock = self.locks.read(f"base-{suite}")
+        if lock:
+            try:
+                base = self.base(suite, True)
+                base.need()
+                return base
+            except Vanished as error:
+                say(f"base of {suite}: {error}; its lock is made new")
+        base = self.base(suite)
+        base.need()
+        base.update_if_old(base.box)
+        self.locks.write(Lock(f"base-{suite}", suite, base.artefacts()))
+        base = self.base(suite, True)
+        base.need()
+        return base
+
+    def make_lock(self, name, has_distribution):
+        """Writes the lock of an image, with today's packages.  Their files are in the store then.  Without
+        `has_distribution` it leaves out the packages of the distribution."""
+        recipe, suite = self.recipes.get(name), self.suite(name)
+        on, base = recipe.on(), None
+        if on:
+            if self.locks.read(on) is None:
+                self.make_lock(on, has_distribution)
+            self.build(on)
+        elif has_distribution:
+            base = self._locked_base(suite)
+        else:
+            self.base(suite).need()
+        with self._work(name, on, base or self.base_of(name)) as work:
+            work.base.update_if_old(work.box)
+            artefacts = work.install()
+        if not has_distribution:
+            artefacts = [each for each in artefacts if each.source != "apt"]
+        base_lock = self.locks.read(f"base-{suite}") if has_distribution else None
+        self.locks.write(Lock(name, suite, artefacts, words_checksum(recipe, suite),
+                              base_lock.checksum() if base_lock else ""))
+        say(f"{name}: locked, {len(artefacts)} artefacts")
+
+    def _bill(self, name, on, checksum, base, layers, artefacts):
+        databases = [f"{self.folder.state(each)}/var/lib/dpkg/status" for each in reversed(layers[1:])]
+        status = next(filter(os.path.exists, databases), f"{base.root}/var/lib/dpkg/status")
+        known = [*base.known_artefacts(), *artefacts]
+        while on:
+            for line in self.folder.manifest(on).get("artefact", []):
+                source, part, version, size, sha256, *_ = line.split(" ")
+                known.append(Artefact(source, part, version, "", int(size), sha256))
+            on = self.recipes.get(on).on()
+        return sbom.bill(name, base.suite, checksum, packages_of(status), known)
+
+    def _manifest(self, name, suite, checksum, base, top, artefacts):
         now = datetime.datetime.now(datetime.timezone.utc).strftime("%FT%TZ")
         yield from (f"image {name}", f"suite {suite}", f"recipe {checksum}", f"built {now}", f"layer {top}")
         yield from layer.facts(self.folder.layer(top))
-        before = packages_in(f"{self.folder.base_root(suite)}/var/lib/dpkg/status")
+        before = packages_in(f"{base.root}/var/lib/dpkg/status")
         after = packages_in(f"{self.folder.state(top)}/var/lib/dpkg/status")
         yield from (f"package {line}" for line in sorted(set(after) - set(before)))
         for each in artefacts:
+            if each.file.endswith((".info", ".mod")):
+                continue
             yield f"artefact {each.source} {each.name} {each.version} {each.size} {each.sha256}"

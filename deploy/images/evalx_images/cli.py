@@ -7,7 +7,8 @@ import layer
 from build import Builder, own_mounts
 from common import Failure, free_bytes, human, output_of, say
 from folder import Folder
-from mirrors import Mirrors
+from locks import Locks
+from mirrors import MOVING, Mirrors
 from recipes import Recipes, check_name
 from store import Store
 
@@ -19,10 +20,16 @@ USAGE = """usage: evalx-images COMMAND [OPTIONS] [NAME...]
   extend IMAGE --name NAME adds packages to an image or to that of a language version: --pypi, --npm, --maven, --gomod,
                            --crates and --apt each name a file with one package a line, or packages.  The new image is
                            an extension: docs/IMAGES.md
+  lock NAME... | --all     writes locks: files that name each package of an image, with its version and checksum.  A
+                           build with a lock uses just these.  Locks of a suite that changes daily have no packages
+                           of the distribution, because its mirror keeps only the newest
+  fetch NAME... | --all    fetches all that images need into the folder of --packages, for builds without network
   list                     lists images that exist or that language files name
   verify [NAME...]         compares each layer with its manifest, and searches for files that no image may contain
   remove NAME...           removes images, and layers that no other image needs
   prune                    removes layers that no image needs, and downloads
+
+  A name may be that of a set: default, judge, science, all (the file `sets` of the language files).
 
   --suite SUITE            overrides the suite in the language files
   --mirror URL             the package mirror, for Debian's suites; given a second time, with a path that ends in
@@ -30,6 +37,8 @@ USAGE = """usage: evalx-images COMMAND [OPTIONS] [NAME...]
                            pypi=URL, npm=URL, maven=URL, gomod=URL, crates=URL: a mirror of that registry
   --images FOLDER          default: EVALX_IMAGES, else /opt/evalx/chroots
   --languages FOLDER       default: EVALX_LANGUAGES, else /etc/evalx/languages, else the source tree's
+  --unlocked               builds from today's packages; locks are not read
+  --packages FOLDER        builds from what `fetch` put there; nothing comes from the network
   --force                  also rebuilds images that are up to date
 """
 
@@ -42,11 +51,13 @@ class Settings:
         self.mirrors = []
         self.images = os.environ.get("EVALX_IMAGES") or "/opt/evalx/chroots"
         self.languages = os.environ.get("EVALX_LANGUAGES")
+        self.packages = None
         self.name = None
         self.added = {}
-        self.all = self.force = False
+        self.all = self.force = self.unlocked = False
         self.names = []
-        values = {"--suite": "suite", "--images": "images", "--languages": "languages", "--name": "name"}
+        values = {"--suite": "suite", "--images": "images", "--languages": "languages", "--packages": "packages",
+                  "--name": "name"}
         words = iter(words)
         for word in words:
             if word in (*values, *extension.OPTIONS, "--mirror"):
@@ -60,7 +71,7 @@ class Settings:
                     self.added.setdefault(key, []).extend(extension.words_of(key, value))
                 else:
                     setattr(self, values[word], value)
-            elif word in ("--all", "--force"):
+            elif word in ("--all", "--force", "--unlocked"):
                 setattr(self, word[2:], True)
             elif word.startswith("-"):
                 usage()
@@ -79,6 +90,7 @@ class Program:
         self.settings = settings
         self.names = settings.names
         self.folder = Folder(settings.images)
+        self.recipes = None
         self.builder = None
 
     def start(self, needs_root, reads_languages):
@@ -86,30 +98,53 @@ class Program:
             self.folder.make()
             self.folder.lock()
         if reads_languages:
-            mirrors = Mirrors(self.settings.mirrors)
-            store = Store(self.folder.downloads(), mirrors)
-            recipes = Recipes(self.settings.languages, self.folder.path)
-            self.builder = Builder(self.settings, self.folder, recipes, mirrors, store)
+            self.recipes = Recipes(self.settings.languages, self.folder.path)
+            self.builder = self._builder(self.settings.packages)
+
+    def _builder(self, packages):
+        """`packages`: the folder of --packages, for a build from nothing else."""
+        settings, mirrors = self.settings, Mirrors(self.settings.mirrors)
+        store = Store(packages or self.folder.downloads(), mirrors, bool(packages))
+        locks = Locks(f"{packages or self.recipes.folder}/locks")
+        return Builder(settings.suite, self.folder, self.recipes, mirrors, store, None if settings.unlocked else locks)
 
     # ---- commands ----
 
-    def build(self):
+    def _each_name(self, what, action):
+        """Continues after a failure, and fails at the end."""
         if self.settings.all:
-            self.names = self.builder.recipes.names()
+            self.names = self.recipes.names()
+        self.names = self.recipes.expanded(self.names)
         if not self.names:
-            raise Failure("build: expected names of images, or --all")
+            raise Failure(f"{what}: expected names of images, or --all")
         own_mounts()
         failed = []
-        for name in self.names:
+        for number, name in enumerate(self.names, 1):
+            if len(self.names) > 1:
+                say(f"{name}: {number} of {len(self.names)}")
             try:
-                self.builder.build(name, self.settings.force)
+                action(name)
             except Failure as error:
                 print(f"evalx-images: {error}", file=sys.stderr)
                 failed.append(name)
         used = output_of("du", "-sh", f"{self.folder.path}/.layers").split()[0]
         say(f"{used} in layers, {human(free_bytes(self.folder.path))} free")
         if failed:
-            raise Failure(f"not built: {' '.join(failed)}")
+            raise Failure(f"not {'built' if what == 'build' else f'{what}ed'}: {' '.join(failed)}")
+
+    def build(self):
+        self._each_name("build", lambda name: self.builder.build(name, self.settings.force))
+
+    def lock(self):
+        if self.settings.unlocked or self.settings.packages:
+            raise Failure("lock: --unlocked and --packages are for builds")
+        self._each_name("lock", lambda name: self.builder.make_lock(name, self.builder.suite(name) not in MOVING))
+
+    def fetch(self):
+        if not self.settings.packages:
+            raise Failure("fetch: expected --packages FOLDER")
+        self.builder.store.is_complete = False
+        self._each_name("fetch", lambda name: self.builder.make_lock(name, True))
 
     def extend(self):
         if len(self.names) != 1 or not self.settings.name or not self.settings.added:
@@ -137,7 +172,7 @@ class Program:
         say("evalx uses the new layers from its next start; then run: evalx-images prune")
 
     def list(self):
-        recipes = self.builder.recipes
+        recipes = self.recipes
         print(f"{'IMAGE':18} {'SUITE':10} {'SIZE':>8} {'PACKAGES':>9}  {'STATE':22} LANGUAGES")
         for name in sorted({*self.folder.names(), *recipes.names()}):
             recipe, manifest = recipes.get(name), self.folder.manifest(name)
@@ -182,8 +217,8 @@ class Program:
         self.folder.prune()
 
 
-ROOT_COMMANDS = ("build", "extend", "update", "verify", "remove", "prune")
-LANGUAGE_COMMANDS = ("build", "extend", "update", "list")
+ROOT_COMMANDS = ("build", "extend", "update", "lock", "fetch", "verify", "remove", "prune")
+LANGUAGE_COMMANDS = ("build", "extend", "update", "lock", "fetch", "list")
 
 
 def main(words):

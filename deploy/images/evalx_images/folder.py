@@ -96,14 +96,21 @@ class Folder:
     def downloads(self):
         return f"{self.build}/downloads"
 
-    # ---- bases ----
+    # ---- bases: a key is a suite, or SUITE-CHECKSUM for a base that a lock describes ----
 
-    def base_root(self, suite):
-        return f"{self.build}/root-{suite}"
+    def base_root(self, key):
+        return f"{self.build}/root-{key}"
 
-    def base_layer(self, suite):
-        """The layer of a suite's base, or None."""
-        return read_file(f"{self.build}/{suite}.base").strip() or None
+    def base_layer(self, key):
+        """The layer of a base, or None."""
+        return read_file(f"{self.build}/{key}.base").strip() or None
+
+    def base_key(self, layer):
+        """The key of the base with this layer, or None."""
+        for path in glob.glob(f"{self.build}/*.base"):
+            if read_file(path).strip() == layer:
+                return os.path.basename(path).removesuffix(".base")
+        return None
 
     def prune(self):
         """Removes layers that no image needs, and downloads."""

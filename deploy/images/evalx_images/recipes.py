@@ -4,7 +4,7 @@ import re
 import subprocess
 import tempfile
 
-from common import Failure, file_sha256
+from common import Failure, file_sha256, read_file
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 REGISTRIES = ("pypi", "npm", "maven", "gomod", "crates")
@@ -84,6 +84,20 @@ class Recipes:
 
     def names(self):
         return sorted(self.images)
+
+    def sets(self):
+        """Groups of images, from the file `sets`."""
+        found = {"all": self.names()}
+        for line in read_file(f"{self.folder}/sets").splitlines():
+            name, sign, images = line.partition("=")
+            if sign and not line.startswith("#"):
+                found[name.strip()] = images.split()
+        return found
+
+    def expanded(self, names):
+        """The images that names of images and sets stand for, each once."""
+        sets = self.sets()
+        return list(dict.fromkeys(image for name in names for image in sets.get(name, [name])))
 
     def setup_file(self, name):
         return f"{self.folder}/setup/{name}"

@@ -3,11 +3,14 @@ import dataclasses
 import os
 import re
 import shutil
+import subprocess
+import tempfile
 
 from box import BoxFailure
-from common import Failure, file_sha256, remove_tree, say
+from common import Failure, file_sha256, remove_tree, say, write_file
 
 BATCH = 40
+APT_HELPER = "/usr/lib/apt/apt-helper"
 
 
 class Mismatch(Failure):
@@ -38,6 +41,7 @@ class Store:
         self.folder = os.path.abspath(folder)
         self.mirrors = mirrors
         self.is_complete = is_complete
+        os.makedirs(self.folder, exist_ok=True)
 
     def path(self, artefact):
         return f"{self.folder}/{path_of(artefact)}"
@@ -63,6 +67,40 @@ class Store:
             self._fetch_batch(box, missing[begin:begin + BATCH], scratch)
         return [checked(artefact, self.path(artefact)) for artefact in artefacts]
 
+    def fetch_here(self, artefacts, sources_list, name):
+        """Fetches packages of a base, for which there is no box yet: by apt of this machine, into a folder."""
+        missing = [artefact for artefact in artefacts if not self.has(artefact)]
+        if missing and self.is_complete:
+            raise Vanished(f"{name}: {missing[0]} is not in {self.folder}: {path_of(missing[0])}")
+        with tempfile.TemporaryDirectory(dir=self.folder if missing else None) as scratch:
+            for artefact in missing:
+                address = self.mirrors.address(artefact, sources_list)
+                done = subprocess.run([APT_HELPER, "-q", "-o", "APT::Sandbox::User=root", "download-file", address,
+                                       f"{scratch}/deb"], capture_output=True, text=True, check=False)
+                if done.returncode != 0:
+                    self._complain(artefact, address, done.stdout + done.stderr)
+                self.put(artefact, f"{scratch}/deb")
+        return [checked(artefact, self.path(artefact)) for artefact in artefacts]
+
+    def write_index(self, name, suite, artefacts, controls):
+        """Makes apt/NAME the index of an archive that has just these packages, under the name of a suite."""
+        folder = f"{self.folder}/apt/{name}"
+        remove_tree(folder)
+        os.makedirs(folder)
+        write_file(f"{folder}/Packages", "\n".join(
+            f"{control.strip()}\nFilename: {each.file}\nSize: {each.size}\nSHA256: {each.sha256}\n"
+            for control, each in zip(controls, artefacts)))
+        index = f"{folder}/Packages"
+        write_file(f"{folder}/Release", f"Suite: {suite}\nCodename: {suite}\nSHA256:\n"
+                   f" {file_sha256(index)} {os.path.getsize(index)} Packages\n")
+        return folder
+
+    @staticmethod
+    def _complain(artefact, address, error):
+        if re.search(r"\b(404|410) ", error):
+            raise Vanished(f"{artefact}: {address} does not exist (any more)")
+        raise Failure(f"{artefact}: cannot fetch {address}\n{error}")
+
     def _fetch_batch(self, box, artefacts, scratch):
         with open(f"{box.root}/etc/apt/sources.list", encoding="utf-8") as file:
             sources_list = file.read()
@@ -71,9 +109,7 @@ class Store:
         for number, artefact in enumerate(artefacts):
             path = f"{scratch}/{number}"
             if not os.path.exists(path):
-                if re.search(r"404 |410 ", error):
-                    raise Vanished(f"{artefact}: {addresses[number]} does not exist (any more)")
-                raise Failure(f"{artefact}: cannot fetch {addresses[number]}\n{error}")
+                self._complain(artefact, addresses[number], error)
             self.put(artefact, path)
 
 
@@ -84,7 +120,7 @@ def download(box, addresses, scratch):
         remove_tree(f"{scratch}/{number}")
         words += [address, f"/srv/{number}"]
     try:
-        box.output("/usr/lib/apt/apt-helper", "-q", "-o", "APT::Sandbox::User=root", "-o", "Acquire::Retries=3", "-o",
+        box.output(APT_HELPER, "-q", "-o", "APT::Sandbox::User=root", "-o", "Acquire::Retries=3", "-o",
                    "Acquire::https::CAInfo=/srv/ca-certificates.crt", "download-file", *words, network=True,
                    shared=scratch)
     except BoxFailure as error:

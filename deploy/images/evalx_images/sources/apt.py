@@ -1,5 +1,4 @@
 """apt: packages of the distribution."""
-import os
 import re
 import urllib.parse
 
@@ -55,26 +54,15 @@ def installed_bytes(box, words):
     return int(float(found[1].replace(",", "")) * UNITS[found[2]]) if found else 0
 
 
-def index(work, artefacts, name):
-    """Writes the index of an archive that has just these packages, in the folder `name` of the store."""
-    folder = f"{work.store.folder}/apt/{name}"
-    remove_tree(folder)
-    os.makedirs(folder)
-    shown = work.box.output("sh", "-ec", CONTROL, "-", *(artefact.file for artefact in artefacts),
-                            shared=work.store.folder)
-    stanzas = [f"{control.strip()}\nFilename: {artefact.file}\nSize: {artefact.size}\nSHA256: {artefact.sha256}\n"
-               for control, artefact in zip(shown.split("\n\n"), artefacts)]
-    write_file(f"{folder}/Packages", "\n".join(stanzas))
-    write_file(f"{folder}/sources.list", f"deb [trusted=yes] file:/srv/apt {name}/\n")
-    return folder
-
-
 def install(work, artefacts):
     """Without network, from an archive of just these packages."""
     if not artefacts:
         return
     name = f"index-{work.name}"
-    folder = index(work, artefacts, name)
+    controls = work.box.output("sh", "-ec", CONTROL, "-", *(artefact.file for artefact in artefacts),
+                               shared=work.store.folder).split("\n\n")
+    folder = work.store.write_index(name, work.suite, artefacts, controls)
+    write_file(f"{folder}/sources.list", f"deb [trusted=yes] file:/srv/apt {name}/\n")
     words = [f"{artefact.name}={artefact.version}" for artefact in artefacts]
     work.box.run("sh", "-ec", INSTALL, "-", name, *words, shared=work.store.folder)
     remove_tree(folder)
