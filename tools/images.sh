@@ -38,7 +38,8 @@ case ${1:-} in
     exit $status
     ;;
 '')
-    if ! deploy/images/evalx-images build --unlocked gcc-14 python-3.13 java-21 node-20 typescript-5.4 go-1.24 rust-1.85; then
+    if ! deploy/images/evalx-images build --unlocked gcc-14 python-3.13 java-21 node-20 typescript-5.4 go-1.24 \
+        rust-1.85; then
         if [ -n "${CI:-}" ] && ! sources_answer; then
             say "skipped: images of eight languages (this machine cannot reach trixie's packages, or npm's)"
             echo "0 passed, 0 failed, 1 skipped"
