@@ -483,7 +483,8 @@ static void a_version_that_nothing_serves_is_refused(void **state)
         { "{\"language\":\"c\",\"version\":true,\"code\":\"x\"}", "version",
           "expected a version, or \"latest\", got true" },
         { "{\"language\":\"c\",\"version\":[17],\"code\":\"x\"}", "version", "got an array" },
-        { "{\"language\":\"kotlin\",\"version\":\"99.9\",\"code\":\"x\"}", "version", "expected a version of kotlin: " },
+        { "{\"language\":\"kotlin\",\"version\":\"99.9\",\"code\":\"x\"}", "version",
+          "expected a version of kotlin: " },
         { "{\"language\":\"c\",\"version\":\"77\",\"code\":\"x\"}", "version",
           "expected a version of c: 12 (also 5, 6, 7" },
     };

@@ -320,7 +320,7 @@ static void the_filters_of_a_run_are_short(void **state)
         for (int loopback = 0; loopback < 2; loopback++) {
             print_message("class %d, loopback %d: %d and %d\n", class, loopback, filters.program[class][loopback].len,
                           filters.kill[class][loopback].len);
-            assert_true(filters.program[class][loopback].len < 256);
+            assert_true(filters.program[class][loopback].len < 272);
         }
 }
 
