@@ -1,3 +1,4 @@
+#!/bin/sh
 # escript.sh SOURCE ARGUMENT...: runs an Erlang program.  escript ignores the first line of its file, so a line is added
 # if the first one is program text.  That text moves to the second line; the numbers of the others stay the same.
 source=$1

@@ -1,3 +1,4 @@
+#!/bin/sh
 # matplotlib-fonts.sh PYTHON: makes matplotlib's list of fonts, and lets matplotlib read it from a read-only folder.
 python=$1
 folder=/usr/local/lib/matplotlib

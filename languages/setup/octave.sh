@@ -1,3 +1,4 @@
+#!/bin/sh
 # octave.sh SOURCE ARGUMENT...: runs an Octave script.  A statement before the first function makes the file a script.
 line=$(grep -n -m 1 -v -E '^[[:space:]]*([%#].*)?$' "$1")
 case ${line#*:} in

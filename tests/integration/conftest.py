@@ -65,6 +65,22 @@ def folder():
 
 
 @pytest.fixture
+def evalx(evalx_binary, folder):
+    """evalx(*words, stdin=b"", env={}): runs evalx and returns the finished process, with text in stdout and stderr."""
+    base = {key: value for key, value in os.environ.items() if not key.startswith(("EVALX_", "REDIS_"))}
+    base.update(EVALX_DATA=os.path.join(folder, "cli-data"), EVALX_LANGUAGES=os.path.join(harness.ROOT, "languages"),
+                EVALX_IMAGES=os.path.join(folder, "no-images"), EVALX_UID_BASE=str(1_900_000_000))
+
+    def call(*words, stdin=b"", env=None, seconds=60, **options):
+        done = subprocess.run([evalx_binary, *words], input=stdin, env={**base, **(env or {})}, capture_output=True,
+                              timeout=seconds * harness.SLOWNESS, cwd=folder, check=False, **options)
+        done.stdout, done.stderr = done.stdout.decode(), done.stderr.decode()
+        return done
+
+    return call
+
+
+@pytest.fixture
 def leave_nothing(request, folder):
     """leave_nothing(process) registers a harness process.  At the end all are stopped, and leftovers are errors."""
     watched = []

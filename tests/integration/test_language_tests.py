@@ -5,7 +5,7 @@ import os
 import pytest
 
 import harness
-from test_cli import evalx, write  # pylint: disable=unused-import
+from test_cli import write
 
 SECTIONS = """
 [new]
