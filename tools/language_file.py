@@ -27,7 +27,7 @@ def command(entry, key):
     """The words of `compile` or `run`, as command_expand (src/model/command.c) fills them if nothing is prepared."""
     limit = entry["limits"]["memory_bytes"] >> 20
     heap = (limit << 20) // 100 * entry["heap"]["percent"] - entry["heap"]["less_bytes"]
-    stack = entry["limits"]["stack_bytes"]
+    stack = entry["limits"]["stack_bytes"] // 8 * 7
     values = {"{source}": entry["source"], "{binary}": entry["binary"], "{main}": entry["source"].rsplit(".", 1)[0],
               "{memory_mb}": str(limit), "{heap_mb}": str(max(1, heap >> 20)),
               "{stack_kb}": str(stack >> 10), "{stack_mb}": str(stack >> 20)}

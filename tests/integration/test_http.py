@@ -498,7 +498,7 @@ def test_about_and_languages(client):
     languages = {language["id"]: language for language in client.get("/languages").json()}
     assert languages["python"]["available"] and "py" in languages["python"]["aliases"]
     assert set(languages["c"]) == {"id", "name", "version", "aliases", "versions", "standards", "of", "latest",
-                                   "available"}
+                                   "available", "images"}
 
 
 def test_readiness_needs_a_store_and_a_worker(start_fleet):

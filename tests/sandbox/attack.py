@@ -11,7 +11,7 @@ FOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "attacks")
 SUFFIXES = {".c": "c", ".s": "assembly", ".cpp": "cpp", ".py": "python", ".js": "javascript", ".java": "java",
             ".sh": "bash"}
 # Assembly is compiled as language c, with a source of one line that includes the file.
-ASSEMBLY_SOURCE = '__asm__(".include \\"attack.s\\"");\n'
+ASSEMBLY_SOURCE = '__asm__(".include \\"attack.inc\\"");\n'
 VERDICTS = {"accepted", "wrong_answer", "compile_error", "runtime_error", "time_limit", "memory_limit", "output_limit",
             "cancelled", "internal_error"}
 # A result that contains one of these has failed, whatever was expected: programs print it when an attack succeeded.
@@ -180,7 +180,7 @@ class Attack:
             raise Malformed(f"{self.name}: {error}") from None
         files = [{"name": name, "content": content} for name, content in given.get("files", {}).items()]
         if kind == "assembly":
-            files.append({"name": "attack.s", "content": text})
+            files.append({"name": "attack.inc", "content": text})
             text = ASSEMBLY_SOURCE
         self.request = {"language": language, "version": "latest", "code": text, "stdin": given.get("stdin", ""),
                         "args": given.get("args", []), "files": files, "limits": given.get("limits", {})}

@@ -83,10 +83,15 @@ def test_no_placeholder_is_left_in_any_language():
 
 
 def test_a_file_of_its_own_reads_the_same(tmp_path):
-    whole = {name: entry for name, entry in language_file.read_all().items() if entry["of"] is None}
-    for name, entry in whole.items():
+    def whole(folder):
+        """Without `latest`, which depends on the versions beside it."""
+        return {name: {**entry, "latest": None} for name, entry in language_file.read_all(folder).items()
+                if entry["of"] is None}
+
+    expected = whole(os.path.join(language_file.ROOT, "languages"))
+    for name, entry in expected.items():
         (tmp_path / (name + ".conf")).write_text(language_file.text(entry), encoding="utf-8")
-    assert language_file.read_all(str(tmp_path)) == whole
+    assert whole(str(tmp_path)) == expected
 
 
 def test_a_version_takes_three_lines(tmp_path):
@@ -94,10 +99,10 @@ def test_a_version_takes_three_lines(tmp_path):
     for name in ("defaults.conf", "python.conf"):
         shutil.copy(os.path.join(language_file.ROOT, "languages", name), tmp_path)
     with open(tmp_path / "python.conf", "a", encoding="utf-8") as file:
-        file.write("\n[version 3.14]\nsuite = forky\nimage = python-3.14\n")
+        file.write("\n[version 3.16]\nsuite = forky\nimage = python-3.16\n")
     languages = language_file.read_all(str(tmp_path))
-    added, known = languages["python-3.14"], language_file.read("python-3.13")
-    assert added["version"] == "3.14" and added["image"] == "python-3.14" and added["of"] == "python"
+    added, known = languages["python-3.16"], language_file.read("python-3.13")
+    assert added["version"] == "3.16" and added["image"] == "python-3.16" and added["of"] == "python"
     for key in ("name", "class", "source", "run", "prestart", "cold_if", "env", "needs", "limits", "hello"):
         assert added[key] == known[key], key
 
@@ -105,6 +110,6 @@ def test_a_version_takes_three_lines(tmp_path):
 def test_a_row_of_the_catalogue():
     entry = {"id": "lua", "cases": {"hello": True, "args": True}, "compile_seconds": 0, "hello_seconds": 0.00234,
              "plain_ms": 12.6, "smallest_memory_bytes": 1 << 20}
-    assert catalogue.row(entry) == "| lua | Lua | 5.4 | lua-5.4 | hello, args |  | 2.3 | 13 | 1 |\n"
+    assert catalogue.row(entry) == "| lua | Lua | 5.4 | lua-5.4 | 2 |  | 2.3 | 13 | 1 |  |  |\n"
     assert catalogue.summary([entry]) == ("\n1 versions of 1 languages passed; in 1 of 1 hello takes less time than "
                                           "started plainly.\n")
