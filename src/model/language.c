@@ -169,7 +169,7 @@ const struct language *languages_find(const struct languages *languages, struct 
 
 struct text language_base_id(struct text id)
 {
-    const char *sign = memchr(id.at, '@', id.len);
+    const char *sign = id.len > 0 ? memchr(id.at, '@', id.len) : NULL;
 
     return sign == NULL ? id : (struct text){ id.at, (size_t)(sign - id.at) };
 }
