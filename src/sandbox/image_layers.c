@@ -94,10 +94,10 @@ static int add_lines(int folder, char *text, struct layers *layers, struct error
             return -1;
     if (layers->len == 0)
         return error_set(err, ERROR_SETUP, 0, "it names no layer");
-    for (size_t i = 0; i < layers->len / 2; i++) {
-        int fd = layers->fds[i];
-        layers->fds[i] = layers->fds[layers->len - 1 - i];
-        layers->fds[layers->len - 1 - i] = fd;
+    for (size_t low = 0, high = layers->len - 1; low < high; low++, high--) {
+        int fd = layers->fds[low];
+        layers->fds[low] = layers->fds[high];
+        layers->fds[high] = fd;
     }
     return 0;
 }
