@@ -113,7 +113,7 @@ static int run_script(struct sandbox_slot *slot, const struct language *language
     return result;
 }
 
-static _Noreturn void be_child(const struct config *config, const struct language *language, int answer)
+static void be_script_child(const struct config *config, const struct language *language, int answer)
 {
     struct languages only = { .list = (struct language *)(uintptr_t)language, .len = 1 };
     struct report report = { 0 };
@@ -125,12 +125,12 @@ static _Noreturn void be_child(const struct config *config, const struct languag
         local_run_close(&local_run);
     }
     (void)packet_send(answer, &report, sizeof report, &archive, archive >= 0 ? 1 : 0);
-    exit(0);
 }
 
 /* Runs the hello test with the new files, as `languages verify` does: it must pass and print nothing else. */
-static _Noreturn void be_hello_child(const struct config *config, struct language language, int answer)
+static void be_hello_child(const struct config *config, const struct language *installed, int answer)
 {
+    struct language language = *installed;
     struct languages only = { .list = &language, .len = 1 };
     struct report report = { 0 };
     struct language_tests tests;
@@ -151,71 +151,63 @@ static _Noreturn void be_hello_child(const struct config *config, struct languag
         local_run_close(&local_run);
     }
     (void)packet_send(answer, &report, sizeof report, NULL, 0);
-    exit(0);
 }
 
-/* Runs `be_hello_child` in a child, because it drops root. */
+typedef void child_main(const struct config *config, const struct language *language, int answer);
+
+/* Runs `child` in a process of its own, because it drops root.  The caller owns *ret_archive, which may be -1. */
+static int run_in_child(child_main *child, const struct config *config, const struct language *language,
+                        struct report *report, int *ret_archive, struct error *err)
+{
+    int pair[2];
+    size_t fds = 0;
+
+    *ret_archive = -1;
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+        return error_set(err, ERROR_SANDBOX, errno, "socketpair");
+    (void)fflush(stdout);
+    pid_t pid = fork();
+    if (pid == 0) {
+        (void)close(pair[0]);
+        child(config, language, pair[1]);
+        exit(0);
+    }
+    (void)close(pair[1]);
+    auto_close int answer = pair[0];
+    if (pid < 0)
+        return error_set(err, ERROR_SANDBOX, errno, "fork");
+    int got = packet_receive(answer, report, sizeof *report, ret_archive, 1, &fds, 0);
+    while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+        ;
+    report->output[sizeof report->output - 1] = report->err.text[sizeof report->err.text - 1] = '\0';
+    if (got != 1)
+        return error_set(err, ERROR_SANDBOX, got < 0 ? errno : 0, "the sandbox process ended without a result");
+    return 0;
+}
+
 static int check_hello(const struct config *config, const struct language *language, struct error *err)
 {
     struct report report = { 0 };
-    size_t fds = 0;
-    int pair[2];
+    int none;
 
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
-        return error_set(err, ERROR_SANDBOX, errno, "socketpair");
-    (void)fflush(stdout);
-    pid_t child = fork();
-    if (child == 0) {
-        (void)close(pair[0]);
-        be_hello_child(config, *language, pair[1]);
-    }
-    (void)close(pair[1]);
-    auto_close int answer = pair[0];
-    if (child < 0)
-        return error_set(err, ERROR_SANDBOX, errno, "fork");
-    int got = packet_receive(answer, &report, sizeof report, NULL, 0, &fds, 0);
-    while (waitpid(child, NULL, 0) < 0 && errno == EINTR)
-        ;
-    if (got != 1)
-        return error_set(err, ERROR_SANDBOX, got < 0 ? errno : 0, "the sandbox process ended without a result");
+    if (run_in_child(be_hello_child, config, language, &report, &none, err) < 0)
+        return -1;
     if (report.err.kind == ERROR_NONE)
         return 0;
     *err = report.err;
-    err->text[sizeof err->text - 1] = '\0';
     return error_within(err, "its files are discarded, because the hello test fails with them");
 }
 
-/* Runs the script in a child.  The caller owns *ret_archive. */
+/* Runs the script.  The caller owns *ret_archive. */
 static int make_archive(const struct config *config, const struct language *language, int *ret_archive,
                         struct report *report, struct error *err)
 {
-    int pair[2], archive = -1;
-    size_t fds = 0;
-
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
-        return error_set(err, ERROR_SANDBOX, errno, "socketpair");
-    (void)fflush(stdout);
-    pid_t child = fork();
-    if (child == 0) {
-        (void)close(pair[0]);
-        be_child(config, language, pair[1]);
-    }
-    (void)close(pair[1]);
-    auto_close int answer = pair[0];
-    if (child < 0)
-        return error_set(err, ERROR_SANDBOX, errno, "fork");
-    int got = packet_receive(answer, report, sizeof *report, &archive, 1, &fds, 0);
-    while (waitpid(child, NULL, 0) < 0 && errno == EINTR)
-        ;
-    report->output[sizeof report->output - 1] = '\0';
-    if (got != 1)
-        return error_set(err, ERROR_SANDBOX, got < 0 ? errno : 0, "the sandbox process ended without a result");
-    if (fds != 1) {
+    if (run_in_child(be_script_child, config, language, report, ret_archive, err) < 0)
+        return -1;
+    if (*ret_archive < 0) {
         *err = report->err;
-        err->text[sizeof err->text - 1] = '\0';
         return -1;
     }
-    *ret_archive = archive;
     return 0;
 }
 
