@@ -73,8 +73,10 @@ static int write_language(const struct languages *languages, const struct langua
 
 static int write_languages(const struct languages *languages, struct text images, struct buf *out, struct error *err)
 {
-    const char *comma = "[";
+    const char *comma = "";
 
+    if (buf_append(out, "[", 1, err) < 0)
+        return -1;
     for (size_t i = 0; i < languages->len; i++) {
         if (languages->list[i].base.len > 0)
             continue;
